@@ -1,0 +1,89 @@
+//! All that a rule may know besides the room: who asks, when, and the few facts that are not part of the room's state.
+
+use crate::events::ids::{Actor, CommandId, Identity, RoomId, TenantId};
+use crate::events::room::Audience;
+use crate::events::room::RoomEvent;
+use crate::events::sealed::Personal;
+use crate::events::time::Timestamp;
+use crate::security::grants::Grants;
+
+/// Who asks: one verified token, or a part of the system.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    pub tenant: TenantId,
+    pub actor: Actor,
+    pub grants: Grants,
+}
+
+impl Caller {
+    pub fn identity(&self) -> Option<&Identity> {
+        self.actor.identity()
+    }
+}
+
+/// What `decide` is given besides the room and the command.
+#[derive(Clone, Debug)]
+pub struct Context<'a> {
+    pub caller: &'a Caller,
+    /// When it happens: the clock's time, or the occurred time of imported history.
+    pub now: Timestamp,
+    /// What the command creates (a session, a track, a recording) takes this id.
+    pub command_id: CommandId,
+    /// What [`super::Command::needs`] asked for.
+    pub facts: &'a Facts,
+}
+
+/// Facts from outside the room's state, looked up before the decision. Names are checked once more inside the append.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// The room that holds the wanted name now.
+    pub name_holder: Option<RoomId>,
+    /// The message that the command speaks of; `None` where the room has no such message.
+    pub message: Option<MessageFacts>,
+}
+
+/// What never changes about a message that was sent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MessageFacts {
+    pub author: Identity,
+    pub to: Audience,
+}
+
+/// Which facts a command needs looked up.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Need {
+    Nothing,
+    /// Who holds this name among the tenant's rooms that have not ended.
+    NameHolder(String),
+    /// The message sent at this room version.
+    Message(u64),
+}
+
+/// A new event, before it is sealed and numbered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fact {
+    pub event: RoomEvent,
+    pub personal: Option<Personal>,
+}
+
+impl<E: Into<RoomEvent>> From<E> for Fact {
+    fn from(event: E) -> Self {
+        Fact { event: event.into(), personal: None }
+    }
+}
+
+/// What a rule decided.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decision {
+    /// These facts; none when it is so already.
+    Facts(Vec<Fact>),
+    /// Another room answers in this one's place (`create-room` with `"if_exists": "return"`).
+    Existing(RoomId),
+}
+
+impl Decision {
+    /// It is so already: nothing to write.
+    pub fn nothing() -> Self {
+        Decision::Facts(Vec::new())
+    }
+}

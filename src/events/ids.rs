@@ -1,0 +1,231 @@
+//! The names of things. Each is a type of its own, so that a room is never taken for a session, and each is checked where
+//! it comes in: a value of these types is valid.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use uuid::Uuid;
+
+/// Why a name was not taken. The text is fit for a problem response.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadId {
+    #[error("a tenant is 1 to 63 of a-z, 0-9, '-' and '_', and begins with a letter or digit")]
+    Tenant,
+    #[error("an identity is 1 to 128 characters, without control characters")]
+    Identity,
+    #[error("not a UUID of version 7, such as 01936d2e-7c1a-7b3e-8a44-0f0a4f5d2c11")]
+    Uuid,
+    #[error("an actor is user:IDENTITY, key:KEY or system:PART")]
+    Actor,
+}
+
+/// Whose room it is; part of every key. At most 63 characters of `a-z0-9_-`: safe in a topic name, a path and a SQL setting.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TenantId(Arc<str>);
+
+impl TenantId {
+    pub fn new(text: &str) -> Result<Self, BadId> {
+        let mut bytes = text.bytes();
+        let first = bytes.next().is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        let rest = bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
+        if first && rest && text.len() <= 63 { Ok(Self(text.into())) } else { Err(BadId::Tenant) }
+    }
+}
+
+/// The caller's name for a person within a tenant (`sub` of the token). At most 128 characters. Not a personal field: it
+/// stays in the clear in the log, so callers should use a number or an opaque id, not an address.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Identity(Arc<str>);
+
+impl Identity {
+    pub const MAX_CHARS: usize = 128;
+
+    pub fn new(text: &str) -> Result<Self, BadId> {
+        let chars = text.chars().count();
+        let clean = !text.chars().any(char::is_control) && text.trim() == text;
+        if (1..=Self::MAX_CHARS).contains(&chars) && clean { Ok(Self(text.into())) } else { Err(BadId::Identity) }
+    }
+}
+
+macro_rules! text_id {
+    ($name:ident, $schema:tt) => {
+        impl $name {
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:?}", &*self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = BadId;
+
+            fn from_str(text: &str) -> Result<Self, BadId> {
+                Self::new(text)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+                Self::new(&text).map_err(serde::de::Error::custom)
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!($schema)
+            }
+        }
+    };
+}
+
+text_id!(TenantId, { "type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,62}$" });
+text_id!(Identity, {
+    "type": "string", "minLength": 1, "maxLength": 128,
+    "description": "The caller's name for a person (`sub` of the token)",
+});
+
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident, $about:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// Of a UUID that this program made or read from the log. What comes from a caller goes through `FromStr`.
+            pub fn from_uuid(id: Uuid) -> Self {
+                Self(id)
+            }
+
+            pub fn uuid(self) -> Uuid {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.hyphenated().fmt(f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.hyphenated().fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = BadId;
+
+            /// Takes a hyphenated UUID of version 7 only.
+            fn from_str(text: &str) -> Result<Self, BadId> {
+                let id = Uuid::parse_str(text).map_err(|_| BadId::Uuid)?;
+                (text.len() == 36 && id.get_version_num() == 7).then_some(Self(id)).ok_or(BadId::Uuid)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string", "format": "uuid", "description": $about })
+            }
+        }
+    };
+}
+
+uuid_id!(
+    /// A room; UUIDv7, the server's or the caller's own.
+    RoomId, "A room; UUIDv7");
+uuid_id!(
+    /// One stay, from a join to exactly one leave; the id of the command that joined.
+    SessionId, "One stay of a person in a room; UUIDv7");
+uuid_id!(
+    /// A published track; the id of the command that published it.
+    TrackId, "A published track; UUIDv7");
+uuid_id!(
+    /// A recording; the id of the command that started it.
+    RecordingId, "A recording; UUIDv7");
+uuid_id!(
+    /// One command, made where it came in. What it creates (a session, a track, a recording) takes this id.
+    CommandId, "One command; UUIDv7");
+
+/// Who did it: a person, a server holding an API key, or a part of the system. Written `user:alice`, `key:prod-1`,
+/// `system:deadlines`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Actor {
+    Person(Identity),
+    Key(Arc<str>),
+    System(Arc<str>),
+}
+
+impl Actor {
+    pub fn identity(&self) -> Option<&Identity> {
+        match self {
+            Actor::Person(identity) => Some(identity),
+            Actor::Key(_) | Actor::System(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Actor::Person(identity) => write!(f, "user:{identity}"),
+            Actor::Key(key) => write!(f, "key:{key}"),
+            Actor::System(part) => write!(f, "system:{part}"),
+        }
+    }
+}
+
+impl FromStr for Actor {
+    type Err = BadId;
+
+    fn from_str(text: &str) -> Result<Self, BadId> {
+        match text.split_once(':') {
+            Some(("user", identity)) => Ok(Actor::Person(Identity::new(identity)?)),
+            Some(("key", key)) if !key.is_empty() => Ok(Actor::Key(key.into())),
+            Some(("system", part)) if !part.is_empty() => Ok(Actor::System(part.into())),
+            _ => Err(BadId::Actor),
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Events and their log: what happened, in one order, for good.
+//!
+//! [`room`] says what can happen, [`envelope`] what is kept around it, [`log`] how it is appended, read and followed.
+//! May use `config` only: everything else stands on this module.
+
+pub mod envelope;
+pub mod ids;
+pub mod room;
+pub mod sealed;
+pub mod time;

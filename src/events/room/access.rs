@@ -1,0 +1,20 @@
+//! Who is kept out.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::events::ids::Identity;
+use crate::events::time::Timestamp;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct IdentityBanned {
+    pub identity: Identity,
+    /// Until when; absent: for as long as the room is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct IdentityUnbanned {
+    pub identity: Identity,
+}

@@ -1,0 +1,51 @@
+//! Personal fields: what of an event says something about a person that the person may want forgotten.
+//!
+//! Rules write them in the clear ([`Personal`]); before they reach the log they are encrypted under a key of that person
+//! ([`Sealed`], made by `security::sealing`). With the key gone the event reads as erased and the log still verifies. No
+//! rule ever looks inside, so that what may happen in a room never depends on what can be erased.
+
+use bytes::Bytes;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::envelope::RoomVersion;
+use super::ids::Identity;
+
+/// The personal part of a new event, and whose it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Personal {
+    pub subject: Identity,
+    pub fields: PersonalFields,
+}
+
+/// All that an event may hold of a person. Absent fields are not part of the event.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PersonalFields {
+    /// The name to show, at most 256 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    /// The caller's own data on a person: any JSON, at most 16 KiB as text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<serde_json::Value>,
+    /// The text of a message, at most 8 KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+}
+
+impl PersonalFields {
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Encrypted personal fields, opaque to all but `security::sealing`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sealed(pub Bytes);
+
+/// A sealed part together with the place it was written at, which its encryption is bound to. States and snapshots carry
+/// these, never clear text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedAt {
+    pub room_version: RoomVersion,
+    pub sealed: Sealed,
+}

@@ -1,0 +1,3 @@
+//! Who calls, what they may do, and what of a person is kept encrypted.
+
+pub mod grants;
