@@ -1,6 +1,7 @@
 //! What the log keeps around an event. Every field is documented here, and nowhere else: the schemas, the API and the
 //! topic take their words from these.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
@@ -32,7 +33,7 @@ pub struct Envelope {
     /// Place in the room: from 1, gapless.
     pub room_version: RoomVersion,
     /// Name of the event, `room.hand-raised`. Never changes its meaning.
-    pub event_type: Arc<str>,
+    pub event_type: Cow<'static, str>,
     /// Version of the shape of `data`, from 1. As written; readers get the newest through [`Envelope::event`].
     pub type_version: u16,
     /// When the log took it. Never decreases as the position grows.
@@ -81,7 +82,7 @@ impl Envelope {
 #[error("event {event_type} v{type_version} at position {position} cannot be read: {reason}")]
 pub struct UnreadableEvent {
     pub position: Position,
-    pub event_type: Arc<str>,
+    pub event_type: Cow<'static, str>,
     pub type_version: u16,
     pub reason: DecodeError,
 }
