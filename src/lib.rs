@@ -1,5 +1,12 @@
 //! Convoke: the event-sourced backend for live rooms. `docs/ARCHITECTURE.md` walks through it.
 
+pub mod cli;
 pub mod commands;
+pub mod config;
+pub mod database;
 pub mod events;
+pub mod http;
+pub mod projections;
 pub mod security;
+pub mod tasks;
+pub mod telemetry;

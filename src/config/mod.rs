@@ -1,0 +1,1 @@
+//! The one reader of the environment and of the configuration file.

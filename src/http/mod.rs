@@ -1,0 +1,1 @@
+//! Routes, extractors, problem responses, OpenAPI.

@@ -1,0 +1,1 @@
+//! Long-running work, tracked in one place and stopped in one way.
