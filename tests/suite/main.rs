@@ -1,3 +1,3 @@
 //! The black-box tests: one binary, a module for each part of the product.
 
-fn main() {}
+mod golden;

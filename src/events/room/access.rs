@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::events::ids::Identity;
 use crate::events::time::Timestamp;
 
+/// Somebody is kept out. Those who were there left by an event of their own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct IdentityBanned {
     pub identity: Identity,
@@ -14,6 +15,7 @@ pub struct IdentityBanned {
     pub until: Option<Timestamp>,
 }
 
+/// Somebody is no longer kept out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct IdentityUnbanned {
     pub identity: Identity,

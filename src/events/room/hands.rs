@@ -5,11 +5,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::events::ids::Identity;
 
+/// Somebody raised a hand; it stands behind those that were raised before.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HandRaised {
     pub identity: Identity,
 }
 
+/// A hand was lowered, by its owner or by staff.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HandLowered {
     pub identity: Identity,
@@ -21,5 +23,6 @@ pub struct SpotlightSet {
     pub identity: Identity,
 }
 
+/// Nobody is in the spotlight any longer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SpotlightCleared {}

@@ -63,5 +63,6 @@ pub enum EndReason {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RoomLocked {}
 
+/// People may join again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RoomUnlocked {}

@@ -20,7 +20,7 @@ pub enum Audience {
     Identities(BTreeSet<Identity>),
 }
 
-/// Personal: `text`.
+/// Somebody said something. Personal: `text`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MessageSent {
     pub author: Identity,
@@ -30,7 +30,7 @@ pub struct MessageSent {
     pub reply_to: Option<RoomVersion>,
 }
 
-/// Personal: `text`, the new one.
+/// The author changed the text of a message. Personal: `text`, the new one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MessageEdited {
     /// Room version of its `room.message-sent`.
@@ -40,6 +40,7 @@ pub struct MessageEdited {
     pub to: Audience,
 }
 
+/// A message was taken back; its text is not shown any more, and it stays deleted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MessageDeleted {
     /// Room version of its `room.message-sent`.

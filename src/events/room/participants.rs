@@ -88,18 +88,19 @@ impl LeaveReason {
     }
 }
 
-/// Personal: `display_name`, the new one.
+/// Somebody has another name to show. Personal: `display_name`, the new one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ParticipantRenamed {
     pub identity: Identity,
 }
 
-/// Personal: `metadata`, the new one.
+/// The metadata of somebody was replaced. Personal: `metadata`, the new one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ParticipantMetadataSet {
     pub identity: Identity,
 }
 
+/// Somebody has another role. Tracks that the new role may not publish ended by events beside this one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RoleChanged {
     pub identity: Identity,

@@ -5,16 +5,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::events::ids::RecordingId;
 
+/// A recorder took up its work.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RecordingStarted {
     pub recording: RecordingId,
 }
 
+/// The recording was ended as asked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RecordingStopped {
     pub recording: RecordingId,
 }
 
+/// The recording ended by itself; what it holds so far may be incomplete.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RecordingFailed {
     pub recording: RecordingId,

@@ -69,6 +69,7 @@ pub struct TrackPublished {
     pub muted: bool,
 }
 
+/// A track ended while its owner stayed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TrackUnpublished {
     pub track: TrackId,
@@ -85,6 +86,7 @@ pub enum UnpublishReason {
     RoleChanged,
 }
 
+/// A track fell silent (or dark).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TrackMuted {
     pub track: TrackId,
@@ -93,6 +95,7 @@ pub struct TrackMuted {
     pub by_staff: bool,
 }
 
+/// A track is heard (or seen) again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TrackUnmuted {
     pub track: TrackId,
