@@ -229,3 +229,72 @@ impl FromStr for Actor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenant_is_safe_in_a_path_a_topic_and_a_setting() {
+        for good in ["a", "0", "acme", "acme-eu_2", &"a".repeat(63)] {
+            assert_eq!(TenantId::new(good).unwrap().as_str(), good);
+        }
+        for bad in ["", "-a", "_a", "Acme", "a b", "a/b", "a.b", "ä", "a\0", "a'", &"a".repeat(64)] {
+            assert_eq!(TenantId::new(bad), Err(BadId::Tenant), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_identity_is_1_to_128_characters_of_any_script_without_control_characters() {
+        for good in ["a", "user:7", "josé éà", "名前", "🙂", &"é".repeat(128)] {
+            assert_eq!(Identity::new(good).unwrap().as_str(), good);
+        }
+        for bad in ["", " ", " a", "a ", "a\n", "a\0b", "a\u{85}b", &"é".repeat(129)] {
+            assert_eq!(Identity::new(bad), Err(BadId::Identity), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_id_of_a_caller_is_a_hyphenated_uuid_of_version_7() {
+        let text = "01936d2e-7c1a-7b3e-8a44-0f0a4f5d2c11";
+        let room: RoomId = text.parse().unwrap();
+        assert_eq!(room.to_string(), text);
+        assert_eq!(text.to_uppercase().parse::<RoomId>().unwrap(), room, "case does not matter");
+        for bad in [
+            "",
+            "standup",
+            "01936d2e7c1a7b3e8a440f0a4f5d2c11",
+            "{01936d2e-7c1a-7b3e-8a44-0f0a4f5d2c11}",
+            "urn:uuid:01936d2e-7c1a-7b3e-8a44-0f0a4f5d2c11",
+            "01936d2e-7c1a-4b3e-8a44-0f0a4f5d2c11",
+            "00000000-0000-0000-0000-000000000000",
+            "01936d2e-7c1a-7b3e-8a44-0f0a4f5d2c1g",
+        ] {
+            assert_eq!(bad.parse::<RoomId>(), Err(BadId::Uuid), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn ids_are_json_strings_and_are_checked_when_read() {
+        let json = "\"01936d2e-7c1a-7b3e-8a44-0f0a4f5d2c11\"";
+        let session: SessionId = serde_json::from_str(json).unwrap();
+        assert_eq!(serde_json::to_string(&session).unwrap(), json);
+        let identity: Identity = serde_json::from_str("\"al\\u0069ce\"").unwrap();
+        assert_eq!(identity.as_str(), "alice");
+        assert!(serde_json::from_str::<Identity>("\"a\\u0000\"").is_err());
+        assert!(serde_json::from_str::<Identity>("\"\\ud800\"").is_err());
+        assert!(serde_json::from_str::<TenantId>("7").is_err());
+    }
+
+    #[test]
+    fn an_actor_reads_as_it_was_written() {
+        for text in ["user:alice", "user:a:b", "key:prod-1", "system:deadlines"] {
+            assert_eq!(text.parse::<Actor>().unwrap().to_string(), text);
+        }
+        for bad in ["", "alice", "key:", "system:", "root:alice"] {
+            assert_eq!(bad.parse::<Actor>(), Err(BadId::Actor), "{bad:?}");
+        }
+        assert_eq!("user:".parse::<Actor>(), Err(BadId::Identity));
+        assert_eq!("key:alice".parse::<Actor>().unwrap().identity(), None, "a key is nobody in the room");
+    }
+}

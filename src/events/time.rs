@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -16,17 +16,18 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(DateTime<Utc>);
 
+/// 0000-01-01T00:00:00Z and 9999-12-31T23:59:59.999999Z: what RFC 3339 can write.
+const RANGE_MICROS: std::ops::RangeInclusive<i64> = -62_167_219_200_000_000..=253_402_300_799_999_999;
+
 impl Timestamp {
     /// From microseconds since the Unix epoch; `None` outside the years that RFC 3339 can write (0000 to 9999).
     pub fn from_unix_micros(micros: i64) -> Option<Self> {
-        DateTime::from_timestamp_micros(micros).and_then(Self::new)
+        RANGE_MICROS.contains(&micros).then(|| DateTime::from_timestamp_micros(micros).map(Self)).flatten()
     }
 
     /// Truncates to microseconds. `None` outside the years that RFC 3339 can write.
     pub fn new(at: DateTime<Utc>) -> Option<Self> {
-        use chrono::Datelike;
-        let at = DateTime::from_timestamp_micros(at.timestamp_micros())?;
-        (0..=9999).contains(&at.year()).then_some(Self(at))
+        Self::from_unix_micros(at.timestamp_micros())
     }
 
     pub fn unix_micros(self) -> i64 {
@@ -39,8 +40,8 @@ impl Timestamp {
 
     /// Saturates at the ends of the range.
     pub fn plus_seconds(self, seconds: i64) -> Self {
-        let delta = TimeDelta::try_seconds(seconds).unwrap_or(TimeDelta::zero());
-        self.0.checked_add_signed(delta).and_then(Self::new).unwrap_or(self)
+        let micros = self.unix_micros().saturating_add(seconds.saturating_mul(1_000_000));
+        Self::from_unix_micros(micros.clamp(*RANGE_MICROS.start(), *RANGE_MICROS.end())).unwrap_or(self)
     }
 
     /// Whole seconds from `earlier` to `self`, never below zero.
@@ -132,5 +133,81 @@ impl Clock {
             None => Timestamp::new(Utc::now()),
         }
         .unwrap_or(Timestamp(DateTime::UNIX_EPOCH))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_time_is_written_in_utc_with_six_digits() {
+        assert_eq!(at("2026-01-31T09:30:00Z").to_string(), "2026-01-31T09:30:00.000000Z");
+        assert_eq!(at("2026-01-31T09:30:00.5+02:00").to_string(), "2026-01-31T07:30:00.500000Z");
+        assert_eq!(at("1969-12-31T23:59:59.9999999Z").to_string(), "1969-12-31T23:59:59.999999Z");
+    }
+
+    #[test]
+    fn a_time_read_back_equals_the_time_that_was_written() {
+        for micros in [*RANGE_MICROS.start(), -1, 0, 1, 1_769_851_800_123_456, *RANGE_MICROS.end()] {
+            let time = Timestamp::from_unix_micros(micros).unwrap();
+            let json = serde_json::to_string(&time).unwrap();
+            assert_eq!(serde_json::from_str::<Timestamp>(&json).unwrap(), time);
+            assert_eq!(time.unix_micros(), micros);
+        }
+    }
+
+    #[test]
+    fn what_rfc_3339_cannot_write_is_no_time() {
+        assert!(Timestamp::from_unix_micros(*RANGE_MICROS.end() + 1).is_none());
+        assert!(Timestamp::from_unix_micros(*RANGE_MICROS.start() - 1).is_none());
+        assert!(Timestamp::from_unix_micros(i64::MAX).is_none());
+        for text in
+            ["", "yesterday", "2026-02-30T00:00:00Z", "2026-01-31", "2026-01-31T09:30:00", "9999-12-31T23:59:59-01:00"]
+        {
+            assert!(text.parse::<Timestamp>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_leap_second_is_the_second_after_it() {
+        assert_eq!(at("2016-12-31T23:59:60Z"), at("2017-01-01T00:00:00Z"));
+    }
+
+    #[test]
+    fn adding_seconds_stops_at_the_ends_of_time() {
+        let time = at("2026-01-31T09:30:00Z");
+        assert_eq!(time.plus_seconds(90), at("2026-01-31T09:31:30Z"));
+        assert_eq!(time.plus_seconds(-30), at("2026-01-31T09:29:30Z"));
+        assert_eq!(time.plus_seconds(i64::MAX), at("9999-12-31T23:59:59.999999Z"));
+        assert_eq!(time.plus_seconds(i64::MIN), at("0000-01-01T00:00:00Z"));
+    }
+
+    #[test]
+    fn seconds_between_times_are_whole_and_never_below_zero() {
+        let time = at("2026-01-31T09:30:00Z");
+        assert_eq!(at("2026-01-31T09:30:01.999999Z").seconds_since(time), 1);
+        assert_eq!(time.seconds_since(at("2026-01-31T09:30:05Z")), 0);
+        assert_eq!(time.seconds_since(time), 0);
+    }
+
+    #[test]
+    fn a_manual_clock_stands_still_until_it_is_moved_and_its_copies_move_along() {
+        let clock = Clock::manual(at("2026-01-31T09:30:00Z"));
+        let copy = clock.clone();
+        assert_eq!(copy.now(), at("2026-01-31T09:30:00Z"));
+        clock.set(at("2025-01-01T00:00:00Z"));
+        assert_eq!(copy.now(), at("2025-01-01T00:00:00Z"));
+    }
+
+    #[test]
+    fn the_clock_of_the_machine_moves_and_is_not_set() {
+        let clock = Clock::system();
+        clock.set(at("2000-01-01T00:00:00Z"));
+        assert!(clock.now() > at("2020-01-01T00:00:00Z"));
     }
 }
