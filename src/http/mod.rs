@@ -1,1 +1,4 @@
 //! Routes, extractors, problem responses, OpenAPI.
+
+pub mod cursor;
+pub mod request;
