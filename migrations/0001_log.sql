@@ -176,7 +176,7 @@ CREATE TABLE convoke.room_snapshots (
     recorded_at timestamptz NOT NULL,
     position bigint NOT NULL,
     room uuid NOT NULL,
-    shape smallint NOT NULL,
+    shape integer NOT NULL,
     tenant text COLLATE "C" NOT NULL,
     chain bytea NOT NULL,
     -- JSON, zstd. Personal fields in it are sealed.

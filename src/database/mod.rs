@@ -1,1 +1,3 @@
 //! PostgreSQL: the embedded server, pools, migrations.
+
+pub mod tenant;

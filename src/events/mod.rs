@@ -5,6 +5,7 @@
 
 pub mod envelope;
 pub mod ids;
+pub mod log;
 pub mod room;
 pub mod sealed;
 pub mod time;

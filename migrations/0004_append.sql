@@ -1,0 +1,242 @@
+-- The one way into the log: a batch of many rooms' events, decided elsewhere, written in one transaction and one round trip.
+--
+-- A batch holds rooms; rooms belong to units. A unit is written whole or left out whole (a room by itself, or rooms that
+-- belong together); one unit left out does not hold up the others. A unit is left out when a room of it is no longer at the
+-- version it was decided on, a name it claims is taken, or an idempotency key of it has an outcome already.
+--
+-- The lock on the head row is taken first and in a statement of its own: every later statement of this function has a
+-- snapshot younger than the lock, so what it reads of heads, names and outcomes is what the last commit left. Must run under
+-- READ COMMITTED for that reason.
+--
+-- Answers one row of kind 'head' (position before the first event of this batch, recorded time of its last) and one row for
+-- each reason to leave a unit out.
+
+CREATE TYPE convoke.append_answer AS (
+    -- 'head', or why a unit was left out: 'version', 'name', 'key'.
+    kind text,
+    unit integer,
+    -- Number of the room in the batch, from 1.
+    room_number integer,
+    at_position bigint,
+    at_recorded timestamptz,
+    -- The room that holds the name, or that the stored outcome speaks of.
+    about uuid,
+    -- The version that the room has.
+    actual_version bigint,
+    -- The name or the key.
+    subject text,
+    outcome_status smallint,
+    outcome_fingerprint bytea,
+    outcome_body text
+);
+
+CREATE FUNCTION convoke.append(
+    -- When the batch was decided. Recorded as it is, unless the log's time is later or the database's clock much earlier.
+    p_now timestamptz,
+    -- Rooms: unit, key, version decided on, version and chain after, number (from 1) of the room's last event in the batch.
+    r_unit integer[],
+    r_tenant text[],
+    r_room uuid[],
+    r_expected bigint[],
+    r_version bigint[],
+    r_chain bytea[],
+    r_last integer[],
+    -- Events, in order: number of the room they belong to, and the envelope.
+    e_room integer[],
+    e_version bigint[],
+    e_recorded timestamptz[],
+    e_occurred timestamptz[],
+    e_command uuid[],
+    e_session uuid[],
+    e_causation uuid[],
+    e_correlation uuid[],
+    e_traceparent text[],
+    e_type text[],
+    e_type_version smallint[],
+    e_actor text[],
+    e_data text[],
+    e_sealed bytea[],
+    e_chain bytea[],
+    -- Names taken and let go: at most one change of a name in a batch.
+    n_room integer[],
+    n_name text[],
+    n_claim boolean[],
+    -- Outcomes under idempotency keys, each key once: the room of the batch, the room that is spoken of, and either the
+    -- number of the command's last event or, where nothing was written, the position and time it is true at.
+    o_room integer[],
+    o_key text[],
+    o_fingerprint bytea[],
+    o_status smallint[],
+    o_body text[],
+    o_about uuid[],
+    o_event integer[],
+    o_position bigint[],
+    o_recorded timestamptz[],
+    -- How far the source of the batch has come, if it has one.
+    i_name text,
+    i_done bigint,
+    i_detail text
+) RETURNS SETOF convoke.append_answer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = convoke, pg_temp AS $$
+DECLARE
+    v_head log_head;
+    v_clock timestamptz;
+    v_recorded timestamptz;
+    v_last timestamptz;
+    v_answers append_answer[];
+    v_more append_answer[];
+    v_left_out integer[] := '{}';
+    v_position bigint[];
+    v_written bigint := cardinality(e_room);
+BEGIN
+    SELECT * INTO v_head FROM log_head WHERE id = 1 FOR UPDATE;
+    v_clock := clock_timestamp();
+    v_recorded := greatest(CASE WHEN p_now <= v_clock + v_head.max_clock_lead THEN p_now ELSE v_clock END, v_head.recorded_at);
+    -- Times that come with the events are the writer's to order; the log's own order is not.
+    IF EXISTS (SELECT 1 FROM unnest(e_recorded) WITH ORDINALITY AS e (recorded, number)
+        WHERE e.recorded < coalesce(e_recorded[e.number - 1], v_head.recorded_at)) THEN
+        RAISE EXCEPTION 'recorded times must not go back' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+
+    -- What cannot be written.
+    SELECT array_agg(ROW('version', r.unit, r.number, NULL, NULL, NULL, coalesce(h.version, 0), NULL, NULL, NULL, NULL)::append_answer)
+    INTO v_answers
+    FROM unnest(r_unit, r_tenant, r_room, r_expected) WITH ORDINALITY AS r (unit, tenant, room, expected, number)
+    LEFT JOIN room_heads h ON h.tenant = r.tenant AND h.room = r.room
+    WHERE coalesce(h.version, 0) <> r.expected;
+    IF cardinality(n_room) > 0 THEN
+        SELECT array_agg(ROW('name', r_unit[n.room], n.room, NULL, NULL, x.room, NULL, n.name, NULL, NULL, NULL)::append_answer)
+        INTO v_more
+        FROM unnest(n_room, n_name, n_claim) AS n (room, name, claim)
+        JOIN room_names x ON x.tenant = r_tenant[n.room] AND x.name = n.name
+        WHERE n.claim AND x.room <> r_room[n.room];
+        v_answers := v_answers || v_more;
+    END IF;
+    IF cardinality(o_room) > 0 THEN
+        SELECT array_agg(ROW('key', r_unit[o.room], o.room, x.position, x.recorded_at, x.room, NULL, o.key, x.status,
+            x.fingerprint, x.body)::append_answer)
+        INTO v_more
+        FROM unnest(o_room, o_key) AS o (room, key)
+        JOIN outcomes x ON x.tenant = r_tenant[o.room] AND x.key = o.key
+        WHERE x.stored_at > v_clock - make_interval(secs => v_head.outcome_ttl_s);
+        v_answers := v_answers || v_more;
+    END IF;
+
+    IF v_answers IS NULL THEN
+        v_position := ARRAY(SELECT generate_series(v_head.position + 1, v_head.position + v_written));
+    ELSE
+        v_left_out := ARRAY(SELECT DISTINCT a.unit FROM unnest(v_answers) AS a);
+        v_written := (SELECT count(*) FROM unnest(e_room) AS e (room) WHERE r_unit[e.room] <> ALL (v_left_out));
+        -- The number of an event that is left out is that of the event before it; it is not used.
+        v_position := ARRAY(
+            SELECT v_head.position + count(*) FILTER (WHERE r_unit[e.room] <> ALL (v_left_out)) OVER (ORDER BY e.number)
+            FROM unnest(e_room) WITH ORDINALITY AS e (room, number)
+            ORDER BY e.number);
+    END IF;
+
+    IF v_written > 0 THEN
+        INSERT INTO log (position, room_version, recorded_at, occurred_at, room, command_id, session, causation_id,
+            correlation_id, type_version, tenant, event_type, actor, traceparent, data, sealed, hash)
+        SELECT e.position, e.version, t.recorded_at, nullif(coalesce(e.occurred, p_now), t.recorded_at), r_room[e.room],
+            e.command, e.session, e.causation, e.correlation, e.type_version, r_tenant[e.room], e.type, e.actor,
+            e.traceparent, e.data::json, e.sealed,
+            sha256(e.chain || int8send(e.position) || int8send((extract(epoch FROM t.recorded_at) * 1000000)::bigint))
+        FROM unnest(v_position, e_room, e_version, e_recorded, e_occurred, e_command, e_session, e_causation,
+                e_correlation, e_traceparent, e_type, e_type_version, e_actor, e_data, e_sealed, e_chain)
+            AS e (position, room, version, recorded, occurred, command, session, causation, correlation, traceparent,
+                type, type_version, actor, data, sealed, chain)
+        CROSS JOIN LATERAL (SELECT coalesce(e.recorded, v_recorded)) AS t (recorded_at)
+        WHERE r_unit[e.room] <> ALL (v_left_out);
+
+        v_last := coalesce(e_recorded[cardinality(e_room)], v_recorded);
+
+        INSERT INTO room_heads AS h (version, last_position, first_recorded_at, last_recorded_at, room, tenant, chain)
+        SELECT r.version, v_position[r.last], t.recorded_at, t.recorded_at, r.room, r.tenant, r.chain
+        FROM unnest(r_unit, r_tenant, r_room, r_expected, r_version, r_chain, r_last)
+            AS r (unit, tenant, room, expected, version, chain, last)
+        CROSS JOIN LATERAL (SELECT coalesce(e_recorded[r.last], v_recorded)) AS t (recorded_at)
+        WHERE r.version > r.expected AND r.unit <> ALL (v_left_out)
+        ON CONFLICT (tenant, room) DO UPDATE
+        SET version = excluded.version,
+            last_position = excluded.last_position,
+            last_recorded_at = excluded.last_recorded_at,
+            chain = excluded.chain;
+
+        UPDATE log_head SET position = v_head.position + v_written, recorded_at = v_last WHERE id = 1;
+        IF v_last >= v_head.partition_to THEN
+            PERFORM enter_partition(v_head.position, v_head.recorded_at, v_last);
+        END IF;
+        PERFORM pg_notify('convoke_log', (v_head.position + v_written)::text);
+    ELSE
+        v_last := v_head.recorded_at;
+    END IF;
+
+    IF cardinality(n_room) > 0 THEN
+        DELETE FROM room_names x
+        USING unnest(n_room, n_name, n_claim) AS n (room, name, claim)
+        WHERE NOT n.claim AND x.tenant = r_tenant[n.room] AND x.name = n.name AND x.room = r_room[n.room]
+            AND r_unit[n.room] <> ALL (v_left_out);
+        INSERT INTO room_names (room, tenant, name)
+        SELECT r_room[n.room], r_tenant[n.room], n.name
+        FROM unnest(n_room, n_name, n_claim) AS n (room, name, claim)
+        WHERE n.claim AND r_unit[n.room] <> ALL (v_left_out)
+        ON CONFLICT DO NOTHING;
+    END IF;
+
+    IF cardinality(o_room) > 0 THEN
+        -- The bucket that is written at this time is never the one that is truncated: see log_head.outcome_ttl_s.
+        INSERT INTO outcomes (position, recorded_at, stored_at, room, status, bucket, tenant, key, fingerprint, body)
+        SELECT coalesce(v_position[o.event], o.position),
+            CASE WHEN o.event IS NULL THEN o.recorded
+                ELSE coalesce(e_recorded[o.event], v_recorded) END,
+            v_clock, o.about, o.status, outcome_bucket(v_clock, v_head.outcome_ttl_s), r_tenant[o.room], o.key,
+            o.fingerprint, o.body
+        FROM unnest(o_room, o_key, o_fingerprint, o_status, o_body, o_about, o_event, o_position, o_recorded)
+            AS o (room, key, fingerprint, status, body, about, event, position, recorded)
+        WHERE r_unit[o.room] <> ALL (v_left_out)
+        -- A key whose outcome is past its life may still lie in this bucket.
+        ON CONFLICT (tenant, key, bucket) DO UPDATE
+        SET position = excluded.position, recorded_at = excluded.recorded_at, stored_at = excluded.stored_at,
+            room = excluded.room, status = excluded.status, fingerprint = excluded.fingerprint, body = excluded.body;
+    END IF;
+
+    IF i_name IS NOT NULL THEN
+        INSERT INTO intake_progress (name, done, detail, updated_at)
+        VALUES (i_name, i_done, i_detail::json, v_clock)
+        ON CONFLICT (name) DO UPDATE
+        SET done = excluded.done, detail = excluded.detail, updated_at = excluded.updated_at;
+    END IF;
+
+    RETURN NEXT ROW('head', 0, 0, v_head.position, v_recorded, NULL, NULL, NULL, NULL, NULL, NULL)::append_answer;
+    RETURN QUERY SELECT * FROM unnest(v_answers);
+END
+$$;
+
+-- The bucket of convoke.outcomes that is written at a time.
+CREATE FUNCTION convoke.outcome_bucket(p_at timestamptz, p_ttl_s integer) RETURNS smallint
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN (floor(extract(epoch FROM p_at) / (p_ttl_s / 2))::bigint % 4)::smallint;
+
+-- Called by the append that records past the end of the partitions in use: notes the first position of those it wrote to.
+CREATE FUNCTION convoke.enter_partition(p_before bigint, p_from timestamptz, p_to timestamptz) RETURNS void
+LANGUAGE plpgsql SET search_path = convoke, pg_temp AS $$
+BEGIN
+    UPDATE log_partitions p
+    SET first_position = (
+        SELECT min(l.position) FROM log l
+        WHERE l.position > p_before AND l.recorded_at >= p.from_time AND l.recorded_at < p.to_time)
+    WHERE p.first_position IS NULL AND p.from_time <= p_to AND p.to_time > p_from;
+    UPDATE log_head SET partition_to = (SELECT p.to_time FROM log_partitions p WHERE p.from_time <= p_to AND p.to_time > p_to)
+    WHERE id = 1;
+END
+$$;
+
+REVOKE ALL ON FUNCTION convoke.enter_partition(bigint, timestamptz, timestamptz) FROM PUBLIC;
+DO $$
+BEGIN
+    -- A signature of forty types is not worth repeating: there is one function of this name.
+    EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', 'convoke.append'::regproc::oid::regprocedure);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO convoke_system', 'convoke.append'::regproc::oid::regprocedure);
+END
+$$;
+GRANT EXECUTE ON FUNCTION convoke.outcome_bucket(timestamptz, integer) TO convoke_system;

@@ -1,0 +1,139 @@
+//! The log: one total order of what happened, in PostgreSQL, partitioned by recorded time.
+//!
+//! What holds (each has a test in `tests/suite/log*`): positions are gapless and in commit order; recorded time never goes
+//! back; (room, version) is unique and gapless over all partitions; nothing in it changes. Why it is built as it is:
+//! `docs/decisions/0001-the-log.md`.
+//!
+//! [`append`] is the one way in, [`read`] and [`wake`] the ways out, [`chain`] and [`verify`] the proof that nobody changed it,
+//! [`snapshots`] what makes a long room open fast. What events mean is not known here.
+
+pub mod append;
+pub mod chain;
+mod partitions;
+pub mod read;
+mod rows;
+pub mod snapshots;
+pub mod verify;
+pub mod wake;
+
+use std::sync::Arc;
+
+use sqlx::PgPool;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::envelope::{Hash, Position, RoomVersion, UnreadableEvent};
+use super::ids::{RoomId, TenantId};
+use super::time::Timestamp;
+
+/// A room of a tenant: the full name of a stream. The same room id under another tenant is another room.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RoomKey {
+    pub tenant: TenantId,
+    pub room: RoomId,
+}
+
+/// The newest end of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Of the last event; 0: the log is empty.
+    pub position: Position,
+    /// Of the last event.
+    pub recorded_at: Option<Timestamp>,
+    /// Which history this is: renewed by `convoke log fence` after a restore that lost events. Part of every cursor.
+    pub epoch: Uuid,
+}
+
+/// Where a room stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomHead {
+    pub version: RoomVersion,
+    pub last_position: Position,
+    pub first_recorded_at: Timestamp,
+    pub last_recorded_at: Timestamp,
+    pub chain: Hash,
+}
+
+/// Why the log did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    #[error("the log's database does not answer: {0}")]
+    Unavailable(#[source] sqlx::Error),
+    #[error("the log has no partition for {at}; run `convoke partition ensure`")]
+    NoPartition { at: Timestamp },
+    #[error("what the log's database answers cannot be read: {0}")]
+    Damaged(String),
+    /// Nothing after it can be told either: readers stop here.
+    #[error("the row at position {position} cannot be read: {what}")]
+    BadRow { position: Position, what: String },
+    #[error(transparent)]
+    Unreadable(#[from] UnreadableEvent),
+}
+
+impl From<sqlx::Error> for LogError {
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::ColumnNotFound(_) => {
+                LogError::Damaged(error.to_string())
+            }
+            other => LogError::Unavailable(other),
+        }
+    }
+}
+
+/// The log. Cheap to clone; clones share their knowledge of partitions and of the head.
+#[derive(Clone)]
+pub struct EventLog {
+    pool: PgPool,
+    partitions: Arc<partitions::Catalogue>,
+    head: Arc<watch::Sender<Position>>,
+}
+
+impl EventLog {
+    /// Over a pool whose connections act as `convoke_system`.
+    pub fn new(pool: PgPool) -> Self {
+        let (head, _) = watch::channel(0);
+        Self { pool, partitions: Arc::default(), head: Arc::new(head) }
+    }
+
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    pub async fn head(&self) -> Result<Head, LogError> {
+        let (position, recorded_at, epoch): (i64, Option<chrono::DateTime<chrono::Utc>>, Uuid) =
+            sqlx::query_as("SELECT position, CASE WHEN position > 0 THEN recorded_at END, epoch FROM convoke.log_head")
+                .fetch_one(&self.pool)
+                .await?;
+        Ok(Head { position: rows::position(position)?, recorded_at: recorded_at.and_then(Timestamp::new), epoch })
+    }
+
+    pub async fn room_head(&self, key: &RoomKey) -> Result<Option<RoomHead>, LogError> {
+        let row = sqlx::query(
+            "SELECT version, last_position, first_recorded_at, last_recorded_at, chain
+             FROM convoke.room_heads
+             WHERE tenant = $1 AND room = $2",
+        )
+        .bind(key.tenant.as_str())
+        .bind(key.room.uuid())
+        .fetch_optional(&self.pool)
+        .await?;
+        row.as_ref().map(rows::room_head).transpose()
+    }
+
+    /// The last position that this process knows of; changes at once on an append of this process, and within milliseconds on
+    /// one of another while [`wake::run`] runs. A wake-up, not a promise: read to learn what is there.
+    pub fn head_watch(&self) -> watch::Receiver<Position> {
+        self.head.subscribe()
+    }
+
+    fn saw(&self, position: Position) {
+        self.head.send_if_modified(|known| {
+            let newer = position > *known;
+            if newer {
+                *known = position;
+            }
+            newer
+        });
+    }
+}

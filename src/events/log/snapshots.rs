@@ -1,0 +1,74 @@
+//! Snapshots of rooms: states kept so that a long room opens as fast as a short one, at any of its versions. Disposable: with
+//! all of them deleted everything still works, slower. What a state means is not known here.
+
+use super::{EventLog, LogError, RoomKey, rows};
+use crate::events::envelope::{Hash, Position, RoomVersion};
+use crate::events::time::Timestamp;
+
+/// The state of a room at a version.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    pub version: RoomVersion,
+    /// Of the event of that version.
+    pub position: Position,
+    /// Of the event of that version.
+    pub recorded_at: Timestamp,
+    /// After the event of that version.
+    pub chain: Hash,
+    pub state: Vec<u8>,
+}
+
+impl EventLog {
+    /// The newest snapshot at or before a version, of a shape of state.
+    pub async fn snapshot(
+        &self,
+        key: &RoomKey,
+        shape: u16,
+        at_most: RoomVersion,
+    ) -> Result<Option<Snapshot>, LogError> {
+        use sqlx::Row;
+        let row = sqlx::query(
+            "SELECT version, position, recorded_at, chain, state
+             FROM convoke.room_snapshots
+             WHERE tenant = $1 AND room = $2 AND shape = $3 AND version <= $4
+             ORDER BY version DESC
+             LIMIT 1",
+        )
+        .bind(key.tenant.as_str())
+        .bind(key.room.uuid())
+        .bind(i32::from(shape))
+        .bind(i64::try_from(at_most).unwrap_or(i64::MAX))
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(|row| {
+            Ok(Snapshot {
+                version: rows::position(row.try_get(0)?)?,
+                position: rows::position(row.try_get(1)?)?,
+                recorded_at: rows::timestamp(row.try_get(2)?)?,
+                chain: rows::hash(row.try_get(3)?)?,
+                state: row.try_get(4)?,
+            })
+        })
+        .transpose()
+    }
+
+    /// Keeps a snapshot. One of the same version and shape that is there already stays.
+    pub async fn keep_snapshot(&self, key: &RoomKey, shape: u16, snapshot: &Snapshot) -> Result<(), LogError> {
+        sqlx::query(
+            "INSERT INTO convoke.room_snapshots (version, recorded_at, position, room, shape, tenant, chain, state)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(i64::try_from(snapshot.version).unwrap_or(i64::MAX))
+        .bind(snapshot.recorded_at.utc())
+        .bind(i64::try_from(snapshot.position).unwrap_or(i64::MAX))
+        .bind(key.room.uuid())
+        .bind(i32::from(shape))
+        .bind(key.tenant.as_str())
+        .bind(snapshot.chain.as_slice())
+        .bind(&snapshot.state)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+}

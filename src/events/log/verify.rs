@@ -1,0 +1,210 @@
+//! Proof that the log is what was written: positions follow, recorded time never goes back, versions follow in each room, and
+//! every hash is the one that its event and all before it in its room give.
+//!
+//! Memory: 100 bytes or so for each room that the log holds.
+
+use std::collections::HashMap;
+
+use super::chain;
+use super::{EventLog, LogError, RoomHead, RoomKey};
+use crate::events::envelope::{Envelope, Hash, Position, RoomVersion};
+use crate::events::time::Timestamp;
+
+/// Events read at a time.
+const PAGE: usize = 10_000;
+
+/// The first thing found wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    pub position: Position,
+    pub room: Option<RoomKey>,
+    pub what: String,
+}
+
+/// How a proof ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Everything up to here is as it was written.
+    Whole {
+        events: u64,
+        rooms: u64,
+    },
+    Broken(Fault),
+}
+
+/// What is known of a room on the way.
+#[derive(Clone, Copy)]
+struct Reached {
+    version: RoomVersion,
+    position: Position,
+    chain: Hash,
+}
+
+/// Walks over events in order and checks each against what came before.
+#[derive(Default)]
+struct Walk {
+    position: Position,
+    recorded_at: Option<Timestamp>,
+    rooms: HashMap<RoomKey, Reached>,
+    events: u64,
+}
+
+impl Walk {
+    fn step(&mut self, event: &Envelope) -> Result<(), Fault> {
+        let key = RoomKey { tenant: event.tenant.clone(), room: event.room };
+        let fault = |what: String| Fault { position: event.position, room: Some(key.clone()), what };
+        if self.recorded_at.is_some_and(|last| event.recorded_at < last) {
+            return Err(fault(format!("recorded time went back to {}", event.recorded_at)));
+        }
+        let start = Reached { version: 0, position: 0, chain: chain::START };
+        let before = self.rooms.get(&key).copied().unwrap_or(start);
+        if event.room_version != before.version + 1 {
+            return Err(fault(format!("room version {} follows {}", event.room_version, before.version)));
+        }
+        let chain = chain::link_envelope(&before.chain, event);
+        if chain::seal(&chain, event.position, event.recorded_at) != event.hash {
+            return Err(fault("the event is not the one that was written: its hash differs".into()));
+        }
+        let reached = Reached { version: event.room_version, position: event.position, chain };
+        self.rooms.insert(key, reached);
+        self.recorded_at = Some(event.recorded_at);
+        self.position = event.position;
+        self.events += 1;
+        Ok(())
+    }
+
+    fn ends_at(&self, key: &RoomKey, head: &RoomHead) -> Result<(), Fault> {
+        let reached = self.rooms.get(key).copied();
+        let agrees = reached.is_some_and(|reached| {
+            (reached.version, reached.position, reached.chain) == (head.version, head.last_position, head.chain)
+        });
+        if agrees {
+            return Ok(());
+        }
+        let what = match reached {
+            None => format!("the room stands at version {} but has no events", head.version),
+            Some(reached) if reached.version != head.version => {
+                format!("the room's events end at version {}, the room stands at {}", reached.version, head.version)
+            }
+            Some(_) => "the room's last event is not the one that its head speaks of".into(),
+        };
+        Err(Fault {
+            position: reached.map_or(head.last_position, |reached| reached.position),
+            room: Some(key.clone()),
+            what,
+        })
+    }
+}
+
+impl EventLog {
+    /// Proves the whole log up to its present end. `progress` is told of each position reached and of the end; it stops the
+    /// walk by answering `false`, which gives the verdict on what was walked.
+    pub async fn verify(&self, mut progress: impl FnMut(Position, Position) -> bool) -> Result<Verdict, LogError> {
+        let end = self.head().await?.position;
+        let mut walk = Walk::default();
+        let mut limit = PAGE;
+        while walk.position < end {
+            let expected = walk.position + 1;
+            let events = match self.read(walk.position, limit).await {
+                Err(LogError::BadRow { position, what }) if position == expected => {
+                    return Ok(Verdict::Broken(Fault { position, room: None, what }));
+                }
+                // What lies before it is proven first: something may be wrong there too.
+                Err(LogError::BadRow { position, .. }) if position > expected => {
+                    limit = usize::try_from(position - expected).unwrap_or(PAGE).min(PAGE);
+                    continue;
+                }
+                read => read?,
+            };
+            if events.is_empty() {
+                return Ok(Verdict::Broken(Fault {
+                    position: expected,
+                    room: None,
+                    what: format!("the log ends here, its head stands at {end}"),
+                }));
+            }
+            for event in events.iter().take_while(|event| event.position <= end) {
+                if event.position != walk.position + 1 {
+                    let what = "no event has this position".to_owned();
+                    return Ok(Verdict::Broken(Fault { position: walk.position + 1, room: None, what }));
+                }
+                if let Err(fault) = walk.step(event) {
+                    return Ok(Verdict::Broken(fault));
+                }
+            }
+            if !progress(walk.position, end) {
+                return Ok(whole(&walk));
+            }
+        }
+        self.verify_heads(&walk, end).await
+    }
+
+    /// Every room's head must be where the walk ended; a cut-off tail shows here. Rooms that went on meanwhile are left out.
+    async fn verify_heads(&self, walk: &Walk, end: Position) -> Result<Verdict, LogError> {
+        use futures_util::TryStreamExt;
+        use sqlx::Row;
+        let mut heads = sqlx::query(
+            "SELECT version, last_position, first_recorded_at, last_recorded_at, chain, tenant, room
+             FROM convoke.room_heads
+             WHERE last_position <= $1
+             ORDER BY last_position",
+        )
+        .bind(i64::try_from(end).unwrap_or(i64::MAX))
+        .fetch(&self.pool);
+        while let Some(row) = heads.try_next().await? {
+            let tenant: &str = row.try_get("tenant")?;
+            let key = RoomKey {
+                tenant: tenant.parse().map_err(|error| LogError::Damaged(format!("a room's tenant: {error}")))?,
+                room: crate::events::ids::RoomId::from_uuid(row.try_get("room")?),
+            };
+            if let Err(fault) = walk.ends_at(&key, &super::rows::room_head(&row)?) {
+                return Ok(Verdict::Broken(fault));
+            }
+        }
+        Ok(whole(walk))
+    }
+
+    /// Proves one room, from its first event to its head. A room that is not there is whole and has no events.
+    pub async fn verify_room(
+        &self,
+        key: &RoomKey,
+        mut progress: impl FnMut(RoomVersion, RoomVersion) -> bool,
+    ) -> Result<Verdict, LogError> {
+        let Some(head) = self.room_head(key).await? else {
+            return Ok(Verdict::Whole { events: 0, rooms: 0 });
+        };
+        let mut walk = Walk::default();
+        let mut limit = PAGE;
+        while walk.events < head.version {
+            let events = match self.read_room(key, walk.events, None, limit).await {
+                Err(LogError::BadRow { position, what }) if limit == 1 => {
+                    return Ok(Verdict::Broken(Fault { position, room: Some(key.clone()), what }));
+                }
+                Err(LogError::BadRow { .. }) => {
+                    limit = (limit / 2).max(1);
+                    continue;
+                }
+                read => read?,
+            };
+            if events.is_empty() {
+                break;
+            }
+            for event in events.iter().take_while(|event| event.room_version <= head.version) {
+                if let Err(fault) = walk.step(event) {
+                    return Ok(Verdict::Broken(fault));
+                }
+            }
+            if !progress(walk.events, head.version) {
+                return Ok(whole(&walk));
+            }
+        }
+        Ok(match walk.ends_at(key, &head) {
+            Ok(()) => whole(&walk),
+            Err(fault) => Verdict::Broken(fault),
+        })
+    }
+}
+
+fn whole(walk: &Walk) -> Verdict {
+    Verdict::Whole { events: walk.events, rooms: walk.rooms.len() as u64 }
+}

@@ -1,0 +1,53 @@
+//! How readers learn that the log grew: at once in the process that appended, and in others through one notification per
+//! batch. A notification is a wake-up only, never data, and one that is lost costs a delay: the head is asked for now and
+//! then anyway.
+
+use std::time::Duration;
+
+use sqlx::postgres::PgListener;
+use tokio_util::sync::CancellationToken;
+
+use super::EventLog;
+
+/// How long a lost notification may stay unnoticed.
+const POLL: Duration = Duration::from_millis(500);
+
+/// Between attempts to listen again after the database went away.
+const RETRY: Duration = Duration::from_millis(250);
+
+/// Feeds [`EventLog::head_watch`] with what other processes append, until told to stop. Rides out a lost database.
+pub async fn run(log: EventLog, stop: CancellationToken) {
+    let mut failing = false;
+    loop {
+        let heard = tokio::select! {
+            heard = listen(&log) => heard,
+            () = stop.cancelled() => return,
+        };
+        if let Err(error) = heard {
+            if !failing {
+                tracing::warn!(%error, "cannot listen for appends of other processes; trying on");
+            }
+            failing = true;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(RETRY) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+async fn listen(log: &EventLog) -> Result<(), super::LogError> {
+    let mut listener = PgListener::connect_with(&log.pool).await?;
+    listener.listen("convoke_log").await?;
+    log.saw(log.head().await?.position);
+    loop {
+        match tokio::time::timeout(POLL, listener.recv()).await {
+            Ok(Ok(notification)) => match notification.payload().parse() {
+                Ok(position) => log.saw(position),
+                Err(_) => log.saw(log.head().await?.position),
+            },
+            Ok(Err(error)) => return Err(error.into()),
+            Err(_) => log.saw(log.head().await?.position),
+        }
+    }
+}
