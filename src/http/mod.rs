@@ -1,4 +1,6 @@
 //! Routes, extractors, problem responses, OpenAPI.
 
 pub mod cursor;
+pub mod event_view;
 pub mod request;
+pub mod stream;

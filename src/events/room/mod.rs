@@ -76,7 +76,8 @@ macro_rules! room_events {
                 }
             }
 
-            fn newest_version(name: &str) -> Option<u16> {
+            /// The version that this program writes under a stored name.
+            pub fn newest_version(name: &str) -> Option<u16> {
                 match name {
                     $($name => Some($version),)*
                     _ => None,

@@ -1,0 +1,3 @@
+//! Events as they flow to a reader.
+
+pub mod sse;
