@@ -2,6 +2,8 @@
 //! `CONVOKE_BLESS=1` in the environment it writes the page instead.
 
 mod events;
+mod metrics;
+mod problems;
 mod schema;
 
 use std::path::PathBuf;

@@ -1,0 +1,82 @@
+//! Bodies of requests: bounded in size and in patience, and told as problems where they are at fault.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::extract::{FromRequest, Request};
+use bytes::Bytes;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use tokio::time::Sleep;
+
+use super::problem::Problem;
+
+/// A client that sends nothing for this long in the middle of a body is given up.
+pub(super) const STALL: Duration = Duration::from_secs(20);
+
+/// The client stopped sending in the middle of its body.
+#[derive(Debug, thiserror::Error)]
+#[error("The body stopped arriving for {} seconds.", STALL.as_secs())]
+pub struct BodyStalled;
+
+/// The whole body of a request, at most the configured bytes.
+#[derive(Debug)]
+pub struct WholeBody(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for WholeBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        Ok(Self(Bytes::from_request(request, state).await?))
+    }
+}
+
+/// A body that gives up on a sender who stalls, and notes when it has arrived whole.
+#[derive(Debug)]
+pub(super) struct Patient<B> {
+    inner: B,
+    arrived: Arc<AtomicBool>,
+    stall: Option<Pin<Box<Sleep>>>,
+}
+
+impl<B> Patient<B> {
+    pub fn new(inner: B, arrived: Arc<AtomicBool>) -> Self {
+        Self { inner, arrived, stall: None }
+    }
+}
+
+impl<B> HttpBody for Patient<B>
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let this = &mut *self;
+        match Pin::new(&mut this.inner).poll_frame(cx) {
+            Poll::Ready(frame) => {
+                this.stall = None;
+                if frame.is_none() || this.inner.is_end_stream() {
+                    this.arrived.store(true, Ordering::Relaxed);
+                }
+                Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+            }
+            Poll::Pending => {
+                let stall = this.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep(STALL)));
+                stall.as_mut().poll(cx).map(|()| Some(Err(BodyStalled.into())))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

@@ -1,0 +1,177 @@
+//! What a client is told when something was not done: RFC 9457, `application/problem+json`.
+//!
+//! A [`Problem`] has a documented code, which is the last part of its `type` (`/problems/<code>`, served by [`pages`]), a
+//! sentence about this very case, and for bad fields a list of them. The members beside those of the RFC: `code`, the
+//! same word without a path; `errors`; and what a code promises (`room_version`, `room`).
+//!
+//! A cause that is not for the client (`Problem::internal`) travels with the answer to the [`super::guard`], which logs it
+//! once and adds the `instance`.
+
+mod code;
+pub mod pages;
+mod rejection;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+pub use code::{About, ProblemCode};
+
+/// One field at fault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    /// Path of the field in the body, dotted (`settings.lobby`), or the name of the parameter or header.
+    pub field: String,
+    pub detail: String,
+}
+
+/// A problem told to a client.
+#[derive(Debug, Clone)]
+pub struct Problem(Box<Told>);
+
+#[derive(Debug, Clone)]
+struct Told {
+    about: About,
+    detail: String,
+    errors: Vec<FieldError>,
+    members: Map<String, Value>,
+    /// For the log only.
+    cause: Option<String>,
+}
+
+impl Problem {
+    /// `detail` is a sentence about this case: what was wrong, and with what.
+    pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
+        Self::about(code.about(), detail)
+    }
+
+    /// A problem whose code stands in another table.
+    pub fn about(about: About, detail: impl Into<String>) -> Self {
+        Self(Box::new(Told { about, detail: detail.into(), errors: Vec::new(), members: Map::new(), cause: None }))
+    }
+
+    /// A fault of the server: the client is told that there was one, the log is told which.
+    pub fn internal(cause: impl std::fmt::Display) -> Self {
+        Self::new(ProblemCode::Internal, "The server failed while it answered this request.").caused_by(cause)
+    }
+
+    /// One parameter, header or part of the path that cannot be what it is.
+    pub fn parameter(name: &str, fault: impl std::fmt::Display) -> Self {
+        Self::new(ProblemCode::InvalidParameters, format!("{name}: {fault}")).with_error(name, fault.to_string())
+    }
+
+    /// What the log is told, and the client is not.
+    pub fn caused_by(mut self, cause: impl std::fmt::Display) -> Self {
+        self.0.cause = Some(cause.to_string());
+        self
+    }
+
+    pub fn with_error(mut self, field: impl Into<String>, detail: impl Into<String>) -> Self {
+        self.0.errors.push(FieldError { field: field.into(), detail: detail.into() });
+        self
+    }
+
+    /// A further member of the answer, such as `room_version`.
+    pub fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
+        self.0.members.insert(member.to_owned(), value.into());
+        self
+    }
+
+    pub fn code(&self) -> &'static str {
+        self.0.about.code
+    }
+
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.0.about.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    pub fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
+    pub fn cause(&self) -> Option<&str> {
+        self.0.cause.as_deref()
+    }
+
+    /// The JSON text; `instance` names this one occurrence.
+    pub fn to_json(&self, instance: Option<&str>) -> Value {
+        let told = &*self.0;
+        let mut json = Map::new();
+        json.insert("type".into(), format!("/problems/{}", told.about.code).into());
+        json.insert("title".into(), told.about.title.into());
+        json.insert("status".into(), told.about.status.into());
+        json.insert("detail".into(), told.detail.as_str().into());
+        if let Some(instance) = instance {
+            json.insert("instance".into(), instance.into());
+        }
+        json.insert("code".into(), told.about.code.into());
+        if !told.errors.is_empty() {
+            let errors = told.errors.iter().map(|e| serde_json::json!({ "field": e.field, "detail": e.detail }));
+            json.insert("errors".into(), errors.collect());
+        }
+        json.extend(told.members.clone());
+        Value::Object(json)
+    }
+
+    /// The answer, with the headers that the code asks for. The problem itself stays in its extensions.
+    pub fn into_response_at(self, instance: Option<&str>) -> Response {
+        let body = self.to_json(instance).to_string();
+        let mut response = (self.status(), [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+        let headers = response.headers_mut();
+        if let Some(seconds) = self.0.about.retry_after_s {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.0.about.status == 401 {
+            // RFC 6750, section 3: no error code where no token came.
+            let challenge = match self.0.about.code {
+                "unauthenticated" => "Bearer",
+                _ => "Bearer error=\"invalid_token\"",
+            };
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        self.into_response_at(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_is_told_as_rfc_9457_has_it() {
+        let problem = Problem::new(ProblemCode::InvalidFields, "name: too long")
+            .with_error("name", "at most 128 characters")
+            .with("room_version", 7);
+        assert_eq!(
+            problem.to_json(Some("urn:uuid:1")),
+            serde_json::json!({
+                "type": "/problems/invalid-fields", "title": "Fields of the body are at fault", "status": 422,
+                "detail": "name: too long", "instance": "urn:uuid:1", "code": "invalid-fields",
+                "errors": [{ "field": "name", "detail": "at most 128 characters" }], "room_version": 7,
+            })
+        );
+    }
+
+    #[test]
+    fn the_cause_of_a_fault_is_not_told_to_the_client() {
+        let problem = Problem::internal("password is hunter2");
+        assert_eq!(problem.cause(), Some("password is hunter2"));
+        assert!(!problem.to_json(None).to_string().contains("hunter2"));
+    }
+
+    #[test]
+    fn a_401_says_which_scheme_is_wanted_and_a_503_when_to_come_back() {
+        let response = Problem::new(ProblemCode::TokenExpired, "x").into_response();
+        assert_eq!(response.headers()[header::WWW_AUTHENTICATE], "Bearer error=\"invalid_token\"");
+        let response = Problem::new(ProblemCode::LogUnavailable, "x").into_response();
+        assert_eq!(response.headers()[header::RETRY_AFTER], "2");
+    }
+}

@@ -1,0 +1,333 @@
+//! Counts and times of all that matters, as Prometheus reads them. `docs/metrics.md` is generated from [`DESCRIBED`].
+//!
+//! Labels are bounded: names of commands, routes, projections and outcomes, never a room, a person or a tenant.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge};
+use prometheus::{IntGaugeVec, Opts, Registry, TextEncoder};
+use sqlx::PgPool;
+
+/// One metric: name, kind, labels, and what it says.
+#[derive(Debug, Clone, Copy)]
+pub struct Described {
+    pub name: &'static str,
+    pub kind: &'static str,
+    pub labels: &'static [&'static str],
+    pub help: &'static str,
+}
+
+const fn described(
+    name: &'static str,
+    kind: &'static str,
+    labels: &'static [&'static str],
+    help: &'static str,
+) -> Described {
+    Described { name, kind, labels, help }
+}
+
+const COMMAND_SECONDS: Described = described(
+    "convoke_command_seconds",
+    "histogram",
+    &["command", "outcome"],
+    "Time of a command from its execution to its durable outcome; outcome is `done`, `replayed` or the code of the problem",
+);
+const APPEND_SECONDS: Described =
+    described("convoke_append_seconds", "histogram", &[], "Time of one append transaction, commit included");
+const APPEND_EVENTS: Described =
+    described("convoke_append_events", "histogram", &[], "Events that one append transaction wrote");
+const APPENDED: Described =
+    described("convoke_events_appended_total", "counter", &[], "Events that this process appended to the log");
+const PROJECTION_SECONDS: Described = described(
+    "convoke_projection_batch_seconds",
+    "histogram",
+    &["projection"],
+    "Time of one batch of a projection, rows and checkpoint committed",
+);
+const PROJECTED: Described =
+    described("convoke_projection_events_total", "counter", &["projection"], "Events that a projection has applied");
+const PROJECTION_POSITION: Described =
+    described("convoke_projection_position", "gauge", &["projection"], "Position of a projection's checkpoint");
+const PROJECTION_LAG: Described = described(
+    "convoke_projection_lag_events",
+    "gauge",
+    &["projection"],
+    "Events in the log that a projection has yet to apply",
+);
+const HTTP_SECONDS: Described = described(
+    "convoke_http_request_seconds",
+    "histogram",
+    &["method", "route", "status"],
+    "Time from the head of a request to the head of its answer",
+);
+const HTTP_CONNECTIONS: Described = described("convoke_http_connections_open", "gauge", &[], "Open HTTP connections");
+const HTTP_REFUSED: Described = described(
+    "convoke_http_connections_refused_total",
+    "counter",
+    &[],
+    "Connections refused because the bound on them was reached",
+);
+const PROBLEMS: Described = described("convoke_problems_total", "counter", &["code"], "Problem responses, by code");
+const STREAMS_OPEN: Described = described("convoke_streams_open", "gauge", &[], "Open live streams of events");
+const POOL_CONNECTIONS: Described = described(
+    "convoke_pool_connections",
+    "gauge",
+    &["pool", "state"],
+    "Connections to PostgreSQL; state is `busy`, `idle` or `limit`",
+);
+const BUILD: Described = described("convoke_build_info", "gauge", &["version"], "Always 1; which version runs");
+
+/// Every metric there is.
+pub const DESCRIBED: &[Described] = &[
+    COMMAND_SECONDS,
+    APPEND_SECONDS,
+    APPEND_EVENTS,
+    APPENDED,
+    PROJECTION_SECONDS,
+    PROJECTED,
+    PROJECTION_POSITION,
+    PROJECTION_LAG,
+    HTTP_SECONDS,
+    HTTP_CONNECTIONS,
+    HTTP_REFUSED,
+    PROBLEMS,
+    STREAMS_OPEN,
+    POOL_CONNECTIONS,
+    BUILD,
+];
+
+/// Seconds: a commit is about a millisecond, a time-out some ten seconds.
+const TIMES: &[f64] = &[0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// Events of a batch.
+const SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 4096.0];
+
+/// The metrics of one process. Cheap to clone; all clones count together.
+#[derive(Clone, Debug)]
+pub struct Metrics(Arc<Instruments>);
+
+#[derive(Debug)]
+struct Instruments {
+    registry: Registry,
+    commands: HistogramVec,
+    append_seconds: Histogram,
+    append_events: Histogram,
+    appended: IntCounter,
+    projection_seconds: HistogramVec,
+    projected: IntCounterVec,
+    projection_position: IntGaugeVec,
+    projection_lag: IntGaugeVec,
+    http_seconds: HistogramVec,
+    http_connections: IntGauge,
+    http_refused: IntCounter,
+    problems: IntCounterVec,
+    streams_open: IntGauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let build = register(&registry, GaugeVec::new(opts(&BUILD), BUILD.labels));
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
+        Self(Arc::new(Instruments {
+            commands: register(&registry, histograms(&COMMAND_SECONDS, TIMES)),
+            append_seconds: register(&registry, histogram(&APPEND_SECONDS, TIMES)),
+            append_events: register(&registry, histogram(&APPEND_EVENTS, SIZES)),
+            appended: register(&registry, IntCounter::with_opts(opts(&APPENDED))),
+            projection_seconds: register(&registry, histograms(&PROJECTION_SECONDS, TIMES)),
+            projected: register(&registry, IntCounterVec::new(opts(&PROJECTED), PROJECTED.labels)),
+            projection_position: register(&registry, gauges(&PROJECTION_POSITION)),
+            projection_lag: register(&registry, gauges(&PROJECTION_LAG)),
+            http_seconds: register(&registry, histograms(&HTTP_SECONDS, TIMES)),
+            http_connections: register(&registry, IntGauge::with_opts(opts(&HTTP_CONNECTIONS))),
+            http_refused: register(&registry, IntCounter::with_opts(opts(&HTTP_REFUSED))),
+            problems: register(&registry, IntCounterVec::new(opts(&PROBLEMS), PROBLEMS.labels)),
+            streams_open: register(&registry, IntGauge::with_opts(opts(&STREAMS_OPEN))),
+            registry,
+        }))
+    }
+
+    /// One command; `outcome` is `done`, `replayed` or a problem's code.
+    pub fn command(&self, name: &str, outcome: &str, took: Duration) {
+        self.0.commands.with_label_values(&[name, outcome]).observe(took.as_secs_f64());
+    }
+
+    /// One append transaction that committed `events`.
+    pub fn append(&self, events: usize, took: Duration) {
+        self.0.append_seconds.observe(took.as_secs_f64());
+        self.0.append_events.observe(events as f64);
+        self.0.appended.inc_by(events as u64);
+    }
+
+    /// One batch of a projection that now stands at `position`, while the log stands at `head`.
+    pub fn projected(&self, name: &str, events: usize, position: u64, head: u64, took: Duration) {
+        self.0.projection_seconds.with_label_values(&[name]).observe(took.as_secs_f64());
+        self.0.projected.with_label_values(&[name]).inc_by(events as u64);
+        self.0.projection_position.with_label_values(&[name]).set(gauge_value(position));
+        self.0.projection_lag.with_label_values(&[name]).set(gauge_value(head.saturating_sub(position)));
+    }
+
+    /// One request; `route` is the template (`/v1/rooms/{room}`), never the path.
+    pub fn http(&self, method: &str, route: &str, status: u16, took: Duration) {
+        let mut digits = [0u8; 3];
+        let status = three_digits(status, &mut digits);
+        self.0.http_seconds.with_label_values(&[method, route, status]).observe(took.as_secs_f64());
+    }
+
+    pub fn problem(&self, code: &str) {
+        self.0.problems.with_label_values(&[code]).inc();
+    }
+
+    pub fn connections_open(&self) -> &IntGauge {
+        &self.0.http_connections
+    }
+
+    pub fn connection_refused(&self) {
+        self.0.http_refused.inc();
+    }
+
+    pub fn streams_open(&self) -> &IntGauge {
+        &self.0.streams_open
+    }
+
+    /// Watches a pool: it is asked at each scrape. Once per name; a second pool of the same name is not counted.
+    pub fn pool(&self, name: &'static str, pool: &PgPool) {
+        if let Err(error) = self.0.registry.register(Box::new(PoolWatch::new(name, pool.clone()))) {
+            tracing::warn!(pool = name, %error, "this pool has no metrics");
+        }
+    }
+
+    pub fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+
+    /// The text that Prometheus scrapes.
+    pub fn encode(&self) -> Result<String, prometheus::Error> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.0.registry.gather(), &mut text)?;
+        String::from_utf8(text).map_err(|error| prometheus::Error::Msg(error.to_string()))
+    }
+}
+
+/// The size of a pool, asked when somebody looks.
+struct PoolWatch {
+    pool: PgPool,
+    gauge: IntGaugeVec,
+}
+
+impl PoolWatch {
+    fn new(name: &'static str, pool: PgPool) -> Self {
+        let opts = opts(&POOL_CONNECTIONS).const_label("pool", name);
+        let gauge = IntGaugeVec::new(opts, &["state"]).expect("the names in this file are valid");
+        Self { pool, gauge }
+    }
+}
+
+impl Collector for PoolWatch {
+    fn desc(&self) -> Vec<&Desc> {
+        self.gauge.desc()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let (size, idle) = (i64::from(self.pool.size()), self.pool.num_idle() as i64);
+        let limit = i64::from(self.pool.options().get_max_connections());
+        for (state, value) in [("busy", (size - idle).max(0)), ("idle", idle), ("limit", limit)] {
+            self.gauge.with_label_values(&[state]).set(value);
+        }
+        self.gauge.collect()
+    }
+}
+
+fn opts(about: &Described) -> Opts {
+    Opts::new(about.name, about.help)
+}
+
+fn histogram_opts(about: &Described, buckets: &[f64]) -> HistogramOpts {
+    HistogramOpts::new(about.name, about.help).buckets(buckets.to_vec())
+}
+
+fn histogram(about: &Described, buckets: &[f64]) -> prometheus::Result<Histogram> {
+    Histogram::with_opts(histogram_opts(about, buckets))
+}
+
+fn histograms(about: &Described, buckets: &[f64]) -> prometheus::Result<HistogramVec> {
+    HistogramVec::new(histogram_opts(about, buckets), about.labels)
+}
+
+fn gauges(about: &Described) -> prometheus::Result<IntGaugeVec> {
+    IntGaugeVec::new(opts(about), about.labels)
+}
+
+fn register<C: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Result<C>) -> C {
+    let metric = made.expect("the names and labels in this file are valid");
+    registry.register(Box::new(metric.clone())).expect("each name in this file stands once");
+    metric
+}
+
+fn gauge_value(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn three_digits(status: u16, digits: &mut [u8; 3]) -> &str {
+    for (digit, place) in digits.iter_mut().zip([100, 10, 1]) {
+        *digit = b'0' + (status / place % 10) as u8;
+    }
+    std::str::from_utf8(digits).unwrap_or("000")
+}
+
+/// `docs/metrics.md`.
+pub fn markdown() -> String {
+    let rows: String = DESCRIBED
+        .iter()
+        .map(|d| {
+            let labels: Vec<String> = d.labels.iter().map(|label| format!("`{label}`")).collect();
+            format!("| `{}` | {} | {} | {} |\n", d.name, d.kind, labels.join(", "), d.help)
+        })
+        .collect();
+    format!(
+        "# Metrics\n\n`GET /metrics` answers in the text format of Prometheus. Labels are bounded: none carries a room, a \
+         person or a tenant.\n\n| name | kind | labels | what it says |\n|---|---|---|---|\n{rows}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_counted_is_told_to_prometheus() {
+        let metrics = Metrics::new();
+        metrics.command("join", "done", Duration::from_millis(3));
+        metrics.append(7, Duration::from_millis(2));
+        metrics.projected("rooms", 5, 95, 100, Duration::from_millis(1));
+        metrics.http("GET", "/v1/rooms/{room}", 304, Duration::from_millis(1));
+        let text = metrics.encode().expect("all names are valid");
+        for line in [
+            "convoke_command_seconds_count{command=\"join\",outcome=\"done\"} 1",
+            "convoke_events_appended_total 7",
+            "convoke_append_events_sum 7",
+            "convoke_projection_lag_events{projection=\"rooms\"} 5",
+            "convoke_http_request_seconds_count{method=\"GET\",route=\"/v1/rooms/{room}\",status=\"304\"} 1",
+            "convoke_streams_open 0",
+        ] {
+            assert!(text.contains(line), "{line} is missing in\n{text}");
+        }
+    }
+
+    #[test]
+    fn every_metric_is_described_under_the_name_it_has() {
+        let names: Vec<&str> = DESCRIBED.iter().map(|d| d.name).collect();
+        let told = Metrics::new();
+        for family in told.registry().gather() {
+            assert!(names.contains(&family.name()), "{} is not described", family.name());
+        }
+    }
+}
