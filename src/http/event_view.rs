@@ -137,7 +137,7 @@ fn is_false(flag: &bool) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::Arc;
 
     use serde_json::json;
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
     use crate::events::ids::TenantId;
 
-    fn envelope(event_type: &'static str, type_version: u16, data: &str) -> Envelope {
+    pub(in crate::http) fn envelope(event_type: &'static str, type_version: u16, data: &str) -> Envelope {
         let id = Uuid::from_u128(0x01936d2e_7c1a_7b3e_8a44_0f0a4f5d2c11);
         Envelope {
             position: 1234,

@@ -8,5 +8,6 @@ pub mod event_view;
 pub mod health;
 pub mod metrics;
 pub mod problem;
+pub mod reader;
 pub mod request;
 pub mod stream;

@@ -1,0 +1,210 @@
+//! Which events of a room somebody may read. A message is for those it was sent to, its author, and holders of
+//! `room_admin`; whoever it is not for does not get the event at all, and sees room versions jump over it.
+//!
+//! A message to staff may be read by who is staff now: somebody who becomes a moderator reads what moderators wrote, and no
+//! longer when they are none. A stream follows its reader's own role through the events that it passes on.
+
+use std::collections::HashMap;
+
+use crate::events::envelope::{Envelope, RoomVersion};
+use crate::events::ids::{Identity, RoomId};
+use crate::events::room::{Audience, RoomEvent};
+
+/// Who reads a room's events, as far as it matters to what they see.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    /// `None`: a server, or a person's token that speaks for nobody.
+    pub identity: Option<Identity>,
+    /// Holds `room_admin`: sees everything.
+    pub admin: bool,
+    /// Is host or moderator in the room.
+    pub staff: bool,
+    /// The version of the room at which `staff` was so; what events after it say of the reader's role is followed.
+    pub as_of: RoomVersion,
+}
+
+/// What a reader gets of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sight {
+    Shown,
+    Hidden,
+    /// A message was deleted; whether it was for this reader is with the event that sent it, at this room version.
+    AsMessage(RoomVersion),
+}
+
+impl Reader {
+    /// Sees everything.
+    pub fn admin() -> Self {
+        Self { identity: None, admin: true, staff: true, as_of: RoomVersion::MAX }
+    }
+
+    /// Sees what everybody may see.
+    pub fn outsider() -> Self {
+        Self { identity: None, admin: false, staff: false, as_of: RoomVersion::MAX }
+    }
+
+    /// What of the event this reader gets. Events come in the order of their versions.
+    pub fn sees(&mut self, envelope: &Envelope) -> Sight {
+        if self.admin {
+            return Sight::Shown;
+        }
+        match &*envelope.event_type {
+            "room.message-sent" | "room.message-edited" | "room.message-deleted" => self.sees_message(envelope),
+            "room.participant-joined" | "room.participant-left" | "room.role-changed" | "room.host-transferred" => {
+                self.follow(envelope);
+                Sight::Shown
+            }
+            _ => Sight::Shown,
+        }
+    }
+
+    fn sees_message(&self, envelope: &Envelope) -> Sight {
+        match envelope.event() {
+            Ok(RoomEvent::MessageSent(message)) => self.audience(&message.author, &message.to),
+            Ok(RoomEvent::MessageEdited(message)) => self.audience(&message.author, &message.to),
+            Ok(RoomEvent::MessageDeleted(message)) => Sight::AsMessage(message.message),
+            // Of a shape that this program cannot read, nobody but an administrator can be told whom it is for.
+            _ => Sight::Hidden,
+        }
+    }
+
+    fn audience(&self, author: &Identity, to: &Audience) -> Sight {
+        let shown = match to {
+            Audience::Everyone => true,
+            Audience::Staff => self.staff || self.identity.as_ref() == Some(author),
+            Audience::Identities(named) => {
+                self.identity.as_ref().is_some_and(|reader| reader == author || named.contains(reader))
+            }
+        };
+        if shown { Sight::Shown } else { Sight::Hidden }
+    }
+
+    /// Keeps `staff` true to what the events say.
+    fn follow(&mut self, envelope: &Envelope) {
+        let Some(me) = &self.identity else { return };
+        if envelope.room_version <= self.as_of {
+            return;
+        }
+        match envelope.event() {
+            Ok(RoomEvent::ParticipantJoined(joined)) if joined.identity == *me => self.staff = joined.role.is_staff(),
+            Ok(RoomEvent::RoleChanged(changed)) if changed.identity == *me => self.staff = changed.to.is_staff(),
+            Ok(RoomEvent::HostTransferred(transferred)) if transferred.to == *me => self.staff = true,
+            // With several devices a person may still be there; a reader in doubt sees less until it asks anew.
+            Ok(RoomEvent::ParticipantLeft(left)) if left.identity == *me => self.staff = false,
+            _ => {}
+        }
+    }
+}
+
+/// Remembers of which messages the reader saw the sending, so that most deletions need no look at the log.
+#[derive(Debug, Default)]
+pub struct Messages(HashMap<(RoomId, RoomVersion), Sight>);
+
+/// Beyond it all is forgotten and looked up again.
+const REMEMBERED: usize = 8192;
+
+impl Messages {
+    pub fn remember(&mut self, room: RoomId, message: RoomVersion, sight: Sight) {
+        if self.0.len() >= REMEMBERED {
+            self.0.clear();
+        }
+        self.0.insert((room, message), sight);
+    }
+
+    pub fn recall(&self, room: RoomId, message: RoomVersion) -> Option<Sight> {
+        self.0.get(&(room, message)).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::http::event_view::tests::envelope;
+
+    fn event(version: RoomVersion, name: &'static str, data: &Value) -> Envelope {
+        Envelope { room_version: version, ..envelope(name, 1, &data.to_string()) }
+    }
+
+    fn message(to: &Value) -> Envelope {
+        event(12, "room.message-sent", &json!({"author": "alice", "to": to}))
+    }
+
+    fn person(name: &str, staff: bool) -> Reader {
+        Reader { identity: Some(Identity::new(name).unwrap()), admin: false, staff, as_of: 20 }
+    }
+
+    #[test]
+    fn a_message_is_for_those_it_was_sent_to_and_its_author() {
+        let direct = message(&json!({"identities": ["bob"]}));
+        assert_eq!(person("alice", false).sees(&direct), Sight::Shown);
+        assert_eq!(person("bob", false).sees(&direct), Sight::Shown);
+        assert_eq!(person("carol", true).sees(&direct), Sight::Hidden);
+        assert_eq!(Reader::outsider().sees(&direct), Sight::Hidden);
+        assert_eq!(Reader::admin().sees(&direct), Sight::Shown);
+    }
+
+    #[test]
+    fn a_message_to_staff_is_for_staff() {
+        let staff = message(&json!("staff"));
+        assert_eq!(person("bob", true).sees(&staff), Sight::Shown);
+        assert_eq!(person("bob", false).sees(&staff), Sight::Hidden);
+        assert_eq!(person("alice", false).sees(&staff), Sight::Shown);
+        assert_eq!(Reader::outsider().sees(&message(&json!("everyone"))), Sight::Shown);
+    }
+
+    #[test]
+    fn an_edit_is_for_whom_its_message_was_and_a_deletion_asks_for_it() {
+        let edit =
+            event(13, "room.message-edited", &json!({"message": 12, "author": "alice", "to": {"identities": ["bob"]}}));
+        assert_eq!(person("carol", true).sees(&edit), Sight::Hidden);
+        let deletion = event(14, "room.message-deleted", &json!({"message": 12}));
+        assert_eq!(person("carol", true).sees(&deletion), Sight::AsMessage(12));
+    }
+
+    #[test]
+    fn the_readers_own_role_is_followed_from_where_it_was_known() {
+        let mut bob = person("bob", false);
+        let promotion = |version| {
+            event(version, "room.role-changed", &json!({"identity": "bob", "from": "speaker", "to": "moderator"}))
+        };
+        bob.sees(&promotion(20));
+        assert!(!bob.staff, "what was known already counted it");
+        bob.sees(&event(21, "room.role-changed", &json!({"identity": "eve", "from": "speaker", "to": "moderator"})));
+        assert!(!bob.staff);
+        bob.sees(&promotion(22));
+        assert!(bob.staff);
+        let session = "01936d2e-7c1a-7b3e-8a44-0f0a4f5d2c11";
+        bob.sees(&event(
+            23,
+            "room.participant-left",
+            &json!({"identity": "bob", "session": session, "reason": "left", "seconds": 3}),
+        ));
+        assert!(!bob.staff);
+        bob.sees(&event(24, "room.host-transferred", &json!({"to": "bob"})));
+        assert!(bob.staff);
+        bob.sees(&event(
+            25,
+            "room.participant-joined",
+            &json!({"identity": "bob", "session": session, "role": "viewer"}),
+        ));
+        assert!(!bob.staff);
+    }
+
+    #[test]
+    fn a_message_that_cannot_be_read_is_shown_to_nobody_but_administrators() {
+        let unreadable = event(12, "room.message-sent", &json!({"author": "alice", "to": "the-moon"}));
+        assert_eq!(person("alice", true).sees(&unreadable), Sight::Hidden);
+        assert_eq!(Reader::admin().sees(&unreadable), Sight::Shown);
+    }
+
+    #[test]
+    fn messages_are_remembered_by_room() {
+        let mut messages = Messages::default();
+        let room = envelope("room.opened", 1, "{}").room;
+        messages.remember(room, 3, Sight::Hidden);
+        assert_eq!(messages.recall(room, 3), Some(Sight::Hidden));
+        assert_eq!(messages.recall(room, 4), None);
+    }
+}
