@@ -25,11 +25,13 @@ impl Caller {
 #[derive(Clone, Debug)]
 pub struct Context<'a> {
     pub caller: &'a Caller,
+    /// The room that the command is for.
+    pub room: RoomId,
     /// When it happens: the clock's time, or the occurred time of imported history.
     pub now: Timestamp,
     /// What the command creates (a session, a track, a recording) takes this id.
     pub command_id: CommandId,
-    /// What [`super::Command::needs`] asked for.
+    /// What [`super::command::Command::needs`] asked for.
     pub facts: &'a Facts,
 }
 

@@ -1,6 +1,11 @@
 //! Commands: requests that a rule either turns into facts or refuses.
 //!
+//! [`command`] says what a command is, [`refusal`] why one may be refused, [`fault`] what can be wrong with a body.
 //! [`room`] holds the state of a room and one file for each command; nothing in there reads a clock, a database or a
 //! random number.
 
+pub mod command;
 pub mod context;
+pub mod fault;
+pub mod refusal;
+pub mod room;

@@ -4,9 +4,11 @@
 //! ([`Sealed`], made by `security::sealing`). With the key gone the event reads as erased and the log still verifies. No
 //! rule ever looks inside, so that what may happen in a room never depends on what can be erased.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::envelope::RoomVersion;
 use super::ids::Identity;
@@ -42,9 +44,23 @@ impl PersonalFields {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sealed(pub Bytes);
 
+/// In JSON: base64 with padding.
+impl Serialize for Sealed {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&BASE64.encode(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Sealed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        BASE64.decode(text.as_bytes()).map(|bytes| Sealed(bytes.into())).map_err(serde::de::Error::custom)
+    }
+}
+
 /// A sealed part together with the place it was written at, which its encryption is bound to. States and snapshots carry
 /// these, never clear text.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SealedAt {
     pub room_version: RoomVersion,
     pub sealed: Sealed,

@@ -12,6 +12,7 @@ mod recording;
 mod settings;
 mod tracks;
 mod upcast;
+pub mod view;
 
 pub use access::*;
 pub use hands::*;

@@ -1,0 +1,92 @@
+//! What a command is: a body with bounds, a rule, and the words by which it is documented. Each command implements
+//! [`Command`] in a file of its own; reading its body from JSON, and the errors of that, are here once for all.
+
+use std::fmt::Debug;
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::context::{Context, Decision, Need};
+use super::fault::{self, CommandFault, Faults};
+use super::refusal::{Refusal, RefusalCode};
+use super::room::state::Room;
+use crate::events::ids::RoomId;
+
+/// One thing that may be asked of a room. The fields are the command's body; they must be read with
+/// `#[serde(deny_unknown_fields)]`.
+pub trait Command: DeserializeOwned + JsonSchema + Clone + Debug + PartialEq + Send + Sync + 'static {
+    /// On the wire, kebab-case: `raise-hand`.
+    const NAME: &'static str;
+    /// A few words, imperative.
+    const SUMMARY: &'static str;
+    /// Who may, what then is a fact, what a repetition does. Markdown, a paragraph or two.
+    const DESCRIPTION: &'static str;
+    /// Every refusal that [`Command::decide`] can give.
+    const REFUSALS: &'static [RefusalCode];
+
+    /// Bodies that are taken, the plainest first.
+    fn examples() -> Vec<Example>;
+
+    /// Bounds that the types do not hold: lengths, counts, fields that exclude one another.
+    fn validate(&self, _faults: &mut Faults) {}
+
+    /// What has to be looked up before the decision.
+    fn needs(&self) -> Need {
+        Need::Nothing
+    }
+
+    /// The id that the caller wants for the room it creates.
+    fn wanted_room(&self) -> Option<RoomId> {
+        None
+    }
+
+    /// The rule: pure, and the same for the same room, body and context.
+    fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal>;
+}
+
+/// A body, and what it is an example of.
+#[derive(Clone, Debug)]
+pub struct Example {
+    pub about: &'static str,
+    pub body: Value,
+}
+
+impl Example {
+    pub fn new(about: &'static str, body: Value) -> Self {
+        Self { about, body }
+    }
+}
+
+/// A command as it is documented.
+#[derive(Clone, Debug)]
+pub struct CommandKind {
+    pub name: &'static str,
+    pub summary: &'static str,
+    pub description: &'static str,
+    /// JSON Schema 2020-12 of the body.
+    pub schema: fn() -> schemars::Schema,
+    pub examples: fn() -> Vec<Example>,
+    pub refusals: &'static [RefusalCode],
+}
+
+impl CommandKind {
+    pub fn of<C: Command>() -> Self {
+        Self {
+            name: C::NAME,
+            summary: C::SUMMARY,
+            description: C::DESCRIPTION,
+            schema: || schemars::schema_for!(C),
+            examples: C::examples,
+            refusals: C::REFUSALS,
+        }
+    }
+}
+
+/// Reads a body and checks its bounds. An empty body is `{}`.
+pub fn parse<C: Command>(body: &[u8]) -> Result<C, CommandFault> {
+    let command: C = fault::read(body)?;
+    let mut faults = Faults::default();
+    command.validate(&mut faults);
+    faults.none().map(|()| command)
+}

@@ -1,0 +1,202 @@
+//! `join`: somebody comes in, or asks to at the lobby.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::rights::acts_for;
+use super::state::{Due, Open, Person, Room};
+use super::succession::{first_of_staff, stay_ends};
+use crate::commands::command::{Command, Example};
+use crate::commands::context::{Context, Decision, Fact};
+use crate::commands::fault::Faults;
+use crate::commands::refusal::{Refusal, RefusalCode};
+use crate::events::ids::{Identity, SessionId};
+use crate::events::room::{
+    DenyReason, DuplicateIdentity, LeaveReason, Lobby, MAX_PARTICIPANTS, OpenReason, ParticipantDenied,
+    ParticipantJoined, ParticipantWaiting, Role, RoomEvent, RoomOpened,
+};
+use crate::events::sealed::{Personal, PersonalFields};
+
+/// Characters of a display name.
+pub(super) const MAX_DISPLAY_NAME_CHARS: usize = 256;
+/// Of a person's metadata, as JSON text.
+pub(super) const MAX_PERSON_METADATA_BYTES: usize = 16 * 1024;
+/// Sessions of one person at once, where `duplicate_identity` is `allow`.
+const MAX_SESSIONS: usize = 16;
+/// People in a room's lobby at once.
+const MAX_WAITING: usize = 10_000;
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Join {
+    /// Who joins, where a server asks for somebody; absent: the caller.
+    pub identity: Option<Identity>,
+    /// Absent: for oneself the role that the token grants, for somebody else `speaker`.
+    pub role: Option<Role>,
+    /// The name to show, 1 to 256 characters. Personal: sealed in the log.
+    #[schemars(length(min = 1, max = 256))]
+    pub display_name: Option<String>,
+    /// The caller's own data on the person: any JSON, at most 16 KiB as text. Personal: sealed in the log.
+    pub metadata: Option<Value>,
+}
+
+impl Command for Join {
+    const NAME: &'static str = "join";
+    const SUMMARY: &'static str = "Join a room";
+    const DESCRIPTION: &'static str = "Needs the grant `room_join`, or `room_admin` to have somebody else join. The stay's \
+        session is the id of the command.\n\n\
+        Where the lobby applies the person waits until staff admits them; who asks again while waiting waits by the newer \
+        request. Somebody who is present already and joins again keeps role and place: with `duplicate_identity` `replace` \
+        the older session leaves, with `allow` both stay, with `refuse` the join is refused. A `display_name` or `metadata` \
+        given then replaces both; a join without either leaves them.\n\n\
+        A scheduled room whose time has come opens by the join. Only staff can join a locked room, or whom a server \
+        brings in. A moderator who joins a room without a host becomes host.";
+    const REFUSALS: &'static [RefusalCode] = &[
+        RefusalCode::NotGranted,
+        RefusalCode::IdentityRequired,
+        RefusalCode::RoleNotGranted,
+        RefusalCode::RoomNotFound,
+        RefusalCode::RoomNotOpen,
+        RefusalCode::RoomEnded,
+        RefusalCode::Banned,
+        RefusalCode::RoomLocked,
+        RefusalCode::RoomFull,
+        RefusalCode::AlreadyPresent,
+        RefusalCode::TooManySessions,
+    ];
+
+    fn examples() -> Vec<Example> {
+        vec![
+            Example::new("As oneself", json!({ "display_name": "Ann" })),
+            Example::new(
+                "A server brings in a viewer",
+                json!({ "identity": "user-17", "role": "viewer", "metadata": { "seat": "12A" } }),
+            ),
+        ]
+    }
+
+    fn validate(&self, faults: &mut Faults) {
+        if let Some(name) = &self.display_name {
+            faults.line("display_name", name, MAX_DISPLAY_NAME_CHARS);
+        }
+        if let Some(metadata) = &self.metadata {
+            faults.metadata("metadata", metadata, MAX_PERSON_METADATA_BYTES);
+        }
+    }
+
+    fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
+        let identity = acts_for(self.identity.as_ref(), context)?;
+        if room.due(context.now) == Some(Due::Open) {
+            let opened = RoomEvent::from(RoomOpened { reason: OpenReason::Due });
+            // The version matters to nothing that this event sets.
+            let room = room.clone().evolve(0, context.now, &opened, None);
+            let mut facts = vec![Fact::from(opened)];
+            facts.extend(self.enter(room.open()?, identity, context)?);
+            return Ok(Decision::Facts(facts));
+        }
+        self.enter(room.open()?, identity, context).map(Decision::Facts)
+    }
+}
+
+impl Join {
+    fn enter(&self, open: &Open, identity: &Identity, context: &Context<'_>) -> Result<Vec<Fact>, Refusal> {
+        if open.charter.is_banned(identity, context.now) {
+            return Err(Refusal::new(RefusalCode::Banned, format!("{identity} is banned from the room")));
+        }
+        let role = self.role(identity, context)?;
+        match open.people.get(identity) {
+            Some(person) => self.again(open, identity, person, context),
+            None => self.anew(open, identity, role, context),
+        }
+    }
+
+    fn role(&self, identity: &Identity, context: &Context<'_>) -> Result<Role, Refusal> {
+        let caller = context.caller;
+        let own = caller.identity() == Some(identity);
+        let role = self.role.unwrap_or(if own { caller.grants.role } else { Role::Speaker });
+        if role > caller.grants.role && !caller.grants.room_admin {
+            let (wanted, granted) = (role.as_str(), caller.grants.role.as_str());
+            let detail = format!("{wanted} was asked for, the token grants {granted} at most");
+            return Err(Refusal::new(RefusalCode::RoleNotGranted, detail));
+        }
+        Ok(role)
+    }
+
+    /// Somebody present joins once more: never through lock or lobby, and counted already.
+    fn again(
+        &self,
+        open: &Open,
+        identity: &Identity,
+        person: &Person,
+        context: &Context<'_>,
+    ) -> Result<Vec<Fact>, Refusal> {
+        let joined = self.joined(identity, person.role, context);
+        match open.charter.settings.duplicate_identity {
+            DuplicateIdentity::Refuse => {
+                Err(Refusal::new(RefusalCode::AlreadyPresent, format!("{identity} is in the room already")))
+            }
+            DuplicateIdentity::Allow if person.sessions.len() >= MAX_SESSIONS => Err(Refusal::new(
+                RefusalCode::TooManySessions,
+                format!("{identity} is in the room with {MAX_SESSIONS} sessions"),
+            )),
+            DuplicateIdentity::Allow => Ok(vec![joined]),
+            // The new stay first: the person is never absent in between.
+            DuplicateIdentity::Replace => {
+                let older = person.sessions.iter();
+                let left = older.map(|stay| stay_ends(identity, stay, LeaveReason::Replaced, context.now));
+                Ok(std::iter::once(joined).chain(left).collect())
+            }
+        }
+    }
+
+    fn anew(&self, open: &Open, identity: &Identity, role: Role, context: &Context<'_>) -> Result<Vec<Fact>, Refusal> {
+        let settings = &open.charter.settings;
+        if open.charter.locked && !role.is_staff() && !context.caller.grants.room_admin {
+            return Err(Refusal::new(RefusalCode::RoomLocked, "the room is locked"));
+        }
+        let most = settings.max_participants.unwrap_or(MAX_PARTICIPANTS);
+        if open.people.count() >= most as usize {
+            return Err(Refusal::new(RefusalCode::RoomFull, format!("{most} people are in the room")));
+        }
+        let waits = match settings.lobby {
+            Lobby::Off => false,
+            Lobby::Guests => role == Role::Viewer,
+            Lobby::Everyone => !role.is_staff(),
+        };
+        let older = open.people.waiter(identity);
+        let mut facts: Vec<Fact> = Vec::new();
+        if let Some(older) = older {
+            let (identity, session) = (identity.clone(), older.session);
+            facts.push(ParticipantDenied { identity, session, reason: DenyReason::Replaced }.into());
+        }
+        if waits {
+            if older.is_none() && open.people.waiting_count() >= MAX_WAITING {
+                return Err(Refusal::new(RefusalCode::RoomFull, format!("{MAX_WAITING} people are in the lobby")));
+            }
+            facts.push(self.waiting(identity, role, context));
+        } else {
+            facts.push(self.joined(identity, role, context));
+            facts.extend(first_of_staff(open, identity, role));
+        }
+        Ok(facts)
+    }
+
+    fn joined(&self, identity: &Identity, role: Role, context: &Context<'_>) -> Fact {
+        let session = SessionId::from_uuid(context.command_id.uuid());
+        let event = ParticipantJoined { identity: identity.clone(), session, role }.into();
+        Fact { event, personal: self.personal(identity) }
+    }
+
+    fn waiting(&self, identity: &Identity, role: Role, context: &Context<'_>) -> Fact {
+        let session = SessionId::from_uuid(context.command_id.uuid());
+        let event = ParticipantWaiting { identity: identity.clone(), session, role }.into();
+        Fact { event, personal: self.personal(identity) }
+    }
+
+    fn personal(&self, subject: &Identity) -> Option<Personal> {
+        let (display_name, metadata) = (self.display_name.clone(), self.metadata.clone());
+        let fields = PersonalFields { display_name, metadata, text: None };
+        (!fields.is_empty()).then(|| Personal { subject: subject.clone(), fields })
+    }
+}

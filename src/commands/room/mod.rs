@@ -1,0 +1,139 @@
+//! What may be asked of a room. Each command has a file of its own and one line in the list below; [`state`] is what they
+//! decide upon, [`rights`] who may, [`succession`] what follows when people go or change their role.
+//!
+//! How to add one: `docs/adding-a-command.md`.
+
+pub mod rights;
+pub mod settings_bounds;
+pub mod state;
+pub mod succession;
+#[cfg(test)]
+pub mod testing;
+
+use super::command::{self, Command as _, CommandKind};
+use super::context::{Context, Decision, Need};
+use super::fault::CommandFault;
+use super::refusal::Refusal;
+use crate::events::ids::RoomId;
+use state::Room;
+
+macro_rules! room_commands {
+    ($($module:ident => $command:ident,)*) => {
+        $(
+            mod $module;
+            pub use $module::$command;
+        )*
+
+        /// A command to a room, read and within its bounds.
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum RoomCommand {
+            $($command($command),)*
+        }
+
+        $(
+            impl From<$command> for RoomCommand {
+                fn from(command: $command) -> Self {
+                    RoomCommand::$command(command)
+                }
+            }
+        )*
+
+        impl RoomCommand {
+            /// Every command, as it is documented.
+            pub fn catalogue() -> Vec<CommandKind> {
+                vec![$(CommandKind::of::<$command>(),)*]
+            }
+
+            /// Reads the body of the command `name`.
+            pub fn parse(name: &str, body: &[u8]) -> Result<Self, CommandFault> {
+                match name {
+                    $($command::NAME => command::parse::<$command>(body).map(RoomCommand::$command),)*
+                    _ => Err(CommandFault::Unknown(name.into())),
+                }
+            }
+
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(RoomCommand::$command(_) => $command::NAME,)*
+                }
+            }
+
+            /// What has to be looked up for [`Context::facts`].
+            pub fn needs(&self) -> Need {
+                match self {
+                    $(RoomCommand::$command(command) => command.needs(),)*
+                }
+            }
+
+            /// The id that the caller wants for the room it creates.
+            pub fn wanted_room(&self) -> Option<RoomId> {
+                match self {
+                    $(RoomCommand::$command(command) => command.wanted_room(),)*
+                }
+            }
+
+            fn judge(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
+                match self {
+                    $(RoomCommand::$command(command) => command.decide(room, context),)*
+                }
+            }
+        }
+    };
+}
+
+room_commands! {
+    create_room => CreateRoom,
+    join => Join,
+    leave => Leave,
+}
+
+impl RoomCommand {
+    /// The rule: facts, or a refusal. A token for another room is refused before the command's own rule is asked.
+    pub fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
+        rights::for_this_room(self, room, context)?;
+        self.judge(room, context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_example_is_taken() {
+        for kind in RoomCommand::catalogue() {
+            let examples = (kind.examples)();
+            assert!(!examples.is_empty(), "{} has no example", kind.name);
+            for example in examples {
+                let parsed = RoomCommand::parse(kind.name, example.body.to_string().as_bytes());
+                assert!(parsed.is_ok(), "{}: {}: {parsed:?}", kind.name, example.about);
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_kebab_case_and_unique() {
+        let mut names: Vec<_> = RoomCommand::catalogue().iter().map(|kind| kind.name).collect();
+        assert!(names.iter().all(|name| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')));
+        names.sort_unstable();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn a_body_is_one_json_object_with_known_fields_only() {
+        let kinds = RoomCommand::catalogue();
+        for name in kinds.iter().map(|kind| kind.name) {
+            let faults = testing::faults(name, r#"{"no_such_field": 1}"#);
+            assert!(faults.iter().any(|fault| fault.field == "no_such_field"), "{name}: {faults:?}");
+            assert_eq!(testing::faults(name, "[]")[0].field, "", "{name}");
+            assert!(matches!(RoomCommand::parse(name, b"{,}"), Err(CommandFault::NotJson { .. })), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_command_is_told_by_name() {
+        assert_eq!(RoomCommand::parse("fly", b"{}"), Err(CommandFault::Unknown("fly".into())));
+    }
+}

@@ -1,0 +1,60 @@
+//! What holds for a room be anybody in it or not: its name and settings, its lock, who is kept out.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::events::ids::Identity;
+use crate::events::room::{RoomCreated, RoomEvent, Settings};
+use crate::events::time::Timestamp;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Charter {
+    pub name: Option<String>,
+    pub created_at: Timestamp,
+    /// When it was to open, of a room that was scheduled.
+    pub opens_at: Option<Timestamp>,
+    pub settings: Settings,
+    pub locked: bool,
+    /// Until when; `None`: for as long as the room is.
+    pub bans: BTreeMap<Identity, Option<Timestamp>>,
+}
+
+impl Charter {
+    pub(super) fn new(created: &RoomCreated, at: Timestamp) -> Self {
+        Self {
+            name: created.name.clone(),
+            created_at: at,
+            opens_at: created.opens_at,
+            settings: created.settings.clone(),
+            locked: false,
+            bans: BTreeMap::new(),
+        }
+    }
+
+    /// Whether the person is banned at `now`.
+    pub fn is_banned(&self, identity: &Identity, now: Timestamp) -> bool {
+        self.bans.get(identity).is_some_and(|until| until.is_none_or(|until| until > now))
+    }
+
+    pub(super) fn apply(&mut self, event: &RoomEvent) {
+        match event {
+            RoomEvent::SettingsChanged(event) => self.settings.apply(&event.changed),
+            RoomEvent::RoomLocked(_) => self.locked = true,
+            RoomEvent::RoomUnlocked(_) => self.locked = false,
+            RoomEvent::IdentityBanned(event) => {
+                self.bans.insert(event.identity.clone(), event.until);
+            }
+            RoomEvent::IdentityUnbanned(event) => {
+                self.bans.remove(&event.identity);
+            }
+            _ => {}
+        }
+    }
+
+    /// A lock and bans end with the room.
+    pub(super) fn end(&mut self) {
+        self.locked = false;
+        self.bans.clear();
+    }
+}

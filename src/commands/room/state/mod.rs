@@ -1,0 +1,257 @@
+//! The state of a room, as far as rules need it: a fold of its events.
+//!
+//! [`Room::evolve`] cannot fail: what is in the log has happened. An event that makes no sense in the present state changes
+//! nothing. Each step costs at most the logarithm of the number of people, and moves no more than a pointer.
+//! Personal fields stay sealed in here, and no rule looks inside them.
+//!
+//! States are serialised as snapshots. A change to what is serialised, or to what an event does to it, is a new
+//! [`STATE_SHAPE`]: older snapshots are then left aside and the room is folded anew.
+
+mod charter;
+mod deadlines;
+mod hands;
+mod people;
+mod show;
+mod tracks;
+
+pub use charter::Charter;
+pub use deadlines::{DEADLINES, Due};
+pub use hands::Hands;
+pub use people::{People, Person, PersonalParts, Stay, Waiter};
+pub use show::{Participant, Waiting};
+pub use tracks::{Track, Tracks};
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::commands::refusal::{Refusal, RefusalCode};
+use crate::events::envelope::RoomVersion;
+use crate::events::ids::{Identity, RecordingId, SessionId};
+use crate::events::room::{EndReason, ParticipantLeft, RoomEvent};
+use crate::events::sealed::Sealed;
+use crate::events::time::Timestamp;
+
+/// Which shape of the state a snapshot has.
+pub const STATE_SHAPE: u16 = 1;
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Room {
+    /// Nothing has happened under this id.
+    #[default]
+    Absent,
+    Scheduled(Box<Scheduled>),
+    Open(Box<Open>),
+    Ended(Box<Ended>),
+}
+
+/// It opens at its time, or when asked to. Nobody is in it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scheduled {
+    pub charter: Charter,
+    pub opens_at: Timestamp,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Open {
+    pub charter: Charter,
+    pub opened_at: Timestamp,
+    pub people: People,
+    pub tracks: Tracks,
+    pub hands: Hands,
+    /// Somebody present.
+    pub spotlight: Option<Identity>,
+    pub recording: Option<Recording>,
+    /// The messages that were deleted, by the version at which they were sent.
+    pub deleted_messages: BTreeSet<RoomVersion>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ended {
+    pub charter: Charter,
+    /// `None`: cancelled before it opened.
+    pub opened_at: Option<Timestamp>,
+    pub ended_at: Timestamp,
+    pub reason: EndReason,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recording {
+    pub recording: RecordingId,
+    pub started_at: Timestamp,
+}
+
+impl Room {
+    /// The room after one more of its events: the one at `version`, which happened at `happened_at`.
+    pub fn evolve(
+        self,
+        version: RoomVersion,
+        happened_at: Timestamp,
+        event: &RoomEvent,
+        sealed: Option<&Sealed>,
+    ) -> Room {
+        match (self, event) {
+            (Room::Absent, RoomEvent::RoomCreated(created)) => {
+                let charter = Charter::new(created, happened_at);
+                match created.opens_at {
+                    Some(opens_at) => Room::Scheduled(Box::new(Scheduled { charter, opens_at })),
+                    None => Room::Open(Box::new(Open::new(charter, happened_at))),
+                }
+            }
+            (Room::Scheduled(room), RoomEvent::RoomOpened(_)) => {
+                Room::Open(Box::new(Open::new(room.charter, happened_at)))
+            }
+            (Room::Scheduled(room), RoomEvent::RoomEnded(ended)) => {
+                Room::Ended(Box::new(Ended::new(room.charter, None, happened_at, ended.reason)))
+            }
+            (Room::Open(room), RoomEvent::RoomEnded(ended)) => {
+                Room::Ended(Box::new(Ended::new(room.charter, Some(room.opened_at), happened_at, ended.reason)))
+            }
+            (Room::Scheduled(mut room), event) => {
+                room.charter.apply(event);
+                Room::Scheduled(room)
+            }
+            (Room::Open(mut room), event) => {
+                room.apply(version, happened_at, event, sealed);
+                Room::Open(room)
+            }
+            (room @ (Room::Absent | Room::Ended(_)), _) => room,
+        }
+    }
+
+    /// The open room, or why it takes no command of those who are in it.
+    pub fn open(&self) -> Result<&Open, Refusal> {
+        match self {
+            Room::Open(room) => Ok(room),
+            Room::Absent => Err(absent()),
+            Room::Ended(_) => Err(ended()),
+            Room::Scheduled(room) => {
+                Err(Refusal::new(RefusalCode::RoomNotOpen, format!("the room opens at {}", room.opens_at)))
+            }
+        }
+    }
+
+    /// What holds for the room, scheduled or open, or why it takes no command at all.
+    pub fn unended(&self) -> Result<&Charter, Refusal> {
+        match self {
+            Room::Scheduled(room) => Ok(&room.charter),
+            Room::Open(room) => Ok(&room.charter),
+            Room::Absent => Err(absent()),
+            Room::Ended(_) => Err(ended()),
+        }
+    }
+
+    /// Of any room that was ever created.
+    pub fn charter(&self) -> Option<&Charter> {
+        match self {
+            Room::Absent => None,
+            Room::Scheduled(room) => Some(&room.charter),
+            Room::Open(room) => Some(&room.charter),
+            Room::Ended(room) => Some(&room.charter),
+        }
+    }
+
+    /// The person's stay in the room now; the newest where there are several.
+    pub fn session_of(&self, identity: &Identity) -> Option<SessionId> {
+        match self {
+            Room::Open(room) => room.people.get(identity)?.sessions.last().map(|stay| stay.session),
+            Room::Absent | Room::Scheduled(_) | Room::Ended(_) => None,
+        }
+    }
+}
+
+fn absent() -> Refusal {
+    Refusal::new(RefusalCode::RoomNotFound, "there is no room with this id")
+}
+
+fn ended() -> Refusal {
+    Refusal::new(RefusalCode::RoomEnded, "the room has ended")
+}
+
+impl Ended {
+    fn new(mut charter: Charter, opened_at: Option<Timestamp>, ended_at: Timestamp, reason: EndReason) -> Self {
+        charter.end();
+        Self { charter, opened_at, ended_at, reason }
+    }
+}
+
+impl Open {
+    fn new(charter: Charter, opened_at: Timestamp) -> Self {
+        Self {
+            charter,
+            opened_at,
+            people: People::nobody(opened_at),
+            tracks: Tracks::default(),
+            hands: Hands::default(),
+            spotlight: None,
+            recording: None,
+            deleted_messages: BTreeSet::new(),
+        }
+    }
+
+    /// The person, if present.
+    pub fn present(&self, identity: &Identity) -> Result<&Person, Refusal> {
+        self.people
+            .get(identity)
+            .ok_or_else(|| Refusal::new(RefusalCode::NotPresent, format!("{identity} is not in the room")))
+    }
+
+    fn apply(&mut self, version: RoomVersion, at: Timestamp, event: &RoomEvent, sealed: Option<&Sealed>) {
+        match event {
+            RoomEvent::SettingsChanged(_)
+            | RoomEvent::RoomLocked(_)
+            | RoomEvent::RoomUnlocked(_)
+            | RoomEvent::IdentityBanned(_)
+            | RoomEvent::IdentityUnbanned(_) => self.charter.apply(event),
+
+            RoomEvent::ParticipantWaiting(event) => self.people.wait(version, at, event, sealed),
+            RoomEvent::ParticipantAdmitted(event) => self.people.admit(event),
+            RoomEvent::ParticipantDenied(event) => self.people.deny(event),
+            RoomEvent::ParticipantJoined(event) => self.people.join(version, at, event, sealed),
+            RoomEvent::ParticipantLeft(event) => self.left(at, event),
+            RoomEvent::ParticipantRenamed(event) => self.people.renamed(version, &event.identity, sealed),
+            RoomEvent::ParticipantMetadataSet(event) => self.people.metadata_set(version, &event.identity, sealed),
+            RoomEvent::RoleChanged(event) => self.people.set_role(&event.identity, event.to),
+            RoomEvent::HostTransferred(event) => self.people.transfer_host(event.from.as_ref(), &event.to),
+
+            RoomEvent::HandRaised(event) => self.hands.raise(version, &event.identity),
+            RoomEvent::HandLowered(event) => self.hands.lower(&event.identity),
+            RoomEvent::SpotlightSet(event) => self.spotlight = Some(event.identity.clone()),
+            RoomEvent::SpotlightCleared(_) => self.spotlight = None,
+
+            RoomEvent::TrackPublished(event) => self.tracks.publish(event),
+            RoomEvent::TrackUnpublished(event) => self.tracks.unpublish(event.track),
+            RoomEvent::TrackMuted(event) => self.tracks.mute(event.track, event.by_staff),
+            RoomEvent::TrackUnmuted(event) => self.tracks.unmute(event.track),
+            RoomEvent::UnmuteAllowed(event) => self.tracks.allow_unmute(&event.identity),
+
+            RoomEvent::RecordingStarted(event) => {
+                self.recording = Some(Recording { recording: event.recording, started_at: at });
+            }
+            RoomEvent::RecordingStopped(_) | RoomEvent::RecordingFailed(_) => self.recording = None,
+
+            RoomEvent::MessageDeleted(event) => {
+                self.deleted_messages.insert(event.message);
+            }
+            // Texts are not part of the state; what rules ask about a message is looked up.
+            RoomEvent::MessageSent(_) | RoomEvent::MessageEdited(_) => {}
+
+            // Handled where states change into one another.
+            RoomEvent::RoomCreated(_) | RoomEvent::RoomOpened(_) | RoomEvent::RoomEnded(_) => {}
+        }
+    }
+
+    /// The stay's tracks end; with the person's last stay, the hand falls and the spotlight clears.
+    fn left(&mut self, at: Timestamp, event: &ParticipantLeft) {
+        self.people.leave(at, &event.identity, event.session);
+        self.tracks.end_session(&event.identity, event.session);
+        if self.people.get(&event.identity).is_none() {
+            self.tracks.forget(&event.identity);
+            self.hands.lower(&event.identity);
+            if self.spotlight.as_ref() == Some(&event.identity) {
+                self.spotlight = None;
+            }
+        }
+    }
+}

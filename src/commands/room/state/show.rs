@@ -1,0 +1,140 @@
+//! A state as it is shown: the room as it was at a version.
+
+use super::{Ended, Open, Room};
+use crate::events::envelope::RoomVersion;
+use crate::events::ids::{Identity, RoomId};
+use crate::events::room::view::{
+    ParticipantView, RecordingView, RoomStatus, RoomView, SessionView, TrackView, WaitingView,
+};
+use crate::events::sealed::SealedAt;
+
+/// Somebody present, and where the personal fields lie.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Participant {
+    pub view: ParticipantView,
+    /// Its `display_name`, which may be absent in it, is the person's.
+    pub name: Option<SealedAt>,
+    /// Its `metadata`, which may be absent in it, is the person's.
+    pub metadata: Option<SealedAt>,
+}
+
+/// Somebody in the lobby, and where the personal fields lie.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Waiting {
+    pub view: WaitingView,
+    pub personal: Option<SealedAt>,
+}
+
+impl Room {
+    /// `None` for a room that does not exist.
+    pub fn view(&self, id: RoomId, version: RoomVersion) -> Option<RoomView> {
+        let charter = self.charter()?;
+        let mut view = RoomView {
+            id,
+            version,
+            status: RoomStatus::Scheduled,
+            name: charter.name.clone(),
+            created_at: charter.created_at,
+            opens_at: charter.opens_at,
+            opened_at: None,
+            ended_at: None,
+            end_reason: None,
+            settings: charter.settings.clone(),
+            locked: charter.locked,
+            participant_count: 0,
+            waiting_count: 0,
+            hands: Vec::new(),
+            spotlight: None,
+            recording: None,
+        };
+        match self {
+            Room::Absent | Room::Scheduled(_) => {}
+            Room::Open(room) => room.show(&mut view),
+            Room::Ended(room) => room.show(&mut view),
+        }
+        Some(view)
+    }
+
+    /// Everybody present, by identity.
+    pub fn participants(&self) -> Vec<Participant> {
+        match self {
+            Room::Open(room) => {
+                room.people.iter().map(|(identity, _)| identity).filter_map(|i| room.participant(i)).collect()
+            }
+            Room::Absent | Room::Scheduled(_) | Room::Ended(_) => Vec::new(),
+        }
+    }
+
+    /// Everybody in the lobby, in the order in which they asked.
+    pub fn waiting(&self) -> Vec<Waiting> {
+        let Room::Open(room) = self else { return Vec::new() };
+        let waiting = room.people.waiting().into_iter();
+        waiting
+            .map(|(identity, waiter)| Waiting {
+                view: WaitingView {
+                    identity: identity.clone(),
+                    session: waiter.session,
+                    role: waiter.role,
+                    waiting_since: waiter.waiting_since,
+                },
+                personal: waiter.personal.clone(),
+            })
+            .collect()
+    }
+}
+
+impl Ended {
+    fn show(&self, view: &mut RoomView) {
+        view.status = RoomStatus::Ended;
+        view.opened_at = self.opened_at;
+        view.ended_at = Some(self.ended_at);
+        view.end_reason = Some(self.reason);
+    }
+}
+
+impl Open {
+    fn show(&self, view: &mut RoomView) {
+        view.status = RoomStatus::Open;
+        view.opened_at = Some(self.opened_at);
+        view.participant_count = self.people.count() as u64;
+        view.waiting_count = self.people.waiting_count() as u64;
+        view.hands = self.hands.in_order().cloned().collect();
+        view.spotlight = self.spotlight.clone();
+        view.recording = self
+            .recording
+            .as_ref()
+            .map(|running| RecordingView { recording: running.recording, started_at: running.started_at });
+    }
+
+    /// One person present.
+    pub fn participant(&self, identity: &Identity) -> Option<Participant> {
+        let person = self.people.get(identity)?;
+        let stays = person.sessions.iter();
+        let view = ParticipantView {
+            identity: identity.clone(),
+            role: person.role,
+            present_since: person.present_since,
+            sessions: stays.map(|stay| SessionView { session: stay.session, joined_at: stay.joined_at }).collect(),
+            hand_raised: self.hands.is_raised(identity),
+            tracks: self.tracks.of(identity).map(|(id, track)| track.view(id)).collect(),
+        };
+        let (name, metadata) = (person.personal.name().cloned(), person.personal.metadata().cloned());
+        Some(Participant { view, name, metadata })
+    }
+}
+
+impl super::Track {
+    fn view(&self, track: crate::events::ids::TrackId) -> TrackView {
+        TrackView {
+            track,
+            session: self.session,
+            kind: self.kind,
+            source: self.source,
+            codec: self.codec.clone(),
+            width: self.width,
+            height: self.height,
+            muted: self.muted,
+            muted_by_staff: self.muted_by_staff,
+        }
+    }
+}

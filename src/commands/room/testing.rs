@@ -1,0 +1,247 @@
+//! Given these events, when this command, then these events or this refusal: how rules are tested, without a database.
+//!
+//! ```ignore
+//! let room = given().joined("ann", Role::Host).joined("bob", Role::Viewer);
+//! room.when(person("ann"), "remove", json!({ "identity": "bob" })).then([left("bob", LeaveReason::Removed)]);
+//! room.when(person("bob"), "remove", json!({ "identity": "ann" })).refused(RefusalCode::StaffOnly);
+//! ```
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::RoomCommand;
+use super::state::Room;
+use crate::commands::context::{Caller, Context, Decision, Fact, Facts, MessageFacts};
+use crate::commands::fault::{CommandFault, FieldFault};
+use crate::commands::refusal::{Refusal, RefusalCode};
+use crate::events::envelope::RoomVersion;
+use crate::events::ids::{Actor, CommandId, Identity, RoomId, SessionId, TenantId};
+use crate::events::room::*;
+use crate::events::sealed::Sealed;
+use crate::events::time::Timestamp;
+use crate::security::grants::Grants;
+
+/// A room and the time; each step returns it, so that steps chain.
+#[derive(Clone, Debug)]
+pub struct Given {
+    pub room: Room,
+    pub version: RoomVersion,
+    pub now: Timestamp,
+    pub facts: Facts,
+    commands: u128,
+}
+
+/// Nothing has happened.
+pub fn nothing() -> Given {
+    let now = "2030-01-01T00:00:00Z".parse().unwrap();
+    Given { room: Room::Absent, version: 0, now, facts: Facts::default(), commands: 0 }
+}
+
+/// An open room with the default settings.
+pub fn given() -> Given {
+    given_with(json!({}))
+}
+
+/// An open room with these settings.
+pub fn given_with(settings: Value) -> Given {
+    let patch: SettingsPatch = serde_json::from_value(settings).unwrap();
+    let mut settings = Settings::default();
+    settings.apply(&patch);
+    nothing().event(RoomCreated { name: Some("standup".into()), opens_at: None, settings })
+}
+
+/// A room that opens in an hour.
+pub fn scheduled() -> Given {
+    let start = nothing();
+    let opens_at = Some(start.now.plus_seconds(3600));
+    start.event(RoomCreated { name: None, opens_at, settings: Settings::default() })
+}
+
+impl Given {
+    /// This happened.
+    pub fn event(self, event: impl Into<RoomEvent>) -> Self {
+        self.sealed_event(event, None)
+    }
+
+    pub fn sealed_event(mut self, event: impl Into<RoomEvent>, sealed: Option<&Sealed>) -> Self {
+        self.version += 1;
+        self.room = self.room.evolve(self.version, self.now, &event.into(), sealed);
+        self
+    }
+
+    /// Seconds passed.
+    pub fn after(mut self, seconds: i64) -> Self {
+        self.now = self.now.plus_seconds(seconds);
+        self
+    }
+
+    /// Somebody joined, with the session `session(who)`.
+    pub fn joined(self, who: &str, role: Role) -> Self {
+        self.event(joined(who, role))
+    }
+
+    /// Somebody waits in the lobby, with the session `session(who)`.
+    pub fn waiting(self, who: &str, role: Role) -> Self {
+        self.event(ParticipantWaiting { identity: id(who), session: session(who), role })
+    }
+
+    /// The message that the command will find when it looks one up.
+    pub fn message(mut self, author: &str, to: Audience) -> Self {
+        self.facts.message = Some(MessageFacts { author: id(author), to });
+        self
+    }
+
+    /// Who holds the name that the command will look up.
+    pub fn name_held_by(mut self, holder: RoomId) -> Self {
+        self.facts.name_holder = Some(holder);
+        self
+    }
+
+    /// The command is decided. It must be one that parses; the room stays as it was.
+    pub fn when(&self, caller: Caller, name: &str, body: Value) -> Outcome {
+        let command = RoomCommand::parse(name, body.to_string().as_bytes()).unwrap();
+        let command_id =
+            CommandId::from_uuid(Uuid::from_u128(0x0193_0000_0000_7000_8000_0000_0000_0000 + self.commands));
+        let context = Context { caller: &caller, room: room_id(), now: self.now, command_id, facts: &self.facts };
+        let result = command.decide(&self.room, &context);
+        let kind = RoomCommand::catalogue().into_iter().find(|kind| kind.name == name).unwrap();
+        if let Err(refusal) = &result {
+            assert!(kind.refusals.contains(&refusal.code), "{name} does not list its refusal {}", refusal.code);
+        }
+        Outcome { given: self.clone(), result, command_id }
+    }
+}
+
+/// What a command led to.
+#[derive(Debug)]
+pub struct Outcome {
+    given: Given,
+    pub result: Result<Decision, Refusal>,
+    /// What the command created (a session, a track, a recording) has this id.
+    pub command_id: CommandId,
+}
+
+impl Outcome {
+    /// These facts, and no others. Returns the room after them.
+    #[track_caller]
+    pub fn then<const N: usize>(self, expected: [RoomEvent; N]) -> Given {
+        let facts = self.facts();
+        let events: Vec<RoomEvent> = facts.into_iter().map(|fact| fact.event).collect();
+        assert_eq!(events, expected.to_vec());
+        self.and()
+    }
+
+    /// It is so already.
+    #[track_caller]
+    pub fn then_nothing(self) -> Given {
+        self.then([])
+    }
+
+    #[track_caller]
+    pub fn refused(self, code: RefusalCode) -> Refusal {
+        match self.result {
+            Err(refusal) if refusal.code == code => refusal,
+            other => panic!("expected the refusal {code}, got {other:?}"),
+        }
+    }
+
+    /// The facts, personal fields included.
+    #[track_caller]
+    pub fn facts(&self) -> Vec<Fact> {
+        match &self.result {
+            Ok(Decision::Facts(facts)) => facts.clone(),
+            other => panic!("expected facts, got {other:?}"),
+        }
+    }
+
+    /// The session of somebody who joined by this command.
+    pub fn session(&self) -> SessionId {
+        SessionId::from_uuid(self.command_id.uuid())
+    }
+
+    /// The room after the facts, whatever they are.
+    #[track_caller]
+    pub fn and(self) -> Given {
+        let facts = self.facts();
+        let mut given = facts.into_iter().fold(self.given, |given, fact| {
+            // Not the sealing of the product: only that something is there.
+            let sealed = fact.personal.map(|_| Sealed(bytes::Bytes::from_static(b"sealed")));
+            given.sealed_event(fact.event, sealed.as_ref())
+        });
+        given.commands += 1;
+        given
+    }
+}
+
+/// The faults of a body that does not parse.
+#[track_caller]
+pub fn faults(name: &str, body: &str) -> Vec<FieldFault> {
+    match RoomCommand::parse(name, body.as_bytes()) {
+        Err(CommandFault::Fields(faults)) => faults,
+        other => panic!("expected field faults, got {other:?}"),
+    }
+}
+
+pub fn room_id() -> RoomId {
+    "01930000-0000-7000-8000-0000000000aa".parse().unwrap()
+}
+
+pub fn id(who: &str) -> Identity {
+    Identity::new(who).unwrap()
+}
+
+/// One session for each name.
+pub fn session(who: &str) -> SessionId {
+    SessionId::from_uuid(numbered(who))
+}
+
+/// A UUIDv7 for each name.
+pub fn numbered(who: &str) -> Uuid {
+    let number = who.bytes().fold(0u128, |sum, byte| (sum * 257 + u128::from(byte)) % (1 << 60));
+    Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0000 + number)
+}
+
+pub fn joined(who: &str, role: Role) -> RoomEvent {
+    ParticipantJoined { identity: id(who), session: session(who), role }.into()
+}
+
+/// Left at once: after zero seconds.
+pub fn left(who: &str, reason: LeaveReason) -> RoomEvent {
+    left_after(who, reason, 0)
+}
+
+pub fn left_after(who: &str, reason: LeaveReason, seconds: u64) -> RoomEvent {
+    ParticipantLeft { identity: id(who), session: session(who), reason, seconds }.into()
+}
+
+pub fn host_transferred(from: Option<&str>, to: &str) -> RoomEvent {
+    HostTransferred { from: from.map(id), to: id(to) }.into()
+}
+
+/// A person who may join as host at most.
+pub fn person(who: &str) -> Caller {
+    granted(who, Grants { room_join: true, role: Role::Host, ..Grants::default() })
+}
+
+/// A person who may join as `role` at most.
+pub fn person_of(who: &str, role: Role) -> Caller {
+    granted(who, Grants { room_join: true, role, ..Grants::default() })
+}
+
+pub fn granted(who: &str, grants: Grants) -> Caller {
+    caller(Actor::Person(id(who)), grants)
+}
+
+/// A server: an API key that may do everything.
+pub fn server() -> Caller {
+    caller(Actor::Key("prod-1".into()), Grants::everything())
+}
+
+/// The part of the system that carries out what time does.
+pub fn deadlines() -> Caller {
+    caller(Actor::System(super::state::DEADLINES.into()), Grants::everything())
+}
+
+fn caller(actor: Actor, grants: Grants) -> Caller {
+    Caller { tenant: TenantId::new("acme").unwrap(), actor, grants }
+}
