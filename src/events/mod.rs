@@ -4,6 +4,7 @@
 //! May use `config` only: everything else stands on this module.
 
 pub mod envelope;
+pub mod feed;
 pub mod ids;
 pub mod log;
 pub mod room;

@@ -105,7 +105,9 @@ impl EventLog {
             sqlx::query_as("SELECT position, CASE WHEN position > 0 THEN recorded_at END, epoch FROM convoke.log_head")
                 .fetch_one(&self.pool)
                 .await?;
-        Ok(Head { position: rows::position(position)?, recorded_at: recorded_at.and_then(Timestamp::new), epoch })
+        let position = rows::position(position)?;
+        self.saw(position);
+        Ok(Head { position, recorded_at: recorded_at.and_then(Timestamp::new), epoch })
     }
 
     pub async fn room_head(&self, key: &RoomKey) -> Result<Option<RoomHead>, LogError> {

@@ -2,8 +2,6 @@
 //!
 //! Every statement names the times it wants, so that PostgreSQL visits only partitions that can hold them.
 
-use std::future::Future;
-
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgRow;
 
@@ -164,33 +162,31 @@ impl EventLog {
 }
 
 /// The head row bounds the times of a room, read by the same statement: its partitions prune.
-fn read_room_on<'a>(
-    on: impl sqlx::PgExecutor<'a> + 'a,
-    key: &'a RoomKey,
+async fn read_room_on(
+    on: impl sqlx::PgExecutor<'_>,
+    key: &RoomKey,
     after: RoomVersion,
     since: Option<Timestamp>,
     limit: usize,
-) -> impl Future<Output = Result<Vec<Envelope>, LogError>> + Send + 'a {
-    async move {
-        let rows = sqlx::query(concat!(
-            "SELECT ",
-            columns!(),
-            " FROM convoke.log
-              WHERE tenant = $1 AND room = $2 AND room_version > $3
-                  AND recorded_at >= coalesce($4, (SELECT h.first_recorded_at FROM convoke.room_heads h
-                      WHERE h.tenant = $1 AND h.room = $2))
-                  AND recorded_at <= (SELECT h.last_recorded_at FROM convoke.room_heads h
-                      WHERE h.tenant = $1 AND h.room = $2)
-              ORDER BY room_version
-              LIMIT $5"
-        ))
-        .bind(key.tenant.as_str())
-        .bind(key.room.uuid())
-        .bind(bind(after))
-        .bind(since.map(Timestamp::utc))
-        .bind(bind(limit as u64))
-        .fetch_all(on)
-        .await?;
-        envelopes(&rows)
-    }
+) -> Result<Vec<Envelope>, LogError> {
+    let rows = sqlx::query(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM convoke.log
+          WHERE tenant = $1 AND room = $2 AND room_version > $3
+              AND recorded_at >= coalesce($4, (SELECT h.first_recorded_at FROM convoke.room_heads h
+                  WHERE h.tenant = $1 AND h.room = $2))
+              AND recorded_at <= (SELECT h.last_recorded_at FROM convoke.room_heads h
+                  WHERE h.tenant = $1 AND h.room = $2)
+          ORDER BY room_version
+          LIMIT $5"
+    ))
+    .bind(key.tenant.as_str())
+    .bind(key.room.uuid())
+    .bind(bind(after))
+    .bind(since.map(Timestamp::utc))
+    .bind(bind(limit as u64))
+    .fetch_all(on)
+    .await?;
+    envelopes(&rows)
 }

@@ -39,15 +39,15 @@ pub async fn run(log: EventLog, stop: CancellationToken) {
 async fn listen(log: &EventLog) -> Result<(), super::LogError> {
     let mut listener = PgListener::connect_with(&log.pool).await?;
     listener.listen("convoke_log").await?;
-    log.saw(log.head().await?.position);
+    log.head().await?;
     loop {
         match tokio::time::timeout(POLL, listener.recv()).await {
             Ok(Ok(notification)) => match notification.payload().parse() {
                 Ok(position) => log.saw(position),
-                Err(_) => log.saw(log.head().await?.position),
+                Err(_) => _ = log.head().await?,
             },
             Ok(Err(error)) => return Err(error.into()),
-            Err(_) => log.saw(log.head().await?.position),
+            Err(_) => _ = log.head().await?,
         }
     }
 }

@@ -1,0 +1,236 @@
+//! The live end of the log for many readers at once: one task follows the log and hands each event to those who subscribed to
+//! its room or its tenant.
+//!
+//! A reader subscribes first and then reads history up to [`Subscription::after`]: what comes through the subscription begins
+//! right behind it, so there is no seam. A reader that does not keep up is cut off and told so ([`Next::Lagged`]); it comes
+//! back with its cursor. Nobody is waited for.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::envelope::{Envelope, Position};
+use super::ids::TenantId;
+use super::log::{EventLog, LogError, RoomKey};
+
+/// Events read from the log at a time.
+const PAGE: usize = 1_000;
+
+/// Between attempts to read while the log's database is away.
+const RETRY: Duration = Duration::from_millis(250);
+
+/// What a subscription brings.
+#[derive(Clone, Debug)]
+pub enum Next {
+    Event(Arc<Envelope>),
+    /// The reader was too slow and is cut off; what it missed is in the log.
+    Lagged,
+    /// The feed ended: the program stops.
+    Closed,
+}
+
+/// What one reader gets. Dropping it ends it.
+pub struct Subscription {
+    /// Everything after this position comes through the subscription.
+    pub after: Position,
+    events: mpsc::Receiver<Arc<Envelope>>,
+    lagged: Arc<AtomicBool>,
+    _ticket: Ticket,
+}
+
+impl Subscription {
+    /// The next event, in position order. May be dropped while it waits without losing any.
+    pub async fn next(&mut self) -> Next {
+        match self.events.recv().await {
+            Some(event) => Next::Event(event),
+            None if self.lagged.load(Ordering::Acquire) => Next::Lagged,
+            None => Next::Closed,
+        }
+    }
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Topic {
+    Room(RoomKey),
+    Tenant(TenantId),
+}
+
+struct Reader {
+    number: u64,
+    events: mpsc::Sender<Arc<Envelope>>,
+    lagged: Arc<AtomicBool>,
+}
+
+impl Reader {
+    /// Whether the reader keeps up.
+    fn take(&self, event: &Arc<Envelope>) -> bool {
+        match self.events.try_send(event.clone()) {
+            Ok(()) => true,
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                self.lagged.store(true, Ordering::Release);
+                false
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => false,
+        }
+    }
+}
+
+#[derive(Default)]
+struct Readers {
+    /// What was handed out last; readers that come now begin behind it.
+    position: Position,
+    topics: HashMap<Topic, Vec<Reader>>,
+    /// The feed no longer runs: nobody may wait for it.
+    ended: bool,
+}
+
+impl Readers {
+    fn hand(&mut self, topic: Topic, event: &Arc<Envelope>) {
+        if let Entry::Occupied(mut readers) = self.topics.entry(topic) {
+            readers.get_mut().retain(|reader| reader.take(event));
+            if readers.get().is_empty() {
+                readers.remove();
+            }
+        }
+    }
+}
+
+struct Inner {
+    log: EventLog,
+    buffer: usize,
+    numbers: AtomicU64,
+    readers: Mutex<Readers>,
+}
+
+impl Inner {
+    fn readers(&self) -> MutexGuard<'_, Readers> {
+        // Nothing in here panics half-way: a poisoned lock guards whole data.
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes the reader out again when its subscription is dropped.
+struct Ticket {
+    hub: Arc<Inner>,
+    topic: Topic,
+    number: u64,
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let mut readers = self.hub.readers();
+        if let Entry::Occupied(mut of_topic) = readers.topics.entry(self.topic.clone()) {
+            of_topic.get_mut().retain(|reader| reader.number != self.number);
+            if of_topic.get().is_empty() {
+                of_topic.remove();
+            }
+        }
+    }
+}
+
+/// The live end of the log. Cheap to clone.
+#[derive(Clone)]
+pub struct Hub(Arc<Inner>);
+
+impl Hub {
+    /// `buffer`: events that may wait for one reader before it is cut off.
+    pub fn new(log: EventLog, buffer: usize) -> Self {
+        Self(Arc::new(Inner { log, buffer: buffer.max(1), numbers: AtomicU64::new(0), readers: Mutex::default() }))
+    }
+
+    pub fn subscribe_room(&self, key: &RoomKey) -> Subscription {
+        self.subscribe(Topic::Room(key.clone()))
+    }
+
+    /// All rooms of a tenant.
+    pub fn subscribe_tenant(&self, tenant: &TenantId) -> Subscription {
+        self.subscribe(Topic::Tenant(tenant.clone()))
+    }
+
+    fn subscribe(&self, topic: Topic) -> Subscription {
+        let (sender, events) = mpsc::channel(self.0.buffer);
+        let lagged = Arc::new(AtomicBool::new(false));
+        let number = self.0.numbers.fetch_add(1, Ordering::Relaxed);
+        let mut readers = self.0.readers();
+        if !readers.ended {
+            let reader = Reader { number, events: sender, lagged: lagged.clone() };
+            readers.topics.entry(topic.clone()).or_default().push(reader);
+        }
+        let after = readers.position;
+        drop(readers);
+        Subscription { after, events, lagged, _ticket: Ticket { hub: self.0.clone(), topic, number } }
+    }
+
+    /// Follows the log until told to stop, or until it meets a row that cannot be read; then every subscription ends.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), LogError> {
+        let followed = tokio::select! {
+            followed = self.follow() => followed,
+            () = stop.cancelled() => Ok(()),
+        };
+        let mut readers = self.0.readers();
+        readers.ended = true;
+        readers.topics.clear();
+        followed
+    }
+
+    async fn follow(&self) -> Result<(), LogError> {
+        let mut head = self.0.log.head_watch();
+        let mut failing = false;
+        loop {
+            head.mark_unchanged();
+            match self.catch_up().await {
+                Ok(()) => {
+                    failing = false;
+                    // Whether the log grew meanwhile is remembered by the watch; its sender lives in `log`.
+                    if head.changed().await.is_err() {
+                        return Ok(());
+                    }
+                }
+                Err(LogError::Unavailable(error)) => {
+                    if !failing {
+                        tracing::warn!(%error, "the feed cannot read the log; trying on");
+                    }
+                    failing = true;
+                    tokio::time::sleep(RETRY).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Hands out all that is in the log.
+    async fn catch_up(&self) -> Result<(), LogError> {
+        if *self.0.log.head_watch().borrow() == 0 {
+            self.0.log.head().await?;
+        }
+        loop {
+            let after = {
+                let mut readers = self.0.readers();
+                let known = *self.0.log.head_watch().borrow();
+                // With nobody to hand it to, what is in the log need not be read.
+                if readers.topics.is_empty() && known > readers.position {
+                    readers.position = known;
+                }
+                readers.position
+            };
+            let page = self.0.log.read(after, PAGE).await?;
+            let ended = page.len() < PAGE;
+            let mut readers = self.0.readers();
+            for event in page {
+                let event = Arc::new(event);
+                let key = RoomKey { tenant: event.tenant.clone(), room: event.room };
+                readers.position = event.position;
+                readers.hand(Topic::Tenant(key.tenant.clone()), &event);
+                readers.hand(Topic::Room(key), &event);
+            }
+            if ended {
+                return Ok(());
+            }
+        }
+    }
+}
