@@ -10,8 +10,9 @@ use std::fmt::{self, Write as _};
 
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 
-/// Objects and arrays within one another, the outermost counted. Well below what the parser's stack takes.
-pub const MAX_DEPTH: usize = 32;
+/// Objects and arrays within one another, the outermost counted. Well below what the parser's stack takes, and enough for
+/// a batch of commands that hold the deepest metadata of their own.
+pub const MAX_DEPTH: usize = 64;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
@@ -222,8 +223,8 @@ mod tests {
     fn deep_nesting_is_refused() {
         let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
         assert_eq!(check(nested(MAX_DEPTH).as_bytes()), Ok(()));
-        assert!(refusal(&nested(MAX_DEPTH + 1)).detail.contains("32 levels"));
-        assert!(refusal(&nested(100_000)).detail.contains("32 levels"));
+        assert!(refusal(&nested(MAX_DEPTH + 1)).detail.contains("64 levels"));
+        assert!(refusal(&nested(100_000)).detail.contains("64 levels"));
         let objects = |levels: usize| format!("{}1{}", "{\"a\":".repeat(levels), "}".repeat(levels));
         assert_eq!(check(objects(MAX_DEPTH).as_bytes()), Ok(()));
         assert!(refusal(&objects(MAX_DEPTH + 1)).well_formed);

@@ -1,6 +1,8 @@
 //! What a request says, read and checked before a handler sees it.
 
 pub mod etags;
+pub mod headers;
 pub mod idempotency;
 pub mod json;
+pub mod query;
 pub mod trace;
