@@ -1,0 +1,242 @@
+//! Sealing and opening in memory: no database, no waiting.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use super::cache::Moment;
+use super::cipher::{Cipher, NONCE, TAG, bound};
+use crate::events::envelope::RoomVersion;
+use crate::events::ids::{Identity, RoomId, TenantId};
+use crate::events::sealed::{Personal, PersonalFields, Sealed};
+
+const FORMAT: u8 = 1;
+const KEY_ID: usize = 16;
+
+/// The event that a sealed part belongs to.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    pub tenant: &'a TenantId,
+    pub room: RoomId,
+    pub room_version: RoomVersion,
+}
+
+impl Place<'_> {
+    fn bound(&self, key: Uuid) -> Vec<u8> {
+        bound(
+            "convoke personal fields 1",
+            &[
+                self.tenant.as_str().as_bytes(),
+                self.room.uuid().as_bytes(),
+                &self.room_version.to_be_bytes(),
+                key.as_bytes(),
+            ],
+        )
+    }
+}
+
+/// A person's key, unwrapped.
+pub struct PersonKey {
+    pub(super) id: Uuid,
+    pub(super) cipher: Cipher,
+}
+
+impl fmt::Debug for PersonKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PersonKey({})", self.id)
+    }
+}
+
+pub(super) type Person = (TenantId, Identity);
+
+/// The id of the key that a sealed part was sealed under; `None` where it is not in a format of this program.
+pub(super) fn key_id(sealed: &Sealed) -> Option<Uuid> {
+    let (format, rest) = sealed.0.split_first()?;
+    let (id, rest) = rest.split_first_chunk::<KEY_ID>()?;
+    (*format == FORMAT && rest.len() >= NONCE + TAG).then(|| Uuid::from_bytes(*id))
+}
+
+/// The person has no key here: `ensure_keys` was not asked for it.
+#[derive(Debug, thiserror::Error)]
+#[error("no key was asked for {subject} of {tenant} before sealing")]
+pub struct NoKey {
+    pub tenant: TenantId,
+    pub subject: Identity,
+}
+
+/// The keys of the persons of one batch, to seal with.
+#[derive(Debug)]
+pub struct PersonKeys {
+    pub(super) keys: HashMap<Person, Arc<PersonKey>>,
+    /// Those that came from the table, not from the cache, and when.
+    pub(super) fresh: Vec<Person>,
+    pub(super) moment: Moment,
+}
+
+impl PersonKeys {
+    /// Seals what is personal about an event under its subject's key.
+    pub fn seal(&self, place: &Place<'_>, personal: &Personal) -> Result<Sealed, NoKey> {
+        let person = (place.tenant.clone(), personal.subject.clone());
+        let Some(key) = self.keys.get(&person) else {
+            return Err(NoKey { tenant: person.0, subject: person.1 });
+        };
+        let plain = serde_json::to_vec(&personal.fields).expect("texts and JSON values are always JSON");
+        let mut bytes = Vec::with_capacity(1 + KEY_ID + NONCE + plain.len() + TAG);
+        bytes.push(FORMAT);
+        bytes.extend_from_slice(key.id.as_bytes());
+        key.cipher.seal_onto(&mut bytes, &plain, &place.bound(key.id));
+        Ok(Sealed(Bytes::from(bytes)))
+    }
+}
+
+/// Why a sealed part cannot be read although its person was not erased: something is wrong with it.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    #[error("the sealed part is in a format that this program does not know")]
+    Format,
+    #[error("the sealed part was changed, or does not belong to this event")]
+    Changed,
+    #[error("the key {0} was not loaded before opening")]
+    NotLoaded(Uuid),
+}
+
+/// The keys of some sealed parts of one tenant, to open them with.
+#[derive(Debug)]
+pub struct OpeningKeys {
+    /// `None`: the key is gone, the person was erased.
+    pub(super) keys: HashMap<Uuid, Option<Arc<PersonKey>>>,
+}
+
+impl OpeningKeys {
+    /// `None`: erased. What is damaged also reads as erased, after an entry in the log of the program; see
+    /// [`OpeningKeys::try_open`].
+    pub fn open(&self, place: &Place<'_>, sealed: &Sealed) -> Option<PersonalFields> {
+        self.try_open(place, sealed).unwrap_or_else(|problem| {
+            tracing::error!(
+                tenant = %place.tenant, room = %place.room, room_version = place.room_version, %problem,
+                "personal fields cannot be opened"
+            );
+            None
+        })
+    }
+
+    /// `Ok(None)`: erased.
+    pub fn try_open(&self, place: &Place<'_>, sealed: &Sealed) -> Result<Option<PersonalFields>, OpenError> {
+        let id = key_id(sealed).ok_or(OpenError::Format)?;
+        let Some(key) = self.keys.get(&id).ok_or(OpenError::NotLoaded(id))? else {
+            return Ok(None);
+        };
+        let plain = key.cipher.open(&sealed.0[1 + KEY_ID..], &place.bound(id)).ok_or(OpenError::Changed)?;
+        serde_json::from_slice(&plain).map(Some).map_err(|_| OpenError::Format)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn tenant(text: &str) -> TenantId {
+        TenantId::new(text).unwrap()
+    }
+
+    fn room(number: u128) -> RoomId {
+        RoomId::from_uuid(Uuid::from_u128(number))
+    }
+
+    fn keys(identity: &str, id: u128) -> (PersonKeys, OpeningKeys) {
+        let key = Arc::new(PersonKey { id: Uuid::from_u128(id), cipher: Cipher::new(&[id as u8; 32]) });
+        let person = (tenant("acme"), Identity::new(identity).unwrap());
+        (
+            PersonKeys { keys: [(person, key.clone())].into(), fresh: vec![], moment: Moment::default() },
+            OpeningKeys { keys: [(key.id, Some(key))].into() },
+        )
+    }
+
+    fn named(subject: &str, name: &str) -> Personal {
+        Personal {
+            subject: Identity::new(subject).unwrap(),
+            fields: PersonalFields { display_name: Some(name.into()), ..Default::default() },
+        }
+    }
+
+    #[test]
+    fn a_sealed_part_opens_at_its_own_place_only() {
+        let (seal, open) = keys("alice", 1);
+        let here = Place { tenant: &tenant("acme"), room: room(1), room_version: 7 };
+        let personal = named("alice", "Alice");
+        let sealed = seal.seal(&here, &personal).unwrap();
+        assert_eq!(open.try_open(&here, &sealed), Ok(Some(personal.fields)));
+        for elsewhere in [
+            Place { tenant: &tenant("other"), ..here },
+            Place { room: room(2), ..here },
+            Place { room_version: 8, ..here },
+        ] {
+            assert_eq!(open.try_open(&elsewhere, &sealed), Err(OpenError::Changed));
+            assert_eq!(open.open(&elsewhere, &sealed), None);
+        }
+    }
+
+    #[test]
+    fn a_sealed_part_says_nothing_in_the_clear_but_its_key() {
+        let (seal, _) = keys("alice", 1);
+        let here = Place { tenant: &tenant("acme"), room: room(1), room_version: 7 };
+        let sealed = seal.seal(&here, &named("alice", "Alice Liddell")).unwrap();
+        assert_eq!(key_id(&sealed), Some(Uuid::from_u128(1)));
+        for secret in ["Alice", "Liddell", "alice", "display_name"] {
+            assert!(!sealed.0.windows(secret.len()).any(|window| window == secret.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn with_the_key_gone_it_reads_as_erased_and_with_the_key_not_asked_for_as_an_error() {
+        let (seal, mut open) = keys("alice", 1);
+        let here = Place { tenant: &tenant("acme"), room: room(1), room_version: 7 };
+        let sealed = seal.seal(&here, &named("alice", "Alice")).unwrap();
+        open.keys.insert(Uuid::from_u128(1), None);
+        assert_eq!(open.try_open(&here, &sealed), Ok(None));
+        open.keys.clear();
+        assert_eq!(open.try_open(&here, &sealed), Err(OpenError::NotLoaded(Uuid::from_u128(1))));
+    }
+
+    #[test]
+    fn nothing_is_sealed_under_another_persons_key() {
+        let (seal, _) = keys("alice", 1);
+        let here = Place { tenant: &tenant("acme"), room: room(1), room_version: 7 };
+        assert_eq!(seal.seal(&here, &named("bob", "Bob")).unwrap_err().subject.as_str(), "bob");
+        let there = Place { tenant: &tenant("other"), ..here };
+        assert!(seal.seal(&there, &named("alice", "Alice")).is_err(), "alice of another tenant is somebody else");
+    }
+
+    proptest! {
+        #[test]
+        fn any_fields_come_back_as_they_were(
+            name in proptest::option::of(".{0,64}"), text in proptest::option::of("(?s).{0,512}"), number in any::<i64>(),
+            version in any::<u64>(),
+        ) {
+            let (seal, open) = keys("alice", 1);
+            let acme = tenant("acme");
+            let here = Place { tenant: &acme, room: room(1), room_version: version };
+            let fields =
+                PersonalFields { display_name: name, metadata: Some(serde_json::json!({ "n": [number] })), text };
+            let sealed = seal.seal(&here, &Personal { fields: fields.clone(), ..named("alice", "") }).unwrap();
+            prop_assert_eq!(open.try_open(&here, &sealed), Ok(Some(fields)));
+        }
+
+        #[test]
+        fn any_bytes_at_all_are_opened_or_refused_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let (_, open) = keys("alice", 1);
+            let acme = tenant("acme");
+            let here = Place { tenant: &acme, room: room(1), room_version: 1 };
+            prop_assert!(open.try_open(&here, &Sealed(bytes.clone().into())).is_err());
+            let mut ours = vec![FORMAT];
+            ours.extend_from_slice(Uuid::from_u128(1).as_bytes());
+            ours.extend_from_slice(&bytes);
+            prop_assert!(open.try_open(&here, &Sealed(ours.into())).is_err());
+        }
+    }
+}

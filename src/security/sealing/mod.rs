@@ -1,0 +1,46 @@
+//! Personal fields, encrypted under a key of the person.
+//!
+//! Each person of a tenant has one key, in `convoke.person_keys` (migration 0003), wrapped by a master key that only the
+//! configuration knows. Deleting the row erases the person everywhere at once: the log and its hashes stay as they are, the
+//! personal part can no longer be opened. A person seen again after that gets a new key with a new id.
+//!
+//! **Format.** `1 ‖ key id (16) ‖ nonce (24) ‖ ciphertext ‖ tag (16)`; XChaCha20-Poly1305 over the fields as JSON, bound to
+//! tenant, room, room version and key id: a sealed part copied to another place does not open.
+//!
+//! **Invariants.**
+//! - A key is held for later batches only once something sealed under it is durable ([`Sealer::keep`]): a new key's row is
+//!   committed without a flush, and a server that loses it in a crash must not leave it in use here.
+//! - After [`Sealer::erase`] returns, this process opens nothing more of that person. Another process forgets the key when
+//!   it hears of it, within milliseconds, and in any case after [`HELD`].
+//! - What a process seals in that time under a key it has not yet forgotten reads as erased: the error is on the side of
+//!   forgetting.
+//!
+//! Leaves to others: who may read (the API), when to seal (the executor).
+
+mod cache;
+pub(in crate::security) mod cipher;
+mod fields;
+mod master;
+mod sealer;
+
+use uuid::Uuid;
+
+pub use cache::HELD;
+pub use fields::{OpenError, OpeningKeys, PersonKeys, Place};
+pub use master::{BadMasterKeys, MasterKeys};
+pub use sealer::Sealer;
+
+/// Why keys could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    #[error("the table of keys cannot be reached")]
+    Unavailable(#[from] sqlx::Error),
+    #[error("a key is wrapped under the master key {id}, which is not in the configuration: add it to the master keys")]
+    UnknownMaster { id: String },
+    #[error(
+        "the key {id} does not unwrap: the master key {master} is another one than at the time, or the row was changed"
+    )]
+    Damaged { id: Uuid, master: String },
+    #[error("keys of the same persons were erased again and again while they were asked for: try again")]
+    Contended,
+}

@@ -1,0 +1,198 @@
+//! The keys of persons: found or made in batches, loaded, deleted.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::cache::{Found, KeyCache};
+use super::fields::{self, OpeningKeys, Person, PersonKey, PersonKeys};
+use super::master::{MasterKeys, Wrapped, person_bound};
+use super::{KeyError, cipher::Cipher};
+use crate::events::ids::{Identity, TenantId};
+use crate::events::sealed::Sealed;
+use crate::events::time::Clock;
+use crate::security::random;
+
+/// How often keys that were erased while they were asked for are asked for again.
+const ATTEMPTS: usize = 5;
+
+/// Where other processes are told that a key is to be forgotten.
+pub(super) const CHANNEL: &str = "convoke_keys";
+
+/// Seals and opens with the keys in `convoke.person_keys`. Cheap to clone; clones share one cache.
+#[derive(Clone)]
+pub struct Sealer {
+    pub(super) pool: PgPool,
+    pub(super) masters: Arc<MasterKeys>,
+    pub(super) cache: Arc<KeyCache>,
+    clock: Clock,
+}
+
+impl Sealer {
+    /// `pool` is of the role `convoke_system`, on the primary.
+    pub fn new(pool: PgPool, masters: MasterKeys) -> Self {
+        Self { pool, masters: Arc::new(masters), cache: Arc::new(KeyCache::new()), clock: Clock::system() }
+    }
+
+    /// The keys of these persons, made where there are none; persons may repeat. One statement at most, and none when all
+    /// are held already.
+    ///
+    /// New keys are durable once a transaction that is committed later is: call [`Sealer::keep`] after the append that used
+    /// them, not before.
+    pub async fn ensure_keys(&self, persons: &[(TenantId, Identity)]) -> Result<PersonKeys, KeyError> {
+        let moment = self.cache.moment();
+        let mut ready = PersonKeys { keys: HashMap::with_capacity(persons.len()), fresh: Vec::new(), moment };
+        let mut missing: HashSet<Person> = HashSet::new();
+        for person in persons {
+            match self.cache.person(person) {
+                Some(key) => _ = ready.keys.insert(person.clone(), key),
+                None => _ = missing.insert(person.clone()),
+            }
+        }
+        let mut missing: Vec<Person> = missing.into_iter().collect();
+        for _ in 0..ATTEMPTS {
+            if missing.is_empty() {
+                return Ok(ready);
+            }
+            for (number, key) in self.find_or_make(&missing).await? {
+                let person = missing[number].clone();
+                ready.fresh.push(person.clone());
+                ready.keys.insert(person, key);
+            }
+            missing.retain(|person| !ready.keys.contains_key(person));
+        }
+        if missing.is_empty() { Ok(ready) } else { Err(KeyError::Contended) }
+    }
+
+    /// Holds keys for later batches, now that something sealed under them is durable.
+    pub fn keep(&self, keys: &PersonKeys) {
+        let fresh = keys.fresh.iter().filter_map(|person| Some((person.clone(), keys.keys.get(person)?.clone())));
+        self.cache.keep_persons(keys.moment, fresh);
+    }
+
+    /// Index in `persons`, and key.
+    async fn find_or_make(&self, persons: &[Person]) -> Result<Vec<(usize, Arc<PersonKey>)>, KeyError> {
+        let (master, wrapping) = self.masters.newest();
+        let now = self.clock.now();
+        let mut offered = Vec::with_capacity(persons.len());
+        let mut wrapped = Vec::with_capacity(persons.len());
+        for (tenant, _) in persons {
+            let id = random::uuid_v7(now);
+            let (cipher, bytes) = wrapping.make_key(&person_bound(tenant, id));
+            offered.push(Some(PersonKey { id, cipher }));
+            wrapped.push(bytes);
+        }
+        let ids: Vec<Uuid> = offered.iter().flatten().map(|key| key.id).collect();
+        let rows: Vec<(i64, Uuid, String, Vec<u8>)> = sqlx::query_as(
+            "SELECT
+                number,
+                key_id,
+                master,
+                wrapped
+             FROM convoke.ensure_person_keys($1, $2, $3, $4, $5)",
+        )
+        .bind(persons.iter().map(|(tenant, _)| tenant.as_str()).collect::<Vec<_>>())
+        .bind(persons.iter().map(|(_, identity)| identity.as_str()).collect::<Vec<_>>())
+        .bind(ids)
+        .bind(wrapped)
+        .bind(master)
+        .fetch_all(&self.pool)
+        .await?;
+
+        let mut found = Vec::with_capacity(rows.len());
+        for (number, id, master, bytes) in rows {
+            let index = usize::try_from(number - 1).expect("rows are numbered from 1");
+            let cipher = match offered[index].take_if(|offered| offered.id == id) {
+                Some(ours) => ours.cipher,
+                None => self.masters.unwrap_person(&persons[index].0, id, &Wrapped { master, bytes })?,
+            };
+            found.push((index, Arc::new(PersonKey { id, cipher })));
+        }
+        Ok(found)
+    }
+
+    /// The keys that open these sealed parts of one tenant. One statement at most; keys of other tenants are not found.
+    pub async fn load_keys(
+        &self,
+        tenant: &TenantId,
+        sealed: impl IntoIterator<Item = &Sealed>,
+    ) -> Result<OpeningKeys, KeyError> {
+        let moment = self.cache.moment();
+        let mut keys: HashMap<Uuid, Found> = HashMap::new();
+        let mut missing: HashSet<Uuid> = HashSet::new();
+        for id in sealed.into_iter().filter_map(fields::key_id) {
+            if keys.contains_key(&id) || missing.contains(&id) {
+                continue;
+            }
+            match self.cache.id(tenant, id) {
+                Some(found) => _ = keys.insert(id, found),
+                None => _ = missing.insert(id),
+            }
+        }
+        if !missing.is_empty() {
+            let loaded = self.load(tenant, missing).await?;
+            self.cache.keep_ids(moment, tenant, loaded.iter().map(|(id, found)| (*id, found.clone())));
+            keys.extend(loaded);
+        }
+        Ok(OpeningKeys { keys })
+    }
+
+    async fn load(&self, tenant: &TenantId, ids: HashSet<Uuid>) -> Result<HashMap<Uuid, Found>, KeyError> {
+        let ids: Vec<Uuid> = ids.into_iter().collect();
+        let rows: Vec<(Uuid, String, Vec<u8>)> = sqlx::query_as(
+            "SELECT
+                key_id,
+                master,
+                wrapped
+             FROM convoke.person_keys
+             WHERE key_id = ANY($1)
+                 AND tenant = $2",
+        )
+        .bind(&ids)
+        .bind(tenant.as_str())
+        .fetch_all(&self.pool)
+        .await?;
+        let mut loaded: HashMap<Uuid, Found> = ids.into_iter().map(|id| (id, None)).collect();
+        for (id, master, bytes) in rows {
+            let cipher: Cipher = self.masters.unwrap_person(tenant, id, &Wrapped { master, bytes })?;
+            loaded.insert(id, Some(Arc::new(PersonKey { id, cipher })));
+        }
+        Ok(loaded)
+    }
+
+    /// Destroys the person's key: all that was sealed under it reads as erased from now on. False: there was none. Seen at
+    /// once in this process, in others within [`super::HELD`].
+    pub async fn erase(&self, tenant: &TenantId, identity: &Identity) -> Result<bool, KeyError> {
+        let erased: Result<Option<(Uuid,)>, sqlx::Error> = sqlx::query_as(
+            "WITH gone AS (
+                DELETE FROM convoke.person_keys
+                WHERE tenant = $1
+                    AND identity = $2
+                RETURNING key_id
+             )
+             SELECT
+                key_id
+             FROM gone,
+                 pg_notify($3, json_build_object('tenant', $1, 'identity', $2, 'key', key_id)::text)",
+        )
+        .bind(tenant.as_str())
+        .bind(identity.as_str())
+        .bind(CHANNEL)
+        .fetch_optional(&self.pool)
+        .await;
+        let person = (tenant.clone(), identity.clone());
+        match erased {
+            Ok(gone) => {
+                self.cache.forget(&person, gone.map(|(id,)| id));
+                Ok(gone.is_some())
+            }
+            Err(problem) => {
+                // It may have been committed before the connection was lost.
+                self.cache.forget_all();
+                Err(problem.into())
+            }
+        }
+    }
+}
