@@ -13,8 +13,8 @@ use crate::commands::fault::Faults;
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::ids::{Identity, SessionId};
 use crate::events::room::{
-    DenyReason, DuplicateIdentity, LeaveReason, Lobby, MAX_PARTICIPANTS, OpenReason, ParticipantDenied,
-    ParticipantJoined, ParticipantWaiting, Role, RoomEvent, RoomOpened,
+    DenyReason, DuplicateIdentity, LeaveReason, Lobby, OpenReason, ParticipantDenied, ParticipantJoined,
+    ParticipantWaiting, Role, RoomEvent, RoomOpened,
 };
 use crate::events::sealed::{Personal, PersonalFields};
 
@@ -99,6 +99,13 @@ impl Command for Join {
     }
 }
 
+pub(super) fn full(open: &Open) -> Refusal {
+    Refusal::new(
+        RefusalCode::RoomFull,
+        format!("{} people are in the room, as many as it may hold", open.people.count()),
+    )
+}
+
 impl Join {
     fn enter(&self, open: &Open, identity: &Identity, context: &Context<'_>) -> Result<Vec<Fact>, Refusal> {
         if open.charter.is_banned(identity, context.now) {
@@ -155,9 +162,8 @@ impl Join {
         if open.charter.locked && !role.is_staff() && !context.caller.grants.room_admin {
             return Err(Refusal::new(RefusalCode::RoomLocked, "the room is locked"));
         }
-        let most = settings.max_participants.unwrap_or(MAX_PARTICIPANTS);
-        if open.people.count() >= most as usize {
-            return Err(Refusal::new(RefusalCode::RoomFull, format!("{most} people are in the room")));
+        if open.places() == 0 {
+            return Err(full(open));
         }
         let waits = match settings.lobby {
             Lobby::Off => false,

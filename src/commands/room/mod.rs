@@ -83,8 +83,23 @@ macro_rules! room_commands {
 
 room_commands! {
     create_room => CreateRoom,
+    update_settings => UpdateSettings,
+    open_room => OpenRoom,
+    end_room => EndRoom,
+    lock_room => LockRoom,
+    unlock_room => UnlockRoom,
     join => Join,
+    admit => Admit,
+    admit_all => AdmitAll,
+    deny => Deny,
     leave => Leave,
+    remove => Remove,
+    ban => Ban,
+    unban => Unban,
+    rename => Rename,
+    set_participant_metadata => SetParticipantMetadata,
+    change_role => ChangeRole,
+    transfer_host => TransferHost,
 }
 
 impl RoomCommand {

@@ -99,6 +99,26 @@ pub fn staff(room: &Room, context: &Context<'_>) -> Result<Rank, Refusal> {
     }
 }
 
+/// Whom the command is about: oneself, or somebody present whom the caller's rank is above.
+pub fn oneself_or_below<'a>(
+    room: &Room,
+    named: Option<&'a Identity>,
+    context: &Context<'a>,
+) -> Result<&'a Identity, Refusal> {
+    let open = room.open()?;
+    match named {
+        Some(named) if context.caller.identity() != Some(named) => {
+            let rank = staff(room, context)?;
+            rank.over(open.present(named)?.role, named)?;
+            Ok(named)
+        }
+        _ => {
+            let own = acts_for(named, context)?;
+            open.present(own).map(|_| own)
+        }
+    }
+}
+
 /// Whether it is the part of the system that carries out what time does to a room.
 pub fn is_deadlines(context: &Context<'_>) -> bool {
     matches!(&context.caller.actor, Actor::System(part) if **part == *super::state::DEADLINES)

@@ -8,6 +8,9 @@ use crate::events::ids::Identity;
 use crate::events::room::{RoomCreated, RoomEvent, Settings};
 use crate::events::time::Timestamp;
 
+/// Bans in force at once in one room.
+pub const MAX_BANS: usize = 10_000;
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Charter {
     pub name: Option<String>,
@@ -34,15 +37,24 @@ impl Charter {
 
     /// Whether the person is banned at `now`.
     pub fn is_banned(&self, identity: &Identity, now: Timestamp) -> bool {
-        self.bans.get(identity).is_some_and(|until| until.is_none_or(|until| until > now))
+        self.bans.get(identity).is_some_and(|until| in_force(*until, now))
     }
 
-    pub(super) fn apply(&mut self, event: &RoomEvent) {
+    /// Whether one more ban would be one too many at `now`.
+    pub fn bans_are_full(&self, now: Timestamp) -> bool {
+        self.bans.len() >= MAX_BANS && self.bans.values().filter(|until| in_force(**until, now)).count() >= MAX_BANS
+    }
+
+    pub(super) fn apply(&mut self, at: Timestamp, event: &RoomEvent) {
         match event {
             RoomEvent::SettingsChanged(event) => self.settings.apply(&event.changed),
             RoomEvent::RoomLocked(_) => self.locked = true,
             RoomEvent::RoomUnlocked(_) => self.locked = false,
             RoomEvent::IdentityBanned(event) => {
+                // Bans that ran out are swept when there are many, so that their number stays bounded.
+                if self.bans.len() >= MAX_BANS {
+                    self.bans.retain(|_, until| in_force(*until, at));
+                }
                 self.bans.insert(event.identity.clone(), event.until);
             }
             RoomEvent::IdentityUnbanned(event) => {
@@ -57,4 +69,8 @@ impl Charter {
         self.locked = false;
         self.bans.clear();
     }
+}
+
+fn in_force(until: Option<Timestamp>, now: Timestamp) -> bool {
+    until.is_none_or(|until| until > now)
 }

@@ -14,7 +14,7 @@ mod people;
 mod show;
 mod tracks;
 
-pub use charter::Charter;
+pub use charter::{Charter, MAX_BANS};
 pub use deadlines::{DEADLINES, Due};
 pub use hands::Hands;
 pub use people::{People, Person, PersonalParts, Stay, Waiter};
@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::envelope::RoomVersion;
 use crate::events::ids::{Identity, RecordingId, SessionId};
-use crate::events::room::{EndReason, ParticipantLeft, RoomEvent};
+use crate::events::room::{EndReason, MAX_PARTICIPANTS, ParticipantLeft, RoomEvent};
 use crate::events::sealed::Sealed;
 use crate::events::time::Timestamp;
 
@@ -109,7 +109,7 @@ impl Room {
                 Room::Ended(Box::new(Ended::new(room.charter, Some(room.opened_at), happened_at, ended.reason)))
             }
             (Room::Scheduled(mut room), event) => {
-                room.charter.apply(event);
+                room.charter.apply(happened_at, event);
                 Room::Scheduled(room)
             }
             (Room::Open(mut room), event) => {
@@ -197,13 +197,19 @@ impl Open {
             .ok_or_else(|| Refusal::new(RefusalCode::NotPresent, format!("{identity} is not in the room")))
     }
 
+    /// How many more people may come in.
+    pub fn places(&self) -> usize {
+        let most = self.charter.settings.max_participants.unwrap_or(MAX_PARTICIPANTS);
+        (most as usize).saturating_sub(self.people.count())
+    }
+
     fn apply(&mut self, version: RoomVersion, at: Timestamp, event: &RoomEvent, sealed: Option<&Sealed>) {
         match event {
             RoomEvent::SettingsChanged(_)
             | RoomEvent::RoomLocked(_)
             | RoomEvent::RoomUnlocked(_)
             | RoomEvent::IdentityBanned(_)
-            | RoomEvent::IdentityUnbanned(_) => self.charter.apply(event),
+            | RoomEvent::IdentityUnbanned(_) => self.charter.apply(at, event),
 
             RoomEvent::ParticipantWaiting(event) => self.people.wait(version, at, event, sealed),
             RoomEvent::ParticipantAdmitted(event) => self.people.admit(event),

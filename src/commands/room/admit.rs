@@ -1,0 +1,64 @@
+//! `admit`: staff lets somebody in from the lobby.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::join::full;
+use super::rights::staff;
+use super::state::{Room, Waiter};
+use crate::commands::command::{Command, Example};
+use crate::commands::context::{Context, Decision, Fact};
+use crate::commands::refusal::{Refusal, RefusalCode};
+use crate::events::ids::Identity;
+use crate::events::room::{ParticipantAdmitted, ParticipantJoined};
+
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Admit {
+    /// Who waits.
+    pub identity: Identity,
+}
+
+impl Command for Admit {
+    const NAME: &'static str = "admit";
+    const SUMMARY: &'static str = "Let somebody in from the lobby";
+    const DESCRIPTION: &'static str = "For staff, and for servers with `room_admin`. The person joins with the session, role and \
+        name of the request; also while the room is locked.";
+    const REFUSALS: &'static [RefusalCode] = &[
+        RefusalCode::NotGranted,
+        RefusalCode::RoomNotFound,
+        RefusalCode::RoomNotOpen,
+        RefusalCode::RoomEnded,
+        RefusalCode::StaffOnly,
+        RefusalCode::NotWaiting,
+        RefusalCode::RoomFull,
+    ];
+
+    fn examples() -> Vec<Example> {
+        vec![Example::new("One person", json!({ "identity": "user-17" }))]
+    }
+
+    fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
+        let open = room.open()?;
+        staff(room, context)?;
+        let waiter = open.people.waiter(&self.identity).ok_or_else(|| not_waiting(&self.identity))?;
+        if open.places() == 0 {
+            return Err(full(open));
+        }
+        Ok(Decision::Facts(admission(&self.identity, waiter).into()))
+    }
+}
+
+pub(super) fn not_waiting(identity: &Identity) -> Refusal {
+    Refusal::new(RefusalCode::NotWaiting, format!("{identity} is not in the lobby"))
+}
+
+/// Staff never waits: an admission makes nobody host.
+pub(super) fn admission(identity: &Identity, waiter: &Waiter) -> [Fact; 2] {
+    let (session, role) = (waiter.session, waiter.role);
+    [
+        ParticipantAdmitted { identity: identity.clone(), session }.into(),
+        ParticipantJoined { identity: identity.clone(), session, role }.into(),
+    ]
+}

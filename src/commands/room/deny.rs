@@ -1,0 +1,48 @@
+//! `deny`: staff does not let somebody in.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::admit::not_waiting;
+use super::rights::staff;
+use super::state::Room;
+use crate::commands::command::{Command, Example};
+use crate::commands::context::{Context, Decision};
+use crate::commands::refusal::{Refusal, RefusalCode};
+use crate::events::ids::Identity;
+use crate::events::room::{DenyReason, ParticipantDenied};
+
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Deny {
+    /// Who waits.
+    pub identity: Identity,
+}
+
+impl Command for Deny {
+    const NAME: &'static str = "deny";
+    const SUMMARY: &'static str = "Turn somebody in the lobby away";
+    const DESCRIPTION: &'static str =
+        "For staff, and for servers with `room_admin`. The person may ask again; `ban` keeps them out.";
+    const REFUSALS: &'static [RefusalCode] = &[
+        RefusalCode::NotGranted,
+        RefusalCode::RoomNotFound,
+        RefusalCode::RoomNotOpen,
+        RefusalCode::RoomEnded,
+        RefusalCode::StaffOnly,
+        RefusalCode::NotWaiting,
+    ];
+
+    fn examples() -> Vec<Example> {
+        vec![Example::new("One person", json!({ "identity": "user-17" }))]
+    }
+
+    fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
+        let open = room.open()?;
+        staff(room, context)?;
+        let waiter = open.people.waiter(&self.identity).ok_or_else(|| not_waiting(&self.identity))?;
+        let (identity, session) = (self.identity.clone(), waiter.session);
+        Ok(Decision::Facts(vec![ParticipantDenied { identity, session, reason: DenyReason::Denied }.into()]))
+    }
+}

@@ -1,0 +1,46 @@
+//! `open-room`: a scheduled room opens, before its time or when it has come.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::rights::{is_deadlines, staff};
+use super::state::{Due, Room};
+use crate::commands::command::{Command, Example};
+use crate::commands::context::{Context, Decision};
+use crate::commands::refusal::{Refusal, RefusalCode};
+use crate::events::room::{OpenReason, RoomOpened};
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OpenRoom {}
+
+impl Command for OpenRoom {
+    const NAME: &'static str = "open-room";
+    const SUMMARY: &'static str = "Open a scheduled room now";
+    const DESCRIPTION: &'static str = "For servers with `room_admin`, since nobody is in a scheduled room. A room that is open \
+        stays as it is. When its opening time comes a room opens by itself, reason `due`.";
+    const REFUSALS: &'static [RefusalCode] =
+        &[RefusalCode::NotGranted, RefusalCode::RoomNotFound, RefusalCode::RoomEnded, RefusalCode::StaffOnly];
+
+    fn examples() -> Vec<Example> {
+        vec![Example::new("Now", json!({}))]
+    }
+
+    fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
+        room.unended()?;
+        let reason = if is_deadlines(context) {
+            if room.due(context.now) != Some(Due::Open) {
+                return Ok(Decision::nothing());
+            }
+            OpenReason::Due
+        } else {
+            staff(room, context)?;
+            OpenReason::Requested
+        };
+        match room {
+            Room::Scheduled(_) => Ok(Decision::Facts(vec![RoomOpened { reason }.into()])),
+            Room::Absent | Room::Open(_) | Room::Ended(_) => Ok(Decision::nothing()),
+        }
+    }
+}

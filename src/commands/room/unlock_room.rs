@@ -1,0 +1,38 @@
+//! `unlock-room`: people may join again.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::rights::staff;
+use super::state::Room;
+use crate::commands::command::{Command, Example};
+use crate::commands::context::{Context, Decision};
+use crate::commands::refusal::{Refusal, RefusalCode};
+use crate::events::room::RoomUnlocked;
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UnlockRoom {}
+
+impl Command for UnlockRoom {
+    const NAME: &'static str = "unlock-room";
+    const SUMMARY: &'static str = "Unlock a room";
+    const DESCRIPTION: &'static str = "For staff, and for servers with `room_admin`; also while the room is scheduled. \
+        People can join again. A room that is not locked stays as it is.";
+    const REFUSALS: &'static [RefusalCode] =
+        &[RefusalCode::NotGranted, RefusalCode::RoomNotFound, RefusalCode::RoomEnded, RefusalCode::StaffOnly];
+
+    fn examples() -> Vec<Example> {
+        vec![Example::new("Now", json!({}))]
+    }
+
+    fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
+        let charter = room.unended()?;
+        staff(room, context)?;
+        if !charter.locked {
+            return Ok(Decision::nothing());
+        }
+        Ok(Decision::Facts(vec![RoomUnlocked {}.into()]))
+    }
+}
