@@ -10,6 +10,7 @@
 pub mod append;
 pub mod chain;
 mod partitions;
+mod outcomes;
 pub mod read;
 mod rows;
 pub mod snapshots;
