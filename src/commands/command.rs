@@ -7,11 +7,11 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::context::{Context, Decision, Need};
+use super::context::{Caller, Context, Decision, Need};
 use super::fault::{self, CommandFault, Faults};
 use super::refusal::{Refusal, RefusalCode};
 use super::room::state::Room;
-use crate::events::ids::RoomId;
+use crate::events::ids::{Identity, RoomId};
 
 /// One thing that may be asked of a room. The fields are the command's body; they must be read with
 /// `#[serde(deny_unknown_fields)]`.
@@ -40,6 +40,15 @@ pub trait Command: DeserializeOwned + JsonSchema + Clone + Debug + PartialEq + S
     fn wanted_room(&self) -> Option<RoomId> {
         None
     }
+
+    /// Whose personal fields the command writes, as far as its body and caller tell: their keys are made ready for a whole batch
+    /// at once. One that is not told here is made ready later, at the cost of a round.
+    fn subject<'a>(&'a self, _caller: &'a Caller) -> Option<&'a Identity> {
+        None
+    }
+
+    /// Whether it begins a room: the room is then not looked for before the decision.
+    const CREATES: bool = false;
 
     /// The rule: pure, and the same for the same room, body and context.
     fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal>;

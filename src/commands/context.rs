@@ -51,6 +51,16 @@ pub struct MessageFacts {
     pub to: Audience,
 }
 
+impl MessageFacts {
+    /// Of the event by which a message was sent; `None` of any other.
+    pub fn of(event: &RoomEvent) -> Option<Self> {
+        match event {
+            RoomEvent::MessageSent(sent) => Some(Self { author: sent.author.clone(), to: sent.to.clone() }),
+            _ => None,
+        }
+    }
+}
+
 /// Which facts a command needs looked up.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Need {

@@ -20,6 +20,9 @@ pub struct Timestamp(DateTime<Utc>);
 const RANGE_MICROS: std::ops::RangeInclusive<i64> = -62_167_219_200_000_000..=253_402_300_799_999_999;
 
 impl Timestamp {
+    /// 1970-01-01.
+    pub const EPOCH: Self = Self(DateTime::UNIX_EPOCH);
+
     /// From microseconds since the Unix epoch; `None` outside the years that RFC 3339 can write (0000 to 9999).
     pub fn from_unix_micros(micros: i64) -> Option<Self> {
         RANGE_MICROS.contains(&micros).then(|| DateTime::from_timestamp_micros(micros).map(Self)).flatten()
@@ -132,7 +135,7 @@ impl Clock {
             Some(hand) => Timestamp::from_unix_micros(hand.load(Ordering::SeqCst)),
             None => Timestamp::new(Utc::now()),
         }
-        .unwrap_or(Timestamp(DateTime::UNIX_EPOCH))
+        .unwrap_or(Timestamp::EPOCH)
     }
 }
 

@@ -46,6 +46,7 @@ pub enum IfExists {
 
 impl Command for CreateRoom {
     const NAME: &'static str = "create-room";
+    const CREATES: bool = true;
     const SUMMARY: &'static str = "Create a room";
     const DESCRIPTION: &'static str = "Needs the grant `room_create`. The room is open at once, or scheduled when `opens_at` is \
         in the future. Of two callers who create the same name at once, one creates the room and the other is refused with \

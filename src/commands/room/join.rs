@@ -8,7 +8,7 @@ use super::rights::acts_for;
 use super::state::{Due, Open, Person, Room};
 use super::succession::{first_of_staff, stay_ends};
 use crate::commands::command::{Command, Example};
-use crate::commands::context::{Context, Decision, Fact};
+use crate::commands::context::{Caller, Context, Decision, Fact};
 use crate::commands::fault::Faults;
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::ids::{Identity, SessionId};
@@ -83,6 +83,10 @@ impl Command for Join {
         if let Some(metadata) = &self.metadata {
             faults.metadata("metadata", metadata, MAX_PERSON_METADATA_BYTES);
         }
+    }
+
+    fn subject<'a>(&'a self, caller: &'a Caller) -> Option<&'a Identity> {
+        self.identity.as_ref().or(caller.identity())
     }
 
     fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {

@@ -11,10 +11,10 @@ pub mod succession;
 pub mod testing;
 
 use super::command::{self, Command as _, CommandKind};
-use super::context::{Context, Decision, Need};
+use super::context::{Caller, Context, Decision, Need};
 use super::fault::CommandFault;
 use super::refusal::Refusal;
-use crate::events::ids::RoomId;
+use crate::events::ids::{Identity, RoomId};
 use state::Room;
 
 macro_rules! room_commands {
@@ -69,6 +69,20 @@ macro_rules! room_commands {
             pub fn wanted_room(&self) -> Option<RoomId> {
                 match self {
                     $(RoomCommand::$command(command) => command.wanted_room(),)*
+                }
+            }
+
+            /// Whose personal fields the command writes, as far as can be told beforehand.
+            pub fn subject<'a>(&'a self, caller: &'a Caller) -> Option<&'a Identity> {
+                match self {
+                    $(RoomCommand::$command(command) => command.subject(caller),)*
+                }
+            }
+
+            /// Whether it begins a room.
+            pub fn creates(&self) -> bool {
+                match self {
+                    $(RoomCommand::$command(_) => $command::CREATES,)*
                 }
             }
 

@@ -127,6 +127,8 @@ pub struct Written {
     pub first_position: Position,
     pub version: RoomVersion,
     pub chain: Hash,
+    /// Of the last of them.
+    pub recorded_at: Timestamp,
 }
 
 /// Why a unit was left out.
@@ -150,6 +152,13 @@ pub struct StoredOutcome {
     pub recorded_at: Timestamp,
     /// Without position and recorded time.
     pub body: String,
+}
+
+/// What is known of a room after the batch before the log has answered.
+struct After {
+    chain: Hash,
+    /// Of its last event, where that comes with the batch.
+    recorded_at: Option<Timestamp>,
 }
 
 /// The batch as the arrays that `convoke.append` takes.
@@ -201,14 +210,15 @@ fn int(number: usize) -> i32 {
 }
 
 impl<'a> Arrays<'a> {
-    fn of(batch: &'a Batch) -> (Self, Vec<Hash>) {
+    fn of(batch: &'a Batch) -> (Self, Vec<After>) {
         let mut arrays = Self::default();
-        let mut chains = Vec::with_capacity(batch.rooms.len());
+        let mut after = Vec::with_capacity(batch.rooms.len());
         let mut recorded = batch.recorded_as_occurred;
         for room in &batch.rooms {
-            chains.push(arrays.room(room, batch.now, &mut recorded));
+            let chain = arrays.room(room, batch.now, &mut recorded);
+            after.push(After { chain, recorded_at: recorded });
         }
-        (arrays, chains)
+        (arrays, after)
     }
 
     /// Adds a room; returns its chain after the batch.
@@ -332,7 +342,7 @@ impl EventLog {
     /// Writes a batch in one transaction. Once this returns, what it says was written is durable. On an error nothing is known:
     /// the batch may or may not have been written; versions and idempotency keys make it safe to try again.
     pub async fn append(&self, batch: &Batch) -> Result<Appended, LogError> {
-        let (mut arrays, chains) = Arrays::of(batch);
+        let (mut arrays, after) = Arrays::of(batch);
         arrays.trim();
         let a = &arrays;
         let progress = batch.progress.as_ref();
@@ -378,7 +388,7 @@ impl EventLog {
             .fetch_all(self.pool())
             .await
             .map_err(|error| no_partition(error, batch))?;
-        let appended = answer(batch, &chains, &rows)?;
+        let appended = answer(batch, &after, &rows)?;
         self.saw(appended.position);
         Ok(appended)
     }
@@ -397,7 +407,7 @@ fn no_partition(error: sqlx::Error, batch: &Batch) -> LogError {
     }
 }
 
-fn answer(batch: &Batch, chains: &[Hash], rows: &[sqlx::postgres::PgRow]) -> Result<Appended, LogError> {
+fn answer(batch: &Batch, after: &[After], rows: &[sqlx::postgres::PgRow]) -> Result<Appended, LogError> {
     let mut conflicts: BTreeMap<u32, Vec<Conflict>> = BTreeMap::new();
     let mut base = None;
     for row in rows {
@@ -412,13 +422,18 @@ fn answer(batch: &Batch, chains: &[Hash], rows: &[sqlx::postgres::PgRow]) -> Res
     }
     let (mut position, recorded_at) = base.ok_or_else(|| LogError::Damaged("an append without an answer".into()))?;
     let mut rooms = Vec::with_capacity(batch.rooms.len());
-    for (room, chain) in batch.rooms.iter().zip(chains) {
+    for (room, after) in batch.rooms.iter().zip(after) {
         if conflicts.contains_key(&room.unit) {
             rooms.push(None);
             continue;
         }
         let count = room.events.len() as u64;
-        rooms.push(Some(Written { first_position: position + 1, version: room.expected + count, chain: *chain }));
+        rooms.push(Some(Written {
+            first_position: position + 1,
+            version: room.expected + count,
+            chain: after.chain,
+            recorded_at: after.recorded_at.unwrap_or(recorded_at),
+        }));
         position += count;
     }
     Ok(Appended { rooms, conflicts, position, recorded_at })

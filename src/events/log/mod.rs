@@ -8,9 +8,10 @@
 //! [`snapshots`] what makes a long room open fast. What events mean is not known here.
 
 pub mod append;
+mod beside;
 pub mod chain;
 mod partitions;
-mod outcomes;
+
 pub mod read;
 mod rows;
 pub mod snapshots;
@@ -109,19 +110,6 @@ impl EventLog {
         let position = rows::position(position)?;
         self.saw(position);
         Ok(Head { position, recorded_at: recorded_at.and_then(Timestamp::new), epoch })
-    }
-
-    pub async fn room_head(&self, key: &RoomKey) -> Result<Option<RoomHead>, LogError> {
-        let row = sqlx::query(
-            "SELECT version, last_position, first_recorded_at, last_recorded_at, chain
-             FROM convoke.room_heads
-             WHERE tenant = $1 AND room = $2",
-        )
-        .bind(key.tenant.as_str())
-        .bind(key.room.uuid())
-        .fetch_optional(&self.pool)
-        .await?;
-        row.as_ref().map(rows::room_head).transpose()
     }
 
     /// The last position that this process knows of; changes at once on an append of this process, and within milliseconds on

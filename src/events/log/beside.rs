@@ -1,13 +1,27 @@
-//! Small facts that the append keeps beside the log: outcomes under idempotency keys, and names of rooms.
+//! What the append keeps beside the log: where rooms stand, outcomes under idempotency keys, names of rooms.
+
+use std::collections::BTreeMap;
 
 use sqlx::Row;
 
-use super::append::StoredOutcome;
-use super::{EventLog, LogError, RoomKey, rows};
-use crate::events::envelope::RoomVersion;
+use super::append::{Appended, Batch, Conflict, StoredOutcome, Written};
+use super::{EventLog, LogError, RoomHead, RoomKey, rows};
 use crate::events::ids::{RoomId, TenantId};
 
 impl EventLog {
+    pub async fn room_head(&self, key: &RoomKey) -> Result<Option<RoomHead>, LogError> {
+        let row = sqlx::query(
+            "SELECT version, last_position, first_recorded_at, last_recorded_at, chain
+             FROM convoke.room_heads
+             WHERE tenant = $1 AND room = $2",
+        )
+        .bind(key.tenant.as_str())
+        .bind(key.room.uuid())
+        .fetch_optional(&self.pool)
+        .await?;
+        row.as_ref().map(rows::room_head).transpose()
+    }
+
     /// What was answered under a key, while the key lives.
     pub async fn outcome(&self, tenant: &TenantId, key: &str) -> Result<Option<StoredOutcome>, LogError> {
         let row = sqlx::query(
@@ -47,10 +61,11 @@ impl EventLog {
         Ok(found.map(RoomId::from_uuid))
     }
 
-    /// The versions that rooms are at, in the order asked; 0: not there.
-    pub async fn room_versions(&self, keys: &[RoomKey]) -> Result<Vec<RoomVersion>, LogError> {
-        let tenants: Vec<&str> = keys.iter().map(|key| key.tenant.as_str()).collect();
-        let rooms: Vec<uuid::Uuid> = keys.iter().map(|key| key.room.uuid()).collect();
+    /// What [`EventLog::append`] would find of a batch that writes nothing: whether its rooms are at the versions it was decided
+    /// on. Takes no lock.
+    pub async fn compare(&self, batch: &Batch) -> Result<Appended, LogError> {
+        let tenants: Vec<&str> = batch.rooms.iter().map(|room| room.key.tenant.as_str()).collect();
+        let rooms: Vec<uuid::Uuid> = batch.rooms.iter().map(|room| room.key.room.uuid()).collect();
         let found: Vec<i64> = sqlx::query_scalar(
             "SELECT coalesce(h.version, 0)
              FROM unnest($1::text[], $2::uuid[]) WITH ORDINALITY AS k (tenant, room, number)
@@ -61,6 +76,24 @@ impl EventLog {
         .bind(&rooms)
         .fetch_all(&self.pool)
         .await?;
-        found.into_iter().map(rows::position).collect()
+        let mut compared =
+            Appended { rooms: Vec::new(), conflicts: BTreeMap::new(), position: 0, recorded_at: batch.now };
+        for (room, actual) in batch.rooms.iter().zip(found) {
+            let actual = rows::position(actual)?;
+            if actual != room.expected {
+                let conflict = Conflict::Version { room: room.key.clone(), actual };
+                compared.conflicts.entry(room.unit).or_default().push(conflict);
+            }
+        }
+        for room in &batch.rooms {
+            let whole = !compared.conflicts.contains_key(&room.unit);
+            compared.rooms.push(whole.then(|| Written {
+                first_position: 0,
+                version: room.expected,
+                chain: room.chain,
+                recorded_at: batch.now,
+            }));
+        }
+        Ok(compared)
     }
 }
