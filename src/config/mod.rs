@@ -1,1 +1,309 @@
 //! The one reader of the environment and of the configuration file.
+//!
+//! [`settings`] is the table of all settings; [`Config`] is what came of it: checked, typed, whole. What is wrong is told all
+//! at once, each fault with the setting's name and the remedy. Secrets do not show in `Debug`.
+
+mod development;
+mod errors;
+mod keys;
+mod reader;
+pub mod settings;
+mod values;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use development::DevelopmentKeysError;
+pub use errors::{ConfigError, ConfigErrors};
+pub use keys::{JwksSource, KeysConfig, MIN_SIGNING_SECRET_BYTES, MasterKey, SigningKey};
+use reader::Reader;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Environment {
+    Development,
+    Production,
+}
+
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub environment: Environment,
+    pub roles: Roles,
+    pub data_dir: PathBuf,
+    pub shutdown_timeout: Duration,
+    pub http: HttpConfig,
+    pub streams: StreamsConfig,
+    pub database: DatabaseConfig,
+    pub log: LogConfig,
+    pub projections: ProjectionsConfig,
+    pub keys: KeysConfig,
+    pub telemetry: TelemetryConfig,
+    /// What is odd but does not stop the program; to be logged at start-up.
+    pub warnings: Vec<String>,
+}
+
+/// What this process does. At least one is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Roles {
+    pub api: bool,
+    pub projector: bool,
+    pub maintenance: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct HttpConfig {
+    /// `host:port`; port 0 takes a free one.
+    pub listen: String,
+    pub max_connections: usize,
+    /// Bytes.
+    pub body_limit: usize,
+    /// Bytes of request line and headers.
+    pub header_limit: usize,
+    pub request_timeout: Duration,
+    pub at_least_timeout: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub struct StreamsConfig {
+    pub limit: usize,
+    /// Events that may wait for one reader.
+    pub buffer: usize,
+    pub heartbeat: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub struct DatabaseConfig {
+    /// None: the private server in the data directory.
+    pub url: Option<DatabaseUrl>,
+    pub pool_size: u32,
+    pub acquire_timeout: Duration,
+    pub statement_timeout: Duration,
+    /// Where the private server's binaries are; None: searched for.
+    pub postgres_bin: Option<PathBuf>,
+    /// Folders of `PATH`, where the search begins.
+    pub program_folders: Vec<PathBuf>,
+}
+
+/// Holds a password, so it shows only when asked to.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl(String);
+
+impl DatabaseUrl {
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DatabaseUrl(secret)")
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PartitionUnit {
+    Month,
+    Week,
+    Day,
+}
+
+impl PartitionUnit {
+    /// As PostgreSQL's `date_trunc` names it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Month => "month",
+            Self::Week => "week",
+            Self::Day => "day",
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct LogConfig {
+    pub partition_unit: PartitionUnit,
+    pub partition_runway: Duration,
+    /// Whole seconds.
+    pub idempotency_ttl: Duration,
+    pub append_batch: usize,
+    pub append_queue: usize,
+    pub conflict_retries: u32,
+    pub room_cache: usize,
+    pub snapshot_interval: u64,
+}
+
+#[derive(Clone, Debug)]
+pub struct ProjectionsConfig {
+    pub batch: usize,
+    pub rebuild_batch: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Human,
+    Json,
+}
+
+#[derive(Clone, Debug)]
+pub struct TelemetryConfig {
+    pub format: LogFormat,
+    /// A level or a filter of `tracing_subscriber::EnvFilter`.
+    pub level: String,
+}
+
+impl Config {
+    /// From the process's environment and the file it names.
+    pub fn load() -> Result<Self, ConfigErrors> {
+        // What is not UTF-8 is no setting of ours.
+        let text = |value: std::ffi::OsString| value.into_string().ok();
+        let environment = std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?)));
+        Self::from_environment(&environment.collect())
+    }
+
+    pub fn from_environment(environment: &HashMap<String, String>) -> Result<Self, ConfigErrors> {
+        let mut reader = Reader::new(environment);
+        let config = Self::read(&mut reader, environment);
+        if reader.errors.is_empty() {
+            Ok(Self { warnings: reader.warnings, ..config })
+        } else {
+            Err(ConfigErrors(reader.errors))
+        }
+    }
+
+    fn read(reader: &mut Reader<'_>, environment: &HashMap<String, String>) -> Self {
+        let environment_name = match reader.word(&settings::ENVIRONMENT) {
+            "production" => Environment::Production,
+            _ => Environment::Development,
+        };
+        let roles = reader.words(&settings::ROLES);
+        Self {
+            environment: environment_name,
+            roles: Roles {
+                api: roles.contains(&"api"),
+                projector: roles.contains(&"projector"),
+                maintenance: roles.contains(&"maintenance"),
+            },
+            data_dir: reader.text(&settings::DATA_DIR).unwrap_or_default().into(),
+            shutdown_timeout: reader.time(&settings::SHUTDOWN_TIMEOUT),
+            http: HttpConfig::read(reader),
+            streams: StreamsConfig {
+                limit: reader.count(&settings::STREAMS_LIMIT),
+                buffer: reader.count(&settings::STREAMS_BUFFER),
+                heartbeat: reader.time(&settings::STREAMS_HEARTBEAT),
+            },
+            database: DatabaseConfig::read(reader, environment),
+            log: LogConfig::read(reader),
+            projections: ProjectionsConfig {
+                batch: reader.count(&settings::PROJECTION_BATCH),
+                rebuild_batch: reader.count(&settings::PROJECTION_REBUILD_BATCH),
+            },
+            keys: KeysConfig::read(reader),
+            telemetry: TelemetryConfig::read(reader, environment_name),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// What only a server needs: outside development, keys must be given.
+    pub fn check_serving(&self) -> Result<(), ConfigErrors> {
+        let mut errors = Vec::new();
+        let mut missing = |setting: &settings::Setting, remedy: &str| {
+            let problem = "a server outside development needs it, and it is not set".into();
+            errors.push(ConfigError { setting: setting.name.into(), problem, remedy: remedy.into() });
+        };
+        if self.environment == Environment::Production {
+            if self.keys.signing.is_empty() && self.keys.jwks.is_empty() {
+                missing(
+                    &settings::SIGNING_KEYS,
+                    "set main:SECRET with a secret from `openssl rand -hex 32`, or CONVOKE_JWKS",
+                );
+            }
+            if self.keys.master.is_empty() {
+                missing(&settings::MASTER_KEYS, "set main:KEY with a key from `openssl rand -base64 32`");
+            }
+        }
+        if errors.is_empty() { Ok(()) } else { Err(ConfigErrors(errors)) }
+    }
+}
+
+impl HttpConfig {
+    fn read(reader: &mut Reader<'_>) -> Self {
+        let address = |text: &str| {
+            let (host, port) = text.trim().rsplit_once(':')?;
+            (!host.is_empty() && port.parse::<u16>().is_ok()).then(|| text.trim().to_owned())
+        };
+        Self {
+            listen: reader.parsed(&settings::HTTP_LISTEN, address, "an address and a port, such as 0.0.0.0:8080"),
+            max_connections: reader.count(&settings::HTTP_MAX_CONNECTIONS),
+            body_limit: reader.size(&settings::HTTP_BODY_LIMIT),
+            header_limit: reader.size(&settings::HTTP_HEADER_LIMIT),
+            request_timeout: reader.time(&settings::HTTP_REQUEST_TIMEOUT),
+            at_least_timeout: reader.time(&settings::HTTP_AT_LEAST_TIMEOUT),
+        }
+    }
+}
+
+impl DatabaseConfig {
+    fn read(reader: &mut Reader<'_>, environment: &HashMap<String, String>) -> Self {
+        let path = environment.get("PATH").map(String::as_str).unwrap_or_default();
+        Self {
+            url: reader.text(&settings::DATABASE_URL).and_then(|text| database_url(reader, text)),
+            pool_size: reader.count(&settings::DATABASE_POOL_SIZE),
+            acquire_timeout: reader.time(&settings::DATABASE_ACQUIRE_TIMEOUT),
+            statement_timeout: reader.time(&settings::DATABASE_STATEMENT_TIMEOUT),
+            postgres_bin: reader.text(&settings::POSTGRES_BIN).map(PathBuf::from),
+            program_folders: std::env::split_paths(path).collect(),
+        }
+    }
+}
+
+fn database_url(reader: &mut Reader<'_>, text: String) -> Option<DatabaseUrl> {
+    match text.trim().parse::<sqlx::postgres::PgConnectOptions>() {
+        Ok(_) => Some(DatabaseUrl(text.trim().to_owned())),
+        Err(_) => {
+            // The parser's own words may repeat the password.
+            let remedy =
+                "write postgres://USER:PASSWORD@HOST:PORT/DATABASE (percent-encode what is special in a password)";
+            reader.fault(&settings::DATABASE_URL, "it is not the URL of a PostgreSQL database", remedy);
+            None
+        }
+    }
+}
+
+impl LogConfig {
+    fn read(reader: &mut Reader<'_>) -> Self {
+        let ttl = reader.time(&settings::LOG_IDEMPOTENCY_TTL);
+        Self {
+            partition_unit: match reader.word(&settings::LOG_PARTITION_UNIT) {
+                "day" => PartitionUnit::Day,
+                "week" => PartitionUnit::Week,
+                _ => PartitionUnit::Month,
+            },
+            partition_runway: reader.time(&settings::LOG_PARTITION_RUNWAY),
+            idempotency_ttl: Duration::from_secs(ttl.as_secs()),
+            append_batch: reader.count(&settings::LOG_APPEND_BATCH),
+            append_queue: reader.count(&settings::LOG_APPEND_QUEUE),
+            conflict_retries: reader.count(&settings::LOG_CONFLICT_RETRIES),
+            room_cache: reader.count(&settings::LOG_ROOM_CACHE),
+            snapshot_interval: reader.count(&settings::LOG_SNAPSHOT_INTERVAL),
+        }
+    }
+}
+
+impl TelemetryConfig {
+    fn read(reader: &mut Reader<'_>, environment: Environment) -> Self {
+        let format = match reader.word(&settings::LOG_FORMAT) {
+            "json" => LogFormat::Json,
+            "human" => LogFormat::Human,
+            _ if environment == Environment::Production => LogFormat::Json,
+            _ => LogFormat::Human,
+        };
+        let filter = |text: &str| {
+            let valid = tracing_subscriber::EnvFilter::try_new(text).is_ok();
+            valid.then(|| text.trim().to_owned())
+        };
+        Self {
+            format,
+            level: reader.parsed(&settings::LOG_LEVEL, filter, "a level, or a filter such as info,sqlx=warn"),
+        }
+    }
+}

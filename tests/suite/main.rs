@@ -3,5 +3,8 @@
 // A test that unwraps what is not there fails, as it should; clippy knows this only of functions marked `#[test]`.
 #![allow(clippy::unwrap_used)]
 
+mod harness;
+
+mod database;
 mod generated_docs;
 mod golden;

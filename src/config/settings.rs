@@ -1,0 +1,364 @@
+//! Every setting, once: its name, what it takes, its default and what it means. The reader, `docs/configuration.md` and
+//! `.env.example` all come from this table.
+
+use std::time::Duration;
+
+/// What a setting takes; checked by the reader and told in the documentation.
+#[derive(Clone, Copy, Debug)]
+pub enum Accepts {
+    Text,
+    Path,
+    /// `host:port`
+    Address,
+    /// `postgres://…`
+    Url,
+    Keys,
+    OneOf(&'static [&'static str]),
+    /// Several of these, separated by commas.
+    SomeOf(&'static [&'static str]),
+    Count(u64, u64),
+    /// Bytes.
+    Size(u64, u64),
+    Time(Duration, Duration),
+}
+
+#[derive(Debug)]
+pub struct Setting {
+    /// In the environment.
+    pub name: &'static str,
+    /// In the configuration file, as `table.key`.
+    pub key: &'static str,
+    pub accepts: Accepts,
+    /// As it would be written; empty: none.
+    pub default: &'static str,
+    pub meaning: &'static str,
+}
+
+impl Setting {
+    const fn new(
+        name: &'static str,
+        key: &'static str,
+        accepts: Accepts,
+        default: &'static str,
+        meaning: &'static str,
+    ) -> Self {
+        Self { name, key, accepts, default, meaning }
+    }
+
+    /// A secret is never printed, and may be given as a file: the same name with `_FILE` holds its path.
+    pub fn is_secret(&self) -> bool {
+        matches!(self.accepts, Accepts::Url | Accepts::Keys)
+    }
+}
+
+/// Settings that belong together, as the documentation shows them.
+pub struct Group {
+    pub title: &'static str,
+    pub settings: &'static [&'static Setting],
+}
+
+pub const GROUPS: &[Group] = &[
+    Group { title: "The process", settings: &[&CONFIG, &ENVIRONMENT, &ROLES, &DATA_DIR, &SHUTDOWN_TIMEOUT] },
+    Group {
+        title: "HTTP",
+        settings: &[
+            &HTTP_LISTEN,
+            &HTTP_MAX_CONNECTIONS,
+            &HTTP_BODY_LIMIT,
+            &HTTP_HEADER_LIMIT,
+            &HTTP_REQUEST_TIMEOUT,
+            &HTTP_AT_LEAST_TIMEOUT,
+        ],
+    },
+    Group { title: "Streams", settings: &[&STREAMS_LIMIT, &STREAMS_BUFFER, &STREAMS_HEARTBEAT] },
+    Group {
+        title: "Database",
+        settings: &[
+            &DATABASE_URL,
+            &DATABASE_POOL_SIZE,
+            &DATABASE_ACQUIRE_TIMEOUT,
+            &DATABASE_STATEMENT_TIMEOUT,
+            &POSTGRES_BIN,
+        ],
+    },
+    Group {
+        title: "The log",
+        settings: &[
+            &LOG_PARTITION_UNIT,
+            &LOG_PARTITION_RUNWAY,
+            &LOG_IDEMPOTENCY_TTL,
+            &LOG_APPEND_BATCH,
+            &LOG_APPEND_QUEUE,
+            &LOG_CONFLICT_RETRIES,
+            &LOG_ROOM_CACHE,
+            &LOG_SNAPSHOT_INTERVAL,
+        ],
+    },
+    Group { title: "Projections", settings: &[&PROJECTION_BATCH, &PROJECTION_REBUILD_BATCH] },
+    Group { title: "Keys", settings: &[&SIGNING_KEYS, &JWKS, &MASTER_KEYS] },
+    Group { title: "Telemetry", settings: &[&LOG_FORMAT, &LOG_LEVEL] },
+];
+
+pub fn all() -> impl Iterator<Item = &'static Setting> {
+    GROUPS.iter().flat_map(|group| group.settings.iter().copied())
+}
+
+const MS: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = days(1);
+const fn days(n: u64) -> Duration {
+    Duration::from_secs(n * 24 * 3600)
+}
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+
+pub const CONFIG: Setting = Setting::new(
+    "CONVOKE_CONFIG",
+    "",
+    Accepts::Path,
+    "",
+    "A TOML file with any of these settings under the keys given here; the environment wins over it.",
+);
+pub const ENVIRONMENT: Setting = Setting::new(
+    "CONVOKE_ENV",
+    "environment",
+    Accepts::OneOf(&["development", "production"]),
+    "development",
+    "In development, missing keys are made and kept in the data directory; in production the server does not start without them.",
+);
+pub const ROLES: Setting = Setting::new(
+    "CONVOKE_ROLES",
+    "roles",
+    Accepts::SomeOf(&["api", "projector", "maintenance"]),
+    "api,projector,maintenance",
+    "What this process does: answers HTTP, folds read models, looks after the log's partitions.",
+);
+pub const DATA_DIR: Setting = Setting::new(
+    "CONVOKE_DATA_DIR",
+    "data_dir",
+    Accepts::Path,
+    "./.convoke",
+    "Where the private PostgreSQL server and the development keys are kept.",
+);
+pub const SHUTDOWN_TIMEOUT: Setting = Setting::new(
+    "CONVOKE_SHUTDOWN_TIMEOUT",
+    "shutdown_timeout",
+    Accepts::Time(SECOND, HOUR),
+    "25s",
+    "How long a stop waits for what is being answered, before it ends it.",
+);
+
+pub const HTTP_LISTEN: Setting = Setting::new(
+    "CONVOKE_HTTP_LISTEN",
+    "http.listen",
+    Accepts::Address,
+    "127.0.0.1:8080",
+    "Where the HTTP API listens; port 0 takes a free one.",
+);
+pub const HTTP_MAX_CONNECTIONS: Setting = Setting::new(
+    "CONVOKE_HTTP_MAX_CONNECTIONS",
+    "http.max_connections",
+    Accepts::Count(1, 1_000_000),
+    "10000",
+    "Connections open at once; further ones wait to be accepted.",
+);
+pub const HTTP_BODY_LIMIT: Setting = Setting::new(
+    "CONVOKE_HTTP_BODY_LIMIT",
+    "http.body_limit",
+    Accepts::Size(KIB, 64 * MIB),
+    "256KiB",
+    "The largest body of a request.",
+);
+pub const HTTP_HEADER_LIMIT: Setting = Setting::new(
+    "CONVOKE_HTTP_HEADER_LIMIT",
+    "http.header_limit",
+    Accepts::Size(8 * KIB, MIB),
+    "32KiB",
+    "The largest head (request line and headers) of a request.",
+);
+pub const HTTP_REQUEST_TIMEOUT: Setting = Setting::new(
+    "CONVOKE_HTTP_REQUEST_TIMEOUT",
+    "http.request_timeout",
+    Accepts::Time(Duration::from_millis(100), HOUR),
+    "30s",
+    "How long a request may take to come in, and to be answered (streams apart).",
+);
+pub const HTTP_AT_LEAST_TIMEOUT: Setting = Setting::new(
+    "CONVOKE_HTTP_AT_LEAST_TIMEOUT",
+    "http.at_least_timeout",
+    Accepts::Time(MS, MINUTE),
+    "5s",
+    "How long a read waits for its read model to reach the position the caller asked for.",
+);
+
+pub const STREAMS_LIMIT: Setting = Setting::new(
+    "CONVOKE_STREAMS_LIMIT",
+    "streams.limit",
+    Accepts::Count(1, 1_000_000),
+    "10000",
+    "Event streams open at once in this process.",
+);
+pub const STREAMS_BUFFER: Setting = Setting::new(
+    "CONVOKE_STREAMS_BUFFER",
+    "streams.buffer",
+    Accepts::Count(1, 1_000_000),
+    "1024",
+    "Events that may wait for one slow reader before it is told to come back with its cursor.",
+);
+pub const STREAMS_HEARTBEAT: Setting = Setting::new(
+    "CONVOKE_STREAMS_HEARTBEAT",
+    "streams.heartbeat",
+    Accepts::Time(Duration::from_millis(100), HOUR),
+    "15s",
+    "How often an idle stream sends a sign of life.",
+);
+
+pub const DATABASE_URL: Setting = Setting::new(
+    "DATABASE_URL",
+    "database.url",
+    Accepts::Url,
+    "",
+    "A PostgreSQL of yours, 15 or newer. Without it the program runs a private one in the data directory.",
+);
+pub const DATABASE_POOL_SIZE: Setting = Setting::new(
+    "CONVOKE_DATABASE_POOL_SIZE",
+    "database.pool_size",
+    Accepts::Count(2, 1000),
+    "16",
+    "Connections to the database that this process keeps at most.",
+);
+pub const DATABASE_ACQUIRE_TIMEOUT: Setting = Setting::new(
+    "CONVOKE_DATABASE_ACQUIRE_TIMEOUT",
+    "database.acquire_timeout",
+    Accepts::Time(Duration::from_millis(10), Duration::from_secs(5 * 60)),
+    "5s",
+    "How long a request waits for a connection before it is answered 503.",
+);
+pub const DATABASE_STATEMENT_TIMEOUT: Setting = Setting::new(
+    "CONVOKE_DATABASE_STATEMENT_TIMEOUT",
+    "database.statement_timeout",
+    Accepts::Time(Duration::from_millis(10), HOUR),
+    "30s",
+    "How long one statement may run; migrations and rebuilds are not bound by it.",
+);
+pub const POSTGRES_BIN: Setting = Setting::new(
+    "CONVOKE_POSTGRES_BIN",
+    "database.postgres_bin",
+    Accepts::Path,
+    "",
+    "The folder of the binaries (postgres, initdb) for the private server; without it, the newest one found in the usual places.",
+);
+
+pub const LOG_PARTITION_UNIT: Setting = Setting::new(
+    "CONVOKE_LOG_PARTITION_UNIT",
+    "log.partition_unit",
+    Accepts::OneOf(&["month", "week", "day"]),
+    "month",
+    "The span of one partition of the log. May be changed: the next partition begins where the last one ends.",
+);
+pub const LOG_PARTITION_RUNWAY: Setting = Setting::new(
+    "CONVOKE_LOG_PARTITION_RUNWAY",
+    "log.partition_runway",
+    Accepts::Time(DAY, days(3650)),
+    "60d",
+    "How far ahead partitions are made.",
+);
+pub const LOG_IDEMPOTENCY_TTL: Setting = Setting::new(
+    "CONVOKE_LOG_IDEMPOTENCY_TTL",
+    "log.idempotency_ttl",
+    Accepts::Time(Duration::from_secs(2), days(365)),
+    "48h",
+    "How long the answer under an idempotency key is kept.",
+);
+pub const LOG_APPEND_BATCH: Setting = Setting::new(
+    "CONVOKE_LOG_APPEND_BATCH",
+    "log.append_batch",
+    Accepts::Count(1, 10_000),
+    "512",
+    "Commands that are committed together at most.",
+);
+pub const LOG_APPEND_QUEUE: Setting = Setting::new(
+    "CONVOKE_LOG_APPEND_QUEUE",
+    "log.append_queue",
+    Accepts::Count(1, 1_000_000),
+    "20000",
+    "Commands that may wait for a commit; further ones are answered 503.",
+);
+pub const LOG_CONFLICT_RETRIES: Setting = Setting::new(
+    "CONVOKE_LOG_CONFLICT_RETRIES",
+    "log.conflict_retries",
+    Accepts::Count(0, 100),
+    "8",
+    "How often a command is decided anew when another process was faster on its room, before it is answered 409.",
+);
+pub const LOG_ROOM_CACHE: Setting = Setting::new(
+    "CONVOKE_LOG_ROOM_CACHE",
+    "log.room_cache",
+    Accepts::Count(1, 10_000_000),
+    "10000",
+    "Rooms whose state is kept in memory.",
+);
+pub const LOG_SNAPSHOT_INTERVAL: Setting = Setting::new(
+    "CONVOKE_LOG_SNAPSHOT_INTERVAL",
+    "log.snapshot_interval",
+    Accepts::Count(1, 1_000_000),
+    "500",
+    "Events of a room between two snapshots of its state.",
+);
+
+pub const PROJECTION_BATCH: Setting = Setting::new(
+    "CONVOKE_PROJECTION_BATCH",
+    "projections.batch",
+    Accepts::Count(1, 100_000),
+    "2000",
+    "Events that a read model takes in one transaction at most.",
+);
+pub const PROJECTION_REBUILD_BATCH: Setting = Setting::new(
+    "CONVOKE_PROJECTION_REBUILD_BATCH",
+    "projections.rebuild_batch",
+    Accepts::Count(1, 1_000_000),
+    "50000",
+    "Events that a rebuild takes in one transaction.",
+);
+
+pub const SIGNING_KEYS: Setting = Setting::new(
+    "CONVOKE_SIGNING_KEYS",
+    "keys.signing",
+    Accepts::Keys,
+    "",
+    "Secrets that sign and verify tokens (HS256), as ID:SECRET or ID@TENANT:SECRET, separated by commas or line breaks; \
+     a secret has at least 32 characters. The first one signs.",
+);
+pub const JWKS: Setting = Setting::new(
+    "CONVOKE_JWKS",
+    "keys.jwks",
+    Accepts::Keys,
+    "",
+    "Public keys that verify tokens (RS256, ES256, EdDSA): a JWK set, or an object from tenant to JWK set.",
+);
+pub const MASTER_KEYS: Setting = Setting::new(
+    "CONVOKE_MASTER_KEYS",
+    "keys.master",
+    Accepts::Keys,
+    "",
+    "Keys that wrap the keys of persons, as ID:BASE64 of 32 bytes, separated by commas or line breaks, newest first. \
+     Older ones stay listed until `convoke` has rewrapped what they hold.",
+);
+
+pub const LOG_FORMAT: Setting = Setting::new(
+    "CONVOKE_LOG_FORMAT",
+    "telemetry.format",
+    Accepts::OneOf(&["auto", "human", "json"]),
+    "auto",
+    "How the process's own log is written; auto: human in development, json in production.",
+);
+pub const LOG_LEVEL: Setting = Setting::new(
+    "CONVOKE_LOG_LEVEL",
+    "telemetry.level",
+    Accepts::Text,
+    "info",
+    "What is logged: error, warn, info, debug, trace, or a filter such as info,convoke::events=debug.",
+);

@@ -1,0 +1,201 @@
+//! The private PostgreSQL of a machine without a `DATABASE_URL`: the installed server's binaries, data of its own.
+//!
+//! What holds: one process owns a data directory at a time ([`place::Lock`]), a second one is told who does. The server is
+//! reached by a Unix socket only. It runs with fsync and synchronous commits. It does not outlive its owner, and comes
+//! back by itself when it dies first. `docs/embedded-database.md` tells it to users.
+
+mod binaries;
+mod errors;
+mod place;
+mod process;
+mod tuning;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use sqlx::{ConnectOptions as _, Connection as _};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use binaries::Binaries;
+pub use binaries::LEAST_MAJOR;
+pub use errors::EmbeddedError;
+use place::{Lock, Place};
+use process::Process;
+
+const SUPERUSER: &str = "convoke";
+const DATABASE: &str = "convoke";
+/// Recovery after a crash reads at most `max_wal_size` of WAL.
+const START_PATIENCE: Duration = Duration::from_secs(300);
+/// How long a process that joins waits for the owner's server.
+const JOIN_PATIENCE: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(25);
+/// A server that has lived this long has recovered: its next death is the first one again.
+const STEADY: Duration = Duration::from_secs(60);
+const MAX_RESTARTS_IN_A_ROW: u32 = 10;
+const MAX_RESTART_PAUSE: Duration = Duration::from_secs(5);
+
+/// What to run, and where.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    pub data_dir: PathBuf,
+    /// None: searched for, in these folders first.
+    pub postgres_bin: Option<PathBuf>,
+    pub program_folders: Vec<PathBuf>,
+    /// Server settings over our own, as `name=value`.
+    pub settings: Vec<String>,
+}
+
+/// A private server that this process owns.
+#[derive(Debug)]
+pub struct Embedded {
+    binaries: Binaries,
+    place: Place,
+    settings: Vec<String>,
+    options: PgConnectOptions,
+    process: Mutex<Process>,
+    _lock: Lock,
+}
+
+impl Embedded {
+    /// Makes the data where there is none, starts the server and waits until it answers.
+    pub async fn start(launch: &Launch) -> Result<Self, EmbeddedError> {
+        let data_dir = absolute(&launch.data_dir)?;
+        let lock = Lock::take(&data_dir)?;
+        // Looked for before anything is made: without binaries, nothing is left behind but the lock.
+        let binaries = Binaries::find(launch, &data_dir.join("postgres/data"))?;
+        let place = Place::prepare(&data_dir)?;
+        if !place.data().exists() {
+            tracing::info!(data = %place.data().display(), version = binaries.major, "making a private PostgreSQL");
+            process::init(&binaries, &place).await?;
+        }
+        let socket_folder = place.socket_folder()?;
+        let mut settings = tuning::settings(&place, &socket_folder, tuning::memory());
+        settings.extend(launch.settings.iter().cloned());
+        let options = options(&socket_folder);
+        let process = start_until_ready(&binaries, &place, &settings, &options).await?;
+        let embedded = Self { binaries, place, settings, options, process: Mutex::new(process), _lock: lock };
+        embedded.make_database().await?;
+        Ok(embedded)
+    }
+
+    pub fn options(&self) -> &PgConnectOptions {
+        &self.options
+    }
+
+    /// The server's process; None while it is down.
+    pub async fn pid(&self) -> Option<u32> {
+        self.process.lock().await.pid()
+    }
+
+    /// Starts the server again whenever it ends by itself, until told to stop.
+    pub async fn keep_running(&self, stop: &CancellationToken) -> Result<(), EmbeddedError> {
+        let mut process = self.process.lock().await;
+        let mut restarts = 0;
+        loop {
+            let started = Instant::now();
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = process.wait() => {}
+            }
+            restarts = if started.elapsed() > STEADY { 1 } else { restarts + 1 };
+            if restarts > MAX_RESTARTS_IN_A_ROW {
+                return Err(EmbeddedError::KeepsDying { log: self.place.logs(), times: restarts });
+            }
+            tracing::error!(restarts, "the private PostgreSQL has died; starting it again");
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = sleep(restart_pause(restarts)) => {}
+            }
+            *process = start_until_ready(&self.binaries, &self.place, &self.settings, &self.options).await?;
+            tracing::info!("the private PostgreSQL is up again");
+        }
+    }
+
+    pub async fn stop(&self) {
+        self.process.lock().await.stop().await;
+    }
+
+    async fn make_database(&self) -> Result<(), EmbeddedError> {
+        let not_ready = |source| EmbeddedError::NotReady { log: self.place.logs(), source };
+        let maintenance = self.options.clone().database("postgres");
+        let mut connection = maintenance.connect().await.map_err(not_ready)?;
+        let found: Option<i32> = sqlx::query_scalar("SELECT 1 FROM pg_database WHERE datname = $1")
+            .bind(DATABASE)
+            .fetch_optional(&mut connection)
+            .await
+            .map_err(not_ready)?;
+        if found.is_none() {
+            sqlx::query("CREATE DATABASE convoke").execute(&mut connection).await.map_err(not_ready)?;
+        }
+        connection.close().await.map_err(not_ready)
+    }
+}
+
+/// Options for the server of another process that owns the data directory; waits for that server to answer.
+pub async fn join(data_dir: &Path) -> Result<PgConnectOptions, EmbeddedError> {
+    let place = Place::prepare(&absolute(data_dir)?)?;
+    let options = options(&place.socket_folder()?);
+    let deadline = Instant::now() + JOIN_PATIENCE;
+    loop {
+        match options.connect().await {
+            Ok(_) => return Ok(options),
+            Err(source) if Instant::now() > deadline => {
+                return Err(EmbeddedError::NotReady { log: place.logs(), source });
+            }
+            Err(_) => sleep(POLL).await,
+        }
+    }
+}
+
+fn options(socket_folder: &Path) -> PgConnectOptions {
+    PgConnectOptions::new_without_pgpass()
+        .socket(socket_folder)
+        .port(5432)
+        .username(SUPERUSER)
+        .database(DATABASE)
+        .ssl_mode(PgSslMode::Disable)
+}
+
+async fn start_until_ready(
+    binaries: &Binaries,
+    place: &Place,
+    settings: &[String],
+    options: &PgConnectOptions,
+) -> Result<Process, EmbeddedError> {
+    let begun = Instant::now();
+    let mut process = Process::start(binaries, place, settings).await?;
+    let maintenance = options.clone().database("postgres");
+    loop {
+        if let Some(output) = process.ended(place) {
+            if process::passes_by_itself(&output) && begun.elapsed() < process::patience_with_leftovers() {
+                sleep(POLL * 10).await;
+                process = Process::start(binaries, place, settings).await?;
+                continue;
+            }
+            return Err(EmbeddedError::NotStarted { log: place.logs(), output });
+        }
+        match maintenance.connect().await {
+            Ok(connection) => {
+                // It has answered: that its closing failed would show at the next connection.
+                let _ = connection.close().await;
+                return Ok(process);
+            }
+            Err(source) if begun.elapsed() > START_PATIENCE => {
+                process.stop().await;
+                return Err(EmbeddedError::NotReady { log: place.logs(), source });
+            }
+            Err(_) => sleep(POLL).await,
+        }
+    }
+}
+
+fn restart_pause(restarts: u32) -> Duration {
+    (Duration::from_millis(50) * 2_u32.saturating_pow(restarts)).min(MAX_RESTART_PAUSE)
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, EmbeddedError> {
+    std::path::absolute(path).map_err(errors::at(path))
+}

@@ -1,0 +1,49 @@
+//! Pools of connections, each with the rights of its purpose.
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection as _, Executor as _};
+
+use crate::config::DatabaseConfig;
+
+/// Migrations, partitions: one at a time, and one to spare.
+const OWNER_CONNECTIONS: u32 = 2;
+/// A connection that rested this long is tried before it is lent.
+const RESTED: Duration = Duration::from_secs(1);
+
+/// For everything the running program does: every connection has the role `convoke_system`, which reads all tenants and may
+/// append, and can neither change the log nor the schema. Connects when first used.
+pub fn system(options: PgConnectOptions, config: &DatabaseConfig) -> PgPool {
+    // A server behind a pooler refuses what it does not know at the start of a connection: hence statements.
+    let prepare = format!("SET ROLE convoke_system; SET statement_timeout = {}", config.statement_timeout.as_millis());
+    let prepare: std::sync::Arc<str> = prepare.into();
+    tested(config)
+        .max_connections(config.pool_size)
+        .after_connect(move |connection, _| {
+            let prepare = prepare.clone();
+            Box::pin(async move { connection.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(&*prepare))).await.map(drop) })
+        })
+        .connect_lazy_with(options)
+}
+
+/// For migrations, with the rights of the database's owner. No time limit on statements. Appends nothing.
+pub fn owner(options: PgConnectOptions, config: &DatabaseConfig) -> PgPool {
+    tested(config).max_connections(OWNER_CONNECTIONS).connect_lazy_with(options)
+}
+
+fn tested(config: &DatabaseConfig) -> PgPoolOptions {
+    PgPoolOptions::new()
+        .acquire_timeout(config.acquire_timeout)
+        // A test before every loan would be a round trip on every request.
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(async move {
+                if meta.idle_for < RESTED {
+                    return Ok(true);
+                }
+                Ok(connection.ping().await.is_ok())
+            })
+        })
+}
