@@ -9,3 +9,5 @@ pub mod context;
 pub mod fault;
 pub mod refusal;
 pub mod room;
+
+pub mod execute;

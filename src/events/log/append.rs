@@ -81,6 +81,13 @@ pub struct RoomAppend {
     pub outcomes: Vec<NewOutcome>,
 }
 
+impl RoomAppend {
+    /// Whether there is anything to write; if not, only the version is compared.
+    pub fn writes(&self) -> bool {
+        !(self.events.is_empty() && self.names.is_empty() && self.outcomes.is_empty())
+    }
+}
+
 /// How far what feeds the log has come, kept in the append's own transaction.
 #[derive(Clone, Debug)]
 pub struct Progress {

@@ -87,7 +87,7 @@ impl EventLog {
         }
         for room in &batch.rooms {
             let whole = !compared.conflicts.contains_key(&room.unit);
-            compared.rooms.push(whole.then(|| Written {
+            compared.rooms.push(whole.then_some(Written {
                 first_position: 0,
                 version: room.expected,
                 chain: room.chain,

@@ -1,0 +1,114 @@
+//! What a caller is answered, and how the same answer is given again.
+//!
+//! An answer's text is kept without position and recorded time, which only the append knows; [`render`] puts them in front.
+//! The first answer and every later one under the same key come out of the same two parts: they are equal, byte for byte.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{ExecuteError, Request};
+use crate::events::envelope::{Position, RoomVersion};
+use crate::events::ids::RoomId;
+use crate::events::log::append::{NewEvent, StoredOutcome};
+use crate::events::time::Timestamp;
+
+/// Events listed in an answer; of more, the rest is only counted.
+pub const MAX_LISTED_EVENTS: usize = 100;
+
+/// What became of an accepted command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// HTTP status: 201 where it created a room, else 200.
+    pub status: u16,
+    pub room: RoomId,
+    /// After the command.
+    pub room_version: RoomVersion,
+    /// Of its last event; where it wrote none, of the room's last.
+    pub position: Position,
+    pub recorded_at: Timestamp,
+    /// The JSON text to answer.
+    pub body: String,
+    /// It was answered before, under the same idempotency key.
+    pub replayed: bool,
+}
+
+#[derive(Serialize)]
+struct Written<'a> {
+    #[serde(rename = "type")]
+    event_type: &'a str,
+    type_version: u16,
+    room_version: RoomVersion,
+    data: &'a RawValue,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    room: RoomId,
+    room_version: RoomVersion,
+    events: Vec<Written<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    more_events: Option<usize>,
+}
+
+/// The text kept of an answer: the room's version after the command and the events it wrote, which end at that version.
+pub fn body(room: RoomId, room_version: RoomVersion, events: &[NewEvent]) -> String {
+    let first = room_version + 1 - events.len() as u64;
+    let written = (first..).zip(events.iter().take(MAX_LISTED_EVENTS)).map(|(version, event)| Written {
+        event_type: event.event_type,
+        type_version: event.type_version,
+        room_version: version,
+        data: &event.data,
+    });
+    let more = events.len().saturating_sub(MAX_LISTED_EVENTS);
+    let body = Body { room, room_version, events: written.collect(), more_events: (more > 0).then_some(more) };
+    serde_json::to_string(&body).expect("strings, numbers and JSON that was parsed can be written")
+}
+
+/// The whole text: position and recorded time, then what was kept.
+pub fn render(position: Position, recorded_at: Timestamp, kept: &str) -> String {
+    format!("{{\"position\":{position},\"recorded_at\":\"{recorded_at}\",{}", kept.strip_prefix('{').unwrap_or(kept))
+}
+
+/// The answer given before to the same request.
+pub fn replay(request: &Request, stored: StoredOutcome) -> Result<Outcome, ExecuteError> {
+    #[derive(serde::Deserialize)]
+    struct Version {
+        room_version: RoomVersion,
+    }
+    let same = request.idempotency.as_ref().is_some_and(|given| given.fingerprint == stored.fingerprint);
+    if !same {
+        return Err(ExecuteError::KeyReused);
+    }
+    // What was kept was written by `body`.
+    let room_version = serde_json::from_str::<Version>(&stored.body).map_or(0, |kept| kept.room_version);
+    Ok(Outcome {
+        status: stored.status,
+        room: stored.about,
+        room_version,
+        position: stored.position,
+        recorded_at: stored.recorded_at,
+        body: render(stored.position, stored.recorded_at, &stored.body),
+        replayed: true,
+    })
+}
+
+/// For the metric of commands.
+pub fn label(outcome: &Result<Outcome, ExecuteError>) -> &'static str {
+    match outcome {
+        Ok(outcome) if outcome.replayed => "replayed",
+        Ok(_) => "accepted",
+        Err(error) => error_label(error),
+    }
+}
+
+pub fn error_label(error: &ExecuteError) -> &'static str {
+    match error {
+        ExecuteError::Refused(_) => "refused",
+        ExecuteError::VersionMismatch { .. } => "version-mismatch",
+        ExecuteError::KeyReused => "key-reused",
+        ExecuteError::Conflict => "conflict",
+        ExecuteError::Busy => "busy",
+        ExecuteError::Unavailable(_) | ExecuteError::Sealing(_) => "unavailable",
+        ExecuteError::Stopping => "stopping",
+    }
+}

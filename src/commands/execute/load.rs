@@ -1,0 +1,156 @@
+//! Rooms out of the log: the newest snapshot at or before the wanted version, and the events since.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use crate::commands::room::state::{Room, STATE_SHAPE};
+use crate::events::envelope::{Envelope, Hash, Position, RoomVersion};
+use crate::events::log::snapshots::Snapshot;
+use crate::events::log::{EventLog, LogError, RoomKey, chain};
+use crate::events::time::Timestamp;
+
+/// Events folded at a time.
+const PAGE: usize = 2_000;
+
+/// Rooms loaded at the same time, so that loading does not take all connections.
+const LOADS_AT_ONCE: usize = 8;
+
+/// A room at one of its versions.
+#[derive(Clone, Debug, Default)]
+pub struct LoadedRoom {
+    pub state: Room,
+    /// 0: it is not there.
+    pub version: RoomVersion,
+    /// Of its last event.
+    pub position: Position,
+    /// Of its last event.
+    pub recorded_at: Option<Timestamp>,
+    /// When its last event happened.
+    pub happened_at: Option<Timestamp>,
+    pub chain: Hash,
+    /// The version of the newest snapshot that is known to be kept.
+    pub snapshot: RoomVersion,
+}
+
+impl LoadedRoom {
+    /// Whether enough has happened since the last snapshot. A big state is kept less often, so that keeping it costs little for
+    /// each event; the events since then stay few against the people there are.
+    pub fn snapshot_due(&self, interval: u64) -> bool {
+        let people = match &self.state {
+            Room::Open(open) => open.people.count() as u64,
+            Room::Absent | Room::Scheduled(_) | Room::Ended(_) => 0,
+        };
+        self.version - self.snapshot >= interval.max(people).max(1)
+    }
+}
+
+/// Loads rooms. Cheap to clone.
+#[derive(Clone)]
+pub struct Loader {
+    log: EventLog,
+    snapshot_interval: u64,
+    at_once: Arc<Semaphore>,
+}
+
+impl Loader {
+    pub fn new(log: EventLog, snapshot_interval: u64) -> Self {
+        Self { log, snapshot_interval, at_once: Arc::new(Semaphore::new(LOADS_AT_ONCE)) }
+    }
+
+    /// The room as it is; a room without events is absent, at version 0.
+    pub async fn now(&self, key: &RoomKey) -> Result<LoadedRoom, LogError> {
+        let _permit = self.at_once.acquire().await;
+        match self.log.room_head(key).await? {
+            None => Ok(LoadedRoom::default()),
+            Some(head) => self.fold(key, head.version).await,
+        }
+    }
+
+    /// The room as it was at a version; absent where the room has not come so far.
+    pub async fn at_version(&self, key: &RoomKey, version: RoomVersion) -> Result<LoadedRoom, LogError> {
+        let _permit = self.at_once.acquire().await;
+        match self.log.room_head(key).await? {
+            Some(head) if (1..=head.version).contains(&version) => self.fold(key, version).await,
+            _ => Ok(LoadedRoom::default()),
+        }
+    }
+
+    async fn fold(&self, key: &RoomKey, version: RoomVersion) -> Result<LoadedRoom, LogError> {
+        // A room that never was long enough has no snapshot: not worth the question.
+        let snapshot =
+            if version < self.snapshot_interval { None } else { self.log.snapshot(key, STATE_SHAPE, version).await? };
+        let mut room = snapshot.and_then(|kept| restore(&kept)).unwrap_or_default();
+        let since = room.recorded_at;
+        while room.version < version {
+            let wanted = usize::try_from(version - room.version).unwrap_or(PAGE).min(PAGE);
+            let events = self.log.read_room(key, room.version, since, wanted).await?;
+            if events.is_empty() {
+                return Err(LogError::Damaged(format!("room {} has no version {}", key.room, room.version + 1)));
+            }
+            for event in &events {
+                step(&mut room, event)?;
+            }
+            if room.snapshot_due(self.snapshot_interval) {
+                self.keep(key, &room).await;
+                room.snapshot = room.version;
+            }
+        }
+        Ok(room)
+    }
+
+    /// Keeps a snapshot. A snapshot is disposable: where it cannot be kept, nothing is lost but time.
+    pub async fn keep(&self, key: &RoomKey, room: &LoadedRoom) {
+        let Some(snapshot) = preserve(room) else { return };
+        if let Err(error) = self.log.keep_snapshot(key, STATE_SHAPE, &snapshot).await {
+            tracing::warn!(%error, tenant = %key.tenant, room = %key.room, version = room.version, "a snapshot was not kept");
+        }
+    }
+}
+
+fn step(room: &mut LoadedRoom, event: &Envelope) -> Result<(), LogError> {
+    let decoded = event.event()?;
+    let state = std::mem::take(&mut room.state);
+    room.state = state.evolve(event.room_version, event.happened_at(), &decoded, event.sealed.as_ref());
+    room.version = event.room_version;
+    room.position = event.position;
+    room.recorded_at = Some(event.recorded_at);
+    room.happened_at = Some(event.happened_at());
+    room.chain = chain::link_envelope(&room.chain, event);
+    Ok(())
+}
+
+/// Level of zstd: the fastest that still halves JSON.
+const COMPRESSION: i32 = 1;
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Kept<S> {
+    happened_at: Option<Timestamp>,
+    state: S,
+}
+
+fn preserve(room: &LoadedRoom) -> Option<Snapshot> {
+    let json = serde_json::to_vec(&Kept { happened_at: room.happened_at, state: &room.state }).ok()?;
+    Some(Snapshot {
+        version: room.version,
+        position: room.position,
+        recorded_at: room.recorded_at?,
+        chain: room.chain,
+        state: zstd::bulk::compress(&json, COMPRESSION).ok()?,
+    })
+}
+
+/// `None`: it cannot be read; the room is folded from its beginning.
+fn restore(kept: &Snapshot) -> Option<LoadedRoom> {
+    let json = zstd::stream::decode_all(kept.state.as_slice()).ok()?;
+    let read: Kept<Room> = serde_json::from_slice(&json).ok()?;
+    Some(LoadedRoom {
+        state: read.state,
+        version: kept.version,
+        position: kept.position,
+        recorded_at: Some(kept.recorded_at),
+        happened_at: read.happened_at,
+        chain: kept.chain,
+        snapshot: kept.version,
+    })
+}

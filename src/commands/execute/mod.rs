@@ -1,0 +1,252 @@
+//! Executing: from a request to a durable answer.
+//!
+//! ```text
+//! Executor::execute ─ facts looked up ─► queue ─► Writer: decide each in memory, room after room ─► one append ─► answers
+//! ```
+//!
+//! One [`writer::Writer`] a process owns the states of the rooms it lately wrote. Commands that wait at the same time are decided
+//! one after another and committed together, those of one room too, so that a room takes as many commands as the log takes
+//! events, not one a commit. Any number of processes may do this on one log: what another wrote meanwhile shows as a version
+//! that does not fit; the room is then loaded anew and the command decided again, a bounded number of times.
+//!
+//! What holds: a command is answered only when its events are durable, or when its refusal is true of the room as the log
+//! has it; the same idempotency key gives the same answer, byte for byte; refusals change nothing.
+
+mod answer;
+pub mod load;
+mod lookup;
+mod plan;
+mod queue;
+mod recent;
+pub mod writer;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
+
+pub use self::answer::Outcome;
+use self::load::Loader;
+use self::queue::Queue;
+use self::recent::RecentOutcomes;
+use self::writer::{Submission, Writer};
+use super::context::Caller;
+use super::refusal::Refusal;
+use super::room::RoomCommand;
+use crate::events::envelope::{Hash, Position, RoomVersion};
+use crate::events::ids::{CommandId, RoomId};
+use crate::events::log::{EventLog, LogError, RoomKey};
+use crate::events::time::{Clock, Timestamp};
+use crate::security::sealing::{KeyError, Sealer};
+use crate::telemetry::metrics::Metrics;
+
+/// A command and all that is said around it.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub caller: Arc<Caller>,
+    pub room: RoomId,
+    pub command: RoomCommand,
+    pub command_id: CommandId,
+    pub idempotency: Option<Idempotency>,
+    /// Refuse unless the room is at this version (`If-Match`).
+    pub expected_version: Option<RoomVersion>,
+    pub causation_id: Option<Uuid>,
+    pub correlation_id: Option<Uuid>,
+    pub traceparent: Option<Arc<str>>,
+    /// When it happened, for history moved in.
+    pub occurred_at: Option<Timestamp>,
+}
+
+impl Request {
+    pub fn key(&self) -> RoomKey {
+        RoomKey { tenant: self.caller.tenant.clone(), room: self.room }
+    }
+}
+
+/// The caller's promise that requests under one key are one request.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Idempotency {
+    /// At most 255 characters.
+    pub key: String,
+    /// Of the whole request; another one under the same key is refused.
+    pub fingerprint: Hash,
+}
+
+/// Why a command was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecuteError {
+    #[error(transparent)]
+    Refused(Box<Refusal>),
+    #[error("the room is at version {actual}")]
+    VersionMismatch { actual: RoomVersion },
+    #[error("the idempotency key was used with another request")]
+    KeyReused,
+    #[error("others changed the room at every attempt")]
+    Conflict,
+    #[error("too many commands are waiting")]
+    Busy,
+    #[error(transparent)]
+    Unavailable(Arc<LogError>),
+    #[error("personal fields cannot be sealed: {0}")]
+    Sealing(Arc<KeyError>),
+    #[error("the server is stopping")]
+    Stopping,
+}
+
+/// Which command of a group was not carried out, and why; none of them was.
+#[derive(Debug)]
+pub struct AtomicError {
+    pub index: usize,
+    pub error: ExecuteError,
+}
+
+/// The bounds of an executor.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Commands decided and committed together, at most.
+    pub batch: usize,
+    /// Commands that may wait; more are answered [`ExecuteError::Busy`].
+    pub queue: usize,
+    /// How often a command is decided again after a conflict.
+    pub conflict_retries: u32,
+    /// Rooms whose states are kept in memory.
+    pub rooms: usize,
+    /// Events between snapshots of a room.
+    pub snapshot_interval: u64,
+}
+
+/// What an executor stands on.
+#[derive(Clone)]
+pub struct Foundation {
+    pub log: EventLog,
+    pub sealer: Sealer,
+    pub clock: Clock,
+    pub metrics: Metrics,
+}
+
+/// How long a command may wait for room in a full queue before it is answered busy.
+const QUEUE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Takes commands. Cheap to clone.
+#[derive(Clone)]
+pub struct Executor {
+    queue: mpsc::Sender<Submission<Ticket>>,
+    log: EventLog,
+    loader: Loader,
+    recent: RecentOutcomes,
+    metrics: Metrics,
+    conflict_retries: u32,
+}
+
+/// Where the answer to a submission goes.
+type Ticket = oneshot::Sender<writer::Verdict>;
+
+impl Executor {
+    /// The executor and the work behind it, to be run for as long as commands are to be taken. It ends when told to stop, after
+    /// answering all that it has taken.
+    pub fn new(on: Foundation, limits: Limits) -> (Self, impl Future<Output = ()> + Send + use<>) {
+        let Foundation { log, metrics, .. } = on.clone();
+        let (queue, waiting) = mpsc::channel(limits.queue.max(1));
+        let loader = Loader::new(log.clone(), limits.snapshot_interval);
+        let writer = Writer::new(on, loader.clone(), limits);
+        let executor = Self {
+            queue,
+            log,
+            loader: loader.clone(),
+            recent: RecentOutcomes::default(),
+            metrics,
+            conflict_retries: limits.conflict_retries,
+        };
+        (executor, Queue::new(writer, loader, waiting, limits).run())
+    }
+
+    pub fn loader(&self) -> &Loader {
+        &self.loader
+    }
+
+    pub async fn execute(&self, request: Request) -> Result<Outcome, ExecuteError> {
+        let begun = Instant::now();
+        let name = request.command.name();
+        let outcome = self.execute_group(Arc::from([request])).await;
+        let outcome = outcome.map_err(|failed| failed.error).and_then(|mut outcomes| {
+            // A group that was carried out has an outcome for each command.
+            outcomes.pop().ok_or(ExecuteError::Stopping)
+        });
+        self.metrics.command(name, answer::label(&outcome), begun.elapsed());
+        outcome
+    }
+
+    /// All of them, or none. The rooms may be many; the commands are carried out in order.
+    pub async fn execute_atomic(&self, requests: Vec<Request>) -> Result<Vec<Outcome>, AtomicError> {
+        let begun = Instant::now();
+        let names: Vec<_> = requests.iter().map(|request| request.command.name()).collect();
+        let outcomes = self.execute_group(requests.into()).await;
+        let label = match &outcomes {
+            Ok(_) => "accepted",
+            Err(failed) => answer::error_label(&failed.error),
+        };
+        for name in names {
+            self.metrics.command(name, label, begun.elapsed());
+        }
+        outcomes
+    }
+
+    async fn execute_group(&self, requests: Arc<[Request]>) -> Result<Vec<Outcome>, AtomicError> {
+        if let Some(answered) = self.recent.answer(&requests) {
+            return answered;
+        }
+        let mut attempts = 0;
+        loop {
+            let facts = lookup::facts(&self.log, &requests)
+                .await
+                .map_err(|error| AtomicError { index: 0, error: ExecuteError::Unavailable(Arc::new(error)) })?;
+            match self.submit(requests.clone(), facts, attempts).await? {
+                writer::Verdict::Done(outcomes) => {
+                    self.recent.keep(&requests, &outcomes);
+                    return Ok(outcomes);
+                }
+                writer::Verdict::Failed { index, error } => {
+                    let request = requests.get(index);
+                    let Some(request) = request.filter(|_| matches!(error, ExecuteError::Refused(_))) else {
+                        return Err(AtomicError { index, error });
+                    };
+                    // What was accepted once is answered so for ever, whatever the room says by now.
+                    return match lookup::stored_outcome(&self.log, request).await {
+                        Ok(Some(stored)) => match answer::replay(request, stored) {
+                            Ok(outcome) if requests.len() == 1 => Ok(vec![outcome]),
+                            _ => Err(AtomicError { index, error: ExecuteError::KeyReused }),
+                        },
+                        Ok(None) => Err(AtomicError { index, error }),
+                        Err(failure) => Err(AtomicError { index, error: ExecuteError::Unavailable(Arc::new(failure)) }),
+                    };
+                }
+                writer::Verdict::StaleFacts if attempts < self.conflict_retries => attempts += 1,
+                writer::Verdict::StaleFacts => {
+                    return Err(AtomicError { index: 0, error: ExecuteError::Conflict });
+                }
+            }
+        }
+    }
+
+    async fn submit(
+        &self,
+        requests: Arc<[Request]>,
+        facts: Vec<lookup::Looked>,
+        attempts: u32,
+    ) -> Result<writer::Verdict, AtomicError> {
+        let failed = |error| AtomicError { index: 0, error };
+        let (ticket, answer) = oneshot::channel();
+        let submission = Submission::new(requests, facts, attempts, ticket);
+        match self.queue.send_timeout(submission, QUEUE_PATIENCE).await {
+            Ok(()) => answer.await.map_err(|_| failed(ExecuteError::Stopping)),
+            Err(mpsc::error::SendTimeoutError::Timeout(_)) => Err(failed(ExecuteError::Busy)),
+            Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(failed(ExecuteError::Stopping)),
+        }
+    }
+
+    /// The last position that this process has seen committed.
+    pub fn position(&self) -> Position {
+        *self.log.head_watch().borrow()
+    }
+}

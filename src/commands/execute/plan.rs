@@ -1,0 +1,346 @@
+//! What a batch will write: commands decided one after another on the states of their rooms, in memory.
+//!
+//! Each command sees what those before it in the batch did. A command that cannot be part of this batch is put off to the
+//! next, and with it all later commands to its rooms, so that commands to one room keep their order. Put off are: a second use
+//! of an idempotency key, a second change of a name, a group whose rooms are in the batch already, a command to a room that
+//! is not loaded, and one whose person has no key yet.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::value::RawValue;
+
+use super::answer;
+use super::lookup::Looked;
+use super::writer::{Rooms, Submission};
+use super::{ExecuteError, Request};
+use crate::commands::context::{Context, Decision, Fact, Need};
+use crate::commands::execute::load::LoadedRoom;
+use crate::events::envelope::RoomVersion;
+use crate::events::ids::{Identity, RoomId, TenantId};
+use crate::events::log::RoomKey;
+use crate::events::log::append::{NameChange, NewEvent, NewOutcome, OutcomeAt, RoomAppend};
+use crate::events::room::RoomEvent;
+use crate::events::sealed::Sealed;
+use crate::events::time::Timestamp;
+use crate::security::sealing::{PersonKeys, Place};
+
+/// A room in the batch: what will be written of it, and its state as if it were.
+pub struct PlannedRoom {
+    pub append: RoomAppend,
+    pub room: LoadedRoom,
+}
+
+impl PlannedRoom {
+    fn new(unit: u32, key: RoomKey, room: LoadedRoom) -> Self {
+        let append = RoomAppend {
+            unit,
+            key,
+            expected: room.version,
+            chain: room.chain,
+            events: Vec::new(),
+            names: Vec::new(),
+            outcomes: Vec::new(),
+        };
+        Self { append, room }
+    }
+}
+
+/// The answer to one command, but for its place in the log.
+pub struct PlannedOutcome {
+    /// Index of the room it was for.
+    pub room: usize,
+    pub about: RoomId,
+    pub room_version: RoomVersion,
+    pub status: u16,
+    pub kept: String,
+    pub at: OutcomeAt,
+}
+
+/// What a submission will be answered once the batch is written.
+pub struct Planned<T> {
+    pub submission: Submission<T>,
+    pub unit: u32,
+    pub result: Result<Vec<PlannedOutcome>, (usize, ExecuteError)>,
+}
+
+/// Why a command was not decided for good.
+enum Halt {
+    Failed(ExecuteError),
+    PutOff(Option<(TenantId, Identity)>),
+}
+
+impl From<ExecuteError> for Halt {
+    fn from(error: ExecuteError) -> Self {
+        Halt::Failed(error)
+    }
+}
+
+pub struct Plan<'k, T> {
+    now: Timestamp,
+    keys: &'k PersonKeys,
+    pub rooms: Vec<PlannedRoom>,
+    pub answers: Vec<Planned<T>>,
+    pub put_off: Vec<Submission<T>>,
+    pub events: usize,
+    index: HashMap<RoomKey, usize>,
+    /// Rooms that take no further command in this batch.
+    closed: HashSet<RoomKey>,
+    names: HashSet<(TenantId, String)>,
+    idempotency: HashSet<(TenantId, String)>,
+    units: u32,
+}
+
+impl<'k, T> Plan<'k, T> {
+    pub fn new(now: Timestamp, keys: &'k PersonKeys) -> Self {
+        Self {
+            now,
+            keys,
+            rooms: Vec::new(),
+            answers: Vec::new(),
+            put_off: Vec::new(),
+            events: 0,
+            index: HashMap::new(),
+            closed: HashSet::new(),
+            names: HashSet::new(),
+            idempotency: HashSet::new(),
+            units: 0,
+        }
+    }
+
+    /// Decides a submission, or puts it off.
+    pub fn add(&mut self, mut submission: Submission<T>, rooms: &mut Rooms) {
+        let keys = submission.keys();
+        if self.must_wait(&submission, &keys) || !self.take_rooms(&keys, &submission, rooms) {
+            return self.put_off(submission, keys);
+        }
+        let group = submission.requests.len() > 1;
+        let before = group.then(|| self.remember(&keys));
+        let mut outcomes = Vec::with_capacity(submission.requests.len());
+        let mut halted = None;
+        for (number, request) in submission.requests.iter().enumerate() {
+            let room = self.index[&request.key()];
+            match self.decide(room, request, &submission.looked[number]) {
+                Ok(outcome) => outcomes.push(outcome),
+                Err(halt) => {
+                    halted = Some((number, halt));
+                    break;
+                }
+            }
+        }
+        let unit = self.rooms[self.index[&keys[0]]].append.unit;
+        let result = match halted {
+            None => {
+                self.keep_outcomes(&submission, &outcomes);
+                Ok(outcomes)
+            }
+            Some((number, halt)) => {
+                if let Some(before) = before {
+                    self.forget(before);
+                }
+                match halt {
+                    Halt::Failed(error) => Err((number, error)),
+                    Halt::PutOff(person) => {
+                        submission.persons.extend(person);
+                        return self.put_off(submission, keys);
+                    }
+                }
+            }
+        };
+        if group {
+            self.closed.extend(keys);
+        }
+        self.answers.push(Planned { submission, unit, result });
+    }
+
+    fn put_off(&mut self, submission: Submission<T>, keys: Vec<RoomKey>) {
+        self.closed.extend(keys);
+        self.put_off.push(submission);
+    }
+
+    fn must_wait(&self, submission: &Submission<T>, keys: &[RoomKey]) -> bool {
+        let in_batch = |key: &RoomKey| self.closed.contains(key) || (keys.len() > 1 && self.index.contains_key(key));
+        if keys.iter().any(in_batch) || (submission.requests.len() > 1 && self.index.contains_key(&keys[0])) {
+            return true;
+        }
+        submission.requests.iter().any(|request| {
+            let tenant = || request.caller.tenant.clone();
+            let key_used = request
+                .idempotency
+                .as_ref()
+                .is_some_and(|given| self.idempotency.contains(&(tenant(), given.key.clone())));
+            let name_used = match request.command.needs() {
+                Need::NameHolder(name) => self.names.contains(&(tenant(), name)),
+                Need::Nothing | Need::Message(_) => false,
+            };
+            key_used || name_used
+        })
+    }
+
+    /// Brings the rooms into the batch, as one unit. `false`: one of them is not loaded; none was brought in.
+    fn take_rooms(&mut self, keys: &[RoomKey], submission: &Submission<T>, rooms: &mut Rooms) -> bool {
+        let fresh = |key: &RoomKey| submission.presumes_absent(key);
+        if !keys.iter().all(|key| self.index.contains_key(key) || rooms.contains(key) || fresh(key)) {
+            return false;
+        }
+        let unit = self.units;
+        self.units += 1;
+        for key in keys {
+            if !self.index.contains_key(key) {
+                let room = rooms.take(key).unwrap_or_default();
+                self.index.insert(key.clone(), self.rooms.len());
+                self.rooms.push(PlannedRoom::new(unit, key.clone(), room));
+            }
+        }
+        true
+    }
+
+    fn remember(&self, keys: &[RoomKey]) -> Vec<(usize, LoadedRoom)> {
+        keys.iter().map(|key| self.index[key]).map(|room| (room, self.rooms[room].room.clone())).collect()
+    }
+
+    /// A group's rooms were in the batch for it alone: as they were means without anything to write.
+    fn forget(&mut self, before: Vec<(usize, LoadedRoom)>) {
+        for (number, room) in before {
+            let planned = &mut self.rooms[number];
+            self.events -= planned.append.events.len();
+            *planned = PlannedRoom::new(planned.append.unit, planned.append.key.clone(), room);
+        }
+    }
+
+    fn keep_outcomes(&mut self, submission: &Submission<T>, outcomes: &[PlannedOutcome]) {
+        for (request, outcome) in submission.requests.iter().zip(outcomes) {
+            for name in &self.rooms[outcome.room].append.names {
+                let (NameChange::Claim(name) | NameChange::Release(name)) = name;
+                self.names.insert((request.caller.tenant.clone(), name.clone()));
+            }
+            let Some(given) = &request.idempotency else { continue };
+            self.idempotency.insert((request.caller.tenant.clone(), given.key.clone()));
+            self.rooms[outcome.room].append.outcomes.push(NewOutcome {
+                key: given.key.clone(),
+                fingerprint: given.fingerprint,
+                status: outcome.status,
+                about: outcome.about,
+                body: outcome.kept.clone(),
+                at: outcome.at,
+            });
+        }
+    }
+
+    fn decide(&mut self, number: usize, request: &Request, looked: &Looked) -> Result<PlannedOutcome, Halt> {
+        let planned = &self.rooms[number];
+        if let Some(expected) = request.expected_version
+            && expected != planned.room.version
+        {
+            return Err(ExecuteError::VersionMismatch { actual: planned.room.version }.into());
+        }
+        let now = request.occurred_at.unwrap_or(self.now);
+        let context = Context {
+            caller: &request.caller,
+            room: request.room,
+            now,
+            command_id: request.command_id,
+            facts: &looked.facts,
+        };
+        let decision = request.command.decide(&planned.room.state, &context);
+        match decision.map_err(|refusal| ExecuteError::Refused(Box::new(refusal)))? {
+            Decision::Existing(room) => existing(number, room, looked),
+            Decision::Facts(facts) => self.write(number, request, facts, now),
+        }
+    }
+
+    /// Adds facts to the batch and takes the room's state on.
+    fn write(
+        &mut self,
+        number: usize,
+        request: &Request,
+        facts: Vec<Fact>,
+        now: Timestamp,
+    ) -> Result<PlannedOutcome, Halt> {
+        let created = matches!(facts.first(), Some(Fact { event: RoomEvent::RoomCreated(_), .. }));
+        let ends = facts.iter().any(|fact| matches!(fact.event, RoomEvent::RoomEnded(_)));
+        let planned = &mut self.rooms[number];
+        if ends && !planned.append.names.is_empty() {
+            // A name is taken and let go in two batches, never in one: the append looks at names as they were before it.
+            return Err(Halt::PutOff(None));
+        }
+        let events = prepare(planned, request, &facts, self.keys)?;
+        let name = planned.room.state.charter().and_then(|charter| charter.name.clone());
+        let actor = request.caller.identity();
+        let mut session = actor.and_then(|actor| planned.room.state.session_of(actor));
+        for (fact, event) in facts.iter().zip(&events) {
+            planned.room.version += 1;
+            let state = std::mem::take(&mut planned.room.state);
+            planned.room.state = state.evolve(planned.room.version, now, &fact.event, event.sealed.as_ref());
+            match (&fact.event, &name) {
+                (RoomEvent::RoomCreated(created), _) => {
+                    planned.append.names.extend(created.name.clone().map(NameChange::Claim));
+                }
+                (RoomEvent::RoomEnded(_), Some(name)) => planned.append.names.push(NameChange::Release(name.clone())),
+                _ => {}
+            }
+        }
+        if !events.is_empty() {
+            planned.room.happened_at = Some(now);
+        }
+        session = session.or_else(|| actor.and_then(|actor| planned.room.state.session_of(actor)));
+        let kept = answer::body(request.room, planned.room.version, &events);
+        self.events += events.len();
+        planned.append.events.extend(events.into_iter().map(|event| NewEvent { session, ..event }));
+        let at = match (planned.append.events.len().checked_sub(1), planned.room.recorded_at) {
+            (Some(last), _) => OutcomeAt::Event(last),
+            (None, Some(recorded_at)) => OutcomeAt::Already { position: planned.room.position, recorded_at },
+            // A room without events takes no command but the one that creates it, which writes.
+            (None, None) => OutcomeAt::Already { position: 0, recorded_at: now },
+        };
+        let status = if created { 201 } else { 200 };
+        Ok(PlannedOutcome { room: number, about: request.room, room_version: planned.room.version, status, kept, at })
+    }
+}
+
+fn existing(number: usize, room: RoomId, looked: &Looked) -> Result<PlannedOutcome, Halt> {
+    // The rule answers the holder that it was told of.
+    let holder = looked.holder.filter(|holder| holder.room == room).ok_or(ExecuteError::Conflict)?;
+    Ok(PlannedOutcome {
+        room: number,
+        about: room,
+        room_version: holder.version,
+        status: 200,
+        kept: answer::body(room, holder.version, &[]),
+        at: OutcomeAt::Already { position: holder.position, recorded_at: holder.recorded_at },
+    })
+}
+
+/// Facts as events to be written: encoded, their personal parts sealed.
+fn prepare(planned: &PlannedRoom, request: &Request, facts: &[Fact], keys: &PersonKeys) -> Result<Vec<NewEvent>, Halt> {
+    let mut events = Vec::with_capacity(facts.len());
+    for (version, fact) in (planned.room.version + 1..).zip(facts) {
+        let sealed = seal(version, request, fact, keys)?;
+        let json = fact.event.to_json().expect("events are of strings, numbers and JSON that was parsed");
+        let data = RawValue::from_string(json).expect("what serde_json wrote is JSON");
+        events.push(NewEvent {
+            event_type: fact.event.name(),
+            type_version: fact.event.version(),
+            occurred_at: request.occurred_at,
+            actor: request.caller.actor.clone(),
+            session: None,
+            command_id: request.command_id,
+            causation_id: request.causation_id,
+            correlation_id: request.correlation_id,
+            traceparent: request.traceparent.clone(),
+            data: data.into(),
+            sealed,
+        });
+    }
+    Ok(events)
+}
+
+fn seal(version: RoomVersion, request: &Request, fact: &Fact, keys: &PersonKeys) -> Result<Option<Sealed>, Halt> {
+    let Some(personal) = fact.personal.as_ref().filter(|personal| !personal.fields.is_empty()) else {
+        return Ok(None);
+    };
+    let place = Place { tenant: &request.caller.tenant, room: request.room, room_version: version };
+    match keys.seal(&place, personal) {
+        Ok(sealed) => Ok(Some(sealed)),
+        Err(missing) => Err(Halt::PutOff(Some((missing.tenant, missing.subject)))),
+    }
+}

@@ -1,0 +1,127 @@
+//! The queue before the writer: what waits is gathered while a batch is on its way, and goes together in the next.
+//!
+//! Rooms are loaded beside it; commands to a room that is being loaded wait for it in order, and hold up no other room.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::load::{LoadedRoom, Loader};
+use super::writer::{Committed, Intake, Submission, Verdict, Writer};
+use super::{ExecuteError, Limits, Ticket};
+use crate::events::log::{LogError, RoomKey};
+
+type Waiting = Submission<Ticket>;
+
+pub struct Queue {
+    writer: Writer,
+    loader: Loader,
+    arriving: mpsc::Receiver<Waiting>,
+    limits: Limits,
+    ready: VecDeque<Waiting>,
+    /// Behind rooms that are being loaded.
+    parked: HashMap<RoomKey, VecDeque<Waiting>>,
+    loads: JoinSet<(RoomKey, Result<LoadedRoom, LogError>)>,
+}
+
+impl Queue {
+    pub fn new(writer: Writer, loader: Loader, arriving: mpsc::Receiver<Waiting>, limits: Limits) -> Self {
+        Self { writer, loader, arriving, limits, ready: VecDeque::new(), parked: HashMap::new(), loads: JoinSet::new() }
+    }
+
+    /// Until every executor is gone and all that was taken is answered.
+    pub async fn run(mut self) {
+        while self.gather().await {
+            let count = self.ready.len().min(self.limits.batch.max(1));
+            let batch: Vec<_> = self.ready.drain(..count).collect();
+            if batch.is_empty() {
+                continue;
+            }
+            let Committed { answered, put_off } = self.writer.commit(batch, Intake::default()).await;
+            for (ticket, verdict) in answered {
+                // Whoever asked may have gone; what was written stays written.
+                let _ = ticket.send(verdict);
+            }
+            let later = std::mem::take(&mut self.ready);
+            for submission in put_off.into_iter().chain(later) {
+                self.route(submission);
+            }
+        }
+    }
+
+    /// Waits until something can be done, then takes all that is there. `false`: nothing will come any more.
+    async fn gather(&mut self) -> bool {
+        while self.ready.is_empty() {
+            tokio::select! {
+                arrived = self.arriving.recv() => match arrived {
+                    Some(submission) => self.route(submission),
+                    None if self.loads.is_empty() => return false,
+                    None => {
+                        if let Some(loaded) = self.loads.join_next().await {
+                            self.loaded(loaded);
+                        }
+                    }
+                },
+                Some(loaded) = self.loads.join_next() => self.loaded(loaded),
+            }
+        }
+        while self.ready.len() < self.limits.batch {
+            match self.arriving.try_recv() {
+                Ok(submission) => self.route(submission),
+                Err(_) => break,
+            }
+        }
+        while let Some(loaded) = self.loads.try_join_next() {
+            self.loaded(loaded);
+        }
+        true
+    }
+
+    /// To the ready ones, or behind the first of its rooms that is not there.
+    fn route(&mut self, submission: Waiting) {
+        let missing = submission.keys().into_iter().find(|key| {
+            self.parked.contains_key(key) || !(self.writer.rooms.contains(key) || submission.presumes_absent(key))
+        });
+        match missing {
+            None => self.ready.push_back(submission),
+            Some(key) => {
+                let waiting = self.parked.entry(key.clone()).or_insert_with(|| {
+                    let (loader, key) = (self.loader.clone(), key.clone());
+                    self.loads.spawn(async move {
+                        let loaded = loader.now(&key).await;
+                        (key, loaded)
+                    });
+                    VecDeque::new()
+                });
+                waiting.push_back(submission);
+            }
+        }
+    }
+
+    fn loaded(&mut self, loaded: Result<(RoomKey, Result<LoadedRoom, LogError>), tokio::task::JoinError>) {
+        // A load that panicked is a defect of the program; the process must not go on as if nothing were.
+        let (key, room) = match loaded {
+            Ok(loaded) => loaded,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        };
+        let waiting = self.parked.remove(&key).unwrap_or_default();
+        match room {
+            Ok(room) => {
+                self.writer.rooms.put(key, room);
+                for submission in waiting {
+                    self.route(submission);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, tenant = %key.tenant, room = %key.room, "a room was not loaded");
+                let error = Arc::new(error);
+                for submission in waiting {
+                    let error = ExecuteError::Unavailable(error.clone());
+                    let _ = submission.ticket.send(Verdict::Failed { index: 0, error });
+                }
+            }
+        }
+    }
+}
