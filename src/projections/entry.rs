@@ -1,0 +1,41 @@
+//! What a fold sees of an event.
+
+use crate::events::envelope::{Envelope, Position, RoomVersion, UnreadableEvent};
+use crate::events::ids::{RoomId, TenantId};
+use crate::events::room::RoomEvent;
+use crate::events::sealed::{Sealed, SealedAt};
+use crate::events::time::Timestamp;
+
+/// An event of the log, in its newest shape, without what no read model keeps.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub position: Position,
+    pub recorded_at: Timestamp,
+    /// The occurred time, or else the recorded time.
+    pub happened_at: Timestamp,
+    pub tenant: TenantId,
+    pub room: RoomId,
+    pub room_version: RoomVersion,
+    pub event: RoomEvent,
+    pub sealed: Option<Sealed>,
+}
+
+impl Entry {
+    pub fn of(envelope: &Envelope) -> Result<Self, UnreadableEvent> {
+        Ok(Self {
+            position: envelope.position,
+            recorded_at: envelope.recorded_at,
+            happened_at: envelope.happened_at(),
+            tenant: envelope.tenant.clone(),
+            room: envelope.room,
+            room_version: envelope.room_version,
+            event: envelope.event()?,
+            sealed: envelope.sealed.clone(),
+        })
+    }
+
+    /// The sealed part with the place it is bound to.
+    pub fn sealed_at(&self) -> Option<SealedAt> {
+        self.sealed.as_ref().map(|sealed| SealedAt { room_version: self.room_version, sealed: sealed.clone() })
+    }
+}

@@ -1,0 +1,187 @@
+//! What was said in a room, and to whom. Texts stay sealed; a deleted message keeps its place without its text.
+//!
+//! Rows lie apart by audience, because every reader reads by audience: an index range for each one the reader belongs to.
+
+use std::collections::BTreeSet;
+
+use super::entry::Entry;
+use super::model::ReadModel;
+use super::rows::{AnySet, BadField, Field, Json, Kind, Row, Table, WorkingSet, read_model_table};
+use crate::events::envelope::RoomVersion;
+use crate::events::ids::{Identity, RoomId, TenantId};
+use crate::events::room::{Audience, MessageDeleted, MessageEdited, MessageSent, RoomEvent};
+use crate::events::sealed::Sealed;
+use crate::events::time::Timestamp;
+
+/// The kind of an [`Audience`], without its names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AudienceKind {
+    Everyone,
+    Staff,
+    Identities,
+}
+
+impl AudienceKind {
+    pub const ALL: [Self; 3] = [Self::Everyone, Self::Staff, Self::Identities];
+
+    pub fn of(audience: &Audience) -> Self {
+        match audience {
+            Audience::Everyone => Self::Everyone,
+            Audience::Staff => Self::Staff,
+            Audience::Identities(_) => Self::Identities,
+        }
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Everyone => "everyone",
+            Self::Staff => "staff",
+            Self::Identities => "identities",
+        }
+    }
+}
+
+impl Field for AudienceKind {
+    const KIND: Kind = Kind::Text;
+
+    fn put(&self, out: &mut Vec<u8>) -> bool {
+        out.extend_from_slice(self.as_str().as_bytes());
+        true
+    }
+
+    fn get(bytes: Option<&[u8]>) -> Result<Self, BadField> {
+        let found = Self::ALL.into_iter().find(|kind| bytes == Some(kind.as_str().as_bytes()));
+        found.ok_or(BadField("an audience"))
+    }
+}
+
+read_model_table! {
+    pub struct MessageRow in "rm_messages", not kept {
+        key {
+            room: RoomId,
+            tenant: TenantId,
+            audience: AudienceKind,
+            /// Of the event that sent it: the message's name in its room.
+            version: RoomVersion,
+        }
+        author: Identity,
+        named: Option<Json<BTreeSet<Identity>>>,
+        reply_to: Option<RoomVersion>,
+        sent_at: Timestamp,
+        edited_at: Option<Timestamp>,
+        deleted_at: Option<Timestamp>,
+        deleted_by_staff: bool,
+        /// Room version that the sealed text was written at.
+        text_at: Option<RoomVersion>,
+        text: Option<Sealed>,
+    }
+}
+
+read_model_table! {
+    /// Somebody who may read a message that is not for everyone.
+    pub struct ReaderRow in "rm_message_readers", not kept {
+        key { room: RoomId, tenant: TenantId, reader: Identity, version: RoomVersion, }
+        audience: AudienceKind,
+    }
+}
+
+#[derive(Default)]
+pub struct Messages {
+    messages: WorkingSet<MessageRow>,
+    readers: WorkingSet<ReaderRow>,
+}
+
+type MessageKey = (RoomId, TenantId, AudienceKind, RoomVersion);
+
+fn key(entry: &Entry, audience: AudienceKind, message: RoomVersion) -> MessageKey {
+    (entry.room, entry.tenant.clone(), audience, message)
+}
+
+impl ReadModel for Messages {
+    const NAME: &'static str = "messages";
+    const SHAPE: u16 = 1;
+    const TABLES: &'static [&'static Table] = &[MessageRow::TABLE, ReaderRow::TABLE];
+
+    fn need(&mut self, entry: &Entry) {
+        match &entry.event {
+            RoomEvent::MessageEdited(edited) => {
+                self.messages.need(&key(entry, AudienceKind::of(&edited.to), edited.message));
+            }
+            RoomEvent::MessageDeleted(deleted) => {
+                for audience in AudienceKind::ALL {
+                    self.messages.need(&key(entry, audience, deleted.message));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn fold(&mut self, entry: &Entry) {
+        match &entry.event {
+            RoomEvent::MessageSent(message) => self.sent(entry, message),
+            RoomEvent::MessageEdited(edited) => self.edited(entry, edited),
+            RoomEvent::MessageDeleted(deleted) => self.deleted(entry, deleted),
+            _ => {}
+        }
+    }
+
+    fn sets(&mut self) -> Vec<&mut dyn AnySet> {
+        vec![&mut self.messages, &mut self.readers]
+    }
+}
+
+impl Messages {
+    fn sent(&mut self, entry: &Entry, message: &MessageSent) {
+        let audience = AudienceKind::of(&message.to);
+        let named = match &message.to {
+            Audience::Everyone | Audience::Staff => None,
+            Audience::Identities(named) => Some(Json(named.clone())),
+        };
+        if audience != AudienceKind::Everyone {
+            let named = named.iter().flat_map(|Json(named)| named);
+            for reader in named.chain([&message.author]) {
+                self.readers.put(ReaderRow {
+                    room: entry.room,
+                    tenant: entry.tenant.clone(),
+                    reader: reader.clone(),
+                    version: entry.room_version,
+                    audience,
+                });
+            }
+        }
+        self.messages.put(MessageRow {
+            room: entry.room,
+            tenant: entry.tenant.clone(),
+            audience,
+            version: entry.room_version,
+            author: message.author.clone(),
+            named,
+            reply_to: message.reply_to,
+            sent_at: entry.happened_at,
+            edited_at: None,
+            deleted_at: None,
+            deleted_by_staff: false,
+            text_at: entry.sealed.as_ref().map(|_| entry.room_version),
+            text: entry.sealed.clone(),
+        });
+    }
+
+    fn edited(&mut self, entry: &Entry, edited: &MessageEdited) {
+        self.messages.change(&key(entry, AudienceKind::of(&edited.to), edited.message), |row| {
+            row.edited_at = Some(entry.happened_at);
+            row.text_at = entry.sealed.as_ref().map(|_| entry.room_version);
+            row.text = entry.sealed.clone();
+        });
+    }
+
+    fn deleted(&mut self, entry: &Entry, deleted: &MessageDeleted) {
+        for audience in AudienceKind::ALL {
+            self.messages.change(&key(entry, audience, deleted.message), |row| {
+                row.deleted_at = Some(entry.happened_at);
+                row.deleted_by_staff = deleted.by_staff;
+                row.text_at = None;
+                row.text = None;
+            });
+        }
+    }
+}

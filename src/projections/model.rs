@@ -1,0 +1,27 @@
+//! What a read model is: some tables and a fold.
+
+use super::entry::Entry;
+use super::rows::{AnySet, Table};
+
+/// A read model. A fresh value knows no rows.
+///
+/// For a batch: [`ReadModel::need`] of every event, as often as rows are still missing; then [`ReadModel::fold`] of every
+/// event, in order; then the sets are written. A fold cannot fail: what is in the log has happened, and an event that makes
+/// no sense in the present state changes nothing but the room's version.
+pub trait ReadModel: Default + Send + 'static {
+    /// In `convoke.projections`, on the command line and in metrics.
+    const NAME: &'static str;
+
+    /// Counts up whenever the rows that the same events lead to change: the model then stops until it is rebuilt.
+    const SHAPE: u16;
+
+    const TABLES: &'static [&'static Table];
+
+    /// Names the rows that the event touches, as far as is known from the rows in hand.
+    fn need(&mut self, entry: &Entry);
+
+    fn fold(&mut self, entry: &Entry);
+
+    /// The rows in hand, in the order of [`ReadModel::TABLES`].
+    fn sets(&mut self) -> Vec<&mut dyn AnySet>;
+}

@@ -1,0 +1,102 @@
+//! Rooms, and who is in them: one read model, because how many are present, whose hand is up and whom the spotlight shows are
+//! facts about people, and a room must be seen with its people as they were at one version.
+//!
+//! A room is one small row, each person present one row of their own: in a room of ten thousand an event writes two rows, not
+//! ten thousand. What the rows say is what `commands::room::state` says after the same events; a test holds the two together.
+//!
+//! The fold relies on the rules for one thing: when a room ends, everybody left it by events before that.
+
+mod fold;
+mod people;
+mod tables;
+
+pub use tables::{LabelRow, ParticipantRow, RoomRow, TrackRow, WaitingRow};
+
+use super::entry::Entry;
+use super::model::ReadModel;
+use super::rows::{AnySet, Row, Table, WorkingSet};
+use crate::events::ids::{Identity, RoomId, TenantId, TrackId};
+use crate::events::room::RoomEvent;
+
+#[derive(Default)]
+pub struct Rooms {
+    rooms: WorkingSet<RoomRow>,
+    labels: WorkingSet<LabelRow>,
+    participants: WorkingSet<ParticipantRow>,
+    waiting: WorkingSet<WaitingRow>,
+    tracks: WorkingSet<TrackRow>,
+}
+
+impl ReadModel for Rooms {
+    const NAME: &'static str = "rooms";
+    const SHAPE: u16 = 1;
+    const TABLES: &'static [&'static Table] =
+        &[RoomRow::TABLE, LabelRow::TABLE, ParticipantRow::TABLE, WaitingRow::TABLE, TrackRow::TABLE];
+
+    fn need(&mut self, entry: &Entry) {
+        match &entry.event {
+            RoomEvent::RoomCreated(_) => return self.rooms.make(&room_key(entry)),
+            RoomEvent::ParticipantWaiting(event) => self.waiting.need(&person_key(entry, &event.identity)),
+            RoomEvent::ParticipantAdmitted(event) => self.waiting.need(&person_key(entry, &event.identity)),
+            RoomEvent::ParticipantDenied(event) => self.waiting.need(&person_key(entry, &event.identity)),
+            RoomEvent::ParticipantJoined(event) => {
+                self.waiting.need(&person_key(entry, &event.identity));
+                self.need_person(entry, &event.identity);
+            }
+            RoomEvent::ParticipantLeft(event) => self.need_person(entry, &event.identity),
+            RoomEvent::ParticipantRenamed(event) => self.need_person(entry, &event.identity),
+            RoomEvent::ParticipantMetadataSet(event) => self.need_person(entry, &event.identity),
+            RoomEvent::RoleChanged(event) => self.need_person(entry, &event.identity),
+            RoomEvent::HostTransferred(event) => {
+                event.from.iter().chain([&event.to]).for_each(|identity| self.need_person(entry, identity));
+            }
+            RoomEvent::HandRaised(event) => self.need_person(entry, &event.identity),
+            RoomEvent::HandLowered(event) => self.need_person(entry, &event.identity),
+            RoomEvent::UnmuteAllowed(event) => self.need_person(entry, &event.identity),
+            RoomEvent::TrackPublished(event) => {
+                self.tracks.make(&track_key(entry, event.track));
+                self.need_person(entry, &event.identity);
+            }
+            RoomEvent::TrackUnpublished(event) => self.need_owner(entry, event.track),
+            RoomEvent::TrackMuted(event) => self.need_owner(entry, event.track),
+            RoomEvent::TrackUnmuted(event) => self.need_owner(entry, event.track),
+            _ => {}
+        }
+        self.rooms.need(&room_key(entry));
+    }
+
+    fn fold(&mut self, entry: &Entry) {
+        self.apply(entry);
+    }
+
+    fn sets(&mut self) -> Vec<&mut dyn AnySet> {
+        vec![&mut self.rooms, &mut self.labels, &mut self.participants, &mut self.waiting, &mut self.tracks]
+    }
+}
+
+impl Rooms {
+    fn need_person(&mut self, entry: &Entry, identity: &Identity) {
+        self.participants.need(&person_key(entry, identity));
+    }
+
+    /// The owner of a track is known once the track is; then this is asked again.
+    fn need_owner(&mut self, entry: &Entry, track: TrackId) {
+        let track = track_key(entry, track);
+        self.tracks.need(&track);
+        if let Some(row) = self.tracks.get(&track) {
+            self.participants.need(&person_key(entry, &row.identity));
+        }
+    }
+}
+
+fn room_key(entry: &Entry) -> (RoomId, TenantId) {
+    (entry.room, entry.tenant.clone())
+}
+
+fn person_key(entry: &Entry, identity: &Identity) -> (RoomId, TenantId, Identity) {
+    (entry.room, entry.tenant.clone(), identity.clone())
+}
+
+fn track_key(entry: &Entry, track: TrackId) -> (RoomId, TenantId, TrackId) {
+    (entry.room, entry.tenant.clone(), track)
+}

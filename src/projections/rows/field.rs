@@ -1,0 +1,289 @@
+//! Values as PostgreSQL's binary format has them: the bytes of a field in `COPY … WITH (FORMAT binary)`, of an element of a
+//! bound array and of a column of a prepared statement's answer are the same, so that one encoding serves all three.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sqlx::Postgres;
+use sqlx::postgres::PgTypeInfo;
+use uuid::Uuid;
+
+use crate::events::ids::{Identity, RecordingId, RoomId, SessionId, TenantId, TrackId};
+use crate::events::sealed::Sealed;
+use crate::events::time::Timestamp;
+
+/// From the Unix epoch to 2000-01-01, which PostgreSQL counts from.
+const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
+
+/// The SQL types that read models use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Int8,
+    Bool,
+    Uuid,
+    Text,
+    Bytea,
+    Time,
+    /// `json`, not `jsonb`: it gives back the text that was stored, which the digest needs.
+    Json,
+}
+
+impl Kind {
+    /// The name of the type in SQL.
+    pub fn sql(self) -> &'static str {
+        match self {
+            Kind::Int8 => "bigint",
+            Kind::Bool => "boolean",
+            Kind::Uuid => "uuid",
+            Kind::Text => "text",
+            Kind::Bytea => "bytea",
+            Kind::Time => "timestamptz",
+            Kind::Json => "json",
+        }
+    }
+
+    /// How an array of it is bound: JSON travels as text.
+    pub fn bound(self) -> &'static str {
+        match self {
+            Kind::Json => "text",
+            other => other.sql(),
+        }
+    }
+
+    /// The object id of [`Kind::bound`]; fixed in every PostgreSQL.
+    pub fn bound_oid(self) -> u32 {
+        match self {
+            Kind::Bool => 16,
+            Kind::Bytea => 17,
+            Kind::Int8 => 20,
+            Kind::Text | Kind::Json => 25,
+            Kind::Time => 1184,
+            Kind::Uuid => 2950,
+        }
+    }
+
+    pub fn bound_array(self) -> PgTypeInfo {
+        use sqlx::Type;
+        match self {
+            Kind::Int8 => <Vec<i64> as Type<Postgres>>::type_info(),
+            Kind::Bool => <Vec<bool> as Type<Postgres>>::type_info(),
+            Kind::Uuid => <Vec<Uuid> as Type<Postgres>>::type_info(),
+            Kind::Text | Kind::Json => <Vec<String> as Type<Postgres>>::type_info(),
+            Kind::Bytea => <Vec<Vec<u8>> as Type<Postgres>>::type_info(),
+            Kind::Time => <Vec<chrono::DateTime<chrono::Utc>> as Type<Postgres>>::type_info(),
+        }
+    }
+}
+
+/// What a column holds is not what the program expects there.
+#[derive(Debug, thiserror::Error)]
+#[error("a value in the database does not read as {0}")]
+pub struct BadField(pub &'static str);
+
+/// A value of one column.
+pub trait Field: Sized {
+    const KIND: Kind;
+
+    /// Appends the bytes of the value; `false` for NULL, and then nothing is appended.
+    fn put(&self, out: &mut Vec<u8>) -> bool;
+
+    fn get(bytes: Option<&[u8]>) -> Result<Self, BadField>;
+}
+
+impl<T: Field> Field for Option<T> {
+    const KIND: Kind = T::KIND;
+
+    fn put(&self, out: &mut Vec<u8>) -> bool {
+        self.as_ref().is_some_and(|value| value.put(out))
+    }
+
+    fn get(bytes: Option<&[u8]>) -> Result<Self, BadField> {
+        match bytes {
+            None => Ok(None),
+            Some(_) => T::get(bytes).map(Some),
+        }
+    }
+}
+
+impl Field for i64 {
+    const KIND: Kind = Kind::Int8;
+
+    fn put(&self, out: &mut Vec<u8>) -> bool {
+        out.extend_from_slice(&self.to_be_bytes());
+        true
+    }
+
+    fn get(bytes: Option<&[u8]>) -> Result<Self, BadField> {
+        let array = bytes.and_then(|b| b.try_into().ok()).ok_or(BadField("a bigint"))?;
+        Ok(i64::from_be_bytes(array))
+    }
+}
+
+/// Positions, versions and counts: never beyond 2^63.
+impl Field for u64 {
+    const KIND: Kind = Kind::Int8;
+
+    fn put(&self, out: &mut Vec<u8>) -> bool {
+        i64::try_from(*self).unwrap_or(i64::MAX).put(out)
+    }
+
+    fn get(bytes: Option<&[u8]>) -> Result<Self, BadField> {
+        u64::try_from(i64::get(bytes)?).map_err(|_| BadField("a number that is not negative"))
+    }
+}
+
+impl Field for bool {
+    const KIND: Kind = Kind::Bool;
+
+    fn put(&self, out: &mut Vec<u8>) -> bool {
+        out.push(u8::from(*self));
+        true
+    }
+
+    fn get(bytes: Option<&[u8]>) -> Result<Self, BadField> {
+        match bytes {
+            Some([byte]) => Ok(*byte != 0),
+            _ => Err(BadField("a boolean")),
+        }
+    }
+}
+
+impl Field for Uuid {
+    const KIND: Kind = Kind::Uuid;
+
+    fn put(&self, out: &mut Vec<u8>) -> bool {
+        out.extend_from_slice(self.as_bytes());
+        true
+    }
+
+    fn get(bytes: Option<&[u8]>) -> Result<Self, BadField> {
+        bytes.and_then(|b| Uuid::from_slice(b).ok()).ok_or(BadField("a uuid"))
+    }
+}
+
+impl Field for Timestamp {
+    const KIND: Kind = Kind::Time;
+
+    fn put(&self, out: &mut Vec<u8>) -> bool {
+        (self.unix_micros() - POSTGRES_EPOCH_MICROS).put(out)
+    }
+
+    fn get(bytes: Option<&[u8]>) -> Result<Self, BadField> {
+        let micros = i64::get(bytes)?.checked_add(POSTGRES_EPOCH_MICROS);
+        micros.and_then(Timestamp::from_unix_micros).ok_or(BadField("a time"))
+    }
+}
+
+impl Field for Sealed {
+    const KIND: Kind = Kind::Bytea;
+
+    fn put(&self, out: &mut Vec<u8>) -> bool {
+        out.extend_from_slice(&self.0);
+        true
+    }
+
+    fn get(bytes: Option<&[u8]>) -> Result<Self, BadField> {
+        bytes.map(|b| Sealed(Bytes::copy_from_slice(b))).ok_or(BadField("bytes"))
+    }
+}
+
+fn text(bytes: Option<&[u8]>) -> Result<&str, BadField> {
+    bytes.and_then(|b| std::str::from_utf8(b).ok()).ok_or(BadField("text"))
+}
+
+impl Field for Arc<str> {
+    const KIND: Kind = Kind::Text;
+
+    fn put(&self, out: &mut Vec<u8>) -> bool {
+        out.extend_from_slice(self.as_bytes());
+        true
+    }
+
+    fn get(bytes: Option<&[u8]>) -> Result<Self, BadField> {
+        text(bytes).map(Arc::from)
+    }
+}
+
+macro_rules! text_field {
+    ($($id:ident),*) => {$(
+        impl Field for $id {
+            const KIND: Kind = Kind::Text;
+
+            fn put(&self, out: &mut Vec<u8>) -> bool {
+                out.extend_from_slice(self.as_str().as_bytes());
+                true
+            }
+
+            fn get(bytes: Option<&[u8]>) -> Result<Self, BadField> {
+                $id::new(text(bytes)?).map_err(|_| BadField(stringify!($id)))
+            }
+        }
+    )*};
+}
+
+text_field!(TenantId, Identity);
+
+macro_rules! uuid_field {
+    ($($id:ident),*) => {$(
+        impl Field for $id {
+            const KIND: Kind = Kind::Uuid;
+
+            fn put(&self, out: &mut Vec<u8>) -> bool {
+                self.uuid().put(out)
+            }
+
+            fn get(bytes: Option<&[u8]>) -> Result<Self, BadField> {
+                Uuid::get(bytes).map($id::from_uuid)
+            }
+        }
+    )*};
+}
+
+uuid_field!(RoomId, SessionId, TrackId, RecordingId);
+
+/// A unit-only enum under the name it has in JSON, such as `connection-lost`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Word<T>(pub T);
+
+impl<T: Serialize + DeserializeOwned> Field for Word<T> {
+    const KIND: Kind = Kind::Text;
+
+    fn put(&self, out: &mut Vec<u8>) -> bool {
+        match serde_json::to_value(&self.0) {
+            Ok(serde_json::Value::String(word)) => {
+                out.extend_from_slice(word.as_bytes());
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn get(bytes: Option<&[u8]>) -> Result<Self, BadField> {
+        let word = serde::de::value::StrDeserializer::<serde::de::value::Error>::new(text(bytes)?);
+        T::deserialize(word).map(Word).map_err(|_| BadField("a word that this program knows"))
+    }
+}
+
+/// A value kept as JSON text.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Json<T>(pub T);
+
+impl<T: Serialize + DeserializeOwned> Field for Json<T> {
+    const KIND: Kind = Kind::Json;
+
+    fn put(&self, out: &mut Vec<u8>) -> bool {
+        let before = out.len();
+        let written = serde_json::to_writer(&mut *out, &self.0).is_ok();
+        if !written {
+            out.truncate(before);
+        }
+        written
+    }
+
+    fn get(bytes: Option<&[u8]>) -> Result<Self, BadField> {
+        let text = bytes.ok_or(BadField("JSON"))?;
+        serde_json::from_slice(text).map(Json).map_err(|_| BadField("JSON of the expected shape"))
+    }
+}

@@ -1,0 +1,219 @@
+//! Rows in and out of the database: one statement for each table of a batch, whatever the number of rows.
+
+use sqlx::encode::{Encode, IsNull};
+use sqlx::error::BoxDynError;
+use sqlx::postgres::{PgArgumentBuffer, PgRow, PgTypeInfo};
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, Row as _, Type};
+
+use super::field::{BadField, Kind};
+use super::table::{Column, Table};
+use super::tuples::{COPY_HEADER, COPY_TRAILER, Tuples};
+use super::working_set::{AnySet, Changes};
+
+/// Fewer rows than this are inserted by a statement, more by COPY.
+const COPY_FROM_ROWS: usize = 64;
+
+/// Why rows could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("the database does not answer: {0}")]
+    Unavailable(#[source] sqlx::Error),
+    /// The database refuses the rows themselves; trying again would not help.
+    #[error("the database does not take the rows: {0}")]
+    Refused(#[source] sqlx::Error),
+    #[error(transparent)]
+    BadRow(#[from] BadField),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        // Classes 22 (data), 23 (constraint) and 42 (no such table or column, no right) are about what was sent.
+        let code = error.as_database_error().and_then(|e| e.code());
+        match code.as_deref().and_then(|code| code.get(..2)) {
+            Some("22" | "23" | "42") => StoreError::Refused(error),
+            _ => StoreError::Unavailable(error),
+        }
+    }
+}
+
+/// Which tables: the live ones, or those of a fresh fold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Space {
+    Live,
+    /// Loaded in bulk; the suffix ends the names of its tables.
+    Fresh(String),
+}
+
+impl Space {
+    /// The name of a table here, with its schema.
+    pub fn name(&self, table: &Table) -> String {
+        match self {
+            Space::Live => format!("convoke.{}", table.name),
+            Space::Fresh(suffix) => format!("convoke.{}{suffix}", table.name),
+        }
+    }
+
+    /// Loads what the sets need and do not have. Says whether there was anything.
+    pub async fn load(&self, connection: &mut PgConnection, sets: Vec<&mut dyn AnySet>) -> Result<bool, StoreError> {
+        let mut any = false;
+        for set in sets {
+            let keys = set.take_missing();
+            if keys.is_empty() {
+                continue;
+            }
+            any = true;
+            let table = set.table();
+            let statement = format!(
+                "SELECT {} FROM {} JOIN {} ON ({}) = ({})",
+                table.list("t."),
+                format_args!("UNNEST({}) AS k ({})", arrays(table.key_columns()), table.key_list("")),
+                format_args!("{} t", self.name(table)),
+                table.key_list("t."),
+                table.key_list("k."),
+            );
+            let rows = bind(sqlx::query(AssertSqlSafe(statement)), table.key_columns(), &keys)
+                .fetch_all(&mut *connection)
+                .await?;
+            for row in &rows {
+                set.load(&mut columns(row))?;
+            }
+        }
+        Ok(any)
+    }
+
+    /// Writes what a batch did to a table.
+    pub async fn write(
+        &self,
+        connection: &mut PgConnection,
+        table: &Table,
+        changes: &Changes,
+    ) -> Result<(), StoreError> {
+        // Deletes go first: none of them is of a row that is inserted or updated, but they free their places.
+        if !changes.deletes.is_empty() {
+            let statement = format!(
+                "DELETE FROM {} t USING UNNEST({}) AS k ({}) WHERE ({}) = ({})",
+                self.name(table),
+                arrays(table.key_columns()),
+                table.key_list(""),
+                table.key_list("t."),
+                table.key_list("k."),
+            );
+            bind(sqlx::query(AssertSqlSafe(statement)), table.key_columns(), &changes.deletes)
+                .execute(&mut *connection)
+                .await?;
+        }
+        self.upsert(connection, table, &changes.updates).await?;
+        match self {
+            Space::Fresh(_) if changes.inserts.len() >= COPY_FROM_ROWS => {
+                self.copy(connection, table, &changes.inserts).await
+            }
+            _ => self.upsert(connection, table, &changes.inserts).await,
+        }
+    }
+
+    async fn upsert(&self, connection: &mut PgConnection, table: &Table, rows: &Tuples) -> Result<(), StoreError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let selected: Vec<String> = table.columns.iter().map(selected).collect();
+        let changed: Vec<String> =
+            table.columns[table.key..].iter().map(|c| format!("{0} = excluded.{0}", c.name)).collect();
+        let statement = format!(
+            "INSERT INTO {} ({}) SELECT {} FROM UNNEST({}) AS k ({}) ON CONFLICT ({}) DO {}",
+            self.name(table),
+            table.list(""),
+            selected.join(", "),
+            arrays(table.columns),
+            table.list(""),
+            table.key_list(""),
+            if changed.is_empty() { "NOTHING".into() } else { format!("UPDATE SET {}", changed.join(", ")) },
+        );
+        bind(sqlx::query(AssertSqlSafe(statement)), table.columns, rows).execute(connection).await?;
+        Ok(())
+    }
+
+    async fn copy(&self, connection: &mut PgConnection, table: &Table, rows: &Tuples) -> Result<(), StoreError> {
+        let statement = format!("COPY {} ({}) FROM STDIN WITH (FORMAT binary)", self.name(table), table.list(""));
+        let mut copy = connection.copy_in_raw(&statement).await?;
+        copy.send(COPY_HEADER).await?;
+        copy.send(rows.bytes()).await?;
+        copy.send(COPY_TRAILER).await?;
+        copy.finish().await?;
+        Ok(())
+    }
+}
+
+/// The columns of a row that a prepared statement answered with.
+pub fn columns(row: &PgRow) -> impl Iterator<Item = Option<&[u8]>> {
+    (0..row.len()).map(|at| row.try_get_raw(at).ok().and_then(|value| value.as_bytes().ok()))
+}
+
+/// `$1::uuid[], $2::text[], …`.
+fn arrays(columns: &[Column]) -> String {
+    let arrays = columns.iter().zip(1..).map(|(column, number)| format!("${number}::{}[]", column.kind.bound()));
+    arrays.collect::<Vec<_>>().join(", ")
+}
+
+fn selected(column: &Column) -> String {
+    match column.kind {
+        Kind::Json => format!("k.{}::json", column.name),
+        _ => format!("k.{}", column.name),
+    }
+}
+
+type Query<'q> = sqlx::query::Query<'q, Postgres, sqlx::postgres::PgArguments>;
+
+/// Binds rows as one array for each column.
+fn bind<'q>(query: Query<'q>, columns: &[Column], rows: &Tuples) -> Query<'q> {
+    let mut arrays: Vec<ColumnArray> = columns.iter().map(|column| ColumnArray::new(column.kind, rows.len())).collect();
+    for row in rows.iter() {
+        for (array, field) in arrays.iter_mut().zip(row) {
+            array.push(field);
+        }
+    }
+    arrays.into_iter().fold(query, |query, array| query.bind(array))
+}
+
+/// An array of PostgreSQL as it is sent: its elements are the fields of [`Tuples`], byte for byte.
+struct ColumnArray {
+    kind: Kind,
+    bytes: Vec<u8>,
+}
+
+impl ColumnArray {
+    /// One dimension, from 1, nulls possible.
+    fn new(kind: Kind, length: usize) -> Self {
+        let mut bytes = Vec::with_capacity(20 + 20 * length);
+        for word in [1, 1, kind.bound_oid(), u32::try_from(length).unwrap_or(u32::MAX), 1] {
+            bytes.extend_from_slice(&word.to_be_bytes());
+        }
+        Self { kind, bytes }
+    }
+
+    fn push(&mut self, field: Option<&[u8]>) {
+        match field {
+            None => self.bytes.extend_from_slice(&(-1i32).to_be_bytes()),
+            Some(field) => {
+                self.bytes.extend_from_slice(&i32::try_from(field.len()).unwrap_or(i32::MAX).to_be_bytes());
+                self.bytes.extend_from_slice(field);
+            }
+        }
+    }
+}
+
+impl Type<Postgres> for ColumnArray {
+    fn type_info() -> PgTypeInfo {
+        Kind::Text.bound_array()
+    }
+}
+
+impl Encode<'_, Postgres> for ColumnArray {
+    fn encode_by_ref(&self, out: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        out.extend_from_slice(&self.bytes);
+        Ok(IsNull::No)
+    }
+
+    fn produces(&self) -> Option<PgTypeInfo> {
+        Some(self.kind.bound_array())
+    }
+}

@@ -1,0 +1,138 @@
+//! A table of a read model and the struct of its rows, declared once by [`read_model_table!`].
+
+use std::hash::Hash;
+
+use super::field::{BadField, Kind};
+use super::tuples::{Fields, TupleWriter};
+
+#[derive(Debug)]
+pub struct Column {
+    pub name: &'static str,
+    pub kind: Kind,
+}
+
+/// A table in the schema `convoke`. Its first columns are its key, on which it has a unique index `<name>_key`; the other
+/// columns and indexes are in the migrations.
+#[derive(Debug)]
+pub struct Table {
+    pub name: &'static str,
+    pub columns: &'static [Column],
+    /// How many columns form the key.
+    pub key: usize,
+}
+
+impl Table {
+    /// The names of the columns, `prefix` before each, with commas between.
+    pub fn list(&self, prefix: &str) -> String {
+        list(self.columns, prefix)
+    }
+
+    pub fn key_columns(&self) -> &'static [Column] {
+        &self.columns[..self.key]
+    }
+
+    pub fn key_list(&self, prefix: &str) -> String {
+        list(self.key_columns(), prefix)
+    }
+}
+
+fn list(columns: &[Column], prefix: &str) -> String {
+    columns.iter().map(|column| format!("{prefix}{}", column.name)).collect::<Vec<_>>().join(", ")
+}
+
+/// A row, as the folds handle it.
+pub trait Row: Clone + PartialEq + Send + Sync + 'static {
+    type Key: Clone + Eq + Hash + Send + Sync;
+    const TABLE: &'static Table;
+    /// Whether rows stay in memory from batch to batch, for as long as events may touch them.
+    const KEPT: bool;
+
+    fn key(&self) -> Self::Key;
+
+    fn put(&self, row: &mut TupleWriter<'_>);
+
+    fn put_key(key: &Self::Key, row: &mut TupleWriter<'_>);
+
+    fn get<'a>(fields: &mut Fields<'a, impl Iterator<Item = Option<&'a [u8]>>>) -> Result<Self, BadField>;
+
+    /// No later event touches it.
+    fn settled(&self) -> bool;
+}
+
+/// Declares the rows of a table: the fields of the key, then the others, in the order in which they are written.
+///
+/// `kept while EXPRESSION`: rows for which it holds stay in memory between batches, and no event asks for others.
+/// `not kept`: none stay.
+macro_rules! read_model_table {
+    (
+        $(#[$about:meta])*
+        $visible:vis struct $name:ident in $table:literal, $($kept:ident)+ $(($row:ident: $unsettled:expr))? {
+            key { $($(#[$key_about:meta])* $key:ident: $key_type:ty,)+ }
+            $($(#[$field_about:meta])* $field:ident: $type:ty,)*
+        }
+    ) => {
+        $(#[$about])*
+        #[derive(Clone, Debug, PartialEq)]
+        $visible struct $name {
+            $($(#[$key_about])* pub $key: $key_type,)+
+            $($(#[$field_about])* pub $field: $type,)*
+        }
+
+        impl $crate::projections::rows::Row for $name {
+            type Key = ($($key_type,)+);
+
+            const TABLE: &'static $crate::projections::rows::Table = &$crate::projections::rows::Table {
+                name: $table,
+                columns: &[
+                    $($crate::projections::rows::Column {
+                        name: stringify!($key),
+                        kind: <$key_type as $crate::projections::rows::Field>::KIND,
+                    },)+
+                    $($crate::projections::rows::Column {
+                        name: stringify!($field),
+                        kind: <$type as $crate::projections::rows::Field>::KIND,
+                    },)*
+                ],
+                key: [$(stringify!($key)),+].len(),
+            };
+
+            const KEPT: bool = $crate::projections::rows::read_model_table!(@kept $($kept)+);
+
+            fn key(&self) -> Self::Key {
+                ($(self.$key.clone(),)+)
+            }
+
+            fn put(&self, row: &mut $crate::projections::rows::TupleWriter<'_>) {
+                $(row.put(&self.$key);)+
+                $(row.put(&self.$field);)*
+            }
+
+            fn put_key(key: &Self::Key, row: &mut $crate::projections::rows::TupleWriter<'_>) {
+                let ($($key,)+) = key;
+                $(row.put($key);)+
+            }
+
+            fn get<'a>(
+                fields: &mut $crate::projections::rows::Fields<'a, impl Iterator<Item = Option<&'a [u8]>>>,
+            ) -> Result<Self, $crate::projections::rows::BadField> {
+                Ok(Self {
+                    $($key: fields.take()?,)+
+                    $($field: fields.take()?,)*
+                })
+            }
+
+            fn settled(&self) -> bool {
+                $(
+                    let $row = self;
+                    if $unsettled {
+                        return false;
+                    }
+                )?
+                true
+            }
+        }
+    };
+    (@kept kept while) => { true };
+    (@kept not kept) => { false };
+}
+pub(crate) use read_model_table;

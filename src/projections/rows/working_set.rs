@@ -1,0 +1,219 @@
+//! The rows of one table that a fold has in hand: loaded before a batch, changed in memory, written after it as inserts,
+//! updates and deletes, with what that does to the digest.
+//!
+//! Between batches, rows that later events may touch stay here, so that a room full of people is not read again for each
+//! batch. That is right as long as nobody else writes them: the checkpoint is moved by compare-and-set, and whoever fails to
+//! move it throws its working sets away, as does whoever fails in any other manner.
+
+use std::collections::{HashMap, HashSet};
+
+use super::digest::Digest;
+use super::field::BadField;
+use super::table::{Row, Table};
+use super::tuples::{Fields, Tuples};
+
+/// How many rows of a table stay in memory between batches.
+const CAPACITY: usize = 200_000;
+
+pub struct WorkingSet<R: Row> {
+    slots: HashMap<R::Key, Slot<R>>,
+    changed: Vec<R::Key>,
+    missing: HashSet<R::Key>,
+    /// Every unsettled row of the table is here: what is not, is not in the table either.
+    complete: bool,
+    batch: u64,
+    capacity: usize,
+}
+
+struct Slot<R> {
+    now: Option<R>,
+    /// What the table holds, where this batch changed it.
+    stored: Option<Option<R>>,
+    batch: u64,
+}
+
+/// What a batch did to a table.
+#[derive(Default)]
+pub struct Changes {
+    pub inserts: Tuples,
+    pub updates: Tuples,
+    /// Keys.
+    pub deletes: Tuples,
+    pub added: Digest,
+    pub removed: Digest,
+}
+
+impl<R: Row> Default for WorkingSet<R> {
+    fn default() -> Self {
+        Self {
+            slots: HashMap::new(),
+            changed: Vec::new(),
+            missing: HashSet::new(),
+            complete: false,
+            batch: 0,
+            capacity: CAPACITY,
+        }
+    }
+}
+
+impl<R: Row> WorkingSet<R> {
+    /// Says that the batch touches this row: it is loaded before the fold unless it is here.
+    pub fn need(&mut self, key: &R::Key) {
+        match self.slots.get_mut(key) {
+            Some(slot) => slot.batch = self.batch,
+            None if self.complete => {}
+            None => {
+                self.missing.insert(key.clone());
+            }
+        }
+    }
+
+    /// Says that the batch makes this row, which the table cannot hold yet: nothing has to be loaded.
+    pub fn make(&mut self, key: &R::Key) {
+        if !self.complete && !self.slots.contains_key(key) {
+            self.slots.insert(key.clone(), Slot { now: None, stored: None, batch: self.batch });
+        }
+    }
+
+    /// A row that was needed or made in this batch.
+    pub fn get(&self, key: &R::Key) -> Option<&R> {
+        self.slots.get(key).and_then(|slot| slot.now.as_ref())
+    }
+
+    /// Writes a row: one that was needed, or one that cannot have been in the table.
+    pub fn put(&mut self, row: R) {
+        let slot = self.slot(row.key());
+        slot.now = Some(row);
+    }
+
+    /// Changes a row in place, if it is there.
+    pub fn change(&mut self, key: &R::Key, change: impl FnOnce(&mut R)) {
+        if self.get(key).is_some()
+            && let Some(row) = &mut self.slot(key.clone()).now
+        {
+            change(row);
+        }
+    }
+
+    pub fn remove(&mut self, key: &R::Key) -> Option<R> {
+        self.get(key)?;
+        self.slot(key.clone()).now.take()
+    }
+
+    /// Takes it as known that the table holds this row, unless this batch has made something else of it.
+    pub fn assume(&mut self, row: R) {
+        let batch = self.batch;
+        self.slots.entry(row.key()).or_insert(Slot { now: Some(row), stored: None, batch });
+    }
+
+    /// The slot of a row about to be changed.
+    fn slot(&mut self, key: R::Key) -> &mut Slot<R> {
+        let batch = self.batch;
+        let changed = &mut self.changed;
+        let slot = self.slots.entry(key.clone()).or_insert(Slot { now: None, stored: None, batch });
+        if slot.stored.is_none() {
+            slot.stored = Some(slot.now.clone());
+            changed.push(key);
+        }
+        slot
+    }
+
+    fn make_room(&mut self) {
+        let before = self.slots.len();
+        if before > self.capacity {
+            let batch = self.batch;
+            self.slots.retain(|_, slot| slot.batch == batch);
+            if self.slots.len() > self.capacity {
+                self.slots.clear();
+            }
+            self.complete = false;
+        }
+        self.batch += 1;
+    }
+}
+
+/// A working set whatever its rows, for those that load and write.
+pub trait AnySet: Send {
+    fn table(&self) -> &'static Table;
+
+    /// The keys that were needed and are not here. From now on they count as absent, but for what [`AnySet::load`] brings.
+    fn take_missing(&mut self) -> Tuples;
+
+    /// A row that the database has, all columns.
+    fn load(&mut self, columns: &mut dyn Iterator<Item = Option<&[u8]>>) -> Result<(), BadField>;
+
+    /// What the batch changed; then the batch is over.
+    fn take_changes(&mut self) -> Changes;
+
+    /// The table is empty.
+    fn begin_empty(&mut self);
+}
+
+impl<R: Row> AnySet for WorkingSet<R> {
+    fn table(&self) -> &'static Table {
+        R::TABLE
+    }
+
+    fn take_missing(&mut self) -> Tuples {
+        let mut keys = Tuples::default();
+        for key in self.missing.drain() {
+            keys.push(R::TABLE.key, |row| R::put_key(&key, row));
+            self.slots.insert(key, Slot { now: None, stored: None, batch: self.batch });
+        }
+        keys
+    }
+
+    fn load(&mut self, columns: &mut dyn Iterator<Item = Option<&[u8]>>) -> Result<(), BadField> {
+        let row = R::get(&mut Fields(columns))?;
+        self.slots.insert(row.key(), Slot { now: Some(row), stored: None, batch: self.batch });
+        Ok(())
+    }
+
+    fn take_changes(&mut self) -> Changes {
+        let mut changes = Changes::default();
+        for key in std::mem::take(&mut self.changed) {
+            let Some(slot) = self.slots.get_mut(&key) else { continue };
+            let stored = slot.stored.take().flatten();
+            changes.note(stored.as_ref(), slot.now.as_ref());
+            if slot.now.as_ref().is_none_or(Row::settled) {
+                self.slots.remove(&key);
+            }
+        }
+        if !R::KEPT {
+            self.slots.clear();
+        }
+        self.make_room();
+        changes
+    }
+
+    fn begin_empty(&mut self) {
+        self.complete = R::KEPT;
+    }
+}
+
+impl Changes {
+    pub fn is_empty(&self) -> bool {
+        self.inserts.is_empty() && self.updates.is_empty() && self.deletes.is_empty()
+    }
+
+    fn note<R: Row>(&mut self, stored: Option<&R>, now: Option<&R>) {
+        let columns = R::TABLE.columns.len();
+        if stored == now {
+            return;
+        }
+        if let Some(row) = stored {
+            let mut scratch = Tuples::default();
+            self.removed.add(Digest::of_row(R::TABLE.name, scratch.push(columns, |fields| row.put(fields))));
+        }
+        let written = match (stored, now) {
+            (None, Some(row)) => self.inserts.push(columns, |fields| row.put(fields)),
+            (Some(_), Some(row)) => self.updates.push(columns, |fields| row.put(fields)),
+            (Some(row), None) => {
+                self.deletes.push(R::TABLE.key, |fields| R::put_key(&row.key(), fields));
+                return;
+            }
+            (None, None) => return,
+        };
+        self.added.add(Digest::of_row(R::TABLE.name, written));
+    }
+}

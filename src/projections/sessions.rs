@@ -1,0 +1,74 @@
+//! Every stay that ever was: when somebody joined, when they left and why, and how long they stayed by occurred time.
+//!
+//! A stay is written when it begins and once more when it ends; nothing else touches it.
+
+use super::entry::Entry;
+use super::model::ReadModel;
+use super::rows::{AnySet, Row, Table, Word, WorkingSet, read_model_table};
+use crate::events::ids::{Identity, RoomId, SessionId, TenantId};
+use crate::events::room::{LeaveReason, Role, RoomEvent};
+use crate::events::time::Timestamp;
+
+read_model_table! {
+    /// A stay.
+    pub struct SessionRow in "rm_sessions", kept while (row: row.left_at.is_none()) {
+        key { room: RoomId, tenant: TenantId, session: SessionId, }
+        identity: Identity,
+        /// At the join.
+        role: Word<Role>,
+        joined_at: Timestamp,
+        /// `None`: they are still there.
+        left_at: Option<Timestamp>,
+        /// Whole seconds stayed, by the times at which join and leave happened.
+        seconds: Option<u64>,
+        reason: Option<Word<LeaveReason>>,
+    }
+}
+
+#[derive(Default)]
+pub struct Sessions {
+    sessions: WorkingSet<SessionRow>,
+}
+
+impl ReadModel for Sessions {
+    const NAME: &'static str = "sessions";
+    const SHAPE: u16 = 1;
+    const TABLES: &'static [&'static Table] = &[SessionRow::TABLE];
+
+    fn need(&mut self, entry: &Entry) {
+        let key = |session| (entry.room, entry.tenant.clone(), session);
+        match &entry.event {
+            RoomEvent::ParticipantJoined(joined) => self.sessions.make(&key(joined.session)),
+            RoomEvent::ParticipantLeft(left) => self.sessions.need(&key(left.session)),
+            _ => {}
+        }
+    }
+
+    fn fold(&mut self, entry: &Entry) {
+        match &entry.event {
+            RoomEvent::ParticipantJoined(joined) => self.sessions.put(SessionRow {
+                room: entry.room,
+                tenant: entry.tenant.clone(),
+                session: joined.session,
+                identity: joined.identity.clone(),
+                role: Word(joined.role),
+                joined_at: entry.happened_at,
+                left_at: None,
+                seconds: None,
+                reason: None,
+            }),
+            RoomEvent::ParticipantLeft(left) => {
+                self.sessions.change(&(entry.room, entry.tenant.clone(), left.session), |row| {
+                    row.left_at = Some(entry.happened_at);
+                    row.seconds = Some(left.seconds);
+                    row.reason = Some(Word(left.reason));
+                });
+            }
+            _ => {}
+        }
+    }
+
+    fn sets(&mut self) -> Vec<&mut dyn AnySet> {
+        vec![&mut self.sessions]
+    }
+}
