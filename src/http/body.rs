@@ -1,5 +1,6 @@
 //! Bodies of requests: bounded in size and in patience, and told as problems where they are at fault.
 
+use std::error::Error;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,10 +9,11 @@ use std::time::Duration;
 
 use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Sleep;
 
-use super::problem::Problem;
+use super::problem::{Problem, ProblemCode};
 
 /// A client that sends nothing for this long in the middle of a body is given up.
 pub(super) const STALL: Duration = Duration::from_secs(20);
@@ -21,15 +23,46 @@ pub(super) const STALL: Duration = Duration::from_secs(20);
 #[error("The body stopped arriving for {} seconds.", STALL.as_secs())]
 pub struct BodyStalled;
 
-/// The whole body of a request, at most the configured bytes.
+/// How many bytes [`WholeBody`] takes; the guard puts it into every request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BodyLimit(pub usize);
+
+/// The whole body of a request, at most the configured bytes. What announces more is refused before it is read.
 #[derive(Debug)]
 pub struct WholeBody(pub Bytes);
 
 impl<S: Send + Sync> FromRequest<S> for WholeBody {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        Ok(Self(Bytes::from_request(request, state).await?))
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let BodyLimit(limit) = request.extensions().get().copied().unwrap_or(BodyLimit(0));
+        let body = request.into_body();
+        if body.size_hint().lower() > limit as u64 {
+            return Err(too_large(limit));
+        }
+        match Limited::new(body, limit).collect().await {
+            Ok(whole) => Ok(Self(whole.to_bytes())),
+            Err(error) => Err(unreadable(&*error, limit)),
+        }
+    }
+}
+
+fn too_large(limit: usize) -> Problem {
+    Problem::new(
+        ProblemCode::PayloadTooLarge,
+        format!("The body has more than the {limit} bytes that this route takes."),
+    )
+}
+
+/// Why a body could not be read whole: too large, too slow, or cut off by its sender.
+fn unreadable(error: &(dyn Error + 'static), limit: usize) -> Problem {
+    let mut causes = std::iter::successors(Some(error), |cause| (*cause).source());
+    if error.is::<LengthLimitError>() {
+        too_large(limit)
+    } else if let Some(stalled) = causes.find(|cause| cause.is::<BodyStalled>()) {
+        Problem::new(ProblemCode::RequestTimeout, stalled.to_string())
+    } else {
+        Problem::new(ProblemCode::MalformedRequest, "The body ended early, or is not framed as HTTP/1.1 has it.")
     }
 }
 

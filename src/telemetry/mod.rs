@@ -1,3 +1,53 @@
 //! Logs and metrics.
+//!
+//! Logs go to the error stream, as lines for people or as JSON; what a program prints for its user goes to the output
+//! stream and does not come through here. A request's span carries `id`, `method`, `route`, and `room` and `command` where
+//! they are known, so that each line within it can be found by them.
 
 pub mod metrics;
+
+use std::io::IsTerminal;
+use std::panic::PanicHookInfo;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::fmt::SubscriberBuilder;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+use crate::config::{LogFormat, TelemetryConfig};
+use crate::tasks::panic_message;
+
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    #[error("the log level or filter is not one")]
+    Level(#[from] ParseError),
+    #[error("logging was set up before")]
+    Twice(#[from] TryInitError),
+}
+
+/// Sets up logging for the process, once. From then on a panic is a line of the log too.
+pub fn init(config: &TelemetryConfig) -> Result<(), TelemetryError> {
+    let logs = SubscriberBuilder::default()
+        .with_writer(std::io::stderr)
+        .with_env_filter(EnvFilter::try_new(&config.level)?)
+        .with_ansi(config.format == LogFormat::Human && std::io::stderr().is_terminal());
+    match config.format {
+        LogFormat::Human => logs.with_target(false).finish().try_init()?,
+        LogFormat::Json => logs.json().flatten_event(true).with_span_list(false).finish().try_init()?,
+    }
+    std::panic::set_hook(Box::new(log_panic));
+    Ok(())
+}
+
+/// Where a panic is told, once; whoever catches it only says what becomes of the work.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    let backtrace = std::backtrace::Backtrace::capture();
+    let message = panic_message(panic.payload());
+    match backtrace.status() {
+        std::backtrace::BacktraceStatus::Captured => {
+            tracing::error!(panic = message, place, %backtrace, "the program panicked")
+        }
+        _ => tracing::error!(panic = message, place, "the program panicked"),
+    }
+}

@@ -1,0 +1,160 @@
+//! What stands around every route: one id, one span, one time-out, one kind of error, the same security headers.
+//!
+//! Whatever comes out below as an error without a problem body (an unknown path, a wrong method) leaves here as a
+//! [`Problem`]; a panic leaves as `internal`; a request that takes too long as `request-timeout` where its body never
+//! arrived, else as `too-busy`. Faults of the server are logged here, once.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use hyper::body::Body as _;
+use tracing::{Instrument, field};
+use uuid::Uuid;
+
+use super::body::{BodyLimit, Patient};
+use super::problem::{Problem, ProblemCode};
+use crate::config::HttpConfig;
+use crate::telemetry::metrics::Metrics;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Nothing on a page of ours comes from elsewhere or runs; a page that needs more sets its own.
+const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; \
+                           form-action 'none'; frame-ancestors 'none'";
+
+#[derive(Clone)]
+struct Guard(Arc<Around>);
+
+struct Around {
+    metrics: Metrics,
+    patience: Duration,
+    body_limit: BodyLimit,
+}
+
+/// Puts the guard around all routes of `router`, the fallback included.
+pub fn around(router: Router, config: &HttpConfig, metrics: &Metrics) -> Router {
+    let around =
+        Around { metrics: metrics.clone(), patience: config.request_timeout, body_limit: BodyLimit(config.body_limit) };
+    router.layer(from_fn_with_state(Guard(Arc::new(around)), answer))
+}
+
+async fn answer(State(Guard(around)): State<Guard>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let id = Uuid::now_v7();
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
+    let span = tracing::info_span!("request", id = %id, %method, route, room = field::Empty, command = field::Empty);
+
+    let mut response = run(&around, request, next).instrument(span.clone()).await;
+    response = as_problem(&method, response);
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        let _in_span = span.enter();
+        around.metrics.problem(problem.code());
+        log(&problem);
+        response = with_instance(problem, id, response);
+    }
+    finish(response.headers_mut(), id);
+    around.metrics.http(known(&method), route, response.status().as_u16(), started.elapsed());
+    response
+}
+
+async fn run(around: &Around, mut request: Request, next: Next) -> Response {
+    let arrived = Arc::new(AtomicBool::new(request.body().is_end_stream()));
+    if !request.body().is_end_stream() {
+        request.extensions_mut().insert(around.body_limit);
+        request = request.map(|body| Body::new(Patient::new(body, Arc::clone(&arrived))));
+    }
+    let whole = AssertUnwindSafe(next.run(request)).catch_unwind();
+    match tokio::time::timeout(around.patience, whole).await {
+        Ok(Ok(response)) => response,
+        // The panic hook has logged it, within this request's span.
+        Ok(Err(_)) => {
+            let detail = "The server failed while it answered this request.";
+            Problem::new(ProblemCode::Internal, detail).into_response()
+        }
+        Err(_) if arrived.load(Ordering::Relaxed) => Problem::new(
+            ProblemCode::TooBusy,
+            format!("There was no answer within {:?}. What was asked may still be done.", around.patience),
+        )
+        .into_response(),
+        Err(_) => Problem::new(
+            ProblemCode::RequestTimeout,
+            format!("The body did not arrive whole within {:?}.", around.patience),
+        )
+        .into_response(),
+    }
+}
+
+/// Errors that come from below without a problem of their own.
+fn as_problem(method: &Method, response: Response) -> Response {
+    let status = response.status();
+    if !(status.is_client_error() || status.is_server_error()) || response.extensions().get::<Problem>().is_some() {
+        return response;
+    }
+    // The router above adds `Allow` to both.
+    if method == Method::OPTIONS && status == StatusCode::METHOD_NOT_ALLOWED {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    let (code, detail) = match status.as_u16() {
+        404 => (ProblemCode::UnknownRoute, "Nothing is served at this path."),
+        405 => (ProblemCode::MethodNotAllowed, "The path is served, but not with this method: see `Allow`."),
+        408 => (ProblemCode::RequestTimeout, "The request did not arrive in time."),
+        413 => (ProblemCode::PayloadTooLarge, "The body has more bytes than this route takes."),
+        415 => (ProblemCode::UnsupportedMediaType, "The body's content type is not one that this route reads."),
+        400..=499 => (ProblemCode::MalformedRequest, "The request could not be read."),
+        _ => (ProblemCode::Internal, "The server failed while it answered this request."),
+    };
+    Problem::new(code, detail).into_response()
+}
+
+fn log(problem: &Problem) {
+    match problem.cause() {
+        Some(cause) if problem.status().is_server_error() => {
+            tracing::error!(code = problem.code(), cause, "a request failed");
+        }
+        Some(cause) => tracing::info!(code = problem.code(), cause, "a request was refused"),
+        None => tracing::debug!(code = problem.code(), detail = problem.detail(), "a request was refused"),
+    }
+}
+
+/// The same answer with the id of the request in it; headers that were set beside it stay.
+fn with_instance(problem: Problem, id: Uuid, response: Response) -> Response {
+    let mut told = problem.into_response_at(Some(&id.urn().to_string()));
+    for (name, value) in response.headers() {
+        if name != header::CONTENT_LENGTH {
+            told.headers_mut().insert(name, value.clone());
+        }
+    }
+    told
+}
+
+fn finish(headers: &mut HeaderMap, id: Uuid) {
+    let mut text = Uuid::encode_buffer();
+    if let Ok(id) = HeaderValue::from_str(id.hyphenated().encode_lower(&mut text)) {
+        headers.insert(REQUEST_ID, id);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("no-referrer"));
+    let page = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    let policy = if page { PAGE_POLICY } else { "default-src 'none'; frame-ancestors 'none'" };
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(policy));
+    headers.entry(header::X_FRAME_OPTIONS).or_insert(HeaderValue::from_static("DENY"));
+}
+
+/// Methods that a client makes up are one label.
+fn known(method: &Method) -> &str {
+    match method.as_str() {
+        text @ ("GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS") => text,
+        _ => "other",
+    }
+}

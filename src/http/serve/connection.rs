@@ -1,0 +1,145 @@
+//! One connection: HTTP/1.1 by hyper, with what hyper answers or leaves unanswered by itself told as problems.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+use tower::Service as _;
+
+use super::wire::{Turn, Wire};
+use super::{HEAD_PATIENCE, KEEP_ALIVE, LINGER};
+use crate::config::HttpConfig;
+use crate::http::problem::{Problem, ProblemCode};
+
+/// Bytes of a refused request that are read and thrown away, so that its sender gets to read the answer.
+const LINGER_BYTES: usize = 1 << 20;
+/// The least that hyper takes as the bound of a buffer.
+const LEAST_BUFFER: usize = 8192;
+/// A connection's buffers for one body frame and one answer on its way.
+const BUFFER: usize = 64 * 1024;
+
+/// What answers on every connection.
+#[derive(Clone)]
+pub(super) struct Service {
+    http: http1::Builder,
+    router: Router,
+    head_patience: Duration,
+}
+
+impl Service {
+    pub fn new(router: Router, config: &HttpConfig) -> Self {
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new())
+            .header_read_timeout(KEEP_ALIVE)
+            .max_header_size(config.header_limit)
+            .max_buf_size(BUFFER.max(config.header_limit).max(LEAST_BUFFER));
+        Self { http, router, head_patience: HEAD_PATIENCE.min(config.request_timeout) }
+    }
+
+    /// Answers until either side closes, or `stop` is cancelled and what is in flight is answered.
+    pub async fn serve(self, stream: TcpStream, stop: CancellationToken) {
+        // Answers are written whole: waiting for more would only delay them.
+        let _ = stream.set_nodelay(true);
+        let turn = Arc::new(Turn::default());
+        let wire = Wire::new(stream, Arc::clone(&turn), self.head_patience);
+        let calls = Calls { router: self.router, turn: Arc::clone(&turn) };
+        let mut connection = self.http.serve_connection(TokioIo::new(wire), calls);
+
+        let mut stopped = pin!(stop.cancelled());
+        let mut draining = false;
+        let result = poll_fn(|cx| {
+            if !draining && stopped.as_mut().poll(cx).is_ready() {
+                draining = true;
+                Pin::new(&mut connection).graceful_shutdown();
+            }
+            connection.poll_without_shutdown(cx)
+        })
+        .await;
+
+        let mut wire = connection.into_parts().io.into_inner();
+        if wire.head_overdue() {
+            let detail = format!("The head of the request did not arrive whole within {:?}.", self.head_patience);
+            let _ = wire.write_all(&on_the_wire(&Problem::new(ProblemCode::RequestTimeout, detail))).await;
+        }
+        if result.is_err() || !(draining || wire.is_read_to_end()) {
+            linger(&mut wire).await;
+        } else {
+            let _ = wire.shutdown().await;
+        }
+    }
+}
+
+/// The routes as hyper calls them.
+struct Calls {
+    router: Router,
+    turn: Arc<Turn>,
+}
+
+impl hyper::service::Service<Request<Incoming>> for Calls {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        self.turn.begin();
+        let turn = Arc::clone(&self.turn);
+        let answering = self.router.clone().call(request.map(Body::new));
+        Box::pin(async move {
+            let response = answering.await;
+            turn.end();
+            response
+        })
+    }
+}
+
+/// A problem as bytes of HTTP/1.1, for where no request was read that could be answered.
+pub(super) fn on_the_wire(problem: &Problem) -> Vec<u8> {
+    let body = problem.to_json(None).to_string();
+    let status = problem.status();
+    let retry = if status.as_u16() == 503 { "retry-after: 1\r\n" } else { "" };
+    format!(
+        "HTTP/1.1 {} {}\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\n{retry}connection: close\r\n\
+         cache-control: no-store\r\nx-content-type-options: nosniff\r\n\r\n{body}",
+        status.as_u16(),
+        status.canonical_reason().unwrap_or_default(),
+        body.len(),
+    )
+    .into_bytes()
+}
+
+/// Answers a connection that is not served.
+pub(super) async fn tell_and_close(mut stream: TcpStream, problem: &Problem) {
+    let told = tokio::time::timeout(LINGER, stream.write_all(&on_the_wire(problem))).await;
+    if let Ok(Ok(())) = told {
+        linger(&mut stream).await;
+    }
+}
+
+/// Closing a socket with unread bytes resets the connection, and the client may never see the answer: reads on for a
+/// bounded while.
+async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
+    let reading = async {
+        stream.shutdown().await?;
+        let (mut rest, mut left) = ([0u8; 4096], LINGER_BYTES);
+        while left > 0 {
+            match stream.read(&mut rest).await? {
+                0 => break,
+                read => left = left.saturating_sub(read),
+            }
+        }
+        std::io::Result::Ok(())
+    };
+    let _ = tokio::time::timeout(LINGER, reading).await;
+}

@@ -1,0 +1,152 @@
+//! The server: accepts connections up to a bound, answers HTTP/1.1 on each, drains when stopped.
+//!
+//! What a stop promises: no new connection is taken, idle ones are closed, a request in flight is answered (with
+//! `Connection: close`). [`Server::run`] returns when the last connection has ended; whoever runs it bounds that time and
+//! drops it, which closes what is left. Live streams end by the token they hold themselves.
+//!
+//! Against clients that would hold a connection for nothing: a bound on connections, on the head in bytes and in time, on
+//! silence between requests, in a body and in reading an answer. Each is a constant here or a setting.
+
+mod connection;
+mod listen;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::guard;
+use super::problem::{Problem, ProblemCode};
+use crate::config::HttpConfig;
+use crate::telemetry::metrics::Metrics;
+pub use listen::{bind, raise_file_limit};
+
+/// The head of a request has to be there this long after its first byte.
+const HEAD_PATIENCE: Duration = Duration::from_secs(10);
+/// A connection without a request is closed after this long.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// A client that does not read its answer for this long is given up.
+const WRITE_STALL: Duration = Duration::from_secs(30);
+/// How long a refused client may take to read why.
+const LINGER: Duration = Duration::from_secs(1);
+/// How many clients beyond the bound are told so at once; the others are just closed.
+const REFUSALS_AT_ONCE: usize = 64;
+/// After a failed accept (out of file descriptors), before the next.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// One listening socket and what answers on it.
+pub struct Server {
+    listener: TcpListener,
+    service: connection::Service,
+    slots: Arc<Semaphore>,
+    refusals: Arc<Semaphore>,
+    metrics: Metrics,
+    limit: usize,
+}
+
+impl Server {
+    /// Puts the guard around `router` and serves it, once [`Server::run`].
+    pub fn new(listener: TcpListener, router: Router, config: &HttpConfig, metrics: &Metrics) -> Self {
+        let router = guard::around(router, config, metrics);
+        Self {
+            listener,
+            service: connection::Service::new(router, config),
+            slots: Arc::new(Semaphore::new(config.max_connections)),
+            refusals: Arc::new(Semaphore::new(REFUSALS_AT_ONCE)),
+            metrics: metrics.clone(),
+            limit: config.max_connections,
+        }
+    }
+
+    /// Serves until `stop` is cancelled and every connection has ended.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, _)) => self.take(stream, &stop, &mut connections),
+                    Err(error) => pause(&error).await,
+                },
+                Some(ended) = connections.join_next(), if !connections.is_empty() => settle(ended),
+            }
+        }
+        let Self { listener, .. } = self;
+        drop(listener);
+        tracing::info!(open = connections.len(), "no more connections are taken; those in flight are answered");
+        while let Some(ended) = connections.join_next().await {
+            settle(ended);
+        }
+    }
+
+    fn take(&self, stream: TcpStream, stop: &CancellationToken, connections: &mut JoinSet<()>) {
+        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
+            self.refuse(stream, connections);
+            return;
+        };
+        let serving = self.service.clone().serve(stream, stop.clone());
+        let open = Open::new(&self.metrics, slot);
+        connections.spawn(async move {
+            serving.await;
+            drop(open);
+        });
+    }
+
+    fn refuse(&self, stream: TcpStream, connections: &mut JoinSet<()>) {
+        self.metrics.connection_refused();
+        if let Ok(turn) = Arc::clone(&self.refusals).try_acquire_owned() {
+            let detail = format!("The server has {} connections open and takes no more.", self.limit);
+            let problem = Problem::new(ProblemCode::TooManyConnections, detail);
+            connections.spawn(async move {
+                connection::tell_and_close(stream, &problem).await;
+                drop(turn);
+            });
+        }
+    }
+}
+
+/// A connection in the count of those that are open.
+struct Open {
+    metrics: Metrics,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl Open {
+    fn new(metrics: &Metrics, slot: OwnedSemaphorePermit) -> Self {
+        metrics.connections_open().inc();
+        Self { metrics: metrics.clone(), _slot: slot }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.metrics.connections_open().dec();
+    }
+}
+
+/// A client that is gone before it is accepted is its own affair; anything else (no file descriptors left) is told, and
+/// accepting goes on after a moment.
+async fn pause(error: &io::Error) {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset};
+    if !matches!(error.kind(), ConnectionAborted | ConnectionReset) {
+        tracing::error!(%error, "a connection could not be accepted");
+        tokio::time::sleep(ACCEPT_PAUSE).await;
+    }
+}
+
+fn settle(ended: Result<(), tokio::task::JoinError>) {
+    // A panic in the body of an answer: the hook has logged it, the connection is closed.
+    if let Err(error) = ended
+        && !error.is_cancelled()
+    {
+        tracing::error!(%error, "a connection was cut by a fault of the server");
+    }
+}
