@@ -157,18 +157,6 @@ mod tests {
     use super::ProblemCode;
 
     #[test]
-    fn every_code_is_kebab_case_and_stands_once() {
-        let mut codes: Vec<&str> = ProblemCode::ALL.iter().map(|code| code.as_str()).collect();
-        for code in &codes {
-            assert!(code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{code}");
-        }
-        codes.sort_unstable();
-        let all = codes.len();
-        codes.dedup();
-        assert_eq!(codes.len(), all, "a code stands twice");
-    }
-
-    #[test]
     fn whoever_is_told_to_come_back_is_told_when() {
         for code in ProblemCode::ALL {
             assert_eq!(code.status() == 503, code.about().retry_after_s.is_some(), "{}", code.as_str());

@@ -8,8 +8,8 @@
 //! once and adds the `instance`.
 
 mod code;
+mod from;
 pub mod pages;
-mod rejection;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};

@@ -6,10 +6,12 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 
 use super::{About, Problem, ProblemCode};
+use crate::commands::refusal::RefusalCode;
 
-/// Every code there is, in the order of the alphabet.
+/// Every code there is, the rules' refusals included, in the order of the alphabet.
 pub fn catalogue() -> Vec<About> {
     let mut all: Vec<About> = ProblemCode::ALL.iter().map(|code| code.about()).collect();
+    all.extend(RefusalCode::ALL.iter().map(|&code| About::from(code)));
     all.sort_unstable_by_key(|about| about.code);
     all
 }
@@ -100,4 +102,20 @@ pub fn markdown_index() -> String {
          has a page here and at `/problems/<code>` of the server. A code never changes its meaning.\n\n\
          | code | status | title |\n|---|---|---|\n{rows}"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::catalogue;
+
+    #[test]
+    fn every_code_is_kebab_case_and_stands_once() {
+        let all = catalogue();
+        for pair in all.windows(2) {
+            assert_ne!(pair[0].code, pair[1].code, "it stands twice");
+        }
+        for about in all {
+            assert!(about.code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{}", about.code);
+        }
+    }
 }
