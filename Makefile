@@ -1,0 +1,39 @@
+# Every target installs what it needs and the machine lacks (scripts/install-tools.sh).
+SHELL := /bin/bash
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+
+# Files that macros name, which `cargo fmt` does not see.
+MACRO_FILES := $(wildcard src/commands/room/*.rs src/commands/room/*/*.rs)
+
+.PHONY: help run build test test-quick check bench docs tools
+
+help: ## Lists these targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 14
+
+run: build ## Builds and serves, with a private PostgreSQL under ./.convoke
+	@exec target/release/convoke serve
+
+build: tools ## Builds the release binary
+	@cargo build --release
+
+test: tools ## Runs every test
+	cargo test --no-fail-fast
+
+test-quick: tools ## Runs the tests that need no server
+	cargo test --lib
+	cargo test --test suite -- generated_docs golden house
+
+check: tools ## Format, lints, import rules, generated files
+	cargo fmt --check
+	$(if $(MACRO_FILES),rustfmt --edition 2024 --check $(MACRO_FILES))
+	cargo clippy --all-targets -- -D warnings
+	cargo test --test suite -- generated_docs house
+
+bench: tools ## Measures; writes docs/benchmarks.md
+	cargo bench
+
+docs: tools ## Writes the generated parts of docs/ anew
+	CONVOKE_BLESS=1 cargo test --test suite -- generated_docs
+
+tools:
+	@scripts/install-tools.sh

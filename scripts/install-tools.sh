@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Installs what building, running and testing need and the machine does not have: a C compiler, mold, curl, Rust, and
+# PostgreSQL's programs (15 or newer). Convoke starts a private server from these; the system's own cluster, which the
+# package would make and start, is not wanted and not made. Says nothing where nothing is missing.
+set -euo pipefail
+
+missing=()
+want() { command -v "$1" >/dev/null 2>&1 || missing+=("$2"); }
+want cc gcc
+want make make
+want mold mold
+want curl curl
+[ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
+[ -e /etc/ssl/certs/ca-certificates.crt ] || [ -e /etc/pki/tls/certs/ca-bundle.crt ] || missing+=(ca-certificates)
+
+has_postgres() {
+    local bin version
+    for bin in /usr/lib/postgresql/*/bin /usr/pgsql-*/bin $(dirname "$(command -v postgres 2>/dev/null || echo /none/postgres)"); do
+        [ -x "$bin/postgres" ] && [ -x "$bin/initdb" ] || continue
+        version=$("$bin/postgres" --version | grep -oE '[0-9]+' | head -n 1)
+        [ "${version:-0}" -ge 15 ] && return 0
+    done
+    return 1
+}
+postgres=no
+has_postgres || postgres=yes
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; elif command -v sudo >/dev/null 2>&1; then sudo "$@"; else
+        echo "These need to be installed, and this user can not: ${missing[*]}$([ $postgres = yes ] && echo ' postgresql')" >&2
+        echo "As root: apt-get install ${missing[*]}$([ $postgres = yes ] && echo ' postgresql')" >&2
+        exit 1
+    fi
+}
+install() { as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" >/dev/null; }
+
+if [ ${#missing[@]} -gt 0 ] || [ $postgres = yes ]; then
+    if ! command -v apt-get >/dev/null 2>&1; then
+        echo "Please install with your package manager: ${missing[*]}$([ $postgres = yes ] && echo ' PostgreSQL 15 or newer (the server)')" >&2
+        exit 1
+    fi
+    echo "installing ${missing[*]}$([ $postgres = yes ] && echo ' postgresql')"
+    as_root apt-get update -q >/dev/null
+    [ ${#missing[@]} -eq 0 ] || install "${missing[@]}"
+    if [ $postgres = yes ]; then
+        install postgresql-common
+        as_root sed -ri 's/^#?\s*create_main_cluster\s*=.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
+        install postgresql
+    fi
+fi
+
+PATH="$HOME/.cargo/bin:$PATH"
+if ! command -v cargo >/dev/null 2>&1; then
+    echo "installing Rust into ~/.cargo (rustup)"
+    curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y -q --profile minimal --component clippy,rustfmt --no-modify-path
+fi
