@@ -3,6 +3,7 @@
 //!
 //! How to add one: `docs/adding-a-command.md`.
 
+pub mod media;
 pub mod rights;
 pub mod settings_bounds;
 pub mod state;
@@ -114,6 +115,18 @@ room_commands! {
     set_participant_metadata => SetParticipantMetadata,
     change_role => ChangeRole,
     transfer_host => TransferHost,
+    raise_hand => RaiseHand,
+    lower_hand => LowerHand,
+    lower_all_hands => LowerAllHands,
+    publish_track => PublishTrack,
+    unpublish_track => UnpublishTrack,
+    mute_track => MuteTrack,
+    unmute_track => UnmuteTrack,
+    mute_participant => MuteParticipant,
+    mute_all => MuteAll,
+    allow_unmute => AllowUnmute,
+    set_spotlight => SetSpotlight,
+    clear_spotlight => ClearSpotlight,
 }
 
 impl RoomCommand {

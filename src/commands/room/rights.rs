@@ -119,6 +119,18 @@ pub fn oneself_or_below<'a>(
     }
 }
 
+/// Whom the command is about: oneself, or anybody where the caller is staff of whatever rank.
+pub fn oneself_or_as_staff<'a>(
+    room: &Room,
+    named: Option<&'a Identity>,
+    context: &Context<'a>,
+) -> Result<&'a Identity, Refusal> {
+    match named {
+        Some(named) if context.caller.identity() != Some(named) => staff(room, context).map(|_| named),
+        _ => acts_for(named, context),
+    }
+}
+
 /// Whether it is the part of the system that carries out what time does to a room.
 pub fn is_deadlines(context: &Context<'_>) -> bool {
     matches!(&context.caller.actor, Actor::System(part) if **part == *super::state::DEADLINES)

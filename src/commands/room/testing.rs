@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::RoomCommand;
-use super::state::Room;
+use super::state::{Open, Room};
 use crate::commands::context::{Caller, Context, Decision, Fact, Facts, MessageFacts};
 use crate::commands::fault::{CommandFault, FieldFault};
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::envelope::RoomVersion;
-use crate::events::ids::{Actor, CommandId, Identity, RoomId, SessionId, TenantId};
+use crate::events::ids::{Actor, CommandId, Identity, RoomId, SessionId, TenantId, TrackId};
 use crate::events::room::*;
 use crate::events::sealed::Sealed;
 use crate::events::time::Timestamp;
@@ -57,7 +57,24 @@ pub fn scheduled() -> Given {
     start.event(RoomCreated { name: None, opens_at, settings: Settings::default() })
 }
 
+/// A room that is over.
+pub fn ended() -> Given {
+    given().event(RoomEnded { reason: EndReason::Requested })
+}
+
 impl Given {
+    /// The state of the room, which is open.
+    #[track_caller]
+    pub fn open(&self) -> &Open {
+        self.room.open().unwrap()
+    }
+
+    /// Raised hands, the earliest first.
+    #[track_caller]
+    pub fn hands(&self) -> Vec<&str> {
+        self.open().hands.in_order().map(Identity::as_str).collect()
+    }
+
     /// This happened.
     pub fn event(self, event: impl Into<RoomEvent>) -> Self {
         self.sealed_event(event, None)
@@ -83,6 +100,21 @@ impl Given {
     /// Somebody waits in the lobby, with the session `session(who)`.
     pub fn waiting(self, who: &str, role: Role) -> Self {
         self.event(ParticipantWaiting { identity: id(who), session: session(who), role })
+    }
+
+    /// Somebody present published the track `track(name)`.
+    pub fn track(self, name: &str, who: &str, source: TrackSource) -> Self {
+        self.event(TrackPublished {
+            track: track(name),
+            identity: id(who),
+            session: session(who),
+            kind: source.kind(),
+            source,
+            codec: None,
+            width: None,
+            height: None,
+            muted: false,
+        })
     }
 
     /// The message that the command will find when it looks one up.
@@ -159,6 +191,11 @@ impl Outcome {
         SessionId::from_uuid(self.command_id.uuid())
     }
 
+    /// The track that was published by this command.
+    pub fn track(&self) -> TrackId {
+        TrackId::from_uuid(self.command_id.uuid())
+    }
+
     /// The room after the facts, whatever they are.
     #[track_caller]
     pub fn and(self) -> Given {
@@ -193,6 +230,11 @@ pub fn id(who: &str) -> Identity {
 /// One session for each name.
 pub fn session(who: &str) -> SessionId {
     SessionId::from_uuid(numbered(who))
+}
+
+/// One track for each name; the ids of `s1`, `s2`, `s3` are in order.
+pub fn track(name: &str) -> TrackId {
+    TrackId::from_uuid(numbered(name))
 }
 
 /// A UUIDv7 for each name.

@@ -96,7 +96,7 @@ pub struct Settings {
     #[schemars(range(min = 1, max = 100_000))]
     pub max_participants: Option<u32>,
     pub lobby: Lobby,
-    /// Audio tracks begin muted, as if by their owner.
+    /// Microphones begin muted, as if by their owner.
     pub mute_on_entry: bool,
     pub publish: PublishRights,
     pub one_screen: OneScreen,

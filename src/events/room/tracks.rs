@@ -31,6 +31,15 @@ pub enum PublishKind {
 }
 
 impl TrackSource {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TrackSource::Microphone => "microphone",
+            TrackSource::Camera => "camera",
+            TrackSource::Screen => "screen",
+            TrackSource::ScreenAudio => "screen-audio",
+        }
+    }
+
     pub fn kind(self) -> TrackKind {
         match self {
             TrackSource::Microphone | TrackSource::ScreenAudio => TrackKind::Audio,
