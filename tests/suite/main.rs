@@ -8,3 +8,4 @@ mod harness;
 mod database;
 mod generated_docs;
 mod golden;
+mod house;

@@ -1,0 +1,125 @@
+//! The sources keep the rules of the house: which part may use which, who reads the environment and the clock.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// Each part under `src/`, and the parts it may use besides itself. `cli`, `http` and the wiring may use all.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("events", &["config", "database"]),
+    ("commands", &["config", "events", "security", "telemetry"]),
+    ("projections", &["config", "database", "events", "security", "telemetry"]),
+    ("security", &["config", "events", "telemetry"]),
+    ("database", &["config", "events"]),
+    ("telemetry", &["config", "tasks"]),
+    ("config", &["events"]),
+    ("tasks", &[]),
+];
+
+/// Comments give reasons; code that is long is split by meaning.
+const LONGEST_FILE: usize = 500;
+
+struct Source {
+    /// From `src/`, with `/`.
+    path: String,
+    text: String,
+}
+
+impl Source {
+    fn part(&self) -> &str {
+        self.path.split('/').next().unwrap_or_default().trim_end_matches(".rs")
+    }
+
+    /// Lines of code with their numbers, comments left out.
+    fn code(&self) -> impl Iterator<Item = (usize, &str)> {
+        let lines = self.text.lines().enumerate();
+        lines.map(|(number, line)| (number + 1, line)).filter(|(_, line)| !line.trim_start().starts_with("//"))
+    }
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut folders: Vec<PathBuf> = vec![root.clone()];
+    let mut sources = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let path = path.strip_prefix(&root).unwrap().to_str().unwrap().replace('\\', "/");
+                sources.push(Source { path, text });
+            }
+        }
+    }
+    assert!(sources.len() > 50, "the sources are where this test looks for them");
+    sources
+}
+
+/// The parts that a line names after `crate::`, also those in braces.
+fn parts_named(line: &str) -> BTreeSet<&str> {
+    let word = |text: &str| text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
+    let mut named = BTreeSet::new();
+    for (at, found) in line.match_indices("crate::") {
+        let rest = &line[at + found.len()..];
+        match rest.strip_prefix('{') {
+            Some(list) => named.extend(list.split(',').map(|item| &item.trim()[..word(item.trim())])),
+            None => drop(named.insert(&rest[..word(rest)])),
+        }
+    }
+    named.retain(|name| !name.is_empty());
+    named
+}
+
+#[test]
+fn each_part_uses_only_the_parts_it_may() {
+    let mut faults = Vec::new();
+    for source in &sources() {
+        let Some((_, allowed)) = MAY_USE.iter().find(|(part, _)| *part == source.part()) else { continue };
+        for (number, line) in source.code() {
+            for named in parts_named(line) {
+                let known = MAY_USE.iter().any(|(part, _)| *part == named) || ["http", "cli"].contains(&named);
+                if known && named != source.part() && !allowed.contains(&named) {
+                    faults.push(format!("src/{}:{number}: {} may not use {named}", source.path, source.part()));
+                }
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn only_the_configuration_reads_the_environment_and_only_the_clock_reads_the_time() {
+    let rules: &[(&[&str], &str)] = &[
+        (&["env::var", "env::vars", "std::env::args"], "config/"),
+        (&["Utc::now", "Local::now", "SystemTime::now"], "events/time.rs"),
+        (&["thread_rng", "rand::rng("], "security/"),
+    ];
+    let mut faults = Vec::new();
+    for source in &sources() {
+        for (number, line) in source.code() {
+            for (words, place) in rules {
+                if !source.path.starts_with(place) && words.iter().any(|word| line.contains(word)) {
+                    faults.push(format!("src/{}:{number}: belongs into src/{place}: {}", source.path, line.trim()));
+                }
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn every_module_opens_with_what_it_is_for_and_none_grows_too_long() {
+    let mut faults = Vec::new();
+    for source in &sources() {
+        let lines = source.text.lines().count();
+        if lines > LONGEST_FILE {
+            faults.push(format!("src/{}: {lines} lines; split it by meaning", source.path));
+        }
+        // The three lines of main.rs say it themselves.
+        if !source.text.starts_with("//!") && source.path != "main.rs" {
+            faults.push(format!("src/{}: does not open with what it is for (`//!`)", source.path));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
