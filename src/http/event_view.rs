@@ -30,7 +30,7 @@ pub struct EventView<'a> {
     pub event_type: Cow<'a, str>,
     /// Version of the shape of `data`, from 1.
     #[schemars(range(min = 1))]
-    pub version: u16,
+    pub type_version: u16,
     /// When the log took it. Never decreases as the position grows.
     pub recorded_at: Timestamp,
     /// When it happened, where that is not when it was recorded (history moved in).
@@ -86,13 +86,13 @@ impl<'a> EventView<'a> {
     /// Shows `data` in its newest shape. What this program cannot read (a newer one wrote it) is shown as it was written:
     /// an event is never left out for its shape.
     pub fn new(envelope: &'a Envelope, personal: PersonalView) -> Self {
-        let (version, data) = newest(envelope).unwrap_or((envelope.type_version, Cow::Borrowed(&*envelope.data)));
+        let (type_version, data) = newest(envelope).unwrap_or((envelope.type_version, Cow::Borrowed(&*envelope.data)));
         Self {
             position: envelope.position,
             room: envelope.room,
             room_version: envelope.room_version,
             event_type: Cow::Borrowed(&*envelope.event_type),
-            version,
+            type_version,
             recorded_at: envelope.recorded_at,
             occurred_at: envelope.occurred_at,
             actor: &envelope.actor,
@@ -182,7 +182,7 @@ pub(super) mod tests {
                 "room": "01936d2e-7c1a-7b3e-8a44-0f0a4f5d2c11",
                 "room_version": 12,
                 "type": "room.hand-raised",
-                "version": 1,
+                "type_version": 1,
                 "recorded_at": "2023-11-14T22:13:20.000001Z",
                 "actor": "user:alice",
                 "command_id": "01936d2e-7c1a-7b3e-8a44-0f0a4f5d2c11",
@@ -199,7 +199,7 @@ pub(super) mod tests {
             "identity": "alice", "kind": "video", "source": "camera", "resolution": "1280x720",
         });
         let shown = shown(&envelope("room.track-published", 1, &data.to_string()), PersonalView::default());
-        assert_eq!(shown["version"], 2);
+        assert_eq!(shown["type_version"], 2);
         assert_eq!((&shown["data"]["width"], &shown["data"]["resolution"]), (&json!(1280), &json!(null)));
     }
 
@@ -207,7 +207,7 @@ pub(super) mod tests {
     fn what_a_newer_program_wrote_is_shown_as_it_was_written() {
         for (name, version) in [("room.levitated", 1), ("room.hand-raised", 99)] {
             let shown = shown(&envelope(name, version, "{\"height\":3}"), PersonalView::default());
-            assert_eq!((&shown["type"], &shown["version"]), (&json!(name), &json!(version)));
+            assert_eq!((&shown["type"], &shown["type_version"]), (&json!(name), &json!(version)));
             assert_eq!(shown["data"], json!({"height": 3}));
         }
     }

@@ -9,6 +9,7 @@ pub mod event_view;
 pub mod guard;
 pub mod health;
 pub mod metrics;
+pub mod openapi;
 pub mod problem;
 pub mod reader;
 pub mod request;

@@ -3,6 +3,7 @@
 
 mod events;
 mod metrics;
+mod openapi;
 mod problems;
 mod schema;
 

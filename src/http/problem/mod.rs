@@ -7,6 +7,7 @@
 //! A cause that is not for the client (`Problem::internal`) travels with the answer to the [`super::guard`], which logs it
 //! once and adds the `instance`.
 
+mod causes;
 mod code;
 mod from;
 pub mod pages;

@@ -1,0 +1,84 @@
+//! The commands, each an operation of its own.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::{Document, Operation, Tag};
+use crate::commands::command::CommandKind;
+use crate::commands::room::RoomCommand;
+use crate::events::envelope::{Position, RoomVersion};
+use crate::events::ids::RoomId;
+use crate::events::time::Timestamp;
+use crate::http::problem::ProblemCode;
+
+/// What became of a command: its events are durable.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct CommandAnswer {
+    /// Of the command's last event; where it wrote none, of the room's last.
+    position: Position,
+    /// When the log took it.
+    recorded_at: Timestamp,
+    room: RoomId,
+    /// The room's version after the command; the number in its `ETag`.
+    room_version: RoomVersion,
+    /// The events that the command wrote, the first 100; none where it was so already.
+    events: Vec<WrittenEvent>,
+    /// How many more it wrote.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    more_events: Option<u64>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct WrittenEvent {
+    #[serde(rename = "type")]
+    event_type: String,
+    type_version: u16,
+    room_version: RoomVersion,
+    data: Map<String, Value>,
+}
+
+/// Headers that every command takes.
+pub(super) fn command_headers(operation: Operation) -> Operation {
+    ["idempotency-key", "if-match", "causation-id", "correlation-id", "traceparent"]
+        .into_iter()
+        .fold(operation, Operation::shared)
+}
+
+/// Problems that every command may meet before its rule is asked.
+pub(super) const COMMAND_PROBLEMS: &[ProblemCode] = &[
+    ProblemCode::InvalidJson,
+    ProblemCode::IdempotencyKeyMalformed,
+    ProblemCode::VersionMismatch,
+    ProblemCode::PayloadTooLarge,
+    ProblemCode::UnsupportedMediaType,
+    ProblemCode::InvalidFields,
+    ProblemCode::IdempotencyKeyReused,
+];
+
+pub(super) fn describe(document: &mut Document) {
+    let answer = document.answer::<CommandAnswer>();
+    for kind in RoomCommand::catalogue() {
+        let headers = ["ETag", "Convoke-Position", "Idempotency-Replayed"];
+        let operation = command_headers(Operation::post(kind.name, kind.summary))
+            .tag(Tag::Commands)
+            .about(kind.description)
+            .body("", body(document, &kind))
+            .json(200, "Done, or so already", &headers, &answer)
+            .problems(COMMAND_PROBLEMS)
+            .refusals(kind.refusals);
+        document.add(&format!("/v1/rooms/{{room}}/commands/{}", kind.name), operation);
+    }
+}
+
+pub(super) fn body(document: &mut Document, kind: &CommandKind) -> Value {
+    let schema = document.keep((kind.schema)());
+    let examples: Map<String, Value> = (kind.examples)()
+        .into_iter()
+        .enumerate()
+        .map(|(index, example)| {
+            (format!("example-{}", index + 1), json!({ "summary": example.about, "value": example.body }))
+        })
+        .collect();
+    json!({ "application/json": { "schema": schema, "examples": examples } })
+}

@@ -1,0 +1,60 @@
+//! What the log fails at, and what is wrong with cursors and JSON, as problems.
+
+use super::{Problem, ProblemCode};
+use crate::events::log::LogError;
+use crate::http::cursor::BadCursor;
+use crate::http::request::json::BadJson;
+
+impl From<BadJson> for Problem {
+    fn from(bad: BadJson) -> Self {
+        let code = if bad.well_formed { ProblemCode::InvalidFields } else { ProblemCode::InvalidJson };
+        let detail = match &*bad.field {
+            "" => bad.detail.clone(),
+            field => format!("{field}: {}", bad.detail),
+        };
+        Problem::new(code, detail).with_error(bad.field, bad.detail)
+    }
+}
+
+impl From<LogError> for Problem {
+    fn from(error: LogError) -> Self {
+        match &error {
+            LogError::Unavailable(_) => {
+                Problem::new(ProblemCode::LogUnavailable, "The log's database does not answer.").caused_by(&error)
+            }
+            LogError::NoPartition { .. } => {
+                Problem::new(ProblemCode::LogUnavailable, "The log has no partition for this time.").caused_by(&error)
+            }
+            LogError::Damaged(_) | LogError::BadRow { .. } | LogError::Unreadable(_) => Problem::internal(&error),
+        }
+    }
+}
+
+impl BadCursor {
+    /// `name`: the parameter or header that the cursor came in.
+    pub fn told(self, name: &str) -> Problem {
+        let code = match self {
+            BadCursor::OtherEpoch { .. } => ProblemCode::CursorOfAnotherEpoch,
+            BadCursor::Malformed { .. } | BadCursor::OtherCount { .. } => ProblemCode::CursorMalformed,
+        };
+        Problem::new(code, format!("{name}: {self}.")).with_error(name, self.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_database_is_no_fault_of_the_request() {
+        let problem = Problem::from(LogError::from(sqlx::Error::PoolTimedOut));
+        assert_eq!((problem.code(), problem.status().as_u16()), ("log-unavailable", 503));
+        assert!(problem.cause().is_some());
+    }
+
+    #[test]
+    fn a_cursor_of_another_epoch_is_told_apart() {
+        let told = BadCursor::OtherEpoch { cursor: 1, log: 2 }.told("cursor").to_json(None);
+        assert_eq!((&told["status"], &told["errors"][0]["field"]), (&410.into(), &"cursor".into()));
+    }
+}
