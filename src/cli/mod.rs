@@ -1,1 +1,78 @@
-//! The command line: one file per command.
+//! The command line: one file per command, each a set of arguments and a `run`.
+//!
+//! What a command prints for its user or for a program goes to the output stream, everything else (logs, progress,
+//! errors) to the error stream. Exit codes: 0 done, 1 failed, 2 not understood; what else a command says by its code stands
+//! in its help.
+
+pub mod config;
+pub mod context;
+pub mod migrate;
+pub mod progress;
+mod stop;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tokio_util::sync::CancellationToken;
+
+use context::Context;
+
+/// The event-sourced backend for live rooms: meetings, classes, calls.
+///
+/// `convoke serve` is whole on one machine without any configuration. Settings come from the environment or a file:
+/// `convoke config check` shows what is in force.
+#[derive(Debug, Parser)]
+#[command(name = "convoke", version, arg_required_else_help = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Migrate(migrate::Migrate),
+    #[command(subcommand)]
+    Config(config::Config),
+}
+
+impl Command {
+    async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Migrate(command) => command.run(context).await,
+            Self::Config(command) => command.run(),
+        }
+    }
+}
+
+/// The whole program.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: no threads to run on: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = runtime.block_on(async {
+        let stop = CancellationToken::new();
+        stop::listen(stop.clone())?;
+        cli.command.run(Context::new(stop)).await
+    });
+    // What is still blocked (a write to a terminal, a name look-up) must not hold up the end.
+    runtime.shutdown_background();
+    result.unwrap_or_else(|error| failure(&error))
+}
+
+fn failure(error: &anyhow::Error) -> ExitCode {
+    // Whoever reads our output has seen enough, as `head` does: not a failure.
+    let closed = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    };
+    if error.chain().any(closed) {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("error: {error:#}");
+    ExitCode::FAILURE
+}

@@ -18,6 +18,7 @@ use std::time::Duration;
 pub use development::DevelopmentKeysError;
 pub use errors::{ConfigError, ConfigErrors};
 pub use keys::{JwksSource, KeysConfig, MIN_SIGNING_SECRET_BYTES, MasterKey, SigningKey};
+pub use reader::InForce;
 use reader::Reader;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,10 +155,21 @@ pub struct TelemetryConfig {
 impl Config {
     /// From the process's environment and the file it names.
     pub fn load() -> Result<Self, ConfigErrors> {
-        // What is not UTF-8 is no setting of ours.
-        let text = |value: std::ffi::OsString| value.into_string().ok();
-        let environment = std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?)));
-        Self::from_environment(&environment.collect())
+        Self::load_over(&[])
+    }
+
+    /// The same, with settings given otherwise (on the command line) over it.
+    pub fn load_over(settings: &[(&str, &str)]) -> Result<Self, ConfigErrors> {
+        let mut environment = process_environment();
+        environment.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        Self::from_environment(&environment)
+    }
+
+    /// Every setting as the process's environment and file give it, faulty or not.
+    pub fn in_force() -> Vec<InForce> {
+        let environment = process_environment();
+        let reader = Reader::new(&environment);
+        settings::all().map(|setting| reader.in_force(setting)).collect()
     }
 
     pub fn from_environment(environment: &HashMap<String, String>) -> Result<Self, ConfigErrors> {
@@ -223,6 +235,12 @@ impl Config {
         }
         if errors.is_empty() { Ok(()) } else { Err(ConfigErrors(errors)) }
     }
+}
+
+fn process_environment() -> HashMap<String, String> {
+    // What is not UTF-8 is no setting of ours.
+    let text = |value: std::ffi::OsString| value.into_string().ok();
+    std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect()
 }
 
 impl HttpConfig {

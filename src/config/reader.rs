@@ -11,6 +11,15 @@ use super::values;
 /// The largest file that is taken for a configuration or a secret.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
+/// One setting as it is in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InForce {
+    pub name: &'static str,
+    pub value: String,
+    /// Where it comes from.
+    pub source: String,
+}
+
 pub struct Reader<'a> {
     environment: &'a HashMap<String, String>,
     /// From `table.key` to the value, as text.
@@ -46,6 +55,26 @@ impl<'a> Reader<'a> {
         }
         let value = self.file.get(setting.key).map(String::as_str).unwrap_or(setting.default);
         (!value.trim().is_empty()).then(|| value.to_owned())
+    }
+
+    /// The value in force, for people to read: a secret is only said to be set.
+    pub fn in_force(&self, setting: &'static Setting) -> InForce {
+        let named = |name: &str| self.environment.get(name).filter(|value| !value.trim().is_empty());
+        let (value, source) = if let Some(value) = named(setting.name) {
+            (value.as_str(), "environment".to_owned())
+        } else if let Some(path) = named(&file_name(setting)).filter(|_| setting.is_secret()) {
+            ("set", format!("file {path}"))
+        } else if let Some(value) = self.file.get(setting.key) {
+            (value.as_str(), "configuration file".to_owned())
+        } else {
+            (setting.default, "default".to_owned())
+        };
+        let value = match value {
+            "" => "not set".to_owned(),
+            _ if setting.is_secret() => "set".to_owned(),
+            value => value.to_owned(),
+        };
+        InForce { name: setting.name, value, source }
     }
 
     pub fn count<T: TryFrom<u64>>(&mut self, setting: &Setting) -> T {

@@ -17,6 +17,8 @@ pub enum MigrateError {
          that one, or another database"
     )]
     Other(i64),
+    #[error("the database's schema is {pending} migrations behind this version; run `convoke migrate`")]
+    Behind { pending: usize },
     #[error("PostgreSQL {found} is too old; {least} or newer is needed")]
     TooOld { found: String, least: u32 },
     #[error("the database could not be brought to this version's schema: {0}")]
@@ -25,17 +27,30 @@ pub enum MigrateError {
     Unreachable(#[from] sqlx::Error),
 }
 
-/// The numbers of the migrations that were applied; none where the schema was as it should be.
-pub async fn run(owner: &PgPool) -> Result<Vec<i64>, MigrateError> {
-    refuse_old_server(owner).await?;
-    let before = applied(owner).await?;
+/// Applies what is missing. Returns what was applied, as `number name`; nothing where the schema was as it should be.
+pub async fn run(owner: &PgPool) -> Result<Vec<String>, MigrateError> {
+    let pending = pending(owner).await?;
+    // Also where nothing is pending: it refuses a database that a newer version has been at.
     MIGRATIONS.run(owner).await.map_err(|error| match error {
         sqlx::migrate::MigrateError::VersionMissing(version) => MigrateError::Newer(version),
         sqlx::migrate::MigrateError::VersionMismatch(version) => MigrateError::Other(version),
         other => MigrateError::Failed(other),
     })?;
-    let known = MIGRATIONS.iter().map(|migration| migration.version);
-    Ok(known.filter(|version| !before.contains(version)).collect())
+    Ok(pending)
+}
+
+/// What [`run`] would apply.
+pub async fn pending(owner: &PgPool) -> Result<Vec<String>, MigrateError> {
+    refuse_old_server(owner).await?;
+    let applied = applied(owner).await?;
+    let missing = MIGRATIONS.iter().filter(|migration| !applied.contains(&migration.version));
+    Ok(missing.map(|migration| format!("{:04} {}", migration.version, migration.description)).collect())
+}
+
+/// Refuses a database whose schema is older than this version's.
+pub async fn check(owner: &PgPool) -> Result<(), MigrateError> {
+    let pending = pending(owner).await?;
+    if pending.is_empty() { Ok(()) } else { Err(MigrateError::Behind { pending: pending.len() }) }
 }
 
 async fn refuse_old_server(owner: &PgPool) -> Result<(), MigrateError> {

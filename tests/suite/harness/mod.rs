@@ -1,9 +1,18 @@
-//! What the tests stand on: a real PostgreSQL, the real program, and waiting for conditions.
+//! What the tests stand on: a real PostgreSQL ([`TestDb`]), the real program ([`Run`], [`Server`]), and waiting for
+//! conditions ([`eventually`]).
 //!
-//! Nothing is left running or lying about, also when a test panics or the test process is killed: servers and folders hang
+//! Nothing is left running or lying about, also when a test panics or the test process is killed: programs and folders hang
 //! on pipes that close with the process.
 
+mod eventually;
+mod folder;
+mod run;
+mod server;
 mod shared_server;
 mod test_db;
 
+pub use eventually::eventually;
+pub use folder::{Folder, folder};
+pub use run::Run;
+pub use server::Server;
 pub use test_db::TestDb;

@@ -1,8 +1,6 @@
 //! One PostgreSQL for all tests of this process, with a template database that has the schema and the partitions of now.
 //! It forgets what it was told when the machine dies (fsync off); tests of durability start servers of their own.
 
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
 use convoke::database::embedded::{Embedded, Launch};
@@ -10,6 +8,7 @@ use convoke::database::{migrate, pool};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 
+use super::folder::{Folder, folder};
 use super::test_db::database_config;
 
 /// Owns the databases of the tests; no superuser, as where PostgreSQL is rented.
@@ -19,8 +18,7 @@ pub const TEMPLATE: &str = "convoke_template";
 pub struct SharedServer {
     /// As superuser, to the database `postgres`.
     pub superuser: PgConnectOptions,
-    folder: PathBuf,
-    _cleaner: Cleaner,
+    folder: Folder,
 }
 
 impl SharedServer {
@@ -48,12 +46,10 @@ pub fn shared_server() -> &'static SharedServer {
 }
 
 async fn start() -> (SharedServer, Embedded) {
-    let folder = std::env::temp_dir().join(format!("convoke-tests-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("a folder for the server of the tests");
-    let cleaner = Cleaner::of(&folder);
+    let folder = folder();
     let settings = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=300"];
     let launch = Launch {
-        data_dir: folder.clone(),
+        data_dir: folder.to_path_buf(),
         postgres_bin: None,
         program_folders: std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect(),
         settings: settings.map(String::from).into(),
@@ -61,7 +57,7 @@ async fn start() -> (SharedServer, Embedded) {
     let embedded = Embedded::start(&launch).await.expect("a PostgreSQL for the tests");
     let superuser = embedded.options().clone().database("postgres");
     make_template(&superuser).await.expect("a template for the databases of the tests");
-    (SharedServer { superuser, folder, _cleaner: cleaner }, embedded)
+    (SharedServer { superuser, folder }, embedded)
 }
 
 async fn make_template(superuser: &PgConnectOptions) -> sqlx::Result<()> {
@@ -76,25 +72,4 @@ async fn make_template(superuser: &PgConnectOptions) -> sqlx::Result<()> {
         .await?;
     owner.close().await;
     connection.close().await
-}
-
-/// Removes a folder when this process has ended, however it ended, and the server in the folder with it.
-struct Cleaner {
-    _shell: Child,
-}
-
-impl Cleaner {
-    fn of(folder: &std::path::Path) -> Self {
-        let script = r#"read -r _; while [ -e "$0/postgres/data/postmaster.pid" ]; do sleep 0.1; done; rm -rf "$0""#;
-        let shell = Command::new("/bin/sh")
-            .arg("-c")
-            .arg(script)
-            .arg(folder)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("a shell");
-        Self { _shell: shell }
-    }
 }

@@ -1,0 +1,21 @@
+//! `convoke config …`
+
+mod check;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+/// Look at the configuration.
+#[derive(Debug, Subcommand)]
+pub enum Config {
+    Check(check::Check),
+}
+
+impl Config {
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Check(command) => command.run(),
+        }
+    }
+}

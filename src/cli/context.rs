@@ -1,0 +1,70 @@
+//! What a command gets from the program: when to stop, the configuration, the database.
+
+use std::cell::OnceCell;
+
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::database::{Database, migrate, pool};
+
+pub struct Context {
+    /// Cancelled by Ctrl-C and SIGTERM: a command then leaves things whole and returns.
+    pub stop: CancellationToken,
+    config: OnceCell<Config>,
+}
+
+impl Context {
+    pub fn new(stop: CancellationToken) -> Self {
+        Self { stop, config: OnceCell::new() }
+    }
+
+    /// The configuration, with keys made where development lacks them.
+    pub fn config(&self) -> anyhow::Result<&Config> {
+        self.config_over(&[])
+    }
+
+    /// The same, with settings that the command line gives over the environment; for the first to ask.
+    pub fn config_over(&self, settings: &[(&str, &str)]) -> anyhow::Result<&Config> {
+        if let Some(config) = self.config.get() {
+            return Ok(config);
+        }
+        let mut config = Config::load_over(settings)?;
+        config.provide_development_keys()?;
+        Ok(self.config.get_or_init(|| config))
+    }
+
+    /// The database: that of `DATABASE_URL`, the private one of a server that runs beside, or else the private one, started
+    /// for as long as the command runs. To be stopped by the command.
+    pub async fn database(&self) -> anyhow::Result<Database> {
+        Ok(Database::open(self.config()?).await?)
+    }
+
+    /// Does `work` with a pool that has the rights of the running program, and stops what was started for it.
+    pub async fn with_database<T>(&self, work: impl AsyncFnOnce(PgPool) -> anyhow::Result<T>) -> anyhow::Result<T> {
+        let database = self.database().await?;
+        let result = self.work_on(&database, work).await;
+        database.stop().await;
+        result
+    }
+
+    async fn work_on<T>(
+        &self,
+        database: &Database,
+        work: impl AsyncFnOnce(PgPool) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let config = &self.config()?.database;
+        let owner = pool::owner(database.options(), config);
+        if database.embedded().is_some() {
+            migrate::run(&owner).await?;
+        } else {
+            // Somebody else's database is changed when asked to, not by looking at it.
+            migrate::check(&owner).await?;
+        }
+        owner.close().await;
+        let system = pool::system(database.options(), config);
+        let result = work(system.clone()).await;
+        system.close().await;
+        result
+    }
+}

@@ -1,0 +1,133 @@
+//! How far long work has come: a bar on a terminal, a line every few seconds elsewhere. On the error stream, so that the
+//! output stays what was asked for.
+
+use std::io::IsTerminal as _;
+use std::time::{Duration, Instant};
+
+use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressStyle};
+
+const BETWEEN_LINES: Duration = Duration::from_secs(5);
+const REDRAW_HZ: u8 = 10;
+
+/// Done, rate and time left of one piece of work.
+pub struct Progress {
+    what: String,
+    unit: &'static str,
+    total: Option<u64>,
+    done: u64,
+    /// Where this run began, when it resumes an earlier one: the rate is of this run.
+    from: u64,
+    begun: Instant,
+    shown: Shown,
+}
+
+enum Shown {
+    Bar(ProgressBar),
+    /// When the last line was written.
+    Lines(Instant),
+}
+
+impl Progress {
+    /// `unit`: what is counted, in the plural ("events"). Without a total there is no time left.
+    pub fn new(what: impl Into<String>, unit: &'static str, total: Option<u64>) -> Self {
+        let (what, begun) = (what.into(), Instant::now());
+        let shown =
+            if std::io::stderr().is_terminal() { Shown::Bar(bar(&what, unit, total)) } else { Shown::Lines(begun) };
+        Self { what, unit, total, done: 0, from: 0, begun, shown }
+    }
+
+    /// Starts at `done` instead of 0, where an earlier run stopped.
+    pub fn resuming_at(mut self, done: u64) -> Self {
+        self.from = done;
+        self.done = done;
+        if let Shown::Bar(bar) = &self.shown {
+            bar.set_position(done);
+            bar.reset_eta();
+        }
+        self
+    }
+
+    pub fn advance(&mut self, by: u64) {
+        self.set(self.done + by);
+    }
+
+    pub fn set(&mut self, done: u64) {
+        self.done = done;
+        match &mut self.shown {
+            Shown::Bar(bar) => bar.set_position(done),
+            Shown::Lines(last) if last.elapsed() >= BETWEEN_LINES => {
+                *last = Instant::now();
+                eprintln!("{}", self.line());
+            }
+            Shown::Lines(_) => {}
+        }
+    }
+
+    /// The total may become known, or grow, while the work goes on.
+    pub fn set_total(&mut self, total: u64) {
+        self.total = Some(total);
+        if let Shown::Bar(bar) = &self.shown {
+            bar.set_length(total);
+        }
+    }
+
+    /// Takes the bar away and leaves a last line: what was done, in which time, at what rate.
+    pub fn finish(self) {
+        if let Shown::Bar(bar) = &self.shown {
+            bar.finish_and_clear();
+        }
+        let took = HumanDuration(self.begun.elapsed());
+        let (done, rate) = (HumanCount(self.done - self.from), HumanCount(self.rate()));
+        eprintln!("{}: {done} {unit} in {took}, {rate} {unit}/s", self.what, unit = self.unit);
+    }
+
+    fn rate(&self) -> u64 {
+        let millis = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
+        (self.done - self.from).saturating_mul(1000) / millis
+    }
+
+    fn line(&self) -> String {
+        let (done, rate) = (HumanCount(self.done), self.rate());
+        let Some(total) = self.total.filter(|total| *total > 0) else {
+            return format!("{}: {done} {unit}, {} {unit}/s", self.what, HumanCount(rate), unit = self.unit);
+        };
+        let percent = self.done.saturating_mul(100) / total;
+        let left = Duration::from_secs(total.saturating_sub(self.done) / rate.max(1));
+        format!(
+            "{}: {done} of {} {unit} ({percent} %), {} {unit}/s, {} left",
+            self.what,
+            HumanCount(total),
+            HumanCount(rate),
+            HumanDuration(left),
+            unit = self.unit,
+        )
+    }
+}
+
+fn bar(what: &str, unit: &str, total: Option<u64>) -> ProgressBar {
+    let template = match total {
+        Some(_) => format!("{what} [{{bar:30}}] {{human_pos}}/{{human_len}} {unit}  {{per_sec}}  {{eta}} left"),
+        None => format!("{what} {{spinner}} {{human_pos}} {unit}  {{per_sec}}  {{elapsed}}"),
+    };
+    let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let target = indicatif::ProgressDrawTarget::stderr_with_hz(REDRAW_HZ);
+    ProgressBar::with_draw_target(total, target).with_style(style.progress_chars("=> "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_tells_how_much_is_done_how_fast_and_how_long_it_will_take() {
+        let mut progress = Progress::new("import", "lines", Some(4_000_000));
+        progress.shown = Shown::Lines(Instant::now());
+        progress.begun -= Duration::from_secs(10);
+        progress.set(1_000_000);
+        let line = progress.line();
+        assert!(line.starts_with("import: 1,000,000 of 4,000,000 lines (25 %), "), "{line}");
+        assert!(line.ends_with("30 seconds left"), "{line}");
+        let resumed = Progress::new("import", "lines", Some(10)).resuming_at(9);
+        assert_eq!(resumed.rate(), 0, "what an earlier run did is not this run's rate");
+    }
+}
