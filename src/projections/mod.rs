@@ -5,11 +5,22 @@
 //! only: whoever answers a reader opens them.
 //!
 //! One folder or file for each read model: [`rooms`] (with the people in them), [`sessions`], [`messages`]. [`rows`] is what
-//! their tables have in common.
+//! their tables have in common; [`live`] keeps the models up with the log.
 
+pub mod apply;
+pub mod checkpoint;
 pub mod entry;
+pub mod live;
 pub mod messages;
 pub mod model;
 pub mod rooms;
 pub mod rows;
 pub mod sessions;
+
+use messages::Messages;
+use model::ModelInfo;
+use rooms::Rooms;
+use sessions::Sessions;
+
+/// All read models.
+pub const MODELS: &[ModelInfo] = &[ModelInfo::of::<Rooms>(), ModelInfo::of::<Sessions>(), ModelInfo::of::<Messages>()];

@@ -25,3 +25,21 @@ pub trait ReadModel: Default + Send + 'static {
     /// The rows in hand, in the order of [`ReadModel::TABLES`].
     fn sets(&mut self) -> Vec<&mut dyn AnySet>;
 }
+
+/// What is known of a read model without its rows.
+#[derive(Clone, Copy, Debug)]
+pub struct ModelInfo {
+    pub name: &'static str,
+    pub shape: u16,
+    pub tables: &'static [&'static Table],
+}
+
+impl ModelInfo {
+    pub const fn of<M: ReadModel>() -> Self {
+        Self { name: M::NAME, shape: M::SHAPE, tables: M::TABLES }
+    }
+
+    pub fn table_names(&self) -> Vec<&'static str> {
+        self.tables.iter().map(|table| table.name).collect()
+    }
+}

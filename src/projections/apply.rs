@@ -1,0 +1,56 @@
+//! A batch of events applied to a model's tables, on a connection with a transaction open. Live and in bulk it is the same.
+
+use sqlx::PgConnection;
+
+use super::entry::Entry;
+use super::model::ReadModel;
+use super::rows::{Changes, Digest, Space, StoreError, Table};
+
+/// Rows that follow from rows not in hand are asked for in rounds: a track, then its owner. More rounds than this are a
+/// mistake in a model.
+const ROUNDS: usize = 4;
+
+/// Loads the rows that the events touch.
+pub async fn load<M: ReadModel>(
+    model: &mut M,
+    connection: &mut PgConnection,
+    space: &Space,
+    entries: &[Entry],
+) -> Result<(), StoreError> {
+    for _ in 0..ROUNDS {
+        entries.iter().for_each(|entry| model.need(entry));
+        if !space.load(connection, model.sets()).await? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Folds the events and takes what that changed, table by table.
+pub fn fold<M: ReadModel>(model: &mut M, entries: &[Entry]) -> Vec<(&'static Table, Changes)> {
+    entries.iter().for_each(|entry| model.fold(entry));
+    model.sets().into_iter().map(|set| (set.table(), set.take_changes())).collect()
+}
+
+/// What the changes make of a digest.
+pub fn digest_after(mut digest: Digest, changes: &[(&'static Table, Changes)]) -> Digest {
+    for (_, changes) in changes {
+        digest.add(changes.added);
+        digest.subtract(changes.removed);
+    }
+    digest
+}
+
+/// Writes the changes.
+pub async fn write(
+    connection: &mut PgConnection,
+    space: &Space,
+    changes: &[(&'static Table, Changes)],
+) -> Result<(), StoreError> {
+    for (table, changes) in changes {
+        if !changes.is_empty() {
+            space.write(connection, table, changes).await?;
+        }
+    }
+    Ok(())
+}

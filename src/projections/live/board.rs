@@ -1,0 +1,154 @@
+//! Where each model stands, as this process knows it: what its own workers did at once, what those of other processes did by
+//! looking at the checkpoints, which is done only while somebody waits.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use sqlx::PgPool;
+use tokio::sync::{Mutex, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::events::envelope::Position;
+use crate::projections::checkpoint::{self, Status};
+use crate::projections::model::ModelInfo;
+
+/// Between two looks at the checkpoints while somebody waits for a model that another process works on.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Why a model did not come to a position in time.
+#[derive(Debug, thiserror::Error)]
+pub enum WaitError {
+    #[error("the read model {name} is at position {at}, not yet at {wanted}")]
+    TimedOut { name: &'static str, at: Position, wanted: Position },
+    /// It will not come there by itself.
+    #[error("the read model {name} stopped at position {at}: {error}")]
+    Stopped { name: &'static str, at: Position, error: String },
+    #[error("the process is stopping")]
+    Stopping,
+    #[error("the database does not answer: {0}")]
+    Unavailable(#[from] sqlx::Error),
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Standing {
+    position: Position,
+    stopped: Option<String>,
+}
+
+pub(super) struct Place {
+    standing: watch::Sender<Standing>,
+    /// A worker of this process has the model: no need to look.
+    here: AtomicBool,
+    /// The highest position that somebody waits for.
+    wanted: watch::Sender<Position>,
+}
+
+impl Place {
+    pub fn moved(&self, position: Position) {
+        self.standing.send_if_modified(|standing| {
+            let new = Standing { position, stopped: None };
+            std::mem::replace(standing, new.clone()) != new
+        });
+    }
+
+    pub fn stopped(&self, position: Position, error: &str) {
+        self.standing.send_replace(Standing { position, stopped: Some(error.to_owned()) });
+    }
+
+    pub fn set_here(&self, here: bool) {
+        self.here.store(here, Ordering::Release);
+    }
+
+    /// Resolves at once while somebody waits for a later position, else when somebody begins to.
+    pub async fn hurried(&self, position: Position) {
+        // The sender lives as long as this place: waiting cannot fail.
+        _ = self.wanted.subscribe().wait_for(|wanted| *wanted > position).await;
+    }
+}
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Board(Arc<Shared>);
+
+struct Shared {
+    pool: PgPool,
+    places: BTreeMap<&'static str, Place>,
+    looking: Mutex<Option<Instant>>,
+}
+
+impl Board {
+    pub fn new(pool: PgPool, models: &[ModelInfo]) -> Self {
+        let place = || Place {
+            standing: watch::channel(Standing::default()).0,
+            here: AtomicBool::new(false),
+            wanted: watch::channel(0).0,
+        };
+        let places = models.iter().map(|model| (model.name, place())).collect();
+        Self(Arc::new(Shared { pool, places, looking: Mutex::new(None) }))
+    }
+
+    pub(super) fn place(&self, name: &str) -> Option<&Place> {
+        self.0.places.get(name)
+    }
+
+    /// Waits until a model contains the event at `position`, for at most `patience`.
+    pub async fn wait_for(
+        &self,
+        name: &'static str,
+        position: Position,
+        patience: Duration,
+        stop: &CancellationToken,
+    ) -> Result<(), WaitError> {
+        let Some(place) = self.0.places.get(name) else { return Ok(()) };
+        let deadline = Instant::now() + patience;
+        let mut standing = place.standing.subscribe();
+        if standing.borrow().position >= position {
+            return Ok(());
+        }
+        place.wanted.send_if_modified(|wanted| std::mem::replace(wanted, position.max(*wanted)) < position);
+        loop {
+            let here = place.here.load(Ordering::Acquire);
+            if !here {
+                self.look().await?;
+            }
+            let now = standing.borrow_and_update().clone();
+            if now.position >= position {
+                return Ok(());
+            }
+            if let Some(error) = now.stopped {
+                return Err(WaitError::Stopped { name, at: now.position, error });
+            }
+            tokio::select! {
+                _ = standing.changed() => {}
+                () = tokio::time::sleep(LOOK), if !here => {}
+                () = stop.cancelled() => return Err(WaitError::Stopping),
+                () = tokio::time::sleep_until(deadline) => {
+                    return Err(WaitError::TimedOut { name, at: now.position, wanted: position });
+                }
+            }
+        }
+    }
+
+    /// Looks at the checkpoints, one look at a time for the whole process.
+    async fn look(&self) -> sqlx::Result<()> {
+        let mut last = self.0.looking.lock().await;
+        if last.is_some_and(|last| last.elapsed() < LOOK) {
+            return Ok(());
+        }
+        for checkpoint in checkpoint::all(&self.0.pool).await? {
+            let Some(place) = self.0.places.get(checkpoint.name.as_str()) else { continue };
+            if place.here.load(Ordering::Acquire) {
+                continue;
+            }
+            match checkpoint.status {
+                Status::Running => place.moved(checkpoint.position),
+                Status::Stopped { error, .. } => place.stopped(checkpoint.position, &error),
+            }
+        }
+        *last = Some(Instant::now());
+        Ok(())
+    }
+}

@@ -1,0 +1,109 @@
+//! The end of the log, read once for all models of a process: those that keep up ask for the same events at about the same
+//! time, and the first to ask reads and decodes them for the others.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+
+use crate::events::envelope::Position;
+use crate::events::log::{EventLog, LogError};
+use crate::projections::checkpoint::Obstacle;
+use crate::projections::entry::Entry;
+
+/// How many reads are kept for others.
+const KEPT: usize = 4;
+
+/// One read of the log.
+struct Stretch {
+    after: Position,
+    entries: Vec<Entry>,
+    /// The event after the last one in `entries`, where that cannot be read.
+    obstacle: Option<Obstacle>,
+}
+
+impl Stretch {
+    fn through(&self) -> Position {
+        self.entries.last().map_or(self.after, |last| last.position)
+    }
+
+    /// Whether it tells what comes after a position.
+    fn tells(&self, after: Position) -> bool {
+        self.after <= after && (after < self.through() || (after == self.through() && self.obstacle.is_some()))
+    }
+}
+
+/// Events after a position, up to a limit.
+pub struct Batch {
+    stretch: Arc<Stretch>,
+    range: Range<usize>,
+}
+
+impl Batch {
+    pub fn entries(&self) -> &[Entry] {
+        &self.stretch.entries[self.range.clone()]
+    }
+
+    /// What comes right after the batch and cannot be read.
+    pub fn obstacle(&self) -> Option<&Obstacle> {
+        self.stretch.obstacle.as_ref().filter(|_| self.range.end == self.stretch.entries.len())
+    }
+}
+
+pub struct Tail {
+    log: EventLog,
+    recent: Mutex<VecDeque<Arc<Stretch>>>,
+}
+
+impl Tail {
+    pub fn new(log: EventLog) -> Self {
+        Self { log, recent: Mutex::default() }
+    }
+
+    pub fn log(&self) -> &EventLog {
+        &self.log
+    }
+
+    /// Up to `limit` events after a position; none at the end of the log.
+    pub async fn read(&self, after: Position, limit: usize) -> Result<Batch, LogError> {
+        let mut recent = self.recent.lock().await;
+        let stretch = match recent.iter().find(|stretch| stretch.tells(after)) {
+            Some(stretch) => stretch.clone(),
+            None => {
+                let stretch = Arc::new(self.fetch(after, limit).await?);
+                if !stretch.entries.is_empty() {
+                    recent.truncate(KEPT - 1);
+                    recent.push_front(stretch.clone());
+                }
+                stretch
+            }
+        };
+        let start = stretch.entries.partition_point(|entry| entry.position <= after);
+        let end = stretch.entries.len().min(start + limit);
+        Ok(Batch { stretch, range: start..end })
+    }
+
+    async fn fetch(&self, after: Position, limit: usize) -> Result<Stretch, LogError> {
+        let (envelopes, mut obstacle) = match self.log.read(after, limit).await {
+            Ok(envelopes) => (envelopes, None),
+            Err(LogError::BadRow { position, what }) => {
+                let before = usize::try_from(position.saturating_sub(after + 1)).unwrap_or(limit).min(limit);
+                let obstacle = Obstacle { position: Some(position), error: what };
+                (self.log.read(after, before).await?, Some(obstacle))
+            }
+            Err(error) => return Err(error),
+        };
+        let mut entries = Vec::with_capacity(envelopes.len());
+        for envelope in &envelopes {
+            match Entry::of(envelope) {
+                Ok(entry) => entries.push(entry),
+                Err(error) => {
+                    obstacle = Some(Obstacle { position: Some(error.position), error: error.to_string() });
+                    break;
+                }
+            }
+        }
+        Ok(Stretch { after, entries, obstacle })
+    }
+}

@@ -1,0 +1,357 @@
+//! The one worker of a read model: reads what comes after the checkpoint, folds it, writes rows and checkpoint together.
+//!
+//! Any number of processes may have one; an advisory lock lets in one at a time. The lock and the writes are on one
+//! connection, so that who loses the lock cannot write; and the checkpoint moves by compare-and-set besides.
+//!
+//! Commits do not wait for the disk: what a crash of the server takes back, rows and checkpoint alike, is folded again.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::board::{Board, Place};
+use super::tail::Tail;
+use crate::events::log::LogError;
+use crate::projections::apply;
+use crate::projections::checkpoint::{self, Checkpoint, Obstacle, Status, Step};
+use crate::projections::entry::Entry;
+use crate::projections::model::{ModelInfo, ReadModel};
+use crate::projections::rows::{Space, StoreError};
+use crate::telemetry::metrics::Metrics;
+
+/// Between two attempts to become the worker, and after a failure of the database.
+const RETRY: Duration = Duration::from_millis(250);
+/// How often a worker with nothing to do looks whether it still is the worker.
+const CHECK: Duration = Duration::from_secs(1);
+/// From one commit to the next while events keep coming and nobody waits: a commit costs the same for one event as for fifty.
+const GATHER: Duration = Duration::from_millis(25);
+/// Of any one statement.
+const STATEMENT: Duration = Duration::from_secs(60);
+
+/// Why a worker let go of its model.
+enum End {
+    /// It was asked to.
+    Stopped,
+    /// The checkpoint is no longer as this worker left it: begin again from what it says now.
+    Replaced,
+    /// The rows are of a newer program, which is to work on them.
+    Newer,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum WorkError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+impl From<sqlx::Error> for WorkError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+pub struct Worker<M> {
+    tail: Arc<Tail>,
+    board: Board,
+    metrics: Metrics,
+    /// Most events in one transaction.
+    batch: usize,
+    model: PhantomData<fn() -> M>,
+}
+
+/// What became of a read of the log.
+enum Taken {
+    All {
+        caught_up: bool,
+    },
+    /// Nothing yet: to be tried with fewer events.
+    Fewer,
+    /// There was nothing.
+    Nothing,
+    Replaced,
+    Obstacle(Obstacle),
+}
+
+/// What a worker has while it has the model.
+struct Hold<M> {
+    model: M,
+    checkpoint: Checkpoint,
+    /// Most events in the next transaction: fewer where one of them is being looked for.
+    limit: usize,
+}
+
+impl<M: ReadModel> Worker<M> {
+    pub fn new(tail: Arc<Tail>, board: Board, metrics: Metrics, batch: usize) -> Self {
+        Self { tail, board, metrics, batch: batch.max(1), model: PhantomData }
+    }
+
+    /// Works until told to stop. Rides out a lost database.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut failing = false;
+        loop {
+            match self.serve(&stop, &mut failing).await {
+                Ok(()) => return,
+                Err(error) if !failing => {
+                    failing = true;
+                    tracing::warn!(projection = M::NAME, %error, "the read model cannot go on for now; trying on");
+                }
+                Err(_) => {}
+            }
+            if !pause(RETRY, &stop).await {
+                return;
+            }
+        }
+    }
+
+    /// One connection's life.
+    async fn serve(&self, stop: &CancellationToken, failing: &mut bool) -> Result<(), WorkError> {
+        let Some(place) = self.board.place(M::NAME) else { return Ok(()) };
+        let mut connection = self.connect().await?;
+        while elect(&mut connection, M::NAME, stop).await? {
+            let here = Here::new(place);
+            let end = loop {
+                match self.follow(&mut connection, place, stop, failing).await? {
+                    End::Replaced => {}
+                    end => break end,
+                }
+            };
+            drop(here);
+            if matches!(end, End::Stopped) {
+                return Ok(());
+            }
+            connection.execute("SELECT pg_advisory_unlock_all()").await?;
+            if !pause(CHECK, stop).await {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    async fn connect(&self) -> sqlx::Result<PgConnection> {
+        let options = self.tail.log().pool().connect_options();
+        let mut connection = PgConnection::connect_with(&options).await?;
+        let prepare = format!(
+            "SET ROLE convoke_system; SET synchronous_commit = off; SET statement_timeout = {}",
+            STATEMENT.as_millis()
+        );
+        connection.execute(sqlx::raw_sql(AssertSqlSafe(prepare))).await?;
+        Ok(connection)
+    }
+
+    /// Follows the log for as long as the checkpoint is this worker's.
+    async fn follow(
+        &self,
+        connection: &mut PgConnection,
+        place: &Place,
+        stop: &CancellationToken,
+        failing: &mut bool,
+    ) -> Result<End, WorkError> {
+        let checkpoint = Checkpoint::claim(connection, &ModelInfo::of::<M>(), Uuid::new_v4()).await?;
+        if checkpoint.shape > i32::from(M::SHAPE) {
+            return Ok(End::Newer);
+        }
+        let mut hold = Hold { model: M::default(), checkpoint, limit: self.batch };
+        match &hold.checkpoint.status {
+            Status::Running => place.moved(hold.checkpoint.position),
+            Status::Stopped { error, .. } => place.stopped(hold.checkpoint.position, error),
+        }
+        if let Some(why) = self.unfit(&hold.checkpoint).await? {
+            return self.halt(connection, place, &hold.checkpoint, Obstacle { position: None, error: why }, stop).await;
+        }
+        let mut grown = self.tail.log().head_watch();
+        while !stop.is_cancelled() {
+            grown.borrow_and_update();
+            let began = Instant::now();
+            let batch = self.tail.read(hold.checkpoint.position, hold.limit).await?;
+            let step = match batch.entries() {
+                [] => batch.obstacle().cloned().map_or(Taken::Nothing, Taken::Obstacle),
+                entries => self.take(connection, &mut hold, entries).await?,
+            };
+            match step {
+                Taken::All { caught_up } => {
+                    *failing = false;
+                    place.moved(hold.checkpoint.position);
+                    if caught_up {
+                        tokio::select! {
+                            () = tokio::time::sleep_until(began + GATHER) => {}
+                            () = place.hurried(hold.checkpoint.position) => {}
+                            () = stop.cancelled() => {}
+                        }
+                    }
+                }
+                Taken::Fewer => {}
+                Taken::Nothing => tokio::select! {
+                    _ = grown.changed() => {}
+                    () = tokio::time::sleep(CHECK) => if !is_ours(connection, &hold.checkpoint).await? {
+                        return Ok(End::Replaced);
+                    },
+                    () = stop.cancelled() => {}
+                },
+                Taken::Replaced => return Ok(End::Replaced),
+                Taken::Obstacle(obstacle) => {
+                    return self.halt(connection, place, &hold.checkpoint, obstacle, stop).await;
+                }
+            }
+        }
+        Ok(End::Stopped)
+    }
+
+    /// Applies events; where the database refuses one of them, fewer at a time until it stands alone.
+    async fn take(
+        &self,
+        connection: &mut PgConnection,
+        hold: &mut Hold<M>,
+        entries: &[Entry],
+    ) -> Result<Taken, StoreError> {
+        let caught_up = entries.len() < hold.limit;
+        match (self.commit(connection, hold, entries).await, entries) {
+            (Ok(true), _) => {
+                hold.limit = (hold.limit * 2).min(self.batch);
+                Ok(Taken::All { caught_up })
+            }
+            (Ok(false), _) => Ok(Taken::Replaced),
+            (Err(StoreError::Refused(error)), [alone]) => {
+                Ok(Taken::Obstacle(Obstacle { position: Some(alone.position), error: error.to_string() }))
+            }
+            (Err(StoreError::Refused(_)), _) => {
+                hold.limit = entries.len() / 2;
+                hold.model = M::default();
+                Ok(Taken::Fewer)
+            }
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    /// Why the rows cannot be folded on from, if they cannot.
+    async fn unfit(&self, checkpoint: &Checkpoint) -> Result<Option<String>, WorkError> {
+        if checkpoint.position == 0 {
+            return Ok(None);
+        }
+        let head = self.tail.log().head().await?;
+        let remedy = format!("run `convoke projection rebuild {}`", M::NAME);
+        Ok(if checkpoint.shape != i32::from(M::SHAPE) {
+            Some(format!("its rows have shape {}, this program writes shape {}; {remedy}", checkpoint.shape, M::SHAPE))
+        } else if checkpoint.epoch != head.epoch {
+            Some(format!(
+                "it was folded from epoch {} of the log, which is now {}; {remedy}",
+                checkpoint.epoch, head.epoch
+            ))
+        } else if checkpoint.position > head.position {
+            let (at, end) = (checkpoint.position, head.position);
+            Some(format!("it stands at position {at}, but the log ends at {end}: events were lost; {remedy}"))
+        } else {
+            None
+        })
+    }
+
+    /// Rows and checkpoint in one transaction; `false`: the checkpoint is another's, and nothing was written.
+    async fn commit(
+        &self,
+        connection: &mut PgConnection,
+        hold: &mut Hold<M>,
+        entries: &[Entry],
+    ) -> Result<bool, StoreError> {
+        let began = Instant::now();
+        let Some(last) = entries.last() else { return Ok(true) };
+        let statement = hold.checkpoint.begin_statement();
+        let mut transaction = connection.begin_with(AssertSqlSafe(statement)).await?;
+        apply::load(&mut hold.model, &mut transaction, &Space::Live, entries).await?;
+        let changes = apply::fold(&mut hold.model, entries);
+        let digest = apply::digest_after(hold.checkpoint.digest, &changes);
+        apply::write(&mut transaction, &Space::Live, &changes).await?;
+        let step = Step { position: last.position, recorded_at: last.recorded_at, digest };
+        if !hold.checkpoint.advance(&mut transaction, &step).await? {
+            transaction.rollback().await?;
+            return Ok(false);
+        }
+        transaction.commit().await?;
+        hold.checkpoint.stepped(&step);
+        let head = (*self.tail.log().head_watch().borrow()).max(step.position);
+        self.metrics.projected(M::NAME, entries.len(), step.position, head, began.elapsed());
+        Ok(true)
+    }
+
+    /// Says why the model does not go on, and waits until somebody did something about it.
+    async fn halt(
+        &self,
+        connection: &mut PgConnection,
+        place: &Place,
+        checkpoint: &Checkpoint,
+        obstacle: Obstacle,
+        stop: &CancellationToken,
+    ) -> Result<End, WorkError> {
+        if !checkpoint.stop(connection, &obstacle).await? {
+            return Ok(End::Replaced);
+        }
+        place.stopped(checkpoint.position, &obstacle.error);
+        tracing::error!(
+            projection = M::NAME,
+            position = checkpoint.position,
+            failed_position = obstacle.position,
+            error = obstacle.error,
+            "the read model stopped; the others go on"
+        );
+        while pause(CHECK, stop).await {
+            let now = checkpoint::find(connection, M::NAME).await?;
+            if now.worker != checkpoint.worker
+                || now.generation != checkpoint.generation
+                || now.status == Status::Running
+            {
+                return Ok(End::Replaced);
+            }
+        }
+        Ok(End::Stopped)
+    }
+}
+
+async fn is_ours(connection: &mut PgConnection, checkpoint: &Checkpoint) -> sqlx::Result<bool> {
+    let now = checkpoint::find(connection, &checkpoint.name).await?;
+    Ok(now.worker == checkpoint.worker && now.generation == checkpoint.generation && now.epoch == checkpoint.epoch)
+}
+
+/// Waits to become the one worker; `false`: told to stop.
+async fn elect(connection: &mut PgConnection, name: &str, stop: &CancellationToken) -> sqlx::Result<bool> {
+    loop {
+        let elected: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtextextended($1, 0))")
+            .bind(format!("convoke.projection.{name}"))
+            .fetch_one(&mut *connection)
+            .await?;
+        if elected {
+            return Ok(true);
+        }
+        if !pause(RETRY, stop).await {
+            return Ok(false);
+        }
+    }
+}
+
+/// `false`: told to stop.
+async fn pause(time: Duration, stop: &CancellationToken) -> bool {
+    tokio::select! {
+        () = tokio::time::sleep(time) => true,
+        () = stop.cancelled() => false,
+    }
+}
+
+/// A worker of this process has the model, for as long as this lives.
+struct Here<'a>(&'a Place);
+
+impl<'a> Here<'a> {
+    fn new(place: &'a Place) -> Self {
+        place.set_here(true);
+        Self(place)
+    }
+}
+
+impl Drop for Here<'_> {
+    fn drop(&mut self) {
+        self.0.set_here(false);
+    }
+}
