@@ -9,3 +9,4 @@ mod database;
 mod generated_docs;
 mod golden;
 mod house;
+mod log;

@@ -139,14 +139,15 @@ impl EventLog {
         self.verify_heads(&walk, end).await
     }
 
-    /// Every room's head must be where the walk ended; a cut-off tail shows here. Rooms that went on meanwhile are left out.
+    /// Every room's head must be where the walk ended, and none beyond the log's own; a cut-off tail shows here. Rooms that went
+    /// on meanwhile are left out.
     async fn verify_heads(&self, walk: &Walk, end: Position) -> Result<Verdict, LogError> {
         use futures_util::TryStreamExt;
         use sqlx::Row;
         let mut heads = sqlx::query(
             "SELECT version, last_position, first_recorded_at, last_recorded_at, chain, tenant, room
              FROM convoke.room_heads
-             WHERE last_position <= $1
+             WHERE last_position <= $1 OR last_position > (SELECT position FROM convoke.log_head)
              ORDER BY last_position",
         )
         .bind(i64::try_from(end).unwrap_or(i64::MAX))

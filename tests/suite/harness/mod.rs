@@ -15,4 +15,4 @@ pub use eventually::eventually;
 pub use folder::{Folder, folder};
 pub use run::Run;
 pub use server::Server;
-pub use test_db::TestDb;
+pub use test_db::{TestDb, database_config};

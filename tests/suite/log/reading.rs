@@ -1,0 +1,240 @@
+//! Reading, tailing, snapshots.
+
+use std::time::Duration;
+
+use convoke::database::pool;
+use convoke::events::feed::{Hub, Next};
+use convoke::events::log::snapshots::Snapshot;
+use convoke::events::log::{EventLog, RoomKey, wake};
+use convoke::events::time::Timestamp;
+use sqlx::Executor as _;
+use tokio_util::sync::CancellationToken;
+
+use super::{believe_any_clock, log_of, now, room, room_of, tenant, write, write_at};
+use crate::harness::{TestDb, database_config};
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+/// A room with four events in each of six months of 2031, and another in between.
+async fn half_a_year(db: &TestDb) -> (EventLog, RoomKey) {
+    believe_any_clock(db).await;
+    db.owner.execute("SELECT convoke.ensure_partitions('month', '2031-01-01Z', '2031-08-01Z')").await.unwrap();
+    let (log, key, other) = (log_of(db), room(), room_of("other"));
+    for month in 1..=6 {
+        let start = at(&format!("2031-{month:02}-05T00:00:00Z"));
+        for day in 0..4 {
+            write_at(&log, &key, 1, start.plus_seconds(day * 86_400)).await;
+            write_at(&log, &other, 1, start.plus_seconds(day * 86_400 + 60)).await;
+        }
+    }
+    (log, key)
+}
+
+#[tokio::test]
+async fn a_room_and_the_log_are_read_from_anywhere_over_partitions() {
+    let db = TestDb::new().await;
+    let (log, key) = half_a_year(&db).await;
+    for after in 0..24 {
+        let versions: Vec<_> =
+            log.read_room(&key, after, None, 100).await.unwrap().iter().map(|event| event.room_version).collect();
+        assert!(versions.iter().copied().eq(after + 1..=24), "after {after}: {versions:?}");
+    }
+    for after in 0..48 {
+        let positions: Vec<_> = log.read(after, 100).await.unwrap().iter().map(|event| event.position).collect();
+        assert!(positions.iter().copied().eq(after + 1..=48), "after {after}: {positions:?}");
+        assert_eq!(log.read(after, 1).await.unwrap()[0].position, after + 1);
+    }
+    assert!(log.read(48, 100).await.unwrap().is_empty());
+    assert!(log.read(u64::MAX - 1, 100).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_time_finds_its_version_and_its_position() {
+    let db = TestDb::new().await;
+    let (log, key) = half_a_year(&db).await;
+    for (index, event) in log.read_room(&key, 0, None, 100).await.unwrap().iter().enumerate() {
+        let version = index as u64 + 1;
+        assert_eq!(log.version_at(&key, event.recorded_at).await.unwrap(), version);
+        assert_eq!(log.version_at(&key, event.recorded_at.plus_seconds(-1)).await.unwrap(), version - 1);
+        assert_eq!(log.position_before(event.recorded_at).await.unwrap(), event.position - 1);
+    }
+    assert_eq!(log.version_at(&key, at("2099-01-01T00:00:00Z")).await.unwrap(), 24);
+    assert_eq!(log.position_before(at("2099-01-01T00:00:00Z")).await.unwrap(), 48);
+    assert_eq!(log.position_before(at("2000-01-01T00:00:00Z")).await.unwrap(), 0);
+}
+
+/// The partitions that a statement's plan visits when it runs.
+async fn visited(db: &TestDb, statement: &str) -> Vec<String> {
+    let lines: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
+        "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) {statement}"
+    )))
+    .fetch_all(&db.system)
+    .await
+    .unwrap();
+    let mut found: Vec<_> = lines
+        .iter()
+        .filter(|line| !line.contains("never executed"))
+        .filter_map(|line| line.split(" on log_").nth(1))
+        .map(|rest| rest[..8].to_owned())
+        .collect();
+    assert!(!lines.iter().any(|line| line.contains("Seq Scan on log_2")), "{lines:#?}");
+    found.sort();
+    found.dedup();
+    found
+}
+
+#[tokio::test]
+async fn reads_visit_only_the_partitions_that_can_hold_what_they_want() {
+    let db = TestDb::new().await;
+    let (_, key) = half_a_year(&db).await;
+    let position = "SELECT position FROM convoke.log
+        WHERE position > 20 AND recorded_at >= '2031-03-01Z' AND recorded_at < '2031-04-01Z' ORDER BY position LIMIT 10";
+    assert_eq!(visited(&db, position).await, ["20310301"]);
+    let (tenant, room) = (&key.tenant, key.room);
+    let of_room = format!(
+        "SELECT position FROM convoke.log
+         WHERE tenant = '{tenant}' AND room = '{room}' AND room_version > 2
+             AND recorded_at >= coalesce(NULL::timestamptz, (SELECT h.first_recorded_at FROM convoke.room_heads h
+                 WHERE h.tenant = '{tenant}' AND h.room = '{room}'))
+             AND recorded_at <= (SELECT h.last_recorded_at FROM convoke.room_heads h
+                 WHERE h.tenant = '{tenant}' AND h.room = '{room}')
+         ORDER BY room_version LIMIT 1000"
+    );
+    let months = ["20310101", "20310201", "20310301", "20310401", "20310501", "20310601"];
+    assert_eq!(visited(&db, &of_room).await, months, "neither this year's partitions nor those ahead");
+}
+
+#[tokio::test]
+async fn a_tenant_reads_its_own_events_only() {
+    let db = TestDb::new().await;
+    let (log, key) = half_a_year(&db).await;
+    let page = log.read_tenant(&tenant("acme"), 0, 10).await.unwrap();
+    assert!(page.events.iter().map(|event| event.position).eq((1..20).step_by(2)));
+    assert_eq!(page.through, 19);
+    let rest = log.read_tenant(&tenant("acme"), page.through, 100).await.unwrap();
+    assert_eq!((rest.events.len(), rest.through), (14, 48));
+    assert_eq!(log.read_tenant(&tenant("nobody"), 0, 10).await.unwrap().through, 48);
+    assert_eq!(log.read_room_as_tenant(&key, 0, 100).await.unwrap().len(), 24);
+    let stolen = RoomKey { tenant: tenant("other"), room: key.room };
+    assert!(log.read_room_as_tenant(&stolen, 0, 100).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn another_process_learns_of_an_append_by_notification() {
+    let db = TestDb::new().await;
+    let there = EventLog::new(pool::system(db.options.clone(), &database_config()));
+    let stop = CancellationToken::new();
+    let listening = tokio::spawn(wake::run(there.clone(), stop.clone()));
+    let mut head = there.head_watch();
+    write(&log_of(&db), &room(), 1).await;
+    tokio::time::timeout(Duration::from_secs(10), head.wait_for(|position| *position == 1)).await.unwrap().unwrap();
+    stop.cancel();
+    listening.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_tail_does_not_wait_for_an_idle_transaction() {
+    let db = TestDb::new().await;
+    let log = log_of(&db);
+    let mut idle = db.owner.begin().await.unwrap();
+    idle.execute("SELECT txid_current(), count(*) FROM convoke.log").await.unwrap();
+    write(&log, &room(), 2).await;
+    assert_eq!(log.read(0, 10).await.unwrap().len(), 2);
+    idle.rollback().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_subscription_begins_where_history_ends() {
+    let db = TestDb::new().await;
+    let log = log_of(&db);
+    let (key, other) = (room(), room());
+    write(&log, &key, 5).await;
+    let hub = Hub::new(log.clone(), 100);
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(hub.clone().run(stop.clone()));
+    let mut of_room = hub.subscribe_room(&key);
+    let mut of_tenant = hub.subscribe_tenant(&key.tenant);
+    write(&log, &other, 1).await;
+    write(&log, &key, 2).await;
+    let mut seen: Vec<_> = log.read_room(&key, 0, None, 100).await.unwrap();
+    seen.retain(|event| event.position <= of_room.after);
+    let mut versions: Vec<_> = seen.iter().map(|event| event.room_version).collect();
+    while versions.last() != Some(&7) {
+        match of_room.next().await {
+            Next::Event(event) => versions.push(event.room_version),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(versions, [1, 2, 3, 4, 5, 6, 7]);
+    let mut position = of_tenant.after;
+    while position < 8 {
+        match of_tenant.next().await {
+            Next::Event(event) => {
+                assert_eq!(event.position, position + 1);
+                position = event.position;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    stop.cancel();
+    running.await.unwrap().unwrap();
+    assert!(matches!(of_room.next().await, Next::Closed));
+}
+
+#[tokio::test]
+async fn a_slow_reader_is_cut_off_and_told() {
+    let db = TestDb::new().await;
+    let log = log_of(&db);
+    let (key, other) = (room(), room());
+    write(&log, &key, 1).await;
+    write(&log, &other, 1).await;
+    let hub = Hub::new(log.clone(), 3);
+    let running = tokio::spawn(hub.clone().run(CancellationToken::new()));
+    let mut slow = hub.subscribe_room(&key);
+    let mut quick = hub.subscribe_room(&other);
+    write(&log, &key, 10).await;
+    write(&log, &other, 1).await;
+    // The reader of the other room gets its event after the slow one was cut off.
+    assert!(matches!(quick.next().await, Next::Event(_)));
+    while let Next::Event(event) = quick.next().await {
+        assert!(event.room_version <= 2);
+        if event.room_version == 2 {
+            break;
+        }
+    }
+    let mut got = 0;
+    let end = loop {
+        match slow.next().await {
+            Next::Event(_) => got += 1,
+            end => break end,
+        }
+    };
+    assert!(matches!(end, Next::Lagged), "{end:?}");
+    assert!(got <= 3, "{got}");
+    running.abort();
+}
+
+#[tokio::test]
+async fn the_newest_snapshot_at_or_before_a_version_is_found() {
+    let db = TestDb::new().await;
+    let log = log_of(&db);
+    let key = room();
+    let snapshot = |version: u64| Snapshot {
+        version,
+        position: version,
+        recorded_at: now(),
+        chain: [3; 32],
+        state: vec![1, 2, 3],
+    };
+    let (fifth, tenth) = (snapshot(5), snapshot(10));
+    log.keep_snapshot(&key, 1, &fifth).await.unwrap();
+    log.keep_snapshot(&key, 1, &tenth).await.unwrap();
+    log.keep_snapshot(&key, 1, &snapshot(10)).await.unwrap();
+    assert_eq!(log.snapshot(&key, 1, 4).await.unwrap(), None);
+    assert_eq!(log.snapshot(&key, 1, 9).await.unwrap(), Some(fifth));
+    assert_eq!(log.snapshot(&key, 1, u64::MAX).await.unwrap(), Some(tenth));
+    assert_eq!(log.snapshot(&key, 2, 9).await.unwrap(), None, "of another shape of state");
+    assert_eq!(log.snapshot(&room(), 1, 9).await.unwrap(), None);
+}
