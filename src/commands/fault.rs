@@ -147,7 +147,7 @@ fn fault_of(error: serde_path_to_error::Error<serde_json::Error>) -> CommandFaul
         return CommandFault::field(path, format!("nests deeper than {MAX_METADATA_DEPTH} levels"));
     }
     // JSON allows to write half a pair, UTF-8 and the log do not.
-    if detail.contains("surrogate") {
+    if detail.contains("surrogate") || detail == "unexpected end of hex escape" {
         return CommandFault::field(path, "holds half of a surrogate pair (\\ud800 to \\udfff), which is no character");
     }
     match error.classify() {
@@ -203,5 +203,95 @@ fn path_of_nul(value: &Value, path: String) -> Option<String> {
             if name.contains('\0') { Some(here) } else { path_of_nul(item, here) }
         }),
         Value::Null | Value::Bool(_) | Value::Number(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Default, PartialEq, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct Body {
+        text: String,
+        inner: Inner,
+        any: Value,
+    }
+
+    #[derive(Debug, Default, PartialEq, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Inner {
+        number: u8,
+    }
+
+    fn field(body: &str) -> (String, String) {
+        match read::<Body>(body.as_bytes()) {
+            Err(CommandFault::Fields(faults)) => (faults[0].field.clone(), faults[0].detail.clone()),
+            other => panic!("expected a field fault, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_empty_body_is_an_empty_object() {
+        assert_eq!(read::<Body>(b" \n"), Ok(Body::default()));
+        assert_eq!(read::<Body>(b"{}"), Ok(Body::default()));
+    }
+
+    #[test]
+    fn what_is_no_json_is_told_by_line_and_column() {
+        for body in ["{", "{\"text\": }", "{} {}", "{\"text\": \"a\u{0}b\"}", "\u{feff}{}", "[1", "nul"] {
+            assert!(matches!(read::<Body>(body.as_bytes()), Err(CommandFault::NotJson { .. })), "{body:?}");
+        }
+        assert!(matches!(read::<Body>(b"{\"text\": \"\xff\"}"), Err(CommandFault::NotJson { .. })));
+    }
+
+    #[test]
+    fn what_is_json_but_no_object_is_told() {
+        for body in ["[]", "[\"a\"]", "1", "-1", "\"a\"", "null", "true"] {
+            assert_eq!(field(body).0, "", "{body}");
+        }
+    }
+
+    #[test]
+    fn unknown_missing_doubled_and_mistyped_fields_are_named_with_their_path() {
+        assert_eq!(field(r#"{"test": 1}"#).0, "test");
+        assert_eq!(field(r#"{"inner": {"numbr": 1}}"#).0, "inner.numbr");
+        assert_eq!(field(r#"{"inner": {}}"#), ("inner.number".into(), "is missing".into()));
+        assert_eq!(field(r#"{"inner": {"number": 256}}"#).0, "inner.number");
+        assert_eq!(field(r#"{"inner": {"number": "1"}}"#).0, "inner.number");
+        assert_eq!(field(r#"{"text": "a", "text": "b"}"#), ("text".into(), "is there twice".into()));
+    }
+
+    #[test]
+    fn a_nul_is_told_by_its_path_and_the_words_for_one_are_not() {
+        assert_eq!(field(r#"{"text": "a\u0000"}"#).0, "text");
+        assert_eq!(field(r#"{"any": {"a": ["", "\u0000"]}}"#).0, "any.a[1]");
+        assert_eq!(field(r#"{"any": {"\u0000": 1}}"#).0, "any.\\u0000");
+        assert!(read::<Body>(br#"{"text": "a\\u0000"}"#).is_ok());
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_is_told_by_its_field() {
+        for half in [r"\ud800", r"\ud800x", r"\udfff", r"\ud800\ud800"] {
+            let (field, detail) = field(&format!(r#"{{"text": "{half}"}}"#));
+            assert_eq!(field, "text");
+            assert!(detail.contains("surrogate"), "{detail}");
+        }
+        assert!(read::<Body>(br#"{"text": "\ud83d\ude00"}"#).is_ok());
+    }
+
+    #[test]
+    fn json_that_nests_too_deep_is_told_by_its_field() {
+        let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        let (path, detail) = field(&format!(r#"{{"any": {}}}"#, nested(10_000)));
+        assert!(path.starts_with("any"), "{path}");
+        assert!(detail.contains("32"), "{detail}");
+        for (levels, count) in [(32, 0), (33, 1)] {
+            let mut faults = Faults::default();
+            faults.metadata("any", &serde_json::from_str(&nested(levels)).unwrap(), 1000);
+            assert_eq!(faults.0.len(), count);
+        }
     }
 }

@@ -188,3 +188,24 @@ refusal_codes! {
         "The message has been deleted.",
         "Send a new one.";
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_kebab_case_and_say_what_happened_and_what_to_do() {
+        let codes: BTreeSet<_> = RefusalCode::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(codes.len(), RefusalCode::ALL.len());
+        for code in RefusalCode::ALL {
+            assert!(code.as_str().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{code}");
+            assert!([403, 404, 409, 422].contains(&code.status()), "{code}");
+            assert!(
+                !code.title().ends_with('.') && code.meaning().ends_with('.') && code.remedy().ends_with('.'),
+                "{code}"
+            );
+        }
+    }
+}

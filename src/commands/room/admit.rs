@@ -62,3 +62,49 @@ pub(super) fn admission(identity: &Identity, waiter: &Waiter) -> [Fact; 2] {
         ParticipantJoined { identity: identity.clone(), session, role }.into(),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+
+    fn admitted(who: &str) -> RoomEvent {
+        ParticipantAdmitted { identity: id(who), session: session(who) }.into()
+    }
+
+    #[test]
+    fn who_waits_comes_in_with_session_role_and_name_of_the_request() {
+        let sealed = crate::events::sealed::Sealed(bytes::Bytes::from_static(b"name"));
+        let waiting = ParticipantWaiting { identity: id("ann"), session: session("ann"), role: Role::Viewer };
+        let room = given().joined("bob", Role::Moderator).sealed_event(waiting, Some(&sealed)).event(RoomLocked {});
+        let room = room
+            .when(person("bob"), "admit", json!({ "identity": "ann" }))
+            .then([admitted("ann"), joined("ann", Role::Viewer)]);
+        let ann = &room.room.participants()[0];
+        assert_eq!(ann.view.identity, id("ann"));
+        assert_eq!(ann.name.as_ref().map(|part| (part.room_version, &part.sealed)), Some((3, &sealed)));
+        assert!(room.room.waiting().is_empty());
+        room.when(person("bob"), "admit", json!({ "identity": "ann" })).refused(RefusalCode::NotWaiting);
+    }
+
+    #[test]
+    fn a_full_room_admits_nobody() {
+        let room = given_with(json!({ "max_participants": 1 })).joined("bob", Role::Host).waiting("ann", Role::Viewer);
+        room.when(person("bob"), "admit", json!({ "identity": "ann" })).refused(RefusalCode::RoomFull);
+    }
+
+    #[test]
+    fn who_is_not_staff_admits_nobody() {
+        let room = given().joined("bob", Role::Speaker).waiting("ann", Role::Viewer);
+        room.when(person("bob"), "admit", json!({ "identity": "ann" })).refused(RefusalCode::StaffOnly);
+        room.when(person("ann"), "admit", json!({ "identity": "ann" })).refused(RefusalCode::StaffOnly);
+    }
+
+    #[test]
+    fn a_room_that_is_not_open_is_refused() {
+        let body = || json!({ "identity": "ann" });
+        nothing().when(server(), "admit", body()).refused(RefusalCode::RoomNotFound);
+        scheduled().when(server(), "admit", body()).refused(RefusalCode::RoomNotOpen);
+        let over = given().event(RoomEnded { reason: EndReason::Requested });
+        over.when(server(), "admit", body()).refused(RefusalCode::RoomEnded);
+    }
+}

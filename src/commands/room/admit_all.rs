@@ -45,3 +45,46 @@ impl Command for AdmitAll {
         Ok(Decision::Facts(admitted.flat_map(|(identity, waiter)| admission(identity, waiter)).collect()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+
+    fn admitted(who: &str) -> RoomEvent {
+        ParticipantAdmitted { identity: id(who), session: session(who) }.into()
+    }
+
+    #[test]
+    fn everybody_comes_in_in_the_order_in_which_they_asked() {
+        let room = given().joined("bob", Role::Moderator).waiting("zoe", Role::Viewer).waiting("ann", Role::Speaker);
+        room.when(person("bob"), "admit-all", json!({}))
+            .then([admitted("zoe"), joined("zoe", Role::Viewer), admitted("ann"), joined("ann", Role::Speaker)])
+            .when(person("bob"), "admit-all", json!({}))
+            .then_nothing();
+    }
+
+    #[test]
+    fn as_many_come_in_as_there_are_places_and_none_is_a_refusal() {
+        let room = given_with(json!({ "max_participants": 2 })).joined("bob", Role::Moderator);
+        let room = room.waiting("zoe", Role::Viewer).waiting("ann", Role::Speaker);
+        room.when(person("bob"), "admit-all", json!({}))
+            .then([admitted("zoe"), joined("zoe", Role::Viewer)])
+            .when(person("bob"), "admit-all", json!({}))
+            .refused(RefusalCode::RoomFull);
+    }
+
+    #[test]
+    fn who_is_not_staff_admits_nobody() {
+        let room = given().joined("bob", Role::Speaker);
+        room.when(person("bob"), "admit-all", json!({})).refused(RefusalCode::StaffOnly);
+    }
+
+    #[test]
+    fn a_room_that_is_not_open_is_refused() {
+        let body = || json!({});
+        nothing().when(server(), "admit-all", body()).refused(RefusalCode::RoomNotFound);
+        scheduled().when(server(), "admit-all", body()).refused(RefusalCode::RoomNotOpen);
+        let over = given().event(RoomEnded { reason: EndReason::Requested });
+        over.when(server(), "admit-all", body()).refused(RefusalCode::RoomEnded);
+    }
+}

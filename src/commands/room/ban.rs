@@ -90,3 +90,92 @@ pub(super) fn banned(
     let until = ban_s.map(|seconds| now.plus_seconds(seconds.into()));
     Ok(IdentityBanned { identity: identity.clone(), until }.into())
 }
+
+#[cfg(test)]
+pub(in crate::commands::room) mod tests {
+    use super::super::testing::*;
+    use super::*;
+
+    fn banned_until(who: &str, until: Option<Timestamp>) -> RoomEvent {
+        IdentityBanned { identity: id(who), until }.into()
+    }
+
+    /// As many bans as a room may have, each for an hour.
+    pub(in crate::commands::room) fn full_of_bans() -> Given {
+        let until = Some(given().now.plus_seconds(3600));
+        (0..MAX_BANS).fold(given(), |room, n| room.event(banned_until(&format!("banned-{n}"), until)))
+    }
+
+    #[test]
+    fn somebody_present_leaves_and_stays_out() {
+        let room = given().joined("ann", Role::Moderator).joined("bob", Role::Speaker);
+        let room = room
+            .when(person("ann"), "ban", json!({ "identity": "bob" }))
+            .then([left("bob", LeaveReason::Banned), banned_until("bob", None)]);
+        room.when(person("bob"), "join", json!({})).refused(RefusalCode::Banned);
+    }
+
+    #[test]
+    fn somebody_in_the_lobby_is_denied() {
+        let room = given().joined("ann", Role::Moderator).waiting("bob", Role::Viewer);
+        let denied = ParticipantDenied { identity: id("bob"), session: session("bob"), reason: DenyReason::Banned };
+        room.when(person("ann"), "ban", json!({ "identity": "bob" })).then([denied.into(), banned_until("bob", None)]);
+    }
+
+    #[test]
+    fn somebody_who_never_came_is_kept_out_also_of_a_scheduled_room() {
+        let room = scheduled();
+        let until = Some(room.now.plus_seconds(7200));
+        room.when(server(), "ban", json!({ "identity": "bob", "ban_s": 7200 }))
+            .then([banned_until("bob", until)])
+            .after(3600)
+            .when(person("bob"), "join", json!({}))
+            .refused(RefusalCode::Banned);
+    }
+
+    #[test]
+    fn a_ban_without_end_is_not_repeated_and_another_length_replaces_it() {
+        let room = given().event(banned_until("bob", None));
+        room.when(server(), "ban", json!({ "identity": "bob" })).then_nothing();
+        let until = Some(room.now.plus_seconds(5));
+        room.when(server(), "ban", json!({ "identity": "bob", "ban_s": 5 })).then([banned_until("bob", until)]);
+    }
+
+    #[test]
+    fn equals_and_those_above_are_not_banned() {
+        let room = given().joined("ann", Role::Moderator).joined("bob", Role::Moderator).joined("cid", Role::Host);
+        room.when(person("ann"), "ban", json!({ "identity": "bob" })).refused(RefusalCode::RankTooLow);
+        room.when(person("ann"), "ban", json!({ "identity": "cid" })).refused(RefusalCode::RankTooLow);
+        room.when(person("ann"), "ban", json!({ "identity": "ann" })).refused(RefusalCode::RankTooLow);
+    }
+
+    #[test]
+    fn who_is_not_staff_bans_nobody() {
+        let room = given().joined("ann", Role::Speaker);
+        room.when(person("ann"), "ban", json!({ "identity": "bob" })).refused(RefusalCode::StaffOnly);
+        room.when(person("eve"), "ban", json!({ "identity": "bob" })).refused(RefusalCode::StaffOnly);
+    }
+
+    #[test]
+    fn bans_in_force_are_bounded_and_those_that_ran_out_make_room() {
+        let room = full_of_bans();
+        room.when(server(), "ban", json!({ "identity": "bob" })).refused(RefusalCode::TooManyBans);
+        room.when(server(), "ban", json!({ "identity": "banned-7" })).then([banned_until("banned-7", None)]);
+        let room = room.after(3600).when(server(), "ban", json!({ "identity": "bob" })).and();
+        assert_eq!(room.room.charter().unwrap().bans.len(), 1);
+    }
+
+    #[test]
+    fn a_ban_lasts_one_second_to_ten_years() {
+        assert_eq!(faults("ban", r#"{"identity":"bob","ban_s":0}"#)[0].field, "ban_s");
+        assert_eq!(faults("ban", r#"{"identity":"bob","ban_s":315360001}"#)[0].field, "ban_s");
+    }
+
+    #[test]
+    fn a_room_that_ended_or_never_was_is_refused() {
+        let body = || json!({ "identity": "ann" });
+        nothing().when(server(), "ban", body()).refused(RefusalCode::RoomNotFound);
+        let over = given().event(RoomEnded { reason: EndReason::Requested });
+        over.when(server(), "ban", body()).refused(RefusalCode::RoomEnded);
+    }
+}

@@ -128,3 +128,118 @@ impl CreateRoom {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::*;
+
+    fn created(name: Option<&str>, opens_at: Option<Timestamp>, settings: Settings) -> RoomEvent {
+        RoomCreated { name: name.map(str::to_owned), opens_at, settings }.into()
+    }
+
+    #[test]
+    fn a_room_without_a_time_is_open_at_once_with_the_default_settings() {
+        let room = nothing().when(server(), "create-room", json!({})).then([created(None, None, Settings::default())]);
+        assert!(matches!(room.room, Room::Open(_)));
+    }
+
+    #[test]
+    fn a_room_with_a_time_to_come_is_scheduled() {
+        let opens_at = nothing().now.plus_seconds(60);
+        let body = json!({ "name": "standup", "opens_at": opens_at, "settings": { "lobby": "guests" } });
+        let settings = Settings { lobby: Lobby::Guests, ..Settings::default() };
+        let outcome = nothing().when(server(), "create-room", body);
+        let room = outcome.then([created(Some("standup"), Some(opens_at), settings)]);
+        assert!(matches!(room.room, Room::Scheduled(_)));
+    }
+
+    #[test]
+    fn a_time_that_has_passed_opens_the_room_at_once() {
+        let body = json!({ "opens_at": nothing().now });
+        nothing().when(server(), "create-room", body).then([created(None, None, Settings::default())]);
+    }
+
+    #[test]
+    fn the_grant_room_create_is_needed() {
+        nothing().when(person("ann"), "create-room", json!({})).refused(RefusalCode::NotGranted);
+    }
+
+    #[test]
+    fn a_token_for_one_room_creates_that_one_only_by_name_or_id() {
+        let only =
+            |room: &str| granted("ann", Grants { room: Some(room.into()), room_create: true, ..Grants::default() });
+        let ours = json!({ "name": "standup" });
+        nothing().when(only("retro"), "create-room", ours.clone()).refused(RefusalCode::NotGranted);
+        nothing().when(only("standup"), "create-room", json!({})).refused(RefusalCode::NotGranted);
+        nothing().when(only("standup"), "create-room", ours.clone()).and();
+        nothing().when(only(&room_id().to_string()), "create-room", ours).and();
+    }
+
+    #[test]
+    fn a_taken_name_is_refused_and_points_to_its_room_or_answers_with_it() {
+        let other = "01930000-0000-7000-8000-0000000000bb".parse().unwrap();
+        let taken = nothing().name_held_by(other);
+        let refusal =
+            taken.when(server(), "create-room", json!({ "name": "standup" })).refused(RefusalCode::RoomNameTaken);
+        assert_eq!(refusal.room, Some(other));
+        let body = json!({ "name": "standup", "if_exists": "return" });
+        assert_eq!(taken.when(server(), "create-room", body).result, Ok(Decision::Existing(other)));
+    }
+
+    #[test]
+    fn a_taken_id_is_refused_or_answered_with_the_room_unless_it_ended() {
+        let body = json!({ "id": room_id() });
+        let back = json!({ "id": room_id(), "if_exists": "return" });
+        let refusal = given().when(server(), "create-room", body.clone()).refused(RefusalCode::RoomIdTaken);
+        assert_eq!(refusal.room, Some(room_id()));
+        assert_eq!(given().when(server(), "create-room", back.clone()).result, Ok(Decision::Existing(room_id())));
+        let over = given().event(RoomEnded { reason: EndReason::Requested });
+        over.when(server(), "create-room", body).refused(RefusalCode::RoomIdTaken);
+        over.when(server(), "create-room", back).refused(RefusalCode::RoomEnded);
+    }
+
+    #[test]
+    fn an_id_in_the_body_is_that_of_the_room_the_command_went_to() {
+        let body = json!({ "id": "01930000-0000-7000-8000-0000000000bb" });
+        nothing().when(server(), "create-room", body).refused(RefusalCode::RoomIdMismatch);
+    }
+
+    #[test]
+    fn what_is_out_of_bounds_is_told_by_field() {
+        let labels: String = (0..33).map(|n| format!(r#""k{n}":"v","#)).collect();
+        let deep = format!("{}{}", "[".repeat(33), "]".repeat(33));
+        for (field, body) in [
+            ("name", r#"{"name":""}"#.to_owned()),
+            ("name", format!(r#"{{"name":"{}"}}"#, "x".repeat(129))),
+            ("name", r#"{"name":"a\nb"}"#.into()),
+            ("name", r#"{"name":" a"}"#.into()),
+            ("name", r#"{"name":"01930000-0000-7000-8000-0000000000bb"}"#.into()),
+            ("id", r#"{"id":"6ba7b810-9dad-11d1-80b4-00c04fd430c8"}"#.into()),
+            ("opens_at", r#"{"opens_at":"tomorrow"}"#.into()),
+            ("settings.max_participants", r#"{"settings":{"max_participants":0}}"#.into()),
+            ("settings.max_participants", r#"{"settings":{"max_participants":100001}}"#.into()),
+            ("settings.max_participants", r#"{"settings":{"max_participants":-1}}"#.into()),
+            ("settings.lobby", r#"{"settings":{"lobby":"maybe"}}"#.into()),
+            ("settings.lobbi", r#"{"settings":{"lobbi":"off"}}"#.into()),
+            ("settings.publish.video", r#"{"settings":{"publish":{"audio":[],"screen":[]}}}"#.into()),
+            ("settings.publish.audio[0]", r#"{"settings":{"publish":{"audio":["king"]}}}"#.into()),
+            ("settings.departure_timeout_s", r#"{"settings":{"departure_timeout_s":86401}}"#.into()),
+            ("settings.labels", format!(r#"{{"settings":{{"labels":{{{}"z":"v"}}}}}}"#, labels)),
+            ("settings.labels.team", format!(r#"{{"settings":{{"labels":{{"team":"{}"}}}}}}"#, "x".repeat(64))),
+            ("settings.metadata", format!(r#"{{"settings":{{"metadata":"{}"}}}}"#, "x".repeat(64 * 1024))),
+            ("settings.metadata", format!(r#"{{"settings":{{"metadata":{deep}}}}}"#)),
+        ] {
+            let faults = faults("create-room", &body);
+            assert_eq!(faults.len(), 1, "{field}: {faults:?}");
+            assert_eq!(faults[0].field, field, "{faults:?}");
+        }
+    }
+
+    #[test]
+    fn all_that_is_out_of_bounds_is_told_at_once() {
+        let faults = faults("create-room", r#"{"name":"","settings":{"max_participants":0,"empty_timeout_s":0}}"#);
+        let fields: Vec<_> = faults.iter().map(|fault| fault.field.as_str()).collect();
+        assert_eq!(fields, ["name", "settings.max_participants", "settings.empty_timeout_s"]);
+    }
+}

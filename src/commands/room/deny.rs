@@ -46,3 +46,34 @@ impl Command for Deny {
         Ok(Decision::Facts(vec![ParticipantDenied { identity, session, reason: DenyReason::Denied }.into()]))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+
+    #[test]
+    fn who_waits_is_turned_away_and_may_ask_again() {
+        let room =
+            given_with(json!({ "lobby": "everyone" })).joined("bob", Role::Moderator).waiting("ann", Role::Viewer);
+        let denied = ParticipantDenied { identity: id("ann"), session: session("ann"), reason: DenyReason::Denied };
+        let room = room.when(person("bob"), "deny", json!({ "identity": "ann" })).then([denied.into()]);
+        room.when(person("bob"), "deny", json!({ "identity": "ann" })).refused(RefusalCode::NotWaiting);
+        let room = room.when(person_of("ann", Role::Viewer), "join", json!({})).and();
+        assert_eq!(room.room.waiting().len(), 1);
+    }
+
+    #[test]
+    fn who_is_not_staff_denies_nobody() {
+        let room = given().joined("bob", Role::Speaker).waiting("ann", Role::Viewer);
+        room.when(person("bob"), "deny", json!({ "identity": "ann" })).refused(RefusalCode::StaffOnly);
+    }
+
+    #[test]
+    fn a_room_that_is_not_open_is_refused() {
+        let body = || json!({ "identity": "ann" });
+        nothing().when(server(), "deny", body()).refused(RefusalCode::RoomNotFound);
+        scheduled().when(server(), "deny", body()).refused(RefusalCode::RoomNotOpen);
+        let over = given().event(RoomEnded { reason: EndReason::Requested });
+        over.when(server(), "deny", body()).refused(RefusalCode::RoomEnded);
+    }
+}

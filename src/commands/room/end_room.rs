@@ -62,3 +62,72 @@ fn everybody_goes(open: &Open, now: Timestamp) -> Vec<Fact> {
     });
     present.chain(waiting).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+
+    fn ended(reason: EndReason) -> RoomEvent {
+        RoomEnded { reason }.into()
+    }
+
+    fn denied(who: &str) -> RoomEvent {
+        ParticipantDenied { identity: id(who), session: session(who), reason: DenyReason::RoomEnded }.into()
+    }
+
+    #[test]
+    fn everybody_leaves_who_waits_is_denied_and_the_room_is_ended() {
+        let room =
+            given().joined("ann", Role::Host).waiting("zoe", Role::Viewer).waiting("cid", Role::Viewer).after(60);
+        let room = room.joined("bob", Role::Viewer).after(5);
+        let room = room.when(person("ann"), "end-room", json!({})).then([
+            left_after("ann", LeaveReason::RoomEnded, 65),
+            left_after("bob", LeaveReason::RoomEnded, 5),
+            denied("zoe"),
+            denied("cid"),
+            ended(EndReason::Requested),
+        ]);
+        room.when(person("ann"), "end-room", json!({})).refused(RefusalCode::RoomEnded);
+    }
+
+    #[test]
+    fn every_stay_of_a_person_ends() {
+        let again = ParticipantJoined { identity: id("ann"), session: session("ann2"), role: Role::Host };
+        let room = given().joined("ann", Role::Host).event(again);
+        assert_eq!(room.when(server(), "end-room", json!({})).facts().len(), 3);
+    }
+
+    #[test]
+    fn a_scheduled_room_is_cancelled() {
+        scheduled().when(server(), "end-room", json!({})).then([ended(EndReason::Cancelled)]);
+    }
+
+    #[test]
+    fn time_ends_a_room_that_was_empty_too_long_and_not_before() {
+        let room = given_with(json!({ "empty_timeout_s": 60 })).joined("ann", Role::Viewer).after(100);
+        room.when(deadlines(), "end-room", json!({})).then_nothing();
+        let room = room.event(left("ann", LeaveReason::Left));
+        room.clone().after(59).when(deadlines(), "end-room", json!({})).then_nothing();
+        room.after(60).when(deadlines(), "end-room", json!({})).then([ended(EndReason::Empty)]);
+    }
+
+    #[test]
+    fn time_ends_a_room_that_was_open_too_long_with_everybody_in_it() {
+        let room =
+            given_with(json!({ "max_duration_s": 60, "empty_timeout_s": 600 })).joined("ann", Role::Viewer).after(60);
+        room.when(deadlines(), "end-room", json!({}))
+            .then([left_after("ann", LeaveReason::RoomEnded, 60), ended(EndReason::TooLong)]);
+    }
+
+    #[test]
+    fn time_does_not_end_a_room_that_is_only_due_to_open() {
+        scheduled().after(3600).when(deadlines(), "end-room", json!({})).then_nothing();
+    }
+
+    #[test]
+    fn who_is_not_staff_ends_nothing() {
+        let room = given().joined("bob", Role::Speaker);
+        room.when(person("bob"), "end-room", json!({})).refused(RefusalCode::StaffOnly);
+        nothing().when(server(), "end-room", json!({})).refused(RefusalCode::RoomNotFound);
+    }
+}

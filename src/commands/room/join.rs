@@ -210,3 +210,6 @@ impl Join {
         (!fields.is_empty()).then(|| Personal { subject: subject.clone(), fields })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -74,3 +74,70 @@ fn is_last(person: &Person) -> bool {
 fn no_such_stay(identity: &Identity, session: SessionId) -> Refusal {
     Refusal::new(RefusalCode::NotPresent, format!("{identity} is in the room, but not with the session {session}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+
+    #[test]
+    fn a_person_leaves_after_some_seconds() {
+        let room = given().joined("ann", Role::Speaker).after(90);
+        let room = room.when(person("ann"), "leave", json!({})).then([left_after("ann", LeaveReason::Left, 90)]);
+        room.when(person("ann"), "leave", json!({})).refused(RefusalCode::NotPresent);
+    }
+
+    #[test]
+    fn a_server_has_somebody_leave_and_nobody_else_may() {
+        let room = given().joined("ann", Role::Host).joined("bob", Role::Viewer);
+        room.when(server(), "leave", json!({ "identity": "bob" })).then([left("bob", LeaveReason::Left)]);
+        room.when(person("ann"), "leave", json!({ "identity": "bob" })).refused(RefusalCode::NotGranted);
+        room.when(server(), "leave", json!({})).refused(RefusalCode::IdentityRequired);
+    }
+
+    #[test]
+    fn who_waits_withdraws() {
+        let room = given().waiting("ann", Role::Viewer);
+        let withdrawn =
+            ParticipantDenied { identity: id("ann"), session: session("ann"), reason: DenyReason::Withdrawn };
+        let room = room.when(person("ann"), "leave", json!({})).then([withdrawn.into()]);
+        assert!(room.room.waiting().is_empty());
+    }
+
+    #[test]
+    fn one_of_several_stays_ends_or_all_of_them() {
+        let again = ParticipantJoined { identity: id("ann"), session: session("ann2"), role: Role::Host };
+        let room = given().joined("ann", Role::Host).joined("bob", Role::Moderator).event(again).after(3);
+        let one = room.when(person("ann"), "leave", json!({ "session": session("ann") }));
+        let room_of_one = one.then([left_after("ann", LeaveReason::Left, 3)]);
+        assert_eq!(room_of_one.room.session_of(&id("ann")), Some(session("ann2")));
+        assert_eq!(room.when(person("ann"), "leave", json!({})).facts().len(), 3);
+        let other = json!({ "session": session("somebody") });
+        room.when(person("ann"), "leave", other).refused(RefusalCode::NotPresent);
+    }
+
+    #[test]
+    fn the_longest_present_moderator_takes_over_from_the_last_host() {
+        let room = given().joined("zoe", Role::Host).joined("mia", Role::Moderator).joined("ben", Role::Moderator);
+        let room = room
+            .when(person("zoe"), "leave", json!({}))
+            .then([left("zoe", LeaveReason::Left), host_transferred(Some("zoe"), "mia")]);
+        assert_eq!(room.room.participants()[1].view.role, Role::Host);
+    }
+
+    #[test]
+    fn nobody_takes_over_while_there_is_another_host_or_without_moderators() {
+        let room = given().joined("zoe", Role::Host).joined("ann", Role::Speaker).joined("mia", Role::Host);
+        room.when(person("zoe"), "leave", json!({}))
+            .then([left("zoe", LeaveReason::Left)])
+            .when(person("mia"), "leave", json!({}))
+            .then([left("mia", LeaveReason::Left)]);
+    }
+
+    #[test]
+    fn a_room_that_is_not_open_is_refused() {
+        nothing().when(person("ann"), "leave", json!({})).refused(RefusalCode::RoomNotFound);
+        scheduled().when(person("ann"), "leave", json!({})).refused(RefusalCode::RoomNotOpen);
+        let over = given().event(RoomEnded { reason: EndReason::Requested });
+        over.when(person("ann"), "leave", json!({})).refused(RefusalCode::RoomEnded);
+    }
+}

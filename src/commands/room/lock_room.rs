@@ -37,3 +37,36 @@ impl Command for LockRoom {
         Ok(Decision::Facts(vec![RoomLocked {}.into()]))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+
+    #[test]
+    fn staff_locks_it_once() {
+        let room = given().joined("ann", Role::Moderator);
+        room.when(person("ann"), "lock-room", json!({}))
+            .then([RoomLocked {}.into()])
+            .when(person("ann"), "lock-room", json!({}))
+            .then_nothing();
+    }
+
+    #[test]
+    fn a_server_locks_a_scheduled_room() {
+        scheduled().when(server(), "lock-room", json!({})).then([RoomLocked {}.into()]);
+    }
+
+    #[test]
+    fn who_is_not_staff_locks_nothing() {
+        let room = given().joined("bob", Role::Speaker);
+        room.when(person("bob"), "lock-room", json!({})).refused(RefusalCode::StaffOnly);
+        room.when(person("eve"), "lock-room", json!({})).refused(RefusalCode::StaffOnly);
+    }
+
+    #[test]
+    fn a_room_that_ended_or_never_was_is_refused() {
+        let over = given().event(RoomEnded { reason: EndReason::Requested });
+        over.when(server(), "lock-room", json!({})).refused(RefusalCode::RoomEnded);
+        nothing().when(server(), "lock-room", json!({})).refused(RefusalCode::RoomNotFound);
+    }
+}

@@ -44,3 +44,35 @@ impl Command for OpenRoom {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+
+    #[test]
+    fn a_server_opens_a_scheduled_room_before_its_time() {
+        let opened = RoomOpened { reason: OpenReason::Requested };
+        let room = scheduled().when(server(), "open-room", json!({})).then([opened.into()]);
+        room.when(server(), "open-room", json!({})).then_nothing();
+    }
+
+    #[test]
+    fn time_opens_a_room_when_it_is_due_and_not_before() {
+        let opened = RoomOpened { reason: OpenReason::Due };
+        scheduled().after(3599).when(deadlines(), "open-room", json!({})).then_nothing();
+        let room = scheduled().after(3600).when(deadlines(), "open-room", json!({})).then([opened.into()]);
+        room.when(deadlines(), "open-room", json!({})).then_nothing();
+    }
+
+    #[test]
+    fn nobody_else_opens_it() {
+        scheduled().when(person("ann"), "open-room", json!({})).refused(RefusalCode::StaffOnly);
+    }
+
+    #[test]
+    fn a_room_that_ended_or_never_was_is_refused() {
+        let over = scheduled().event(RoomEnded { reason: EndReason::Cancelled });
+        over.when(server(), "open-room", json!({})).refused(RefusalCode::RoomEnded);
+        nothing().when(server(), "open-room", json!({})).refused(RefusalCode::RoomNotFound);
+    }
+}

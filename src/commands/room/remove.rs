@@ -66,3 +66,86 @@ impl Command for Remove {
         Ok(Decision::Facts(facts))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+
+    #[test]
+    fn staff_removes_people_of_a_lower_role() {
+        let room = given().joined("ann", Role::Moderator).joined("bob", Role::Speaker).after(9);
+        let room = room.when(person("ann"), "remove", json!({ "identity": "bob" })).then([left_after(
+            "bob",
+            LeaveReason::Removed,
+            9,
+        )]);
+        room.when(person("ann"), "remove", json!({ "identity": "bob" })).refused(RefusalCode::NotPresent);
+    }
+
+    #[test]
+    fn equals_and_those_above_are_not_removed_but_by_a_server() {
+        let room = given().joined("ann", Role::Host).joined("bob", Role::Moderator).joined("cid", Role::Moderator);
+        let out = |who: &str| json!({ "identity": who });
+        room.when(person("bob"), "remove", out("cid")).refused(RefusalCode::RankTooLow);
+        room.when(person("bob"), "remove", out("bob")).refused(RefusalCode::RankTooLow);
+        room.when(person("bob"), "remove", out("ann")).refused(RefusalCode::RankTooLow);
+        room.when(server(), "remove", out("ann"))
+            .then([left("ann", LeaveReason::Removed), host_transferred(Some("ann"), "bob")]);
+    }
+
+    #[test]
+    fn with_a_ban_the_person_cannot_come_back_before_it_ends() {
+        let room = given().joined("ann", Role::Host).joined("bob", Role::Speaker);
+        let until = Some(room.now.plus_seconds(60));
+        let room = room
+            .when(person("ann"), "remove", json!({ "identity": "bob", "ban_s": 60 }))
+            .then([left("bob", LeaveReason::Removed), IdentityBanned { identity: id("bob"), until }.into()]);
+        room.when(person("bob"), "join", json!({})).refused(RefusalCode::Banned);
+        room.after(60).when(person("bob"), "join", json!({})).and();
+    }
+
+    #[test]
+    fn every_stay_ends_and_with_the_last_the_hand_falls_and_the_spotlight_clears() {
+        let again = ParticipantJoined { identity: id("bob"), session: session("bob2"), role: Role::Speaker };
+        let room = given().joined("ann", Role::Host).joined("bob", Role::Speaker).event(again);
+        let room = room.event(HandRaised { identity: id("bob") }).event(SpotlightSet { identity: id("bob") });
+        let room = room.when(person("ann"), "remove", json!({ "identity": "bob" })).and();
+        let view = room.room.view(room_id(), room.version).unwrap();
+        assert_eq!((view.participant_count, view.hands.len(), view.spotlight), (1, 0, None));
+    }
+
+    #[test]
+    fn who_waits_is_not_present_yet() {
+        let room = given().joined("ann", Role::Host).waiting("bob", Role::Viewer);
+        room.when(person("ann"), "remove", json!({ "identity": "bob" })).refused(RefusalCode::NotPresent);
+    }
+
+    #[test]
+    fn who_is_not_staff_removes_nobody() {
+        let room = given().joined("ann", Role::Speaker).joined("bob", Role::Viewer);
+        room.when(person("ann"), "remove", json!({ "identity": "bob" })).refused(RefusalCode::StaffOnly);
+    }
+
+    #[test]
+    fn too_many_bans_are_refused() {
+        let room = super::super::ban::tests::full_of_bans().joined("bob", Role::Viewer);
+        room.when(server(), "remove", json!({ "identity": "bob", "ban_s": 60 })).refused(RefusalCode::TooManyBans);
+        room.when(server(), "remove", json!({ "identity": "bob" })).and();
+    }
+
+    #[test]
+    fn a_ban_lasts_one_second_to_ten_years() {
+        assert_eq!(faults("remove", r#"{"identity":"bob","ban_s":0}"#)[0].field, "ban_s");
+        assert_eq!(faults("remove", r#"{"identity":"bob","ban_s":315360001}"#)[0].field, "ban_s");
+        assert_eq!(faults("remove", r#"{"ban_s":1}"#)[0].field, "identity");
+    }
+
+    #[test]
+    fn a_room_that_is_not_open_is_refused() {
+        let body = || json!({ "identity": "ann" });
+        nothing().when(server(), "remove", body()).refused(RefusalCode::RoomNotFound);
+        scheduled().when(server(), "remove", body()).refused(RefusalCode::RoomNotOpen);
+        let over = given().event(RoomEnded { reason: EndReason::Requested });
+        over.when(server(), "remove", body()).refused(RefusalCode::RoomEnded);
+    }
+}

@@ -58,3 +58,63 @@ impl Command for SetParticipantMetadata {
         Ok(Decision::Facts(vec![Fact { event: ParticipantMetadataSet { identity }.into(), personal }]))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+
+    fn set(who: &str) -> RoomEvent {
+        ParticipantMetadataSet { identity: id(who) }.into()
+    }
+
+    #[test]
+    fn one_sets_ones_own_and_it_is_personal() {
+        let room = given().joined("ann", Role::Viewer);
+        let outcome = room.when(person("ann"), "set-participant-metadata", json!({ "metadata": { "a": 1.5 } }));
+        let personal = outcome.facts()[0].personal.clone().unwrap();
+        assert_eq!((personal.subject, personal.fields.metadata), (id("ann"), Some(json!({ "a": 1.5 }))));
+        let room = outcome.then([set("ann")]);
+        assert_eq!(room.room.participants()[0].metadata.as_ref().map(|part| part.room_version), Some(3));
+    }
+
+    #[test]
+    fn staff_sets_that_of_people_of_a_lower_role_and_a_server_anybodys() {
+        let room = given().joined("ann", Role::Host).joined("bob", Role::Moderator).joined("cid", Role::Speaker);
+        let body = |who: &str| json!({ "identity": who, "metadata": null });
+        room.when(person("bob"), "set-participant-metadata", body("cid")).then([set("cid")]);
+        room.when(person("bob"), "set-participant-metadata", body("ann")).refused(RefusalCode::RankTooLow);
+        room.when(person("cid"), "set-participant-metadata", body("ann")).refused(RefusalCode::StaffOnly);
+        room.when(person("cid"), "set-participant-metadata", body("cid")).then([set("cid")]);
+        room.when(server(), "set-participant-metadata", body("ann")).then([set("ann")]);
+        room.when(server(), "set-participant-metadata", body("eve")).refused(RefusalCode::NotPresent);
+    }
+
+    #[test]
+    fn grants_are_asked_for() {
+        let room = given().joined("ann", Role::Host);
+        let body = json!({ "metadata": 1 });
+        let without = granted("ann", Grants::default());
+        room.when(without, "set-participant-metadata", body.clone()).refused(RefusalCode::NotGranted);
+        room.when(server(), "set-participant-metadata", body).refused(RefusalCode::IdentityRequired);
+    }
+
+    #[test]
+    fn metadata_has_bounds_and_has_to_be_there() {
+        let large = format!(r#"{{"metadata":"{}"}}"#, "x".repeat(16 * 1024));
+        let deep = format!(r#"{{"metadata":{}{}}}"#, "[".repeat(33), "]".repeat(33));
+        let deeper = format!(r#"{{"metadata":{}{}}}"#, "[".repeat(200), "]".repeat(200));
+        for body in [large.as_str(), deep.as_str(), "{}", r#"{"metadata":"\u0000"}"#] {
+            assert_eq!(faults("set-participant-metadata", body)[0].field, "metadata");
+        }
+        assert!(faults("set-participant-metadata", &deeper)[0].detail.contains("32"));
+    }
+
+    #[test]
+    fn a_room_that_is_not_open_is_refused() {
+        let body = || json!({ "identity": "ann", "metadata": 1 });
+        nothing().when(server(), "set-participant-metadata", body()).refused(RefusalCode::RoomNotFound);
+        scheduled().when(server(), "set-participant-metadata", body()).refused(RefusalCode::RoomNotOpen);
+        let over = given().event(RoomEnded { reason: EndReason::Requested });
+        over.when(server(), "set-participant-metadata", body()).refused(RefusalCode::RoomEnded);
+    }
+}

@@ -6,20 +6,23 @@
 //! room.when(person("bob"), "remove", json!({ "identity": "ann" })).refused(RefusalCode::StaffOnly);
 //! ```
 
-use serde_json::{Value, json};
+pub use serde_json::json;
+
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::RoomCommand;
 use super::state::{Open, Room};
 use crate::commands::context::{Caller, Context, Decision, Fact, Facts, MessageFacts};
 use crate::commands::fault::{CommandFault, FieldFault};
-use crate::commands::refusal::{Refusal, RefusalCode};
+use crate::commands::refusal::Refusal;
+pub use crate::commands::refusal::RefusalCode;
 use crate::events::envelope::RoomVersion;
 use crate::events::ids::{Actor, CommandId, Identity, RoomId, SessionId, TenantId, TrackId};
-use crate::events::room::*;
+pub use crate::events::room::*;
 use crate::events::sealed::Sealed;
 use crate::events::time::Timestamp;
-use crate::security::grants::Grants;
+pub use crate::security::grants::Grants;
 
 /// A room and the time; each step returns it, so that steps chain.
 #[derive(Clone, Debug)]

@@ -64,3 +64,73 @@ impl Command for TransferHost {
 fn is_host(open: &Open, identity: &Identity) -> bool {
     open.people.get(identity).is_some_and(|person| person.role == Role::Host)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+
+    fn to(who: &str) -> serde_json::Value {
+        json!({ "identity": who })
+    }
+
+    #[test]
+    fn a_host_hands_over_and_is_moderator() {
+        let room = given().joined("ann", Role::Host).joined("bob", Role::Viewer);
+        let room = room.when(person("ann"), "transfer-host", to("bob")).then([host_transferred(Some("ann"), "bob")]);
+        let roles: Vec<_> = room.room.participants().iter().map(|person| person.view.role).collect();
+        assert_eq!(roles, [Role::Moderator, Role::Host]);
+    }
+
+    #[test]
+    fn a_server_takes_it_from_the_longest_present_host_if_any() {
+        let room = given().joined("bob", Role::Viewer);
+        room.when(server(), "transfer-host", to("bob")).then([host_transferred(None, "bob")]);
+        let room = room.joined("zoe", Role::Host).joined("ann", Role::Host);
+        room.when(server(), "transfer-host", to("bob")).then([host_transferred(Some("zoe"), "bob")]);
+        room.when(server(), "transfer-host", to("ann")).then_nothing();
+    }
+
+    #[test]
+    fn to_oneself_changes_nothing_and_to_another_host_makes_the_caller_moderator() {
+        let room = given().joined("ann", Role::Host).joined("bob", Role::Host);
+        room.when(person("ann"), "transfer-host", to("ann")).then_nothing();
+        room.when(person("ann"), "transfer-host", to("bob")).then([host_transferred(Some("ann"), "bob")]);
+    }
+
+    #[test]
+    fn tracks_that_a_moderator_may_not_publish_end_with_the_transfer() {
+        let rights = json!({ "publish": { "audio": ["host"], "video": ["host"], "screen": ["host"] } });
+        let track = crate::events::ids::TrackId::from_uuid(numbered("track"));
+        let published = TrackPublished {
+            track,
+            identity: id("ann"),
+            session: session("ann"),
+            kind: TrackKind::Video,
+            source: TrackSource::Screen,
+            codec: None,
+            width: None,
+            height: None,
+            muted: false,
+        };
+        let room = given_with(rights).joined("ann", Role::Host).joined("bob", Role::Viewer).event(published);
+        let lost = TrackUnpublished { track, reason: UnpublishReason::RoleChanged };
+        room.when(person("ann"), "transfer-host", to("bob")).then([host_transferred(Some("ann"), "bob"), lost.into()]);
+    }
+
+    #[test]
+    fn only_hosts_and_servers_hand_over_to_somebody_present() {
+        let room = given().joined("ann", Role::Host).joined("bob", Role::Moderator).joined("cid", Role::Viewer);
+        room.when(person("bob"), "transfer-host", to("bob")).refused(RefusalCode::RankTooLow);
+        room.when(person("cid"), "transfer-host", to("cid")).refused(RefusalCode::StaffOnly);
+        room.when(person("ann"), "transfer-host", to("eve")).refused(RefusalCode::NotPresent);
+    }
+
+    #[test]
+    fn a_room_that_is_not_open_is_refused() {
+        let body = || json!({ "identity": "ann" });
+        nothing().when(server(), "transfer-host", body()).refused(RefusalCode::RoomNotFound);
+        scheduled().when(server(), "transfer-host", body()).refused(RefusalCode::RoomNotOpen);
+        let over = given().event(RoomEnded { reason: EndReason::Requested });
+        over.when(server(), "transfer-host", body()).refused(RefusalCode::RoomEnded);
+    }
+}

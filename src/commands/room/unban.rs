@@ -40,3 +40,46 @@ impl Command for Unban {
         Ok(Decision::Facts(vec![IdentityUnbanned { identity: self.identity.clone() }.into()]))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+
+    #[test]
+    fn a_ban_is_lifted_once() {
+        let room = given().joined("ann", Role::Moderator).event(IdentityBanned { identity: id("bob"), until: None });
+        let room = room
+            .when(person("ann"), "unban", json!({ "identity": "bob" }))
+            .then([IdentityUnbanned { identity: id("bob") }.into()]);
+        room.when(person("ann"), "unban", json!({ "identity": "bob" })).then_nothing();
+        room.when(person("bob"), "join", json!({})).and();
+    }
+
+    #[test]
+    fn a_ban_that_ran_out_needs_no_lifting() {
+        let until = Some(given().now.plus_seconds(5));
+        let room = given().event(IdentityBanned { identity: id("bob"), until }).after(5);
+        room.when(server(), "unban", json!({ "identity": "bob" })).then_nothing();
+    }
+
+    #[test]
+    fn a_server_lifts_a_ban_of_a_scheduled_room() {
+        let room = scheduled().event(IdentityBanned { identity: id("bob"), until: None });
+        room.when(server(), "unban", json!({ "identity": "bob" })).and();
+    }
+
+    #[test]
+    fn who_is_not_staff_lifts_nothing() {
+        let room = given().joined("ann", Role::Speaker).event(IdentityBanned { identity: id("bob"), until: None });
+        room.when(person("ann"), "unban", json!({ "identity": "bob" })).refused(RefusalCode::StaffOnly);
+        room.when(person("bob"), "unban", json!({ "identity": "bob" })).refused(RefusalCode::StaffOnly);
+    }
+
+    #[test]
+    fn a_room_that_ended_or_never_was_is_refused() {
+        let body = || json!({ "identity": "ann" });
+        nothing().when(server(), "unban", body()).refused(RefusalCode::RoomNotFound);
+        let over = given().event(RoomEnded { reason: EndReason::Requested });
+        over.when(server(), "unban", body()).refused(RefusalCode::RoomEnded);
+    }
+}

@@ -36,3 +36,36 @@ impl Command for UnlockRoom {
         Ok(Decision::Facts(vec![RoomUnlocked {}.into()]))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+
+    #[test]
+    fn staff_unlocks_it_once() {
+        let room = given().joined("ann", Role::Moderator).event(RoomLocked {});
+        room.when(person("ann"), "unlock-room", json!({}))
+            .then([RoomUnlocked {}.into()])
+            .when(person("ann"), "unlock-room", json!({}))
+            .then_nothing();
+    }
+
+    #[test]
+    fn a_server_unlocks_a_scheduled_room() {
+        scheduled().event(RoomLocked {}).when(server(), "unlock-room", json!({})).then([RoomUnlocked {}.into()]);
+    }
+
+    #[test]
+    fn who_is_not_staff_unlocks_nothing() {
+        let room = given().joined("bob", Role::Speaker);
+        room.when(person("bob"), "unlock-room", json!({})).refused(RefusalCode::StaffOnly);
+        room.when(person("eve"), "unlock-room", json!({})).refused(RefusalCode::StaffOnly);
+    }
+
+    #[test]
+    fn a_room_that_ended_or_never_was_is_refused() {
+        let over = given().event(RoomEnded { reason: EndReason::Requested });
+        over.when(server(), "unlock-room", json!({})).refused(RefusalCode::RoomEnded);
+        nothing().when(server(), "unlock-room", json!({})).refused(RefusalCode::RoomNotFound);
+    }
+}

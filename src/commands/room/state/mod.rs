@@ -261,3 +261,6 @@ impl Open {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
