@@ -4,7 +4,6 @@ use super::MAX_TRACKS;
 use crate::commands::refusal::RefusalCode;
 use crate::commands::room::testing::*;
 use crate::events::ids::TrackId;
-use crate::events::room::*;
 
 fn published(track: TrackId, who: &str, source: TrackSource) -> TrackPublished {
     TrackPublished {

@@ -125,7 +125,7 @@ impl Room {
         match self {
             Room::Open(room) => Ok(room),
             Room::Absent => Err(absent()),
-            Room::Ended(_) => Err(ended()),
+            Room::Ended(_) => Err(has_ended()),
             Room::Scheduled(room) => {
                 Err(Refusal::new(RefusalCode::RoomNotOpen, format!("the room opens at {}", room.opens_at)))
             }
@@ -138,7 +138,7 @@ impl Room {
             Room::Scheduled(room) => Ok(&room.charter),
             Room::Open(room) => Ok(&room.charter),
             Room::Absent => Err(absent()),
-            Room::Ended(_) => Err(ended()),
+            Room::Ended(_) => Err(has_ended()),
         }
     }
 
@@ -165,7 +165,7 @@ fn absent() -> Refusal {
     Refusal::new(RefusalCode::RoomNotFound, "there is no room with this id")
 }
 
-fn ended() -> Refusal {
+fn has_ended() -> Refusal {
     Refusal::new(RefusalCode::RoomEnded, "the room has ended")
 }
 
