@@ -8,6 +8,7 @@ pub mod config;
 pub mod context;
 pub mod migrate;
 pub mod progress;
+pub mod serve;
 mod stop;
 
 use std::io;
@@ -16,6 +17,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
+use crate::config::{LogFormat, TelemetryConfig};
+use crate::telemetry;
 use context::Context;
 
 /// The event-sourced backend for live rooms: meetings, classes, calls.
@@ -31,6 +34,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Serve(serve::Serve),
     Migrate(migrate::Migrate),
     #[command(subcommand)]
     Config(config::Config),
@@ -38,7 +42,12 @@ enum Command {
 
 impl Command {
     async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+        // Logs of a command are told when something is amiss, not while all goes well. A server sets up its own.
+        if !matches!(self, Self::Serve(_)) {
+            telemetry::init(&TelemetryConfig { format: LogFormat::Human, level: "warn".into() })?;
+        }
         match self {
+            Self::Serve(command) => command.run(context).await,
             Self::Migrate(command) => command.run(context).await,
             Self::Config(command) => command.run(),
         }

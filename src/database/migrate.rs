@@ -65,9 +65,9 @@ async fn refuse_old_server(owner: &PgPool) -> Result<(), MigrateError> {
 
 async fn applied(owner: &PgPool) -> Result<Vec<i64>, MigrateError> {
     let table: Option<String> =
-        sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations')::text").fetch_one(owner).await?;
+        sqlx::query_scalar("SELECT to_regclass('public._sqlx_migrations')::text").fetch_one(owner).await?;
     if table.is_none() {
         return Ok(Vec::new());
     }
-    Ok(sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success").fetch_all(owner).await?)
+    Ok(sqlx::query_scalar("SELECT version FROM public._sqlx_migrations WHERE success").fetch_all(owner).await?)
 }

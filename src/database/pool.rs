@@ -30,7 +30,12 @@ pub fn system(options: PgConnectOptions, config: &DatabaseConfig) -> PgPool {
 
 /// For migrations, with the rights of the database's owner. No time limit on statements. Appends nothing.
 pub fn owner(options: PgConnectOptions, config: &DatabaseConfig) -> PgPool {
-    tested(config).max_connections(OWNER_CONNECTIONS).connect_lazy_with(options)
+    // By default a user called `convoke` would find, and make, things without a schema's name in the schema `convoke`.
+    let prepare = "SET search_path = public";
+    tested(config)
+        .max_connections(OWNER_CONNECTIONS)
+        .after_connect(move |connection, _| Box::pin(async move { connection.execute(prepare).await.map(drop) }))
+        .connect_lazy_with(options)
 }
 
 fn tested(config: &DatabaseConfig) -> PgPoolOptions {

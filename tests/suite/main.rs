@@ -6,6 +6,7 @@
 mod harness;
 
 mod database;
+mod embedded;
 mod generated_docs;
 mod golden;
 mod house;

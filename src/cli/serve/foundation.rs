@@ -1,0 +1,39 @@
+//! What the parts of a server stand on.
+
+use sqlx::PgPool;
+
+use crate::config::Config;
+use crate::database::{Database, migrate, pool};
+use crate::events::log::EventLog;
+use crate::events::time::Clock;
+use crate::telemetry::metrics::Metrics;
+
+pub struct Foundation {
+    pub config: Config,
+    /// With the rights of the running program.
+    pub pool: PgPool,
+    pub log: EventLog,
+    pub clock: Clock,
+    pub metrics: Metrics,
+}
+
+impl Foundation {
+    /// Brings the database up to date.
+    pub async fn lay(config: &Config, database: &Database) -> anyhow::Result<Self> {
+        let owner = pool::owner(database.options(), &config.database);
+        for migration in migrate::run(&owner).await? {
+            tracing::info!(migration, "the database was brought to a newer schema");
+        }
+        owner.close().await;
+        let pool = pool::system(database.options(), &config.database);
+        let metrics = Metrics::new();
+        metrics.pool("system", &pool);
+        let log = EventLog::new(pool.clone());
+        Ok(Self { config: config.clone(), pool, log, clock: Clock::system(), metrics })
+    }
+
+    /// Closes what is open.
+    pub async fn leave(self) {
+        self.pool.close().await;
+    }
+}

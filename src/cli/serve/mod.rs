@@ -1,0 +1,80 @@
+//! `convoke serve`: puts the parts together, runs them, takes them apart again.
+//!
+//! The order of a start: database, schema, what the parts stand on ([`foundation`]), listening socket, work behind the
+//! answers, answers ([`routes`]). A stop goes the other way: no new connections, answers in flight, then the
+//! work behind them, the database last.
+
+mod announce;
+mod foundation;
+mod readiness;
+mod routes;
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Args;
+use tokio_util::sync::CancellationToken;
+
+use super::context::Context;
+use crate::config::{Config, settings};
+use crate::database::Database;
+use crate::http;
+use crate::tasks::Tasks;
+use crate::telemetry;
+use foundation::Foundation;
+
+/// Run the server.
+///
+/// Without DATABASE_URL it starts a private PostgreSQL and keeps its data in ./.convoke. The first signal (Ctrl-C, SIGTERM)
+/// lets it finish what it has begun, the second one ends it at once.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  convoke serve\n  DATABASE_URL=postgres://convoke@db/convoke convoke serve --roles api"
+)]
+pub struct Serve {
+    /// What this process does, separated by commas: api, projector, maintenance [default: all, or CONVOKE_ROLES]
+    #[arg(long, value_name = "ROLES")]
+    roles: Option<String>,
+    /// Where the API listens; port 0 takes a free one [default: 127.0.0.1:8080, or CONVOKE_HTTP_LISTEN]
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
+}
+
+impl Serve {
+    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+        let given = [(&settings::ROLES, &self.roles), (&settings::HTTP_LISTEN, &self.listen)];
+        let given: Vec<_> =
+            given.iter().filter_map(|(setting, value)| Some((setting.name, value.as_deref()?))).collect();
+        let config = context.config_over(&given)?;
+        config.check_serving()?;
+        telemetry::init(&config.telemetry)?;
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
+        http::serve::raise_file_limit();
+        let database = Database::own(config).await?;
+        let served = serve(config, &database, context.stop.clone()).await;
+        database.stop().await;
+        served?;
+        tracing::info!("stopped");
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+async fn serve(config: &Config, database: &Database, stop: CancellationToken) -> anyhow::Result<()> {
+    let foundation = Foundation::lay(config, database).await?;
+    let mut tasks = Tasks::new(stop);
+    tasks.spawn("database", |stop| database.clone().keep_running(stop));
+    let listen = &config.http.listen;
+    let listener = http::serve::bind(listen)
+        .await
+        .with_context(|| format!("cannot listen on {listen}; {} names another address", settings::HTTP_LISTEN.name))?;
+    let address = listener.local_addr()?;
+    let router = routes::router(&foundation, &mut tasks);
+    let server = http::serve::Server::new(listener, router, &config.http, &foundation.metrics);
+    tasks.spawn("http", |stop| server.run(stop));
+    announce::listening(config, address)?;
+    tasks.wait(config.shutdown_timeout).await?;
+    foundation.leave().await;
+    Ok(())
+}

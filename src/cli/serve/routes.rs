@@ -1,0 +1,14 @@
+//! What answers over HTTP, by role, and the work that answering needs.
+
+use axum::Router;
+
+use super::foundation::Foundation;
+use super::readiness;
+use crate::http;
+use crate::tasks::Tasks;
+
+/// Every process answers for its health and its metrics, whatever its roles.
+pub fn router(foundation: &Foundation, tasks: &mut Tasks) -> Router {
+    let checks = readiness::checks(foundation, tasks.token().clone());
+    http::health::routes(checks).merge(http::metrics::routes(foundation.metrics.clone()))
+}
