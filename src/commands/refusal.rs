@@ -187,6 +187,9 @@ refusal_codes! {
     MessageDeleted = "message-deleted" 409 "Message deleted",
         "The message has been deleted.",
         "Send a new one.";
+    MessageTooOld = "message-too-old" 409 "Message too old",
+        "A room knows the 1,024 newest of its deleted messages. This one was sent before all of those, so that the room cannot tell any more whether it was deleted.",
+        "Send a new one. The old one can still be deleted.";
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //!
 //! How to add one: `docs/adding-a-command.md`.
 
+pub mod chat;
 pub mod media;
 pub mod rights;
 pub mod settings_bounds;
@@ -127,6 +128,12 @@ room_commands! {
     allow_unmute => AllowUnmute,
     set_spotlight => SetSpotlight,
     clear_spotlight => ClearSpotlight,
+    start_recording => StartRecording,
+    stop_recording => StopRecording,
+    fail_recording => FailRecording,
+    send_message => SendMessage,
+    edit_message => EditMessage,
+    delete_message => DeleteMessage,
 }
 
 impl RoomCommand {

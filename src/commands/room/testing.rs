@@ -18,7 +18,7 @@ use crate::commands::fault::{CommandFault, FieldFault};
 use crate::commands::refusal::Refusal;
 pub use crate::commands::refusal::RefusalCode;
 use crate::events::envelope::RoomVersion;
-use crate::events::ids::{Actor, CommandId, Identity, RoomId, SessionId, TenantId, TrackId};
+use crate::events::ids::{Actor, CommandId, Identity, RecordingId, RoomId, SessionId, TenantId, TrackId};
 pub use crate::events::room::*;
 use crate::events::sealed::Sealed;
 use crate::events::time::Timestamp;
@@ -199,6 +199,11 @@ impl Outcome {
         TrackId::from_uuid(self.command_id.uuid())
     }
 
+    /// The recording that was started by this command.
+    pub fn recording(&self) -> RecordingId {
+        RecordingId::from_uuid(self.command_id.uuid())
+    }
+
     /// The room after the facts, whatever they are.
     #[track_caller]
     pub fn and(self) -> Given {
@@ -238,6 +243,11 @@ pub fn session(who: &str) -> SessionId {
 /// One track for each name; the ids of `s1`, `s2`, `s3` are in order.
 pub fn track(name: &str) -> TrackId {
     TrackId::from_uuid(numbered(name))
+}
+
+/// One recording for each name.
+pub fn recording(name: &str) -> RecordingId {
+    RecordingId::from_uuid(numbered(name))
 }
 
 /// A UUIDv7 for each name.
@@ -280,6 +290,16 @@ pub fn granted(who: &str, grants: Grants) -> Caller {
 /// A server: an API key that may do everything.
 pub fn server() -> Caller {
     caller(Actor::Key("prod-1".into()), Grants::everything())
+}
+
+/// An API key with these grants.
+pub fn granted_key(grants: Grants) -> Caller {
+    caller(Actor::Key("prod-1".into()), grants)
+}
+
+/// A recorder: an API key that may record and nothing else.
+pub fn recorder() -> Caller {
+    granted_key(Grants { room_record: true, ..Grants::default() })
 }
 
 /// The part of the system that carries out what time does.

@@ -177,8 +177,11 @@ impl Messages {
     fn deleted(&mut self, entry: &Entry, deleted: &MessageDeleted) {
         for audience in AudienceKind::ALL {
             self.messages.change(&key(entry, audience, deleted.message), |row| {
-                row.deleted_at = Some(entry.happened_at);
-                row.deleted_by_staff = deleted.by_staff;
+                // A message deleted long ago may be deleted once more: the first time counts.
+                if row.deleted_at.is_none() {
+                    row.deleted_at = Some(entry.happened_at);
+                    row.deleted_by_staff = deleted.by_staff;
+                }
                 row.text_at = None;
                 row.text = None;
             });

@@ -10,6 +10,7 @@
 mod charter;
 mod deadlines;
 mod hands;
+mod messages;
 mod people;
 mod show;
 mod tracks;
@@ -17,11 +18,10 @@ mod tracks;
 pub use charter::{Charter, MAX_BANS};
 pub use deadlines::{DEADLINES, Due};
 pub use hands::Hands;
+pub use messages::{DeletedMessages, KEPT, Standing};
 pub use people::{People, Person, PersonalParts, Stay, Waiter};
 pub use show::{Participant, Waiting};
 pub use tracks::{Track, Tracks};
-
-use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
@@ -63,8 +63,7 @@ pub struct Open {
     /// Somebody present.
     pub spotlight: Option<Identity>,
     pub recording: Option<Recording>,
-    /// The messages that were deleted, by the version at which they were sent.
-    pub deleted_messages: BTreeSet<RoomVersion>,
+    pub deleted_messages: DeletedMessages,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -186,7 +185,7 @@ impl Open {
             hands: Hands::default(),
             spotlight: None,
             recording: None,
-            deleted_messages: BTreeSet::new(),
+            deleted_messages: DeletedMessages::default(),
         }
     }
 
@@ -237,9 +236,7 @@ impl Open {
             }
             RoomEvent::RecordingStopped(_) | RoomEvent::RecordingFailed(_) => self.recording = None,
 
-            RoomEvent::MessageDeleted(event) => {
-                self.deleted_messages.insert(event.message);
-            }
+            RoomEvent::MessageDeleted(event) => self.deleted_messages.delete(event.message),
             // Texts are not part of the state; what rules ask about a message is looked up.
             RoomEvent::MessageSent(_) | RoomEvent::MessageEdited(_) => {}
 

@@ -1,0 +1,84 @@
+//! Which messages were deleted. Texts, authors and audiences are not part of the state: they never change, so that rules have
+//! them looked up. Whether a message was deleted does change, and two callers may ask at the same instant; so it is known
+//! here, where commands are decided one after another.
+//!
+//! What is known is bounded: of the deleted messages, the [`KEPT`] that were sent last. Of a message that is older than all
+//! of those it is not known whether it was deleted; rules take care that it does no harm ([`Standing::Unknown`]).
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::events::envelope::RoomVersion;
+
+/// Deleted messages that a room knows.
+pub const KEPT: usize = 1024;
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DeletedMessages {
+    known: BTreeSet<RoomVersion>,
+    /// Up to this version it is not known of a message whether it was deleted, unless it is in `known`.
+    unknown_up_to: RoomVersion,
+}
+
+/// What the room knows of a message that was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    There,
+    Deleted,
+    /// Sent before all the deleted messages that the room knows: it may have been deleted. Deleting it once more does no
+    /// harm, editing it would.
+    Unknown,
+}
+
+impl DeletedMessages {
+    pub fn standing(&self, message: RoomVersion) -> Standing {
+        if self.known.contains(&message) {
+            Standing::Deleted
+        } else if message <= self.unknown_up_to {
+            Standing::Unknown
+        } else {
+            Standing::There
+        }
+    }
+
+    pub(super) fn delete(&mut self, message: RoomVersion) {
+        if message > self.unknown_up_to {
+            self.known.insert(message);
+        }
+        if self.known.len() > KEPT
+            && let Some(forgotten) = self.known.pop_first()
+        {
+            self.unknown_up_to = forgotten;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_deleted_messages_that_were_sent_last_are_known() {
+        let mut deleted = DeletedMessages::default();
+        let last = KEPT as RoomVersion + 10;
+        // In whatever order they are deleted.
+        for message in (1..=last).filter(|m| m % 2 == 0).chain((1..=last).filter(|m| m % 2 == 1).rev()) {
+            deleted.delete(message);
+        }
+        assert_eq!(deleted.known.len(), KEPT);
+        assert_eq!(deleted.standing(last + 1), Standing::There);
+        assert_eq!(deleted.standing(last), Standing::Deleted);
+        assert_eq!(deleted.standing(11), Standing::Deleted);
+        assert_eq!(deleted.standing(10), Standing::Unknown);
+    }
+
+    #[test]
+    fn no_number_of_deletions_of_old_messages_makes_the_state_grow() {
+        let mut deleted = DeletedMessages::default();
+        (1..=2 * KEPT as RoomVersion).for_each(|message| deleted.delete(message));
+        let before = deleted.clone();
+        (1..=KEPT as RoomVersion).for_each(|message| deleted.delete(message));
+        assert_eq!(deleted, before);
+    }
+}
