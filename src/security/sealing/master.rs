@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::KeyError;
 use super::cipher::{Cipher, KEY, bound};
+use crate::config::KeysConfig;
 use crate::events::ids::TenantId;
 
 /// The master keys this process holds. New keys are wrapped under the first; all of them unwrap.
@@ -35,13 +36,17 @@ impl MasterKeys {
         if known.is_empty() { Err(BadMasterKeys::None) } else { Ok(Self { keys: known }) }
     }
 
+    pub fn configured(config: &KeysConfig) -> Result<Self, BadMasterKeys> {
+        Self::new(config.master.iter().map(|master| (master.id.clone(), Zeroizing::new(master.key))))
+    }
+
     /// The one that new keys are wrapped under.
-    pub(super) fn newest(&self) -> (&str, &Cipher) {
+    pub(in crate::security) fn newest(&self) -> (&str, &Cipher) {
         let (id, key) = self.keys.first().expect("new() refuses an empty list");
         (id, key)
     }
 
-    pub(super) fn get(&self, id: &str) -> Result<&Cipher, KeyError> {
+    pub(in crate::security) fn get(&self, id: &str) -> Result<&Cipher, KeyError> {
         let found = self.keys.iter().find(|(known, _)| known == id);
         found.map(|(_, key)| key).ok_or_else(|| KeyError::UnknownMaster { id: id.to_owned() })
     }

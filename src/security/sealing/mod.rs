@@ -41,6 +41,10 @@ pub enum KeyError {
         "the key {id} does not unwrap: the master key {master} is another one than at the time, or the row was changed"
     )]
     Damaged { id: Uuid, master: String },
+    #[error(
+        "the signing key {kid} does not unwrap: the master key {master} is another one than at the time, or the row was changed"
+    )]
+    DamagedSigningKey { kid: String, master: String },
     #[error("keys of the same persons were erased again and again while they were asked for: try again")]
     Contended,
 }

@@ -1,0 +1,136 @@
+//! Verifying tokens, each once: what was found holds until the token expires or any key changes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::Algorithm;
+use moka::sync::Cache;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use sqlx::PgPool;
+
+use super::claims::Claims;
+use super::{MAX_BYTES, TokenError};
+use crate::commands::context::Caller;
+use crate::config::KeysConfig;
+use crate::events::time::Timestamp;
+use crate::security::sealing::{BadMasterKeys, MasterKeys};
+use crate::security::signing_keys::{
+    self, BadSigningKeys, Found, KeyRing, KeyStore, RingUnavailable, Rings, VerifyingKey,
+};
+
+/// Tokens whose verification is remembered: about 10 MB when full.
+const REMEMBERED: u64 = 20_000;
+
+/// A token that was not shown for this long is forgotten.
+const IDLE: Duration = Duration::from_secs(600);
+
+/// Why the keys of the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BadKeys {
+    #[error(transparent)]
+    Master(#[from] BadMasterKeys),
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Signing(Vec<BadSigningKeys>),
+}
+
+/// Verifies tokens. Cheap to clone; clones share what they know.
+#[derive(Clone)]
+pub struct Verifier {
+    rings: Arc<Rings>,
+    known: Cache<[u8; 32], Known>,
+}
+
+#[derive(Clone)]
+struct Known {
+    caller: Arc<Caller>,
+    expires_at: Timestamp,
+    /// Of the ring it was verified with: with another one it is verified anew.
+    generation: u64,
+}
+
+impl Verifier {
+    /// `pool` is of the role `convoke_system`. Reads nothing yet.
+    pub fn new(config: &KeysConfig, pool: PgPool) -> Result<Self, BadKeys> {
+        let configured = signing_keys::configured(config).map_err(BadKeys::Signing)?;
+        let store = KeyStore::new(pool, Arc::new(MasterKeys::configured(config)?));
+        let known = Cache::builder().max_capacity(REMEMBERED).time_to_idle(IDLE).build();
+        Ok(Self { rings: Arc::new(Rings::new(configured, store)), known })
+    }
+
+    /// Who bears the token.
+    pub async fn verify(&self, bearer: &str, now: Timestamp) -> Result<Arc<Caller>, TokenError> {
+        if bearer.len() > MAX_BYTES {
+            return Err(TokenError::TooLong);
+        }
+        let ring = self.rings.current().await.map_err(|RingUnavailable(problem)| TokenError::Unavailable(problem))?;
+        let digest: [u8; 32] = Sha256::digest(bearer).into();
+        if let Some(known) = self.known.get(&digest)
+            && known.generation == ring.generation
+        {
+            return if now < known.expires_at { Ok(known.caller) } else { Err(TokenError::Expired) };
+        }
+        let (caller, expires_at) = check(bearer, &ring, now)?;
+        let caller = Arc::new(caller);
+        self.known.insert(digest, Known { caller: caller.clone(), expires_at, generation: ring.generation });
+        Ok(caller)
+    }
+
+    /// Reads keys and revocations now.
+    pub async fn refresh(&self) -> Result<(), RingUnavailable> {
+        self.rings.refresh().await.map(drop)
+    }
+}
+
+#[derive(Deserialize)]
+struct TokenHeader {
+    alg: String,
+    kid: Option<String>,
+    /// Extensions that must be understood (RFC 7515, 4.1.11): none is.
+    crit: Option<serde_json::Value>,
+}
+
+/// The bearer of a token that is good now, and until when it is.
+pub(super) fn check(token: &str, ring: &KeyRing, now: Timestamp) -> Result<(Caller, Timestamp), TokenError> {
+    let (message, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed("it has no dots"))?;
+    let (header, payload) = message.split_once('.').ok_or(TokenError::Malformed("it has one dot, not two"))?;
+    let header = URL_SAFE_NO_PAD.decode(header).map_err(|_| TokenError::Malformed("its header is not base64url"))?;
+    let header: TokenHeader = serde_json::from_slice(&header)
+        .map_err(|_| TokenError::Malformed("its header is not a JSON object with an alg"))?;
+    if header.crit.is_some() {
+        return Err(TokenError::Malformed("it asks for extensions (crit), of which none is known here"));
+    }
+    let kid = header.kid.ok_or(TokenError::NoKid)?;
+    let key = match ring.find(&kid) {
+        Found::Key(key) => key,
+        Found::Revoked => return Err(TokenError::RevokedKey { kid }),
+        Found::Unknown => return Err(TokenError::UnknownKey { kid }),
+    };
+    let expected = name(key.algorithm);
+    if header.alg != expected {
+        return Err(TokenError::Algorithm { named: header.alg, expected });
+    }
+    verify_signature(message, signature, key)?;
+    let payload = URL_SAFE_NO_PAD.decode(payload).map_err(|_| TokenError::Malformed("its claims are not base64url"))?;
+    let claims = Claims::parse(&payload)?;
+    let expires_at = claims.check_times(now)?;
+    Ok((claims.caller(key)?, expires_at))
+}
+
+fn verify_signature(message: &str, signature: &str, key: &VerifyingKey) -> Result<(), TokenError> {
+    match jsonwebtoken::crypto::verify(signature, message.as_bytes(), &key.key, key.algorithm) {
+        Ok(true) => Ok(()),
+        Ok(false) | Err(_) => Err(TokenError::Signature),
+    }
+}
+
+fn name(algorithm: Algorithm) -> &'static str {
+    match algorithm {
+        Algorithm::HS256 => "HS256",
+        Algorithm::RS256 => "RS256",
+        Algorithm::ES256 => "ES256",
+        _ => "EdDSA",
+    }
+}
