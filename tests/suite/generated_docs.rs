@@ -1,6 +1,7 @@
 //! Pages of `docs/` that the code itself writes. Each test compares a page with what the code says now; with
 //! `CONVOKE_BLESS=1` in the environment it writes the page instead.
 
+mod commands;
 mod events;
 mod metrics;
 mod openapi;
