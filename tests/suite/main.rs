@@ -7,6 +7,7 @@ mod harness;
 
 mod database;
 mod embedded;
+mod execute;
 mod generated_docs;
 mod golden;
 mod house;

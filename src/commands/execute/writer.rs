@@ -143,7 +143,8 @@ impl Writer {
                 return Committed { answered, put_off: Vec::new() };
             }
         };
-        let now = self.on.clock.now().max(self.last_recorded.unwrap_or(self.on.clock.now()));
+        let clock = self.on.clock.now();
+        let now = self.last_recorded.map_or(clock, |last| clock.max(last));
         let mut plan = Plan::new(now, &keys);
         for submission in submissions {
             if plan.events < EVENTS_IN_BATCH {
@@ -153,7 +154,11 @@ impl Writer {
             }
         }
         let Plan { rooms, answers, put_off, events, .. } = plan;
-        self.carry_out(now, rooms, answers, put_off, events, intake).await
+        let (committed, durable) = self.carry_out(now, rooms, answers, put_off, events, intake).await;
+        if durable {
+            self.on.sealer.keep(&keys);
+        }
+        committed
     }
 
     async fn keys_of<T>(
@@ -165,6 +170,7 @@ impl Writer {
         self.on.sealer.ensure_keys(&persons).await
     }
 
+    /// `true` beside it: events were written.
     async fn carry_out<T>(
         &mut self,
         now: Timestamp,
@@ -173,7 +179,7 @@ impl Writer {
         put_off: Vec<Submission<T>>,
         events: usize,
         intake: Intake,
-    ) -> Committed<T> {
+    ) -> (Committed<T>, bool) {
         let (appends, states): (Vec<_>, Vec<_>) =
             rooms.into_iter().map(|planned| (planned.append, planned.room)).unzip();
         let mut batch = Batch::new(now, appends);
@@ -188,14 +194,15 @@ impl Writer {
             Ok(appended) => {
                 self.on.metrics.append(events, begun.elapsed());
                 self.take_back(batch, states, &appended);
-                settle(answers, put_off, &appended, self.limits.conflict_retries)
+                let wrote = appended.rooms.iter().any(Option::is_some) && events > 0;
+                (settle(answers, put_off, &appended, self.limits.conflict_retries), wrote)
             }
             Err(error) => {
                 tracing::warn!(%error, events, "a batch was not appended");
                 let error = Arc::new(error);
                 let failed = |index| Verdict::Failed { index, error: ExecuteError::Unavailable(error.clone()) };
                 let answered = answers.into_iter().map(|planned| (planned.submission.ticket, failed(0))).collect();
-                Committed { answered, put_off }
+                (Committed { answered, put_off }, false)
             }
         }
     }

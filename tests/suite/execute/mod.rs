@@ -1,0 +1,115 @@
+//! The executor on a real log: many at once, more than one process, answers that stay.
+
+mod atomic;
+mod concurrency;
+mod idempotency;
+mod loading;
+
+use std::sync::Arc;
+
+use convoke::commands::context::Caller;
+use convoke::commands::execute::{ExecuteError, Executor, Foundation, Idempotency, Limits, Outcome, Request};
+use convoke::commands::refusal::RefusalCode;
+use convoke::commands::room::RoomCommand;
+use convoke::database::pool;
+use convoke::events::ids::{Actor, CommandId, Identity, RoomId, TenantId};
+use convoke::events::log::{EventLog, RoomKey};
+use convoke::events::time::Clock;
+use convoke::security::grants::Grants;
+use convoke::security::sealing::{MasterKeys, Sealer};
+use convoke::telemetry::metrics::Metrics;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::harness::{TestDb, database_config};
+
+pub const LIMITS: Limits =
+    Limits { batch: 512, queue: 20_000, conflict_retries: 20, rooms: 4_000, snapshot_interval: 100 };
+
+/// An executor as a process of its own has one: with its own connections and its own memory.
+pub struct Process {
+    pub executor: Executor,
+    pub log: EventLog,
+}
+
+pub fn process(db: &TestDb) -> Process {
+    process_with(db, LIMITS)
+}
+
+pub fn process_with(db: &TestDb, limits: Limits) -> Process {
+    let pool = pool::system(db.options.clone(), &database_config());
+    let masters = MasterKeys::new([("test".to_owned(), zeroize::Zeroizing::new([9; 32]))]).unwrap();
+    let log = EventLog::new(pool.clone());
+    let on = Foundation {
+        log: log.clone(),
+        sealer: Sealer::new(pool, masters),
+        clock: Clock::system(),
+        metrics: Metrics::new(),
+    };
+    let (executor, work) = Executor::new(on, limits);
+    tokio::spawn(work);
+    Process { executor, log }
+}
+
+pub fn server() -> Arc<Caller> {
+    Arc::new(Caller {
+        tenant: TenantId::new("acme").unwrap(),
+        actor: Actor::Key("server".into()),
+        grants: Grants::everything(),
+    })
+}
+
+pub fn new_room() -> RoomId {
+    RoomId::from_uuid(Uuid::now_v7())
+}
+
+pub fn key_of(room: RoomId) -> RoomKey {
+    RoomKey { tenant: TenantId::new("acme").unwrap(), room }
+}
+
+pub fn request(room: RoomId, name: &str, body: Value) -> Request {
+    Request {
+        caller: server(),
+        room,
+        command: RoomCommand::parse(name, body.to_string().as_bytes()).unwrap(),
+        command_id: CommandId::from_uuid(Uuid::now_v7()),
+        idempotency: None,
+        expected_version: None,
+        causation_id: None,
+        correlation_id: None,
+        traceparent: None,
+        occurred_at: None,
+    }
+}
+
+pub fn keyed(request: Request, key: &str) -> Request {
+    let fingerprint = [u8::try_from(request.command.name().len()).unwrap(); 32];
+    Request { idempotency: Some(Idempotency { key: key.into(), fingerprint }), ..request }
+}
+
+pub fn join(room: RoomId, who: &str) -> Request {
+    request(room, "join", json!({ "identity": who, "display_name": format!("Name of {who}") }))
+}
+
+impl Process {
+    pub async fn run(&self, room: RoomId, name: &str, body: Value) -> Result<Outcome, ExecuteError> {
+        self.executor.execute(request(room, name, body)).await
+    }
+
+    pub async fn create(&self, settings: Value) -> RoomId {
+        let room = new_room();
+        self.run(room, "create-room", json!({ "settings": settings })).await.unwrap();
+        room
+    }
+}
+
+pub fn refusal(outcome: Result<Outcome, ExecuteError>) -> RefusalCode {
+    match outcome {
+        Err(ExecuteError::Refused(refusal)) => refusal.code,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+pub fn identity(text: &str) -> Identity {
+    Identity::new(text).unwrap()
+}
