@@ -12,3 +12,4 @@ mod generated_docs;
 mod golden;
 mod house;
 mod log;
+mod maintenance;
