@@ -14,11 +14,11 @@ use super::state::Fresh;
 use super::{Comparison, Connect, Purpose, RebuildError};
 use crate::events::envelope::Position;
 use crate::events::log::EventLog;
+use crate::projections::apply;
 use crate::projections::checkpoint::{self, Checkpoint, Step, find_or_begin};
 use crate::projections::entry::Entry;
 use crate::projections::model::{ModelInfo, ReadModel};
 use crate::projections::rows::{Digest, Space};
-use crate::projections::apply;
 
 /// How long a swap waits for queries on the live tables to end, while later queries wait behind it: short at first, in the
 /// end longer than the server needs to call off a vacuum.
@@ -203,7 +203,8 @@ impl<M: ReadModel> ModelLane<M> {
         };
         let live = checkpoint::find(&mut transaction, M::NAME).await?;
         // A live model of another history, or one that was rebuilt meanwhile, says nothing about how far to go.
-        let missing = if live.epoch == self.fresh.epoch { live.position.saturating_sub(self.fresh.position) } else { 0 };
+        let missing =
+            if live.epoch == self.fresh.epoch { live.position.saturating_sub(self.fresh.position) } else { 0 };
         if missing > gap {
             transaction.rollback().await?;
             return Ok(Some(false));

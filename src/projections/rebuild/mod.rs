@@ -83,13 +83,19 @@ pub enum RebuildError {
     Busy { name: &'static str, purpose: Purpose },
     #[error("another process has taken over the fold of {name}")]
     Replaced { name: &'static str },
-    #[error("the fold of {name} stands at position {at}, but the log ends at {end}: events were lost; run `convoke log fence`")]
+    #[error(
+        "the fold of {name} stands at position {at}, but the log ends at {end}: events were lost; run `convoke log fence`"
+    )]
     Ahead { name: &'static str, at: Position, end: Position },
     #[error("{error}{}", at(*position))]
     Unreadable { position: Option<Position>, error: String },
-    #[error("the log gave {found} events between positions {after} and {through}, not each of them; run `convoke log verify`")]
+    #[error(
+        "the log gave {found} events between positions {after} and {through}, not each of them; run `convoke log verify`"
+    )]
     Gap { after: Position, through: Position, found: u64 },
-    #[error("the tables of {name} are in use all the time by long queries; the fold is complete, run again to swap it in")]
+    #[error(
+        "the tables of {name} are in use all the time by long queries; the fold is complete, run again to swap it in"
+    )]
     InUse { name: &'static str },
     #[error("the log grows faster than {name} is folded; run again when there is less to do")]
     CannotCatchUp { name: &'static str },
@@ -119,11 +125,23 @@ impl From<sqlx::Error> for RebuildError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Comparison {
     /// They are the same rows.
-    Equal { at: Position, digest: Digest },
+    Equal {
+        at: Position,
+        digest: Digest,
+    },
     /// The live model folded something else.
-    Different { at: Position, live: Digest, fold: Digest },
+    Different {
+        at: Position,
+        live: Digest,
+        fold: Digest,
+    },
     /// The live rows are not those that the live model wrote: somebody changed them.
-    Changed { at: Position, rows: Digest, checkpoint: Digest, fold: Digest },
+    Changed {
+        at: Position,
+        rows: Digest,
+        checkpoint: Digest,
+        fold: Digest,
+    },
     Impossible(String),
 }
 
@@ -231,7 +249,11 @@ impl Rebuild {
         })
     }
 
-    async fn rebuild(&self, mut lanes: Vec<Box<dyn Lane>>, stop: &CancellationToken) -> Result<Vec<Report>, RebuildError> {
+    async fn rebuild(
+        &self,
+        mut lanes: Vec<Box<dyn Lane>>,
+        stop: &CancellationToken,
+    ) -> Result<Vec<Report>, RebuildError> {
         lanes = self.catch_up(lanes, stop).await?;
         self.progress.send_modify(|progress| progress.phase = Phase::Indexing);
         let finished = lanes.iter_mut().map(|lane| lane.finish());
@@ -261,7 +283,11 @@ impl Rebuild {
         Err(RebuildError::CannotCatchUp { name: lane.fresh().model.name })
     }
 
-    async fn verify(&self, mut lanes: Vec<Box<dyn Lane>>, stop: &CancellationToken) -> Result<Vec<Report>, RebuildError> {
+    async fn verify(
+        &self,
+        mut lanes: Vec<Box<dyn Lane>>,
+        stop: &CancellationToken,
+    ) -> Result<Vec<Report>, RebuildError> {
         let through = lanes.iter().filter_map(|lane| lane.fresh().compared.map(|compared| compared.position)).max();
         if let Some(through) = through {
             lanes = self.fold(lanes, through, stop).await?;
