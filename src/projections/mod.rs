@@ -5,8 +5,7 @@
 //! only: whoever answers a reader opens them.
 //!
 //! One folder or file for each read model: [`rooms`] (with the people in them), [`sessions`], [`messages`]. [`rows`] is what
-//! their tables have in common; [`live`] keeps the models up with the log, [`read`] answers from them, [`rebuild`] folds
-//! them anew.
+//! their tables have in common; [`live`] keeps the models up with the log.
 
 pub mod apply;
 pub mod checkpoint;
@@ -14,8 +13,6 @@ pub mod entry;
 pub mod live;
 pub mod messages;
 pub mod model;
-pub mod read;
-pub mod rebuild;
 pub mod rooms;
 pub mod rows;
 pub mod sessions;

@@ -5,6 +5,7 @@
 
 mod harness;
 
+mod api;
 mod database;
 mod embedded;
 mod execute;
@@ -12,4 +13,3 @@ mod generated_docs;
 mod golden;
 mod house;
 mod log;
-mod maintenance;

@@ -1,14 +1,14 @@
 //! `convoke serve`: puts the parts together, runs them, takes them apart again.
 //!
 //! The order of a start: database, schema, what the parts stand on ([`foundation`]), listening socket, work behind the
-//! answers ([`workers`]), answers ([`routes`]). A stop goes the other way: no new connections, answers in flight, then the
+//! answers, answers ([`routes`]). A stop goes the other way: no new connections, answers in flight, then the
 //! work behind them, the database last.
 
 mod announce;
+mod api;
 mod foundation;
 mod readiness;
 mod routes;
-mod workers;
 
 use std::process::ExitCode;
 
@@ -66,13 +66,12 @@ async fn serve(config: &Config, database: &Database, stop: CancellationToken) ->
     let foundation = Foundation::lay(config, database).await?;
     let mut tasks = Tasks::new(stop);
     tasks.spawn("database", |stop| database.clone().keep_running(stop));
-    workers::spawn(&foundation, &mut tasks);
     let listen = &config.http.listen;
     let listener = http::serve::bind(listen)
         .await
         .with_context(|| format!("cannot listen on {listen}; {} names another address", settings::HTTP_LISTEN.name))?;
     let address = listener.local_addr()?;
-    let router = routes::router(&foundation, &mut tasks);
+    let router = routes::router(&foundation, &mut tasks)?;
     let server = http::serve::Server::new(listener, router, &config.http, &foundation.metrics);
     tasks.spawn("http", |stop| server.run(stop));
     announce::listening(config, address)?;

@@ -3,12 +3,13 @@
 use axum::Router;
 
 use super::foundation::Foundation;
-use super::readiness;
+use super::{api, readiness};
 use crate::http;
 use crate::tasks::Tasks;
 
 /// Every process answers for its health and its metrics, whatever its roles.
-pub fn router(foundation: &Foundation, tasks: &mut Tasks) -> Router {
+pub fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Result<Router> {
     let checks = readiness::checks(foundation, tasks.token().clone());
-    http::health::routes(checks).merge(http::metrics::routes(foundation.metrics.clone()))
+    let router = http::health::routes(checks).merge(http::metrics::routes(foundation.metrics.clone()));
+    if foundation.config.roles.api { Ok(router.merge(api::router(foundation, tasks)?)) } else { Ok(router) }
 }

@@ -94,6 +94,14 @@ pub enum ExecuteError {
     Stopping,
 }
 
+impl ExecuteError {
+    /// Whether it is the room that stands in the way as it is by now: at an earlier time the same request may have been
+    /// accepted.
+    fn is_of_the_room(&self) -> bool {
+        matches!(self, ExecuteError::Refused(_) | ExecuteError::VersionMismatch { .. })
+    }
+}
+
 /// Which command of a group was not carried out, and why; none of them was.
 #[derive(Debug)]
 pub struct AtomicError {
@@ -208,7 +216,7 @@ impl Executor {
                 }
                 writer::Verdict::Failed { index, error } => {
                     let request = requests.get(index);
-                    let Some(request) = request.filter(|_| matches!(error, ExecuteError::Refused(_))) else {
+                    let Some(request) = request.filter(|_| error.is_of_the_room()) else {
                         return Err(AtomicError { index, error });
                     };
                     // What was accepted once is answered so for ever, whatever the room says by now.

@@ -5,8 +5,8 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{Document, Operation, Tag};
-use crate::commands::command::CommandKind;
-use crate::commands::room::RoomCommand;
+use crate::commands::command::{Command as _, CommandKind};
+use crate::commands::room::{CreateRoom, RoomCommand};
 use crate::events::envelope::{Position, RoomVersion};
 use crate::events::ids::RoomId;
 use crate::events::time::Timestamp;
@@ -14,7 +14,7 @@ use crate::http::problem::ProblemCode;
 
 /// What became of a command: its events are durable.
 #[derive(Serialize, JsonSchema)]
-pub(super) struct CommandAnswer {
+struct CommandAnswer {
     /// Of the command's last event; where it wrote none, of the room's last.
     position: Position,
     /// When the log took it.
@@ -39,14 +39,14 @@ struct WrittenEvent {
 }
 
 /// Headers that every command takes.
-pub(super) fn command_headers(operation: Operation) -> Operation {
+fn command_headers(operation: Operation) -> Operation {
     ["idempotency-key", "if-match", "causation-id", "correlation-id", "traceparent"]
         .into_iter()
         .fold(operation, Operation::shared)
 }
 
 /// Problems that every command may meet before its rule is asked.
-pub(super) const COMMAND_PROBLEMS: &[ProblemCode] = &[
+const COMMAND_PROBLEMS: &[ProblemCode] = &[
     ProblemCode::InvalidJson,
     ProblemCode::IdempotencyKeyMalformed,
     ProblemCode::VersionMismatch,
@@ -56,22 +56,34 @@ pub(super) const COMMAND_PROBLEMS: &[ProblemCode] = &[
     ProblemCode::IdempotencyKeyReused,
 ];
 
+/// Every command at the path where it goes to a room.
 pub(super) fn describe(document: &mut Document) {
-    let answer = document.answer::<CommandAnswer>();
     for kind in RoomCommand::catalogue() {
-        let headers = ["ETag", "Convoke-Position", "Idempotency-Replayed"];
-        let operation = command_headers(Operation::post(kind.name, kind.summary))
-            .tag(Tag::Commands)
-            .about(kind.description)
-            .body("", body(document, &kind))
-            .json(200, "Done, or so already", &headers, &answer)
-            .problems(COMMAND_PROBLEMS)
-            .refusals(kind.refusals);
-        document.add(&format!("/v1/rooms/{{room}}/commands/{}", kind.name), operation);
+        // The plain name is that of `POST /v1/rooms`.
+        let id = if kind.name == CreateRoom::NAME { "create-room-under-id" } else { kind.name };
+        let operation = Operation::post(id, kind.summary).tag(Tag::Commands);
+        describe_command(document, &format!("/v1/rooms/{{room}}/commands/{}", kind.name), operation, &kind);
     }
 }
 
-pub(super) fn body(document: &mut Document, kind: &CommandKind) -> Value {
+/// One command at a path.
+pub fn describe_command(document: &mut Document, path: &str, operation: Operation, kind: &CommandKind) {
+    let answer = document.answer::<CommandAnswer>();
+    let headers = ["ETag", "Convoke-Position", "Idempotency-Replayed"];
+    let mut operation = command_headers(operation)
+        .about(kind.description)
+        .body("", body(document, kind))
+        .json(200, "Done, or so already", &headers, &answer)
+        .problems(COMMAND_PROBLEMS)
+        .refusals(kind.refusals);
+    if kind.name == CreateRoom::NAME {
+        operation =
+            operation.json(201, "Created", &["Location", "ETag", "Convoke-Position", "Idempotency-Replayed"], &answer);
+    }
+    document.add(path, operation);
+}
+
+fn body(document: &mut Document, kind: &CommandKind) -> Value {
     let schema = document.keep((kind.schema)());
     let examples: Map<String, Value> = (kind.examples)()
         .into_iter()

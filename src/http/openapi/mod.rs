@@ -3,6 +3,7 @@
 //! `docs/openapi.json`, browsed at `/docs`.
 
 mod commands;
+mod events;
 mod operation;
 pub mod page;
 
@@ -12,7 +13,15 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
+pub use commands::describe_command;
+pub use events::describe_events;
 pub use operation::{Operation, Tag};
+
+use crate::commands::refusal::RefusalCode;
+use crate::http::routes;
+
+/// What reads of one room may answer.
+pub const ROOM_NOT_FOUND: &[RefusalCode] = &[RefusalCode::RoomNotFound];
 
 /// The description while it is put together.
 pub struct Document {
@@ -137,6 +146,7 @@ pub fn document() -> Value {
 }
 
 fn describe(document: &mut Document) {
+    routes::describe(document);
     commands::describe(document);
 }
 

@@ -304,6 +304,11 @@ pub(super) fn shared_parameters() -> Value {
         ),
         "causation-id": header("Convoke-Causation-Id", "What made the caller send this; kept with the events", uuid.clone()),
         "correlation-id": header("Convoke-Correlation-Id", "What this is part of; kept with the events", uuid),
+        "at-least": {
+            "name": "at_least", "in": "query", "schema": { "type": "string" },
+            "description": "Wait, a bounded time, until the answer shows this position, as `Convoke-Position` gave it. The header \
+                `Convoke-At-Least` says the same",
+        },
         "traceparent": header(
             "traceparent",
             "W3C trace context; kept with the events. One that cannot be read is left out",

@@ -1,9 +1,11 @@
-//! What the log fails at, and what is wrong with cursors and JSON, as problems.
+//! What the log and the keys fail at, and what is wrong with tokens, cursors and JSON, as problems.
 
 use super::{Problem, ProblemCode};
 use crate::events::log::LogError;
 use crate::http::cursor::BadCursor;
 use crate::http::request::json::BadJson;
+use crate::security::sealing::KeyError;
+use crate::security::tokens::TokenError;
 
 impl From<BadJson> for Problem {
     fn from(bad: BadJson) -> Self {
@@ -16,17 +18,55 @@ impl From<BadJson> for Problem {
     }
 }
 
+const NO_DATABASE: &str = "The database does not answer.";
+
+impl From<&LogError> for Problem {
+    fn from(error: &LogError) -> Self {
+        match error {
+            LogError::Unavailable(_) => Problem::new(ProblemCode::LogUnavailable, NO_DATABASE).caused_by(error),
+            LogError::NoPartition { .. } => {
+                Problem::new(ProblemCode::LogUnavailable, "The log has no partition for this time.").caused_by(error)
+            }
+            LogError::Damaged(_) | LogError::BadRow { .. } | LogError::Unreadable(_) => Problem::internal(error),
+        }
+    }
+}
+
 impl From<LogError> for Problem {
     fn from(error: LogError) -> Self {
-        match &error {
-            LogError::Unavailable(_) => {
-                Problem::new(ProblemCode::LogUnavailable, "The log's database does not answer.").caused_by(&error)
+        Problem::from(&error)
+    }
+}
+
+impl From<&KeyError> for Problem {
+    fn from(error: &KeyError) -> Self {
+        match error {
+            KeyError::Unavailable(_) | KeyError::Contended => {
+                Problem::new(ProblemCode::LogUnavailable, NO_DATABASE).caused_by(error)
             }
-            LogError::NoPartition { .. } => {
-                Problem::new(ProblemCode::LogUnavailable, "The log has no partition for this time.").caused_by(&error)
+            KeyError::UnknownMaster { .. } | KeyError::Damaged { .. } | KeyError::DamagedSigningKey { .. } => {
+                Problem::internal(error)
             }
-            LogError::Damaged(_) | LogError::BadRow { .. } | LogError::Unreadable(_) => Problem::internal(&error),
         }
+    }
+}
+
+impl From<KeyError> for Problem {
+    fn from(error: KeyError) -> Self {
+        Problem::from(&error)
+    }
+}
+
+impl From<TokenError> for Problem {
+    fn from(error: TokenError) -> Self {
+        let code = match &error {
+            TokenError::Expired | TokenError::NotYet => ProblemCode::TokenExpired,
+            TokenError::Unavailable(_) => {
+                return Problem::new(ProblemCode::LogUnavailable, NO_DATABASE).caused_by(error);
+            }
+            _ => ProblemCode::TokenInvalid,
+        };
+        Problem::new(code, error.to_string())
     }
 }
 

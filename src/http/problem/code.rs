@@ -70,6 +70,9 @@ problem_codes! {
         "The body is JSON, but fields of it are missing, unknown, of another type or out of their bounds. `errors` names \
          each with its fault.",
         "Correct the fields that `errors` names. The schema of each command is in `/openapi.json`.";
+    NotAcceptable "not-acceptable" 406 "None of the wanted forms is served",
+        "The `Accept` header names no form in which the route answers.",
+        "Leave out `Accept`, or name one of the forms that `detail` lists.";
     UnsupportedMediaType "unsupported-media-type" 415 "This content type is not taken",
         "The `Content-Type` of the body is not one that this route reads.",
         "Send `Content-Type: application/json`, or `application/x-ndjson` where a route takes a list.";

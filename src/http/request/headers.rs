@@ -15,6 +15,8 @@ pub const CAUSATION_ID: HeaderName = HeaderName::from_static("convoke-causation-
 pub const CORRELATION_ID: HeaderName = HeaderName::from_static("convoke-correlation-id");
 /// Of a request: the position that a read has to have reached.
 pub const AT_LEAST: HeaderName = HeaderName::from_static("convoke-at-least");
+/// Of an answer: the command was done before, under the same key.
+pub const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// Of an answer: the position of the log that it shows, or that the command's events reached.
 pub const POSITION: HeaderName = HeaderName::from_static("convoke-position");
 

@@ -1,0 +1,56 @@
+//! The role `api`: what takes commands and answers reads, and the work behind it.
+
+use anyhow::Context as _;
+use axum::Router;
+
+use super::foundation::Foundation;
+use crate::commands::execute::{self, Executor, Limits};
+use crate::config::LogConfig;
+use crate::events::feed::Hub;
+use crate::events::log::wake;
+use crate::http::api::{Api, Parts};
+use crate::http::routes;
+use crate::security::sealing::{MasterKeys, Sealer};
+use crate::security::tokens::Verifier;
+use crate::tasks::Tasks;
+
+pub fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Result<Router> {
+    let Foundation { config, pool, log, clock, metrics } = foundation;
+    let masters = MasterKeys::configured(&config.keys).context("the master keys cannot be used")?;
+    let sealer = Sealer::new(pool.clone(), masters);
+    let verifier = Verifier::new(&config.keys, pool.clone()).context("the signing keys cannot be used")?;
+    let base = execute::Foundation {
+        log: log.clone(),
+        sealer: sealer.clone(),
+        clock: clock.clone(),
+        metrics: metrics.clone(),
+    };
+    let (executor, queue) = Executor::new(base, limits(&config.log));
+    let hub = Hub::new(log.clone(), config.streams.buffer);
+    // Ends when the last request that may hold an executor has been answered.
+    tasks.spawn("executor", |_| queue);
+    tasks.spawn("wake", |stop| wake::run(log.clone(), stop));
+    tasks.spawn("feed", |stop| hub.clone().run(stop));
+    Ok(routes::router(Api::new(Parts {
+        verifier,
+        executor,
+        log: log.clone(),
+        hub,
+        sealer,
+        clock: clock.clone(),
+        metrics: metrics.clone(),
+        stop: tasks.token().clone(),
+        http: config.http.clone(),
+        streams: config.streams.clone(),
+    })))
+}
+
+fn limits(config: &LogConfig) -> Limits {
+    Limits {
+        batch: config.append_batch,
+        queue: config.append_queue,
+        conflict_retries: config.conflict_retries,
+        rooms: config.room_cache,
+        snapshot_interval: config.snapshot_interval,
+    }
+}

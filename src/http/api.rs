@@ -1,0 +1,85 @@
+//! What the routes of the API stand on.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Mutex, Semaphore};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::commands::execute::Executor;
+use crate::config::{HttpConfig, StreamsConfig};
+use crate::events::feed::Hub;
+use crate::events::ids::CommandId;
+use crate::events::log::{EventLog, LogError};
+use crate::events::time::Clock;
+use crate::security::random;
+use crate::security::sealing::Sealer;
+use crate::security::tokens::Verifier;
+use crate::telemetry::metrics::Metrics;
+
+/// How long the log's epoch is used before it is asked for again: it changes only after a lossy restore.
+const EPOCH_FRESH: Duration = Duration::from_secs(1);
+
+/// The parts of the program that answer callers.
+pub struct Parts {
+    pub verifier: Verifier,
+    pub executor: Executor,
+    pub log: EventLog,
+    pub hub: Hub,
+    pub sealer: Sealer,
+    pub clock: Clock,
+    pub metrics: Metrics,
+    /// Cancelled when the server drains: streams then end.
+    pub stop: CancellationToken,
+    pub http: HttpConfig,
+    pub streams: StreamsConfig,
+}
+
+struct Inner {
+    parts: Parts,
+    epoch: Mutex<Option<(Instant, Uuid)>>,
+    streams: Arc<Semaphore>,
+}
+
+/// Shared by all routes. Cheap to clone.
+#[derive(Clone)]
+pub struct Api(Arc<Inner>);
+
+impl std::ops::Deref for Api {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0.parts
+    }
+}
+
+impl Api {
+    pub fn new(parts: Parts) -> Self {
+        let streams = Arc::new(Semaphore::new(parts.streams.limit));
+        Self(Arc::new(Inner { parts, epoch: Mutex::default(), streams }))
+    }
+
+    /// Which history the log's numbers belong to.
+    pub async fn epoch(&self) -> Result<Uuid, LogError> {
+        let mut known = self.0.epoch.lock().await;
+        if let Some((asked, epoch)) = *known
+            && asked.elapsed() < EPOCH_FRESH
+        {
+            return Ok(epoch);
+        }
+        let epoch = self.log.head().await?.epoch;
+        *known = Some((Instant::now(), epoch));
+        Ok(epoch)
+    }
+
+    /// An id for a command that comes in now.
+    pub fn command_id(&self) -> CommandId {
+        CommandId::from_uuid(random::uuid_v7(self.clock.now()))
+    }
+
+    /// One permit for each open stream.
+    pub(super) fn stream_permits(&self) -> &Arc<Semaphore> {
+        &self.0.streams
+    }
+}

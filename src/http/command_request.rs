@@ -1,0 +1,129 @@
+//! A command on its way from a request to the executor, and its answer on the way back: what single commands, batches and the
+//! creation of rooms have in common.
+
+use std::sync::Arc;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::api::Api;
+use super::problem::{Problem, ProblemCode};
+use super::request::etags::{self, Tags};
+use super::request::headers::{CommandHeaders, IDEMPOTENCY_REPLAYED, POSITION};
+use super::request::{idempotency, json};
+use crate::commands::context::Caller;
+use crate::commands::execute::{ExecuteError, Idempotency, Outcome, Request};
+use crate::commands::room::RoomCommand;
+use crate::events::envelope::RoomVersion;
+use crate::events::ids::RoomId;
+
+/// How often a command is tried that may go upon one of several versions: each try is for the version that the room was
+/// found at.
+const VERSION_TRIES: usize = 3;
+
+/// Reads the body of a command. An empty one stands for `{}`.
+pub fn parse(name: &str, body: &[u8]) -> Result<RoomCommand, Problem> {
+    if !body.trim_ascii().is_empty() {
+        json::check(body)?;
+    }
+    Ok(RoomCommand::parse(name, body)?)
+}
+
+/// A path and a body that name the same request wherever it is sent: alone or in a batch.
+pub fn idempotency_of(key: &str, caller: &Caller, path: &str, body: &[u8]) -> Idempotency {
+    Idempotency {
+        key: idempotency::scoped(key, &caller.actor),
+        fingerprint: idempotency::fingerprint("POST", path, body),
+    }
+}
+
+/// A request to the executor out of the headers and the rest.
+pub fn request(
+    api: &Api,
+    caller: Arc<Caller>,
+    (room, command): (Option<RoomId>, RoomCommand),
+    headers: CommandHeaders,
+    (path, body): (&str, &[u8]),
+) -> Request {
+    let command_id = api.command_id();
+    Request {
+        idempotency: headers.idempotency_key.map(|key| idempotency_of(&key, &caller, path, body)),
+        caller,
+        // A room that nobody named takes the id of the command that creates it.
+        room: room.unwrap_or_else(|| RoomId::from_uuid(command_id.uuid())),
+        command,
+        command_id,
+        expected_version: None,
+        causation_id: headers.causation_id,
+        correlation_id: headers.correlation_id,
+        traceparent: headers.traceparent,
+        occurred_at: None,
+    }
+}
+
+/// Executes a command if the room is at one of the versions that `if_match` names, whatever that may be where there is none.
+pub async fn execute(api: &Api, mut request: Request, if_match: Option<&Tags>) -> Result<Outcome, ExecuteError> {
+    let Some(tags @ Tags::Listed(_)) = if_match else { return api.executor.execute(request).await };
+    // No room has the greatest version: a list that can match nothing is told the version there is.
+    let newest = tags.strong_versions().first().copied();
+    request.expected_version = Some(newest.unwrap_or(RoomVersion::MAX));
+    for _ in 1..VERSION_TRIES {
+        match api.executor.execute(request.clone()).await {
+            Err(ExecuteError::VersionMismatch { actual })
+                if tags.matches_strongly(actual) && request.expected_version != Some(actual) =>
+            {
+                request.expected_version = Some(actual);
+            }
+            outcome => return outcome,
+        }
+    }
+    api.executor.execute(request).await
+}
+
+/// The answer to an accepted command.
+pub fn answer(outcome: Outcome) -> Response {
+    let created = (outcome.status == 201).then(|| format!("/v1/rooms/{}", outcome.room));
+    let mut response = outcome.body.into_response();
+    *response.status_mut() = StatusCode::from_u16(outcome.status).unwrap_or(StatusCode::OK);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(POSITION, HeaderValue::from(outcome.position));
+    if let Ok(etag) = HeaderValue::try_from(etags::etag(outcome.room_version)) {
+        headers.insert(header::ETAG, etag);
+    }
+    if let Some(Ok(location)) = created.map(HeaderValue::try_from) {
+        headers.insert(header::LOCATION, location);
+    }
+    if outcome.replayed {
+        headers.insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+    }
+    response
+}
+
+impl From<ExecuteError> for Problem {
+    fn from(error: ExecuteError) -> Self {
+        match error {
+            ExecuteError::Refused(refusal) => Problem::from(*refusal),
+            ExecuteError::VersionMismatch { actual } => {
+                Problem::new(ProblemCode::VersionMismatch, format!("The room is at version {actual}."))
+                    .with("room_version", actual)
+            }
+            ExecuteError::KeyReused => Problem::new(
+                ProblemCode::IdempotencyKeyReused,
+                "The idempotency key was used before, with another command or another body.",
+            ),
+            ExecuteError::Conflict => Problem::new(
+                ProblemCode::ConflictRetriesExhausted,
+                "Other servers changed the room at every attempt. Nothing was done.",
+            ),
+            ExecuteError::Busy => {
+                Problem::new(ProblemCode::TooBusy, "Too many commands are waiting. This one was not taken.")
+            }
+            ExecuteError::Unavailable(error) => Problem::from(&*error),
+            ExecuteError::Sealing(error) => Problem::from(&*error),
+            ExecuteError::Stopping => {
+                Problem::new(ProblemCode::Stopping, "The server is being stopped, and takes no more commands.")
+            }
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! `GET /v1/events`: what happened in all rooms of the tenant, by position.
+
+use axum::Router;
+use axum::extract::{OriginalUri, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use axum::routing::get;
+
+use super::api::Api;
+use super::events_answer;
+use super::events_request::EventsRequest;
+use super::openapi::{self, Document, Operation, Tag};
+use super::problem::Problem;
+use super::request::caller::Signed;
+use super::rights;
+use super::stream::follow::Whose;
+
+const PATH: &str = "/v1/events";
+
+pub fn routes() -> Router<Api> {
+    Router::new().route(PATH, get(events))
+}
+
+pub fn describe(document: &mut Document) {
+    let operation = Operation::get("events", "Events of all rooms").tag(Tag::Events).about(
+        "What happened in all rooms of the tenant, in the order of the log. Forms and cursors as for one room. Needs the \
+         grant `room_list`, which sees messages to everyone and no personal fields, or `room_admin`, which sees all.",
+    );
+    openapi::describe_events(document, PATH, operation, "position");
+}
+
+async fn events(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let request = EventsRequest::read(&uri, &headers)?;
+    let access = rights::all_rooms(&caller)?;
+    events_answer::answer(&api, Whose::Tenant(caller.tenant.clone()), access, request).await
+}

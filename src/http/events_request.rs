@@ -1,0 +1,207 @@
+//! What a request for events asks for, whether of a room or of all: which stretch, and in which form.
+
+use axum::http::{HeaderMap, Uri, header};
+use uuid::Uuid;
+
+use super::cursor::{BadCursor, Count, Cursor};
+use super::problem::{Problem, ProblemCode};
+use super::request::headers;
+use super::request::query::Query;
+use super::stream::follow::Whose;
+use crate::events::envelope::Position;
+use crate::events::time::Timestamp;
+
+const USUAL: usize = 100;
+pub const MOST: usize = 1_000;
+
+/// `Last-Event-ID`, which a reader of server-sent events brings when it comes back.
+const LAST_EVENT_ID: header::HeaderName = header::HeaderName::from_static("last-event-id");
+
+/// In which form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A page of JSON.
+    Page,
+    /// One line an event, all of them.
+    Lines,
+    /// Server-sent events, live.
+    Live,
+}
+
+/// Where to begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// Behind what this cursor names.
+    After { cursor: String, given_in: &'static str },
+    /// At the first event recorded at or after this time.
+    Since(Timestamp),
+    /// Where the log ends now.
+    Now,
+    /// At the first event.
+    Start,
+}
+
+#[derive(Clone, Debug)]
+pub struct EventsRequest {
+    pub form: Form,
+    pub begin: Begin,
+    /// The last event to be given, as a cursor.
+    pub until: Option<String>,
+    pub limit: usize,
+    pub at_least: Option<String>,
+}
+
+impl EventsRequest {
+    pub fn read(uri: &Uri, headers: &HeaderMap) -> Result<Self, Problem> {
+        let form = form(headers)?;
+        let mut query = Query::read(uri)?;
+        let begin = begin(form, &mut query, headers)?;
+        let until = if form == Form::Live { None } else { query.take("until")? };
+        let limit = if form == Form::Page { query.limit(USUAL, MOST)? } else { MOST };
+        let at_least = at_least(&mut query, headers)?;
+        query.finish()?;
+        Ok(Self { form, begin, until, limit, at_least })
+    }
+}
+
+/// `at_least`, or the header in its place.
+pub fn at_least(query: &mut Query, headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    if let Some(given) = query.take("at_least")? {
+        return Ok(Some(given));
+    }
+    let header = headers::single(headers, headers::AT_LEAST)?;
+    Ok(header.map(|value| String::from_utf8_lossy(value).into_owned()))
+}
+
+fn begin(form: Form, query: &mut Query, headers: &HeaderMap) -> Result<Begin, Problem> {
+    let cursor = query.take("cursor")?;
+    let since = query.parsed("since")?;
+    // A reader that comes back asks with the cursor it first came with: what it saw last counts.
+    let last = if form == Form::Live { headers::single(headers, LAST_EVENT_ID)? } else { None };
+    if let Some(last) = last.filter(|last| !last.is_empty()) {
+        let cursor = String::from_utf8_lossy(last).into_owned();
+        return Ok(Begin::After { cursor, given_in: "Last-Event-ID" });
+    }
+    match (cursor.as_deref(), since) {
+        (Some(_), Some(_)) => Err(Problem::parameter("since", "stands in place of a cursor, not beside one")),
+        (Some("now"), None) => Ok(Begin::Now),
+        (Some("start"), None) => Ok(Begin::Start),
+        (Some(cursor), None) => Ok(Begin::After { cursor: cursor.to_owned(), given_in: "cursor" }),
+        (None, Some(since)) => Ok(Begin::Since(since)),
+        (None, None) if form == Form::Live => Ok(Begin::Now),
+        (None, None) => Ok(Begin::Start),
+    }
+}
+
+/// By `Accept`: the most wanted of the three forms; a page where anything goes.
+fn form(headers: &HeaderMap) -> Result<Form, Problem> {
+    let mut best: Option<(f32, Form)> = None;
+    let mut named = false;
+    for line in headers.get_all(header::ACCEPT) {
+        for range in String::from_utf8_lossy(line.as_bytes()).split(',') {
+            let (kind, parameters) = range.split_once(';').unwrap_or((range, ""));
+            let form = match kind.trim().to_ascii_lowercase().as_str() {
+                "" => continue,
+                "text/event-stream" => Form::Live,
+                "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Form::Lines,
+                "application/json" | "application/*" | "*/*" => Form::Page,
+                _ => {
+                    named = true;
+                    continue;
+                }
+            };
+            let weight = weight(parameters);
+            if weight > 0.0 && best.is_none_or(|(most, _)| weight > most) {
+                best = Some((weight, form));
+            }
+        }
+    }
+    match best {
+        Some((_, form)) => Ok(form),
+        None if named => Err(Problem::new(
+            ProblemCode::NotAcceptable,
+            "Events come as application/json, application/x-ndjson or text/event-stream.",
+        )),
+        None => Ok(Form::Page),
+    }
+}
+
+fn weight(parameters: &str) -> f32 {
+    let named = parameters.split(';').filter_map(|parameter| parameter.trim().split_once('='));
+    let mut weights = named.filter(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
+    weights.next().and_then(|(_, value)| value.trim().parse().ok()).unwrap_or(1.0)
+}
+
+/// The number that a cursor over these events holds.
+pub fn number(text: &str, whose: &Whose, epoch: Uuid, given_in: &str) -> Result<u64, Problem> {
+    let count = match whose {
+        Whose::Room(_) => Count::RoomVersion,
+        Whose::Tenant(_) => Count::Position,
+    };
+    Cursor::read(text, count, epoch).map_err(|bad: BadCursor| bad.told(given_in))
+}
+
+/// The position that `at_least` names: as it is in `Convoke-Position`, or a cursor over the log.
+pub fn position(text: &str, epoch: Uuid, given_in: &str) -> Result<Position, Problem> {
+    Cursor::read(text, Count::Position, epoch).map_err(|bad| bad.told(given_in))
+}
+
+/// The cursor behind a number of these events.
+pub fn cursor(whose: &Whose, epoch: Uuid, number: u64) -> Cursor {
+    match whose {
+        Whose::Room(_) => Cursor::room_version(epoch, number),
+        Whose::Tenant(_) => Cursor::position(epoch, number),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
+        lines.iter().map(|(name, value)| (header::HeaderName::from_static(name), value.parse().unwrap())).collect()
+    }
+
+    fn form_of(accept: &str) -> Result<Form, Problem> {
+        form(&headers(&[("accept", accept)]))
+    }
+
+    fn read(uri: &str, lines: &[(&'static str, &str)]) -> Result<EventsRequest, Problem> {
+        EventsRequest::read(&uri.parse().unwrap(), &headers(lines))
+    }
+
+    #[test]
+    fn the_form_is_the_most_wanted() {
+        assert_eq!(form_of("text/event-stream").unwrap(), Form::Live);
+        assert_eq!(form_of("application/json;q=0.2, application/x-ndjson").unwrap(), Form::Lines);
+        assert_eq!(form_of("application/json, text/event-stream").unwrap(), Form::Page);
+        assert_eq!(form_of("*/*").unwrap(), Form::Page);
+        assert_eq!(form_of("text/html, text/event-stream;q=0.5").unwrap(), Form::Live);
+        assert_eq!(form(&HeaderMap::new()).unwrap(), Form::Page);
+        assert_eq!(form_of("image/png").unwrap_err().status().as_u16(), 406);
+    }
+
+    #[test]
+    fn a_page_begins_at_the_start_and_a_stream_now() {
+        assert_eq!(read("/", &[]).unwrap().begin, Begin::Start);
+        let live = ("accept", "text/event-stream");
+        assert_eq!(read("/", &[live]).unwrap().begin, Begin::Now);
+        assert_eq!(read("/?cursor=start", &[live]).unwrap().begin, Begin::Start);
+        assert!(matches!(read("/?since=2026-01-01T00:00:00Z", &[]).unwrap().begin, Begin::Since(_)));
+    }
+
+    #[test]
+    fn a_reader_that_comes_back_goes_on_where_it_was() {
+        let lines = [("accept", "text/event-stream"), ("last-event-id", "3f2a91c0-v7")];
+        let begin = read("/?cursor=3f2a91c0-v1", &lines).unwrap().begin;
+        assert_eq!(begin, Begin::After { cursor: "3f2a91c0-v7".into(), given_in: "Last-Event-ID" });
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_refused() {
+        assert!(read("/?cursor=1&since=2026-01-01T00:00:00Z", &[]).is_err());
+        assert!(read("/?since=yesterday", &[]).is_err());
+        assert!(read("/?until=7", &[("accept", "text/event-stream")]).is_err());
+        assert!(read("/?limit=7", &[("accept", "application/x-ndjson")]).is_err());
+    }
+}

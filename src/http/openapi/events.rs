@@ -1,0 +1,42 @@
+//! Lists of events, which come in three forms.
+
+use serde_json::json;
+
+use super::{Document, Operation};
+use crate::http::event_view::EventView;
+use crate::http::events_answer::EventPage;
+use crate::http::events_request::MOST;
+use crate::http::problem::ProblemCode;
+
+/// `count`: what the cursors count.
+pub fn describe_events(document: &mut Document, path: &str, operation: Operation, count: &str) {
+    let page = document.answer::<EventPage>();
+    let event = document.answer::<EventView<'static>>();
+    let text = json!({ "type": "string" });
+    let cursor = format!(
+        "Go on after this: a cursor as it was received, a {count}, `start` or `now`. Without it a stream begins now, anything \
+         else at the start. `Last-Event-ID` goes before it"
+    );
+    let operation = operation
+        .query("cursor", text.clone(), &cursor)
+        .query("since", json!({ "type": "string", "format": "date-time" }), "In place of a cursor: begin at the first event recorded then or later")
+        .query("until", text, &format!("Not for streams. The last event to be given: a cursor or a {count}"))
+        .query("limit", json!({ "type": "integer", "minimum": 1, "maximum": MOST, "default": 100 }), "Pages only: events in a page")
+        .shared("at-least")
+        .answer(
+            200,
+            "Events, in the form that `Accept` asks for",
+            &["Convoke-Position"],
+            Some(json!({
+                "application/json": { "schema": page },
+                "application/x-ndjson": { "schema": event.clone() },
+                "text/event-stream": { "schema": {
+                    "type": "string",
+                    "description": "Server-sent events. `id`: the cursor; `event`: the event's type; `data`: the event as JSON. \
+                        An `id` alone moves the cursor. `goodbye` says why the stream ends: come back with the last id",
+                } },
+            })),
+        )
+        .problems(&[ProblemCode::Forbidden, ProblemCode::NotAcceptable, ProblemCode::CursorMalformed, ProblemCode::CursorOfAnotherEpoch]);
+    document.add(path, operation);
+}

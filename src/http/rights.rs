@@ -1,0 +1,105 @@
+//! Who may read what. (Who may do what is decided by the rules of the commands.)
+//!
+//! | token | reads |
+//! |---|---|
+//! | `room_admin` | everything of the tenant, messages to others included, personal fields open |
+//! | `room_list` | all rooms and the tenant's events; of messages those to everyone; personal fields withheld |
+//! | `room_join`, a person's | the room as it is; while in it, its people, messages and events, personal fields open |
+//!
+//! After a room has ended, those who were in it at any time may read it. A token whose grant `room` names one room reads that
+//! room only. Rooms of other tenants are not there: the same answer as for a room that never was.
+
+use super::api::Api;
+use super::problem::{Problem, ProblemCode};
+use super::reader::Reader;
+use crate::commands::context::Caller;
+use crate::commands::execute::load::LoadedRoom;
+use crate::commands::refusal::{Refusal, RefusalCode};
+use crate::commands::room::state::Room;
+use crate::events::ids::{Identity, RoomId};
+use crate::events::log::RoomKey;
+
+/// What a caller sees of the events of a room, or of all rooms.
+#[derive(Clone, Debug)]
+pub struct Access {
+    pub reader: Reader,
+    /// Personal fields are opened.
+    pub personal: bool,
+}
+
+impl Access {
+    fn admin() -> Self {
+        Self { reader: Reader::admin(), personal: true }
+    }
+
+    fn outsider() -> Self {
+        Self { reader: Reader::outsider(), personal: false }
+    }
+}
+
+/// The answer for a room that is not there, or not for this tenant: the one that commands give.
+pub fn no_such_room() -> Problem {
+    Refusal::new(RefusalCode::RoomNotFound, "there is no room with this id").into()
+}
+
+fn forbidden(detail: impl Into<String>) -> Problem {
+    Problem::new(ProblemCode::Forbidden, detail)
+}
+
+/// All rooms of the tenant.
+pub fn all_rooms(caller: &Caller) -> Result<Access, Problem> {
+    let grants = &caller.grants;
+    if grants.room.is_some() {
+        return Err(forbidden("The token is for one room only; this is about all of them."));
+    }
+    match (grants.room_admin, grants.room_list) {
+        (true, _) => Ok(Access::admin()),
+        (false, true) => Ok(Access::outsider()),
+        (false, false) => Err(forbidden("The token lacks the grant room_list.")),
+    }
+}
+
+/// The room as such, without its people: anybody with a grant for it.
+pub fn room_itself(caller: &Caller, room: RoomId, name: Option<&str>) -> Result<(), Problem> {
+    let grants = &caller.grants;
+    if !(grants.room_admin || grants.room_list || grants.room_join) {
+        return Err(forbidden(
+            "The token lacks the grants room_join, room_list and room_admin: one of them is needed.",
+        ));
+    }
+    match &grants.room {
+        Some(only) if *only != room.to_string() && name != Some(only) => {
+            Err(forbidden(format!("The token is for the room {only} only.")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What goes on in the room: its people, its messages, its events.
+pub async fn inside_room(api: &Api, caller: &Caller, key: &RoomKey) -> Result<Access, Problem> {
+    let grants = &caller.grants;
+    if grants.room.is_none() && (grants.room_admin || grants.room_list) {
+        // No look at the room's state is needed, only whether it is there.
+        api.log.room_head(key).await?.ok_or_else(no_such_room)?;
+        return Ok(if grants.room_admin { Access::admin() } else { Access::outsider() });
+    }
+    let room = api.executor.loader().now(key).await?;
+    let charter = room.state.charter().ok_or_else(no_such_room)?;
+    room_itself(caller, key.room, charter.name.as_deref())?;
+    match caller.identity() {
+        _ if grants.room_admin => Ok(Access::admin()),
+        _ if grants.room_list => Ok(Access::outsider()),
+        Some(identity) => as_person(identity, &room),
+        None => Err(forbidden("The token is no person's: it needs room_admin or room_list.")),
+    }
+}
+
+fn as_person(identity: &Identity, room: &LoadedRoom) -> Result<Access, Problem> {
+    let not_there = || forbidden(format!("{identity} is not in the room: join first."));
+    let staff = match &room.state {
+        Room::Open(open) => open.people.get(identity).ok_or_else(not_there)?.role.is_staff(),
+        Room::Absent | Room::Scheduled(_) | Room::Ended(_) => return Err(not_there()),
+    };
+    let reader = Reader { identity: Some(identity.clone()), admin: false, staff, as_of: room.version };
+    Ok(Access { reader, personal: true })
+}

@@ -1,0 +1,29 @@
+//! The routes of the API, one file each.
+
+use axum::Router;
+
+use super::api::Api;
+use super::openapi::{Document, page};
+use super::problem::pages;
+use super::{commands_run, events, room_events, rooms_create};
+
+macro_rules! routes {
+    ($($module:ident),* $(,)?) => {
+        fn described() -> Router<Api> {
+            Router::new()$(.merge($module::routes()))*
+        }
+
+        /// Every route, as it is documented.
+        pub fn describe(document: &mut Document) {
+            $($module::describe(document);)*
+        }
+    };
+}
+
+routes!(rooms_create, room_events, events);
+
+/// All that callers may ask, without the guard around it.
+pub fn router(api: Api) -> Router {
+    // Commands are described from their catalogue.
+    described().merge(commands_run::routes()).with_state(api).merge(page::routes()).merge(pages::routes())
+}
