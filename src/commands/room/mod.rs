@@ -5,6 +5,8 @@
 
 pub mod chat;
 pub mod media;
+#[cfg(test)]
+mod properties;
 pub mod rights;
 pub mod settings_bounds;
 pub mod state;

@@ -174,5 +174,4 @@ impl PublishTrack {
 }
 
 #[cfg(test)]
-#[path = "publish_track_tests.rs"]
 mod tests;

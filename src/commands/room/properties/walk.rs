@@ -1,0 +1,198 @@
+//! One room, and one command after another.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::bodies::{Bodies, PEOPLE, Things};
+use super::dice::Dice;
+use super::ledger::Ledger;
+use super::promises;
+use crate::commands::command::CommandKind;
+use crate::commands::context::{Caller, Context, Decision, Fact, Facts, MessageFacts, Need};
+use crate::commands::room::RoomCommand;
+use crate::commands::room::state::Room;
+use crate::commands::room::testing::*;
+use crate::events::envelope::RoomVersion;
+use crate::events::ids::CommandId;
+use crate::events::sealed::Sealed;
+use crate::events::time::Timestamp;
+
+/// What a step does follows from these numbers and the room.
+#[derive(Clone, Debug)]
+pub struct Step {
+    pub command: u16,
+    pub caller: u16,
+    pub dice: u64,
+    pub wait: u8,
+}
+
+/// An event as the log would have it.
+#[derive(Clone, Debug)]
+pub struct Logged {
+    pub at: Timestamp,
+    pub event: RoomEvent,
+    pub sealed: Option<Sealed>,
+}
+
+pub struct Walk {
+    room: Room,
+    now: Timestamp,
+    commands: u64,
+    ledger: Ledger,
+    messages: BTreeMap<RoomVersion, MessageFacts>,
+    pub events: Vec<Logged>,
+    /// Commands that led to a fact.
+    pub done: Vec<&'static str>,
+}
+
+/// A command, and the schema of its body. Commands that fill a room stand several times.
+static COMMANDS: LazyLock<Vec<(CommandKind, Value)>> = LazyLock::new(|| {
+    let often = |name: &str| match name {
+        "join" => 14,
+        "publish-track" => 5,
+        "send-message" | "raise-hand" => 3,
+        "mute-all" | "mute-participant" | "mute-track" | "unmute-track" | "allow-unmute" | "admit" | "deny"
+        | "change-role" => 2,
+        _ => 1,
+    };
+    let kinds = RoomCommand::catalogue().into_iter();
+    kinds.flat_map(|kind| vec![(kind.clone(), (kind.schema)().to_value()); often(kind.name)]).collect()
+});
+
+/// Servers, parts of the system, and people with more and fewer grants.
+fn caller(number: usize) -> Caller {
+    let who = PEOPLE[number % PEOPLE.len()];
+    match number % 24 {
+        0..4 => server(),
+        4..6 => recorder(),
+        6 => deadlines(),
+        7 => granted_key(Grants::default()),
+        8 => granted(who, Grants::default()),
+        9 => granted(who, Grants { room: Some("elsewhere".into()), ..Grants::everything() }),
+        10 => granted(who, Grants { room_record: true, ..Grants::everything() }),
+        role => person_of(who, [Role::Host, Role::Host, Role::Moderator, Role::Speaker, Role::Viewer][role % 5]),
+    }
+}
+
+impl Walk {
+    pub fn new() -> Self {
+        Self {
+            room: Room::Absent,
+            now: "2030-01-01T00:00:00Z".parse().unwrap(),
+            commands: 0,
+            ledger: Ledger::default(),
+            messages: BTreeMap::new(),
+            events: Vec::new(),
+            done: Vec::new(),
+        }
+    }
+
+    pub fn take(&mut self, step: &Step) {
+        let mut dice = Dice::new(step.dice);
+        self.now = self.now.plus_seconds(i64::from(step.wait) / 16);
+        self.commands += 1;
+        let caller = caller(step.caller.into());
+        let (kind, schema) = self.command(step, &mut dice);
+        let body = self.body(schema, step.dice);
+        // Bounds that a schema does not tell are met most of the time.
+        let Ok(command) = RoomCommand::parse(kind.name, body.to_string().as_bytes()) else { return };
+        let facts = self.facts(&command, &mut dice);
+        let decision = self.decide(kind, &command, &caller, &facts);
+        if let Some(facts) = decision {
+            self.happen(kind, facts);
+        }
+        promises::hold(&self.room, &self.ledger, self.version(), self.now);
+        if dice.once_in(4) {
+            self.room = promises::as_snapshot(&self.room);
+        }
+    }
+
+    /// Folding all that happened once more leads to the same room.
+    pub fn end(self) {
+        let mut room = Room::Absent;
+        for (version, logged) in (1..).zip(&self.events) {
+            room = room.evolve(version, logged.at, &logged.event, logged.sealed.as_ref());
+        }
+        assert_eq!(room, self.room);
+    }
+
+    fn version(&self) -> RoomVersion {
+        self.events.len() as RoomVersion
+    }
+
+    /// A walk begins with a room in most cases, does not end it at once, and leaves some people unbanned.
+    fn command(&self, step: &Step, dice: &mut Dice) -> &'static (CommandKind, Value) {
+        let find = |name: &str| COMMANDS.iter().find(|(kind, _)| kind.name == name);
+        let chosen = &COMMANDS[usize::from(step.command) % COMMANDS.len()];
+        let instead = match chosen.0.name {
+            _ if self.room == Room::Absent && !dice.once_in(8) => find("create-room"),
+            "end-room" | "ban" if !dice.once_in(4) => find("join"),
+            _ => None,
+        };
+        instead.unwrap_or(chosen)
+    }
+
+    fn body(&self, schema: &Value, seed: u64) -> Value {
+        let things = Things {
+            now: self.now,
+            outside: self.ledger.outside().map(ToString::to_string).collect(),
+            sessions: self.ledger.sessions().map(|session| session.to_string()).collect(),
+            tracks: self.ledger.tracks().map(|track| track.to_string()).collect(),
+            recordings: self.ledger.recording().map(|recording| recording.to_string()).into_iter().collect(),
+            messages: self.messages.keys().copied().collect(),
+        };
+        Bodies { root: schema, things: &things, dice: Dice::new(seed) }.of(schema, "")
+    }
+
+    fn facts(&self, command: &RoomCommand, dice: &mut Dice) -> Facts {
+        match command.needs() {
+            Need::Nothing => Facts::default(),
+            Need::NameHolder(_) => Facts { name_holder: dice.once_in(8).then(room_id), message: None },
+            Need::Message(version) => Facts { name_holder: None, message: self.messages.get(&version).cloned() },
+        }
+    }
+
+    fn decide(&self, kind: &CommandKind, command: &RoomCommand, caller: &Caller, facts: &Facts) -> Option<Vec<Fact>> {
+        let command_id = CommandId::from_uuid(Uuid::from_u128(
+            0x0193_0000_0000_7000_8000_0000_0000_0000 + u128::from(self.commands),
+        ));
+        let context = Context { caller, room: room_id(), now: self.now, command_id, facts };
+        let result = command.decide(&self.room, &context);
+        assert_eq!(command.decide(&self.room, &context), result, "{} is decided alike each time", kind.name);
+        match result {
+            Ok(Decision::Facts(facts)) => Some(facts),
+            Ok(Decision::Existing(_)) => None,
+            Err(refusal) => {
+                assert!(kind.refusals.contains(&refusal.code), "{} does not list {}", kind.name, refusal.code);
+                None
+            }
+        }
+    }
+
+    fn happen(&mut self, kind: &CommandKind, facts: Vec<Fact>) {
+        if !facts.is_empty() {
+            self.done.push(kind.name);
+        }
+        let before = self.room.clone();
+        for fact in facts {
+            promises::is_told_rightly(&fact);
+            let version = self.version() + 1;
+            let sealed = fact.personal.map(|_| Sealed(Bytes::from(format!("sealed at {version}"))));
+            let room = self.room.clone().evolve(version, self.now, &fact.event, sealed.as_ref());
+            if promises::changes_the_room(&fact.event) {
+                assert_ne!(room, self.room, "{} led to {:?}, which changes nothing", kind.name, fact.event);
+            }
+            self.room = room;
+            if let Some(message) = MessageFacts::of(&fact.event) {
+                self.messages.insert(version, message);
+            }
+            self.ledger.enter(&fact.event, self.now);
+            self.events.push(Logged { at: self.now, event: fact.event, sealed });
+        }
+        promises::hold_over(kind.name, &before, &self.room);
+    }
+}
