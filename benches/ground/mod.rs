@@ -1,0 +1,19 @@
+//! What benchmarks stand on: a PostgreSQL with durable settings, the release server on it, the page the results go to.
+
+mod page;
+mod peer;
+mod postgres;
+mod served;
+
+pub use page::{machine, write_section};
+pub use peer::Peer;
+pub use postgres::Postgres;
+pub use served::Served;
+
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// The middle one of several runs.
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
