@@ -65,12 +65,20 @@ async fn measure(postgres: &Postgres) -> Result<Rounds, Failure> {
 }
 
 async fn load(served: &Served, connections: usize, rooms: Rooms) -> Result<Report, Failure> {
-    let load =
-        Load { address: served.address, token: Served::token()?, connections, rooms, warm_up: WARM_UP, measure: MEASURE };
+    let load = Load {
+        address: served.address,
+        token: Served::token()?,
+        connections,
+        rooms,
+        warm_up: WARM_UP,
+        measure: MEASURE,
+    };
     let report = load.run().await?;
     match report.failed.first() {
         None => Ok(report),
-        Some(failed) => Err(format!("{} answers {}: {}", failed.count, failed.status, failed.example).into()),
+        Some(failed) => {
+            Err(format!("{} failed, such as {}: {}", report.failures(), failed.status, failed.example).into())
+        }
     }
 }
 
@@ -104,7 +112,11 @@ fn told(rounds: &Rounds) -> (String, bool) {
     );
     for (what, runs) in [("many rooms", &rounds.many), ("1 connection", &rounds.one), ("one hot room", &rounds.hot)] {
         let figures = [of(runs, |r| r.rate), of(runs, |r| r.p50_ms), of(runs, |r| r.p99_ms), of(runs, |r| r.max_ms)];
-        let _ = writeln!(text, "| {what} | {:.0} | {:.2} | {:.2} | {:.2} |", figures[0], figures[1], figures[2], figures[3]);
+        let _ = writeln!(
+            text,
+            "| {what} | {:.0} | {:.2} | {:.2} | {:.2} |",
+            figures[0], figures[1], figures[2], figures[3]
+        );
     }
     text.push_str("\n| promise | measured | promised | kept |\n|---|---|---|---|\n");
     let mut all_kept = true;

@@ -37,7 +37,8 @@ impl Postgres {
         let mut postgres = Self { server, folder, socket_folder, programs: PathBuf::new() };
         let owner = postgres.owner().await?;
         migrate::run(&owner).await?;
-        let programs: String = sqlx::query_scalar("SELECT setting FROM pg_config WHERE name = 'BINDIR'").fetch_one(&owner).await?;
+        let programs: String =
+            sqlx::query_scalar("SELECT setting FROM pg_config WHERE name = 'BINDIR'").fetch_one(&owner).await?;
         postgres.programs = programs.into();
         Ok(postgres)
     }
@@ -47,12 +48,7 @@ impl Postgres {
         Ok(pool::owner(self.server.options().clone(), &Self::database_config()?))
     }
 
-    /// With the rights of the running program.
-    pub async fn system(&self) -> Result<PgPool, Failure> {
-        Ok(pool::system(self.server.options().clone(), &Self::database_config()?))
-    }
-
-    pub fn database_config() -> Result<DatabaseConfig, Failure> {
+    fn database_config() -> Result<DatabaseConfig, Failure> {
         Ok(Config::load()?.database)
     }
 

@@ -12,4 +12,5 @@ mod execute;
 mod generated_docs;
 mod golden;
 mod house;
+mod http_frame;
 mod log;
