@@ -38,8 +38,6 @@ pub enum EmbeddedError {
     NotStarted { log: PathBuf, output: String },
     #[error("the private PostgreSQL does not accept connections ({log} holds its words): {source}")]
     NotReady { log: PathBuf, source: sqlx::Error },
-    #[error("the private PostgreSQL died {times} times in a row and is given up ({log} holds its words)")]
-    KeepsDying { log: PathBuf, times: u32 },
 }
 
 pub(super) fn at(path: &Path) -> impl FnOnce(std::io::Error) -> EmbeddedError + '_ {

@@ -32,10 +32,10 @@ const START_PATIENCE: Duration = Duration::from_secs(300);
 /// How long a process that joins waits for the owner's server.
 const JOIN_PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(25);
-/// A server that has lived this long has recovered: its next death is the first one again.
-const STEADY: Duration = Duration::from_secs(60);
-const MAX_RESTARTS_IN_A_ROW: u32 = 10;
-const MAX_RESTART_PAUSE: Duration = Duration::from_secs(5);
+/// Between a death and the first new start; doubled with each start that fails.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const GIVE_UP: Duration = Duration::from_secs(3600);
 
 /// What to run, and where.
 #[derive(Clone, Debug)]
@@ -85,37 +85,42 @@ impl Embedded {
         &self.options
     }
 
-    /// The server's process; None while it is down.
-    pub async fn pid(&self) -> Option<u32> {
-        self.process.lock().await.pid()
-    }
-
-    /// Starts the server again whenever it ends by itself, until told to stop.
+    /// Starts the server again whenever it ends by itself, until told to stop. Fails when no start has succeeded for
+    /// [`GIVE_UP`]: what passes (a full disk, say) is waited for.
     pub async fn keep_running(&self, stop: &CancellationToken) -> Result<(), EmbeddedError> {
         let mut process = self.process.lock().await;
-        let mut restarts = 0;
         loop {
-            let started = Instant::now();
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 () = process.wait() => {}
             }
-            restarts = if started.elapsed() > STEADY { 1 } else { restarts + 1 };
-            if restarts > MAX_RESTARTS_IN_A_ROW {
-                return Err(EmbeddedError::KeepsDying { log: self.place.logs(), times: restarts });
-            }
-            tracing::error!(restarts, "the private PostgreSQL has died; starting it again");
+            tracing::error!("the private PostgreSQL has died; starting it again");
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                () = sleep(restart_pause(restarts)) => {}
+                started = self.start_again() => *process = started?,
             }
-            *process = start_until_ready(&self.binaries, &self.place, &self.settings, &self.options).await?;
             tracing::info!("the private PostgreSQL is up again");
+        }
+    }
+
+    async fn start_again(&self) -> Result<Process, EmbeddedError> {
+        let begun = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            sleep(pause).await;
+            match start_until_ready(&self.binaries, &self.place, &self.settings, &self.options).await {
+                Err(error) if begun.elapsed() < GIVE_UP => {
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    tracing::error!(%error, "trying again in {pause:?}");
+                }
+                ended => return ended,
+            }
         }
     }
 
     pub async fn stop(&self) {
         self.process.lock().await.stop().await;
+        self.place.leave_socket_folder();
     }
 
     async fn make_database(&self) -> Result<(), EmbeddedError> {
@@ -190,10 +195,6 @@ async fn start_until_ready(
             Err(_) => sleep(POLL).await,
         }
     }
-}
-
-fn restart_pause(restarts: u32) -> Duration {
-    (Duration::from_millis(50) * 2_u32.saturating_pow(restarts)).min(MAX_RESTART_PAUSE)
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, EmbeddedError> {

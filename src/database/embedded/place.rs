@@ -104,6 +104,16 @@ impl Place {
         Ok(short)
     }
 
+    /// Removes the short folder of the socket, once the server has ended.
+    pub fn leave_socket_folder(&self) {
+        if let Ok(folder) = self.socket_folder()
+            && folder != self.root
+        {
+            // What is left there is for the next start to take over.
+            let _ = fs::remove_dir(folder);
+        }
+    }
+
     fn closed(self) -> Result<Self, EmbeddedError> {
         self.close(&self.root)?;
         Ok(self)

@@ -80,10 +80,6 @@ impl Process {
         let _ = self.shell.wait().await;
     }
 
-    pub fn pid(&self) -> Option<u32> {
-        postmaster(&self.data).map(|pid| pid.as_raw_nonzero().get().unsigned_abs())
-    }
-
     /// Stops the server: fast, then at once, then by force.
     pub async fn stop(&mut self) {
         drop(self.lifeline.take());
