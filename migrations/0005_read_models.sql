@@ -235,6 +235,8 @@ BEGIN
         IF v_options IS NOT NULL THEN
             EXECUTE format('ALTER TABLE %I SET (%s)', v_table || p_suffix, array_to_string(v_options, ', '));
         END IF;
+        -- A vacuum would stand in the way of the swap.
+        EXECUTE format('ALTER TABLE %I SET (autovacuum_enabled = off)', v_table || p_suffix);
         EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I TO convoke_system', v_table || p_suffix);
         PERFORM rm_index(v_table, p_suffix, true);
     END LOOP;
@@ -297,6 +299,7 @@ BEGIN
             EXECUTE format('ALTER INDEX %I RENAME TO %I', v_index, v_plain);
             EXECUTE format('ALTER INDEX %I RENAME TO %I', v_plain || '__swap', v_index);
         END LOOP;
+        EXECUTE format('ALTER TABLE %I RESET (autovacuum_enabled)', v_table);
         PERFORM rm_protect(v_table);
     END LOOP;
 END

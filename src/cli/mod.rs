@@ -6,10 +6,13 @@
 
 pub mod config;
 pub mod context;
+pub mod log;
 pub mod migrate;
+pub mod partition;
 pub mod progress;
 pub mod serve;
 mod stop;
+mod table;
 
 use std::io;
 use std::process::ExitCode;
@@ -37,6 +40,10 @@ enum Command {
     Serve(serve::Serve),
     Migrate(migrate::Migrate),
     #[command(subcommand)]
+    Log(log::Log),
+    #[command(subcommand)]
+    Partition(partition::Partition),
+    #[command(subcommand)]
     Config(config::Config),
 }
 
@@ -49,6 +56,8 @@ impl Command {
         match self {
             Self::Serve(command) => command.run(context).await,
             Self::Migrate(command) => command.run(context).await,
+            Self::Log(command) => command.run(context).await,
+            Self::Partition(command) => command.run(context).await,
             Self::Config(command) => command.run(),
         }
     }

@@ -1,25 +1,11 @@
 //! All that a rule may know besides the room: who asks, when, and the few facts that are not part of the room's state.
 
-use crate::events::ids::{Actor, CommandId, Identity, RoomId, TenantId};
+use crate::events::ids::{CommandId, Identity, RoomId};
 use crate::events::room::Audience;
 use crate::events::room::RoomEvent;
 use crate::events::sealed::Personal;
 use crate::events::time::Timestamp;
-use crate::security::grants::Grants;
-
-/// Who asks: one verified token, or a part of the system.
-#[derive(Clone, Debug)]
-pub struct Caller {
-    pub tenant: TenantId,
-    pub actor: Actor,
-    pub grants: Grants,
-}
-
-impl Caller {
-    pub fn identity(&self) -> Option<&Identity> {
-        self.actor.identity()
-    }
-}
+pub use crate::security::caller::Caller;
 
 /// What `decide` is given besides the room and the command.
 #[derive(Clone, Debug)]

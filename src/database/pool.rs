@@ -31,10 +31,13 @@ pub fn system(options: PgConnectOptions, config: &DatabaseConfig) -> PgPool {
 /// For migrations, with the rights of the database's owner. No time limit on statements. Appends nothing.
 pub fn owner(options: PgConnectOptions, config: &DatabaseConfig) -> PgPool {
     // By default a user called `convoke` would find, and make, things without a schema's name in the schema `convoke`.
-    let prepare = "SET search_path = public";
+    // Notices (that something is there already) are not for our log.
+    let prepare = "SET search_path = public; SET client_min_messages = warning";
     tested(config)
         .max_connections(OWNER_CONNECTIONS)
-        .after_connect(move |connection, _| Box::pin(async move { connection.execute(prepare).await.map(drop) }))
+        .after_connect(move |connection, _| {
+            Box::pin(async move { connection.execute(sqlx::raw_sql(prepare)).await.map(drop) })
+        })
         .connect_lazy_with(options)
 }
 

@@ -7,6 +7,7 @@ pub mod envelope;
 pub mod feed;
 pub mod ids;
 pub mod log;
+pub mod object;
 pub mod room;
 pub mod sealed;
 pub mod time;

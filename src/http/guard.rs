@@ -94,10 +94,13 @@ async fn run(around: &Around, mut request: Request, next: Next) -> Response {
     }
 }
 
-/// Errors that come from below without a problem of their own.
+/// Errors that come from below without a problem of their own. What is JSON already says what there is to say, as the
+/// report of a server that is not ready does.
 fn as_problem(method: &Method, response: Response) -> Response {
     let status = response.status();
-    if !(status.is_client_error() || status.is_server_error()) || response.extensions().get::<Problem>().is_some() {
+    let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
+    let told = is_json || response.extensions().get::<Problem>().is_some();
+    if told || !(status.is_client_error() || status.is_server_error()) {
         return response;
     }
     // The router above adds `Allow` to both.

@@ -5,7 +5,8 @@
 //! only: whoever answers a reader opens them.
 //!
 //! One folder or file for each read model: [`rooms`] (with the people in them), [`sessions`], [`messages`]. [`rows`] is what
-//! their tables have in common; [`live`] keeps the models up with the log.
+//! their tables have in common; [`live`] keeps the models up with the log, [`read`] answers from them, [`rebuild`] folds
+//! them anew.
 
 pub mod apply;
 pub mod checkpoint;
@@ -13,6 +14,8 @@ pub mod entry;
 pub mod live;
 pub mod messages;
 pub mod model;
+pub mod read;
+pub mod rebuild;
 pub mod rooms;
 pub mod rows;
 pub mod sessions;

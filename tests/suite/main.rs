@@ -14,3 +14,4 @@ mod golden;
 mod house;
 mod http_frame;
 mod log;
+mod maintenance;

@@ -5,6 +5,7 @@ use sqlx::PgPool;
 use crate::config::Config;
 use crate::database::{Database, migrate, pool};
 use crate::events::log::EventLog;
+use crate::events::log::maintenance::Maintenance;
 use crate::events::time::Clock;
 use crate::telemetry::metrics::Metrics;
 
@@ -18,7 +19,7 @@ pub struct Foundation {
 }
 
 impl Foundation {
-    /// Brings the database up to date.
+    /// Brings the database up to date: its schema, and partitions of the log for now and the time ahead.
     pub async fn lay(config: &Config, database: &Database) -> anyhow::Result<Self> {
         let owner = pool::owner(database.options(), &config.database);
         for migration in migrate::run(&owner).await? {
@@ -29,7 +30,13 @@ impl Foundation {
         let metrics = Metrics::new();
         metrics.pool("system", &pool);
         let log = EventLog::new(pool.clone());
-        Ok(Self { config: config.clone(), pool, log, clock: Clock::system(), metrics })
+        let foundation = Self { config: config.clone(), pool, log, clock: Clock::system(), metrics };
+        foundation.maintenance().prepare().await?;
+        Ok(foundation)
+    }
+
+    pub fn maintenance(&self) -> Maintenance {
+        Maintenance::new(self.log.clone(), self.config.log.clone(), self.clock.clone())
     }
 
     /// Closes what is open.

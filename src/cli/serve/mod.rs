@@ -1,7 +1,7 @@
 //! `convoke serve`: puts the parts together, runs them, takes them apart again.
 //!
 //! The order of a start: database, schema, what the parts stand on ([`foundation`]), listening socket, work behind the
-//! answers, answers ([`routes`]). A stop goes the other way: no new connections, answers in flight, then the
+//! answers ([`workers`]), answers ([`routes`]). A stop goes the other way: no new connections, answers in flight, then the
 //! work behind them, the database last.
 
 mod announce;
@@ -9,6 +9,7 @@ mod api;
 mod foundation;
 mod readiness;
 mod routes;
+mod workers;
 
 use std::process::ExitCode;
 
@@ -66,6 +67,7 @@ async fn serve(config: &Config, database: &Database, stop: CancellationToken) ->
     let foundation = Foundation::lay(config, database).await?;
     let mut tasks = Tasks::new(stop);
     tasks.spawn("database", |stop| database.clone().keep_running(stop));
+    workers::spawn(&foundation, &mut tasks);
     let listen = &config.http.listen;
     let listener = http::serve::bind(listen)
         .await

@@ -13,6 +13,7 @@ use crate::commands::context::{Context, Decision, Fact, Need};
 use crate::commands::fault::Faults;
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::ids::RoomId;
+use crate::events::object::object;
 use crate::events::room::{RoomCreated, Settings, SettingsPatch};
 use crate::events::time::Timestamp;
 
@@ -32,6 +33,7 @@ pub struct CreateRoom {
     /// What happens when the name or the id is taken.
     pub if_exists: IfExists,
     /// Settings that differ from the defaults.
+    #[serde(deserialize_with = "object")]
     pub settings: SettingsPatch,
 }
 
@@ -221,6 +223,8 @@ mod tests {
             ("settings.max_participants", r#"{"settings":{"max_participants":100001}}"#.into()),
             ("settings.max_participants", r#"{"settings":{"max_participants":-1}}"#.into()),
             ("settings.lobby", r#"{"settings":{"lobby":"maybe"}}"#.into()),
+            ("settings", r#"{"settings":[5]}"#.into()),
+            ("settings.publish", r#"{"settings":{"publish":[[],[],[]]}}"#.into()),
             ("settings.lobbi", r#"{"settings":{"lobbi":"off"}}"#.into()),
             ("settings.publish.video", r#"{"settings":{"publish":{"audio":[],"screen":[]}}}"#.into()),
             ("settings.publish.audio[0]", r#"{"settings":{"publish":{"audio":["king"]}}}"#.into()),

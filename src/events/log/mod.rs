@@ -5,15 +5,16 @@
 //! `docs/decisions/0001-the-log.md`.
 //!
 //! [`append`] is the one way in, [`read`] and [`wake`] the ways out, [`chain`] and [`verify`] the proof that nobody changed it,
-//! [`snapshots`] what makes a long room open fast. What events mean is not known here.
+//! [`snapshots`] what makes a long room open fast, [`runway`] and [`maintenance`] what keeps partitions ahead of time. What events mean is not known here.
 
 pub mod append;
 mod beside;
 pub mod chain;
+pub mod maintenance;
 mod partitions;
-
 pub mod read;
 mod rows;
+pub mod runway;
 pub mod snapshots;
 pub mod verify;
 pub mod wake;

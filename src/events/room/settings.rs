@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::Role;
 use super::tracks::PublishKind;
+use crate::events::object::object_or_null;
 
 pub const MAX_PARTICIPANTS: u32 = 100_000;
 /// Of a room's metadata, as JSON text.
@@ -154,7 +155,7 @@ pub struct SettingsPatch {
     pub lobby: Option<Lobby>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mute_on_entry: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "object_or_null")]
     pub publish: Option<PublishRights>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub one_screen: Option<OneScreen>,

@@ -44,9 +44,10 @@ impl From<&KeyError> for Problem {
             KeyError::Unavailable(_) | KeyError::Contended => {
                 Problem::new(ProblemCode::LogUnavailable, NO_DATABASE).caused_by(error)
             }
-            KeyError::UnknownMaster { .. } | KeyError::Damaged { .. } | KeyError::DamagedSigningKey { .. } => {
-                Problem::internal(error)
-            }
+            KeyError::UnknownMaster { .. }
+            | KeyError::ChangedMaster { .. }
+            | KeyError::Damaged { .. }
+            | KeyError::DamagedSigningKey { .. } => Problem::internal(error),
         }
     }
 }

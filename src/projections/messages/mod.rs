@@ -2,7 +2,11 @@
 //!
 //! Rows lie apart by audience, because every reader reads by audience: an index range for each one the reader belongs to.
 
+mod read;
+
 use std::collections::BTreeSet;
+
+pub use read::{Message, MessageReader};
 
 use super::entry::Entry;
 use super::model::ReadModel;

@@ -90,6 +90,11 @@ impl<'a, I: Iterator<Item = Option<&'a [u8]>>> Fields<'a, I> {
     pub fn take<F: Field>(&mut self) -> Result<F, BadField> {
         F::get(self.0.next().ok_or(BadField("a row of that many columns"))?)
     }
+
+    /// The bytes of the next field, as they are.
+    pub fn bytes(&mut self) -> Option<&'a [u8]> {
+        self.0.next().flatten()
+    }
 }
 
 /// Cuts a stream of binary `COPY` into rows, however it arrives.

@@ -21,6 +21,8 @@ mod cache;
 pub(in crate::security) mod cipher;
 mod fields;
 mod master;
+mod masters_in_use;
+mod rewrap;
 mod sealer;
 
 use uuid::Uuid;
@@ -28,6 +30,8 @@ use uuid::Uuid;
 pub use cache::HELD;
 pub use fields::{OpenError, OpeningKeys, PersonKeys, Place};
 pub use master::{BadMasterKeys, MasterKeys};
+pub use rewrap::Rewrapped;
+pub(super) use sealer::CHANNEL;
 pub use sealer::Sealer;
 
 /// Why keys could not be had.
@@ -37,6 +41,10 @@ pub enum KeyError {
     Unavailable(#[from] sqlx::Error),
     #[error("a key is wrapped under the master key {id}, which is not in the configuration: add it to the master keys")]
     UnknownMaster { id: String },
+    #[error(
+        "the master key {id} of the configuration is not the one that wraps keys here: give back its bytes of then"
+    )]
+    ChangedMaster { id: String },
     #[error(
         "the key {id} does not unwrap: the master key {master} is another one than at the time, or the row was changed"
     )]

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use sqlx::PgPool;
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use super::cache::{Found, KeyCache};
@@ -19,7 +20,7 @@ use crate::security::random;
 const ATTEMPTS: usize = 5;
 
 /// Where other processes are told that a key is to be forgotten.
-pub(super) const CHANNEL: &str = "convoke_keys";
+pub(in crate::security) const CHANNEL: &str = "convoke_keys";
 
 /// Seals and opens with the keys in `convoke.person_keys`. Cheap to clone; clones share one cache.
 #[derive(Clone)]
@@ -27,13 +28,20 @@ pub struct Sealer {
     pub(super) pool: PgPool,
     pub(super) masters: Arc<MasterKeys>,
     pub(super) cache: Arc<KeyCache>,
+    pub(super) checked: Arc<OnceCell<()>>,
     clock: Clock,
 }
 
 impl Sealer {
     /// `pool` is of the role `convoke_system`, on the primary.
     pub fn new(pool: PgPool, masters: MasterKeys) -> Self {
-        Self { pool, masters: Arc::new(masters), cache: Arc::new(KeyCache::new()), clock: Clock::system() }
+        Self {
+            pool,
+            masters: Arc::new(masters),
+            cache: Arc::new(KeyCache::new()),
+            checked: Arc::default(),
+            clock: Clock::system(),
+        }
     }
 
     /// The keys of these persons, made where there are none; persons may repeat. One statement at most, and none when all
@@ -74,6 +82,7 @@ impl Sealer {
 
     /// Index in `persons`, and key.
     async fn find_or_make(&self, persons: &[Person]) -> Result<Vec<(usize, Arc<PersonKey>)>, KeyError> {
+        self.check_masters().await?;
         let (master, wrapping) = self.masters.newest();
         let now = self.clock.now();
         let mut offered = Vec::with_capacity(persons.len());
@@ -194,5 +203,15 @@ impl Sealer {
                 Err(problem.into())
             }
         }
+    }
+
+    /// Another process erased this person.
+    pub(in crate::security) fn forget(&self, tenant: TenantId, identity: Identity, key: Uuid) {
+        self.cache.forget(&(tenant, identity), Some(key));
+    }
+
+    /// Others may have erased anybody.
+    pub(in crate::security) fn forget_all(&self) {
+        self.cache.forget_all();
     }
 }

@@ -20,6 +20,7 @@ use crate::events::ids::TenantId;
 pub use jwks::BadJwks;
 pub(super) use ring::{Found, Rings};
 pub use ring::{KeyRing, REFRESH, RingUnavailable};
+pub(super) use store::{CHANNEL, signing_bound};
 pub use store::{CreatedKey, KeyStore, KeyStoreError, StoredKey};
 
 /// A key that verifies tokens.

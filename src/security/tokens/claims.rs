@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
 use super::TokenError;
-use crate::commands::context::Caller;
 use crate::events::ids::{Actor, Identity, TenantId};
 use crate::events::time::Timestamp;
+use crate::security::caller::Caller;
 use crate::security::grants::Grants;
 use crate::security::signing_keys::VerifyingKey;
 

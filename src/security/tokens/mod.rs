@@ -49,7 +49,7 @@ pub enum TokenError {
     OtherTenant,
     #[error("the claims of the token are not usable: {0}")]
     Claims(String),
-    /// Ours to mend (503).
-    #[error("tokens cannot be verified at the moment: {0}")]
+    /// Ours to mend (503). The reason is for our log: it may name hosts.
+    #[error("tokens cannot be verified at the moment: try again soon")]
     Unavailable(Arc<str>),
 }

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use super::verifier::check;
 use super::*;
-use crate::commands::context::Caller;
 use crate::config::{JwksSource, KeysConfig, SigningKey};
 use crate::events::ids::{Actor, TenantId};
 use crate::events::time::Timestamp;
+use crate::security::caller::Caller;
 use crate::security::grants::Grants;
 use crate::security::signing_keys::test_keys::{self, set};
 use crate::security::signing_keys::{KeyRing, configured};

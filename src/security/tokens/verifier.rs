@@ -13,9 +13,9 @@ use sqlx::PgPool;
 
 use super::claims::Claims;
 use super::{MAX_BYTES, TokenError};
-use crate::commands::context::Caller;
 use crate::config::KeysConfig;
 use crate::events::time::Timestamp;
+use crate::security::caller::Caller;
 use crate::security::sealing::{BadMasterKeys, MasterKeys};
 use crate::security::signing_keys::{
     self, BadSigningKeys, Found, KeyRing, KeyStore, RingUnavailable, Rings, VerifyingKey,

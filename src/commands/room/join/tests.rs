@@ -1,3 +1,5 @@
+//! Who may join, who waits, and what a second join of the same person does.
+
 use super::*;
 use crate::commands::room::testing::*;
 

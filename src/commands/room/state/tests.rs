@@ -1,3 +1,5 @@
+//! What events make of a room, what a snapshot keeps of it, and how it is shown.
+
 use super::*;
 use crate::commands::room::testing::*;
 use crate::events::ids::TrackId;

@@ -2,6 +2,8 @@
 //!
 //! A stay is written when it begins and once more when it ends; nothing else touches it.
 
+mod read;
+
 use super::entry::Entry;
 use super::model::ReadModel;
 use super::rows::{AnySet, Row, Table, Word, WorkingSet, read_model_table};

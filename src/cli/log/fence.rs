@@ -1,0 +1,38 @@
+//! `convoke log fence`
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use clap::Args;
+
+use crate::cli::context::Context;
+use crate::events::log::EventLog;
+
+/// Begin a new epoch: every cursor given out before is refused from now on.
+///
+/// For after a restore or a failover that lost events. The same positions will hold other events then, and a reader that went
+/// on with an old cursor would not notice; refused, it starts again. Read models that are ahead of the log stop and say so:
+/// rebuild them.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  convoke log fence --yes")]
+pub struct Fence {
+    /// Do it: all readers will have to start again
+    #[arg(long)]
+    yes: bool,
+}
+
+impl Fence {
+    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+        if !self.yes {
+            bail!("this makes every reader start again; say --yes if events were lost and that is wanted");
+        }
+        let (before, after) = context
+            .with_database(async |pool| {
+                let log = EventLog::new(pool);
+                Ok((log.head().await?.epoch, log.fence().await?))
+            })
+            .await?;
+        println!("epoch {before} has ended, {after} has begun");
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,46 @@
+//! `convoke partition ensure`
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::cli::context::Context;
+use crate::events::log::EventLog;
+use crate::events::time::{Clock, Timestamp};
+
+/// Make the partitions of the log that are missing.
+///
+/// A server does this by itself; by hand it is for a history that is to be imported, or for when no server ran for long.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  convoke partition ensure --from 2012-01-01T00:00:00Z --until 2013-12-31T00:00:00Z")]
+pub struct Ensure {
+    /// From the partition of this time on [default: now]
+    #[arg(long, value_name = "TIME")]
+    from: Option<Timestamp>,
+    /// Up to the partition of this time [default: the configured runway from now]
+    #[arg(long, value_name = "TIME")]
+    until: Option<Timestamp>,
+}
+
+impl Ensure {
+    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+        let config = &context.config()?.log;
+        let now = Clock::system().now();
+        let runway = i64::try_from(config.partition_runway.as_secs())?;
+        let from = self.from.unwrap_or(now);
+        let until = self.until.unwrap_or_else(|| now.plus_seconds(runway));
+        anyhow::ensure!(from <= until, "--from {from} lies after --until {until}");
+        let made = context
+            .with_database(async |pool| {
+                Ok(EventLog::new(pool).ensure_partitions(config.partition_unit, from, until).await?)
+            })
+            .await?;
+        for name in &made {
+            println!("made {name}");
+        }
+        if made.is_empty() {
+            println!("every partition from {from} to {until} is there");
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,51 @@
+//! `convoke partition list`
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::cli::context::Context;
+use crate::cli::table;
+use crate::events::log::EventLog;
+use crate::events::log::runway::Partition;
+
+/// List the partitions of the log: their times, what they hold, their size.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  convoke partition list --json")]
+pub struct List {
+    /// For a program: a JSON array
+    #[arg(long)]
+    json: bool,
+}
+
+impl List {
+    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+        let partitions = context.with_database(async |pool| Ok(EventLog::new(pool).partitions().await?)).await?;
+        let mut output = std::io::stdout().lock();
+        if self.json {
+            serde_json::to_writer(&mut output, &partitions)?;
+            writeln!(output)?;
+        } else {
+            writeln!(output, "{}", as_table(&partitions))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn as_table(partitions: &[Partition]) -> comfy_table::Table {
+    let mut table = table::table(&["partition", "from", "to", "first position", "events", "size"], &[3, 4, 5]);
+    for partition in partitions {
+        let first = partition.first_position.map_or_else(|| "-".into(), |position| position.to_string());
+        let day = |at: crate::events::time::Timestamp| at.utc().format("%Y-%m-%d %H:%M").to_string();
+        table.add_row([
+            partition.name.clone(),
+            day(partition.from),
+            day(partition.to),
+            first,
+            partition.events.to_string(),
+            table::bytes(partition.bytes),
+        ]);
+    }
+    table
+}

@@ -1,0 +1,122 @@
+//! What a reader may read of what was said in a room.
+
+use sqlx::AssertSqlSafe;
+
+use super::{AudienceKind, MessageRow};
+use crate::events::envelope::RoomVersion;
+use crate::events::ids::{Identity, RoomId, TenantId};
+use crate::events::room::Audience;
+use crate::events::sealed::SealedAt;
+use crate::events::time::Timestamp;
+use crate::projections::checkpoint::bigint;
+use crate::projections::read::{List, Page, PageRequest, ReadError, ReadModels, decode, fetch};
+use crate::projections::rows::Row;
+
+/// Who reads.
+#[derive(Clone, Copy, Debug)]
+pub enum MessageReader<'a> {
+    /// An administrator: everything.
+    All,
+    /// What is for everyone, and: for staff what is for staff, for a person what they wrote or were named in.
+    Person { identity: Option<&'a Identity>, staff: bool },
+}
+
+/// A message, and where its text lies.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    /// Room version of the event that sent it: its name in the room.
+    pub version: RoomVersion,
+    pub author: Identity,
+    pub to: Audience,
+    pub reply_to: Option<RoomVersion>,
+    pub sent_at: Timestamp,
+    pub edited_at: Option<Timestamp>,
+    pub deleted_at: Option<Timestamp>,
+    /// Deleted by staff rather than by its author.
+    pub deleted_by_staff: bool,
+    /// Its `text`; absent once the message is deleted.
+    pub text: Option<SealedAt>,
+}
+
+impl From<MessageRow> for Message {
+    fn from(row: MessageRow) -> Self {
+        let to = match row.audience {
+            AudienceKind::Everyone => Audience::Everyone,
+            AudienceKind::Staff => Audience::Staff,
+            AudienceKind::Identities => Audience::Identities(row.named.map(|named| named.0).unwrap_or_default()),
+        };
+        Self {
+            version: row.version,
+            author: row.author,
+            to,
+            reply_to: row.reply_to,
+            sent_at: row.sent_at,
+            edited_at: row.edited_at,
+            deleted_at: row.deleted_at,
+            deleted_by_staff: row.deleted_by_staff,
+            text: row.text_at.zip(row.text).map(|(room_version, sealed)| SealedAt { room_version, sealed }),
+        }
+    }
+}
+
+impl ReadModels {
+    /// The messages of a room that `reader` may read, the oldest first or the newest first. A cursor goes on in its own
+    /// direction only.
+    pub async fn messages(
+        &self,
+        tenant: &TenantId,
+        room: RoomId,
+        reader: MessageReader<'_>,
+        newest_first: bool,
+        page: PageRequest<'_>,
+    ) -> Result<Page<Message>, ReadError> {
+        let list = if newest_first { List::NewestMessages } else { List::Messages };
+        let from: Option<(RoomVersion,)> = decode(list, page.cursor)?;
+        let start = if newest_first { RoomVersion::MAX } else { 0 };
+        let (audiences, identity) = match reader {
+            MessageReader::All => (vec![AudienceKind::Everyone, AudienceKind::Staff, AudienceKind::Identities], None),
+            MessageReader::Person { identity, staff: true } => {
+                (vec![AudienceKind::Everyone, AudienceKind::Staff], identity)
+            }
+            MessageReader::Person { identity, staff: false } => (vec![AudienceKind::Everyone], identity),
+        };
+        let mut statement = sqlx::query(AssertSqlSafe(statement(&audiences, identity.is_some(), newest_first)))
+            .bind(room.uuid())
+            .bind(tenant.as_str())
+            .bind(bigint(from.map_or(start, |(version,)| version)))
+            .bind(fetch(page.limit));
+        if let Some(identity) = identity {
+            statement = statement.bind(identity.as_str());
+        }
+        Ok(self.page(tenant, statement, page.limit, list, |row: &MessageRow| (row.version,)).await?.map(Message::from))
+    }
+}
+
+/// A page from each audience by itself, in order by the index, merged: none of them reads more than a page.
+fn statement(audiences: &[AudienceKind], named: bool, newest_first: bool) -> String {
+    let columns = MessageRow::TABLE.list("m.");
+    let (compare, order) = if newest_first { ("<", "DESC") } else { (">", "ASC") };
+    let mut parts: Vec<String> = audiences
+        .iter()
+        .map(|audience| {
+            format!(
+                "(SELECT {columns} FROM convoke.rm_messages m
+                  WHERE m.room = $1 AND m.tenant = $2 AND m.audience = '{}' AND m.version {compare} $3
+                  ORDER BY m.version {order} LIMIT $4)",
+                audience.as_str()
+            )
+        })
+        .collect();
+    if named {
+        // What staff reads as staff is not read once more as its author.
+        let besides = if audiences.contains(&AudienceKind::Staff) { " AND a.audience = 'identities'" } else { "" };
+        parts.push(format!(
+            "(SELECT {columns} FROM convoke.rm_message_readers a
+              JOIN convoke.rm_messages m ON m.room = a.room AND m.tenant = a.tenant AND m.audience = a.audience
+                  AND m.version = a.version
+              WHERE a.room = $1 AND a.tenant = $2 AND a.reader = $5 AND a.version {compare} $3{besides}
+              ORDER BY a.version {order} LIMIT $4)"
+        ));
+    }
+    format!("SELECT {columns} FROM ({}) m ORDER BY m.version {order} LIMIT $4", parts.join(" UNION ALL "))
+}

@@ -1,0 +1,400 @@
+//! Read models folded anew from the first event, beside the live ones, and either put in their place (a rebuild) or only
+//! compared with them (a verification).
+//!
+//! ```text
+//! log ─ binary COPY ─► chunks ─ decoded ─┬─► rooms    ─ fold ─ binary COPY ─► rm_rooms__r7, …
+//!                                        ├─► sessions ─ fold ─ binary COPY ─► rm_sessions__r7
+//!                                        └─► messages ─ fold ─ binary COPY ─► rm_messages__r7, …
+//! ```
+//!
+//! The log is read once for all models. Rows and progress of a chunk are one transaction: a killed rebuild goes on after its
+//! last chunk. Memory holds some chunks and, for each table, at most a fixed number of rows that later events may touch; what
+//! does not fit is read back from the fresh tables.
+//!
+//! Live and fresh rows are compared by digest at one position: the live rows are read from a picture of the tables taken when
+//! the rebuild begins, and the fold notes its own digest when it passes there.
+//!
+//! A swap locks the live checkpoint, folds what is missing, renames the tables and moves the checkpoint, all in one
+//! transaction. Queries go on before and after; none sees half of it.
+
+mod lane;
+mod live_rows;
+mod scan;
+mod state;
+
+use std::fmt;
+use std::sync::Arc;
+
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection as _, Executor as _, PgConnection};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use lane::{Lane, ModelLane};
+use scan::Chunk;
+
+use super::messages::Messages;
+use super::model::{ModelInfo, ReadModel};
+use super::rooms::Rooms;
+use super::rows::{BadCopy, Digest, StoreError};
+use super::sessions::Sessions;
+use crate::events::envelope::{Position, UnreadableEvent};
+use crate::events::log::{EventLog, LogError};
+
+/// How often the last events are caught up with before a swap gives up on a log that grows faster than it folds.
+const CATCH_UPS: usize = 20;
+
+/// What a fresh fold is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// It takes the place of the live rows.
+    Rebuild,
+    /// It is compared with the live rows and dropped.
+    Verify,
+}
+
+impl Purpose {
+    fn as_str(self) -> &'static str {
+        match self {
+            Purpose::Rebuild => "rebuild",
+            Purpose::Verify => "verify",
+        }
+    }
+
+    /// Begins what ends the names of the tables.
+    fn prefix(self) -> &'static str {
+        match self {
+            Purpose::Rebuild => "__r",
+            Purpose::Verify => "__v",
+        }
+    }
+}
+
+impl fmt::Display for Purpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why a fresh fold did not come to its end. Its progress is kept, unless said otherwise.
+#[derive(Debug, thiserror::Error)]
+pub enum RebuildError {
+    #[error("another process is at a {purpose} of {name}")]
+    Busy { name: &'static str, purpose: Purpose },
+    #[error("another process has taken over the fold of {name}")]
+    Replaced { name: &'static str },
+    #[error(
+        "the fold of {name} stands at position {at}, but the log ends at {end}: events were lost; run `convoke log fence`"
+    )]
+    Ahead { name: &'static str, at: Position, end: Position },
+    #[error("{error}{}", at(*position))]
+    Unreadable { position: Option<Position>, error: String },
+    #[error(
+        "the log gave {found} events between positions {after} and {through}, not each of them; run `convoke log verify`"
+    )]
+    Gap { after: Position, through: Position, found: u64 },
+    #[error(
+        "the tables of {name} are in use all the time by long queries; the fold is complete, run again to swap it in"
+    )]
+    InUse { name: &'static str },
+    #[error("the log grows faster than {name} is folded; run again when there is less to do")]
+    CannotCatchUp { name: &'static str },
+    #[error("stopped; run again to go on from here")]
+    Interrupted,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error(transparent)]
+    Event(#[from] UnreadableEvent),
+    #[error(transparent)]
+    Copy(#[from] BadCopy),
+}
+
+fn at(position: Option<Position>) -> String {
+    position.map(|position| format!(" (position {position})")).unwrap_or_default()
+}
+
+impl From<sqlx::Error> for RebuildError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// How live and fresh rows compare.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    /// They are the same rows.
+    Equal {
+        at: Position,
+        digest: Digest,
+    },
+    /// The live model folded something else.
+    Different {
+        at: Position,
+        live: Digest,
+        fold: Digest,
+    },
+    /// The live rows are not those that the live model wrote: somebody changed them.
+    Changed {
+        at: Position,
+        rows: Digest,
+        checkpoint: Digest,
+        fold: Digest,
+    },
+    Impossible(String),
+}
+
+impl Comparison {
+    pub fn is_equal(&self) -> bool {
+        matches!(self, Comparison::Equal { .. })
+    }
+}
+
+/// What became of one model.
+#[derive(Clone, Debug)]
+pub struct Report {
+    pub name: &'static str,
+    /// Of the last event folded.
+    pub position: Position,
+    pub digest: Digest,
+    pub comparison: Comparison,
+    /// The fresh rows are the live ones now.
+    pub swapped: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    Folding,
+    Indexing,
+    Comparing,
+    Swapping,
+}
+
+/// How far it is, for those who watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    pub phase: Phase,
+    /// All models have folded up to here.
+    pub position: Position,
+    pub target: Position,
+}
+
+/// Opens connections for bulk work.
+#[derive(Clone)]
+struct Connect(Arc<PgConnectOptions>);
+
+impl Connect {
+    async fn open(&self) -> sqlx::Result<PgConnection> {
+        let mut connection = PgConnection::connect_with(&self.0).await?;
+        // The log is read in the order of its index and by one process a partition; a chunk that a crash of the server takes
+        // back is folded again.
+        connection
+            .execute(
+                "SET ROLE convoke_system; SET statement_timeout = 0; SET synchronous_commit = off; SET jit = off; \
+                 SET max_parallel_workers_per_gather = 0; SET enable_sort = off; SET enable_seqscan = off; \
+                 SET maintenance_work_mem = '256MB'",
+            )
+            .await?;
+        Ok(connection)
+    }
+}
+
+/// A rebuild or a verification of some models.
+pub struct Rebuild {
+    log: EventLog,
+    connect: Connect,
+    /// Events of one transaction.
+    batch: usize,
+    progress: watch::Sender<Progress>,
+}
+
+impl Rebuild {
+    pub fn new(log: EventLog, batch: usize) -> Self {
+        let connect = Connect(log.pool().connect_options());
+        let progress = watch::channel(Progress { phase: Phase::Folding, position: 0, target: 0 }).0;
+        Self { log, connect, batch: batch.max(1), progress }
+    }
+
+    pub fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.subscribe()
+    }
+
+    /// Runs to the end, or until told to stop; then what was done is kept and the next run goes on from there.
+    pub async fn run(
+        self,
+        models: &[ModelInfo],
+        purpose: Purpose,
+        stop: &CancellationToken,
+    ) -> Result<Vec<Report>, RebuildError> {
+        let mut lanes = Vec::with_capacity(models.len());
+        for model in models {
+            lanes.push(self.open(model, purpose).await?);
+        }
+        for lane in &mut lanes {
+            lane.begin_comparison().await?;
+        }
+        match purpose {
+            Purpose::Rebuild => self.rebuild(lanes, stop).await,
+            Purpose::Verify => self.verify(lanes, stop).await,
+        }
+    }
+
+    async fn open(&self, model: &ModelInfo, purpose: Purpose) -> Result<Box<dyn Lane>, RebuildError> {
+        let connect = self.connect.clone();
+        Ok(match model.name {
+            Rooms::NAME => Box::new(ModelLane::<Rooms>::open(connect, purpose, &self.log).await?),
+            Sessions::NAME => Box::new(ModelLane::<Sessions>::open(connect, purpose, &self.log).await?),
+            _ => Box::new(ModelLane::<Messages>::open(connect, purpose, &self.log).await?),
+        })
+    }
+
+    async fn rebuild(
+        &self,
+        mut lanes: Vec<Box<dyn Lane>>,
+        stop: &CancellationToken,
+    ) -> Result<Vec<Report>, RebuildError> {
+        lanes = self.catch_up(lanes, stop).await?;
+        self.progress.send_modify(|progress| progress.phase = Phase::Indexing);
+        let finished = lanes.iter_mut().map(|lane| lane.finish());
+        futures_util::future::try_join_all(finished).await?;
+        self.progress.send_modify(|progress| progress.phase = Phase::Comparing);
+        let mut comparisons = Vec::new();
+        for lane in &mut lanes {
+            comparisons.push(lane.comparison().await?);
+        }
+        self.progress.send_modify(|progress| progress.phase = Phase::Swapping);
+        let mut reports = Vec::new();
+        for (mut lane, comparison) in lanes.into_iter().zip(comparisons) {
+            lane = self.swap(lane, stop).await?;
+            lane.discard().await?;
+            reports.push(report(&*lane, comparison, true));
+        }
+        Ok(reports)
+    }
+
+    async fn swap(&self, mut lane: Box<dyn Lane>, stop: &CancellationToken) -> Result<Box<dyn Lane>, RebuildError> {
+        for _ in 0..CATCH_UPS {
+            lane = self.catch_up(vec![lane], stop).await?.pop().ok_or(RebuildError::Interrupted)?;
+            if lane.swap(&self.log, self.batch as u64).await? {
+                return Ok(lane);
+            }
+        }
+        Err(RebuildError::CannotCatchUp { name: lane.fresh().model.name })
+    }
+
+    async fn verify(
+        &self,
+        mut lanes: Vec<Box<dyn Lane>>,
+        stop: &CancellationToken,
+    ) -> Result<Vec<Report>, RebuildError> {
+        let through = lanes.iter().filter_map(|lane| lane.fresh().compared.map(|compared| compared.position)).max();
+        if let Some(through) = through {
+            lanes = self.fold(lanes, through, stop).await?;
+        }
+        self.progress.send_modify(|progress| progress.phase = Phase::Comparing);
+        let mut reports = Vec::new();
+        for lane in &mut lanes {
+            let comparison = lane.comparison().await?;
+            lane.discard().await?;
+            reports.push(report(&**lane, comparison, false));
+        }
+        Ok(reports)
+    }
+
+    /// Folds up to the end of the log, until little is missing.
+    async fn catch_up(
+        &self,
+        mut lanes: Vec<Box<dyn Lane>>,
+        stop: &CancellationToken,
+    ) -> Result<Vec<Box<dyn Lane>>, RebuildError> {
+        loop {
+            let head = self.log.head().await?.position;
+            let behind = lanes.iter().map(|lane| lane.fresh().position).min().unwrap_or(head);
+            if behind == head {
+                return Ok(lanes);
+            }
+            lanes = self.fold(lanes, head, stop).await?;
+            if head - behind <= self.batch as u64 {
+                return Ok(lanes);
+            }
+        }
+    }
+
+    /// Folds all models up to a position, from wherever each of them is.
+    async fn fold(
+        &self,
+        lanes: Vec<Box<dyn Lane>>,
+        through: Position,
+        stop: &CancellationToken,
+    ) -> Result<Vec<Box<dyn Lane>>, RebuildError> {
+        let after = lanes.iter().map(|lane| lane.fresh().position).min().unwrap_or(through);
+        self.progress.send_modify(|progress| (progress.position, progress.target) = (after, through));
+        let standing: Arc<std::sync::Mutex<Vec<(&'static str, Position)>>> =
+            Arc::new(std::sync::Mutex::new(lanes.iter().map(|l| (l.fresh().model.name, l.fresh().position)).collect()));
+        let mut workers = tokio::task::JoinSet::new();
+        let mut senders = Vec::new();
+        for (number, mut lane) in lanes.into_iter().enumerate() {
+            let (sender, chunks) = mpsc::channel(1);
+            senders.push(sender);
+            let (standing, progress) = (standing.clone(), self.progress.clone());
+            workers.spawn(async move {
+                let moved = move |name, position| told(&standing, &progress, name, position);
+                let folded = lane.consume(chunks, &moved).await;
+                (number, folded.map(|()| lane))
+            });
+        }
+        let (sender, mut chunks) = mpsc::channel::<Chunk>(1);
+        let share = tokio::spawn(async move {
+            while let Some(chunk) = chunks.recv().await {
+                let chunk = Arc::new(chunk);
+                for lane in &senders {
+                    if lane.send(chunk.clone()).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        });
+        let mut reader = self.connect.open().await?;
+        let read = scan::scan(&mut reader, after, through, self.batch, sender, stop).await;
+        // A scan that was broken off leaves rows on its connection.
+        drop(reader);
+        _ = share.await;
+        let mut lanes = Vec::new();
+        while let Some(ended) = workers.join_next().await {
+            match ended {
+                Ok((number, lane)) => lanes.push((number, lane?)),
+                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                Err(_) => return Err(RebuildError::Interrupted),
+            }
+        }
+        read?;
+        if stop.is_cancelled() {
+            return Err(RebuildError::Interrupted);
+        }
+        lanes.sort_by_key(|(number, _)| *number);
+        Ok(lanes.into_iter().map(|(_, lane)| lane).collect())
+    }
+}
+
+/// Notes where a model stands and tells the least of them.
+fn told(
+    standing: &std::sync::Mutex<Vec<(&'static str, Position)>>,
+    progress: &watch::Sender<Progress>,
+    name: &'static str,
+    position: Position,
+) {
+    let mut standing = standing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    for (model, at) in standing.iter_mut() {
+        if *model == name {
+            *at = position;
+        }
+    }
+    let least = standing.iter().map(|(_, at)| *at).min().unwrap_or(position);
+    progress.send_modify(|progress| progress.position = least);
+}
+
+fn report(lane: &dyn Lane, comparison: Comparison, swapped: bool) -> Report {
+    let fresh = lane.fresh();
+    Report { name: fresh.model.name, position: fresh.position, digest: fresh.digest, comparison, swapped }
+}

@@ -1,0 +1,223 @@
+//! How far a fresh fold has come: one row in `convoke.projection_rebuilds`, moved in the transaction that writes the fold's
+//! rows, so that a killed rebuild goes on where it was.
+
+use sqlx::postgres::PgRow;
+use sqlx::{Connection as _, PgConnection, Row as _};
+use uuid::Uuid;
+
+use super::{Purpose, RebuildError};
+use crate::events::envelope::Position;
+use crate::projections::checkpoint::{Checkpoint, Step, bigint, position};
+use crate::projections::model::ModelInfo;
+use crate::projections::rows::Digest;
+
+/// What the live model was when its rows were looked at, and what this fold was at the same position.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Compared {
+    pub position: Position,
+    /// Of the live checkpoint at that position.
+    pub live_digest: Digest,
+    /// Of the live rows themselves; `None`: not looked at yet.
+    pub live_rows: Option<Digest>,
+    /// Of this fold; `None`: not there yet.
+    pub own: Option<Digest>,
+}
+
+/// A fresh fold of one model.
+#[derive(Clone, Debug)]
+pub struct Fresh {
+    pub model: ModelInfo,
+    pub purpose: Purpose,
+    /// Ends the names of its tables.
+    pub suffix: String,
+    pub epoch: Uuid,
+    pub position: Position,
+    pub digest: Digest,
+    pub compared: Option<Compared>,
+    worker: Uuid,
+}
+
+fn digest(row: &PgRow, column: &str) -> sqlx::Result<Option<Digest>> {
+    Ok(row.try_get::<Option<&[u8]>, _>(column)?.and_then(Digest::from_bytes))
+}
+
+impl Fresh {
+    /// Goes on with what an earlier run left, if that is still of use, or begins anew.
+    pub async fn open(
+        connection: &mut PgConnection,
+        model: ModelInfo,
+        purpose: Purpose,
+        live: &Checkpoint,
+        epoch: Uuid,
+    ) -> Result<Self, RebuildError> {
+        if let Some(fresh) = Self::resume(connection, model, purpose, epoch).await? {
+            return Ok(fresh);
+        }
+        let suffix = format!("{}{}", purpose.prefix(), live.generation + 1);
+        // The live tables of before the last swap have this one's name, should a kill have left them.
+        let before = format!("{}{}", purpose.prefix(), live.generation);
+        let tables = model.table_names();
+        let worker = Uuid::new_v4();
+        let mut transaction = connection.begin().await?;
+        for left in [&before, &suffix] {
+            sqlx::query("SELECT convoke.rm_drop($1, $2)").bind(&tables).bind(left).execute(&mut *transaction).await?;
+        }
+        sqlx::query("SELECT convoke.rm_create($1, $2)").bind(&tables).bind(&suffix).execute(&mut *transaction).await?;
+        sqlx::query(
+            "INSERT INTO convoke.projection_rebuilds (name, purpose, suffix, epoch, shape, worker)
+             VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(model.name)
+        .bind(purpose.as_str())
+        .bind(&suffix)
+        .bind(epoch)
+        .bind(i32::from(model.shape))
+        .bind(worker)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        let digest = Digest::default();
+        Ok(Self { model, purpose, suffix, epoch, position: 0, digest, compared: None, worker })
+    }
+
+    async fn resume(
+        connection: &mut PgConnection,
+        model: ModelInfo,
+        purpose: Purpose,
+        epoch: Uuid,
+    ) -> Result<Option<Self>, RebuildError> {
+        let worker = Uuid::new_v4();
+        let row = sqlx::query(
+            "UPDATE convoke.projection_rebuilds
+             SET worker = $3
+             WHERE name = $1 AND purpose = $2
+             RETURNING suffix, epoch, shape, position, digest, compared_position, live_digest, live_rows, own_digest",
+        )
+        .bind(model.name)
+        .bind(purpose.as_str())
+        .bind(worker)
+        .fetch_optional(&mut *connection)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let compared = match row.try_get::<Option<i64>, _>("compared_position")? {
+            None => None,
+            Some(at) => Some(Compared {
+                position: position(at),
+                live_digest: digest(&row, "live_digest")?.unwrap_or_default(),
+                live_rows: digest(&row, "live_rows")?,
+                own: digest(&row, "own_digest")?,
+            }),
+        };
+        let fresh = Self {
+            model,
+            purpose,
+            suffix: row.try_get("suffix")?,
+            epoch: row.try_get("epoch")?,
+            position: position(row.try_get("position")?),
+            digest: digest(&row, "digest")?.unwrap_or_default(),
+            compared,
+            worker,
+        };
+        if fresh.epoch == epoch && row.try_get::<i32, _>("shape")? == i32::from(model.shape) {
+            return Ok(Some(fresh));
+        }
+        // Of another program or of another history.
+        fresh.discard(connection).await?;
+        Ok(None)
+    }
+
+    /// Moves on in the transaction that wrote the rows.
+    pub async fn advance(&mut self, connection: &mut PgConnection, to: &Step) -> Result<(), RebuildError> {
+        let moved = sqlx::query(
+            "UPDATE convoke.projection_rebuilds
+             SET position = $1,
+                 recorded_at = $2,
+                 digest = $3,
+                 own_digest = CASE WHEN compared_position = $1 THEN $3 ELSE own_digest END,
+                 updated_at = clock_timestamp()
+             WHERE name = $4 AND purpose = $5 AND position = $6 AND worker = $7",
+        )
+        .bind(bigint(to.position))
+        .bind(to.recorded_at.utc())
+        .bind(to.digest.to_bytes().as_slice())
+        .bind(self.model.name)
+        .bind(self.purpose.as_str())
+        .bind(bigint(self.position))
+        .bind(self.worker)
+        .execute(connection)
+        .await?
+        .rows_affected();
+        (moved == 1).then_some(()).ok_or(RebuildError::Replaced { name: self.model.name })
+    }
+
+    /// What it is once a step was committed.
+    pub fn stepped(&mut self, to: &Step) {
+        self.position = to.position;
+        self.digest = to.digest;
+        if let Some(compared) = &mut self.compared
+            && compared.position == to.position
+        {
+            compared.own = Some(to.digest);
+        }
+    }
+
+    /// Notes at which position live and fresh rows are compared.
+    pub async fn compare_at(&mut self, connection: &mut PgConnection, live: &Checkpoint) -> sqlx::Result<()> {
+        let own = (live.position == self.position).then_some(self.digest);
+        sqlx::query(
+            "UPDATE convoke.projection_rebuilds
+             SET compared_position = $1,
+                 live_digest = $2,
+                 live_rows = NULL,
+                 own_digest = $3
+             WHERE name = $4 AND purpose = $5 AND worker = $6",
+        )
+        .bind(bigint(live.position))
+        .bind(live.digest.to_bytes().as_slice())
+        .bind(own.map(|digest| digest.to_bytes().to_vec()))
+        .bind(self.model.name)
+        .bind(self.purpose.as_str())
+        .bind(self.worker)
+        .execute(connection)
+        .await?;
+        self.compared = Some(Compared { position: live.position, live_digest: live.digest, live_rows: None, own });
+        Ok(())
+    }
+
+    /// Notes what the live rows add up to.
+    pub async fn looked(&mut self, connection: &mut PgConnection, rows: Digest) -> sqlx::Result<()> {
+        sqlx::query(
+            "UPDATE convoke.projection_rebuilds SET live_rows = $1 WHERE name = $2 AND purpose = $3 AND worker = $4",
+        )
+        .bind(rows.to_bytes().as_slice())
+        .bind(self.model.name)
+        .bind(self.purpose.as_str())
+        .bind(self.worker)
+        .execute(connection)
+        .await?;
+        if let Some(compared) = &mut self.compared {
+            compared.live_rows = Some(rows);
+        }
+        Ok(())
+    }
+
+    /// Its tables and its progress go.
+    pub async fn discard(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
+        sqlx::query("SELECT convoke.rm_drop($1, $2)")
+            .bind(self.model.table_names())
+            .bind(&self.suffix)
+            .execute(&mut *connection)
+            .await?;
+        self.forget(connection).await
+    }
+
+    /// Its progress goes.
+    pub async fn forget(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
+        sqlx::query("DELETE FROM convoke.projection_rebuilds WHERE name = $1 AND purpose = $2")
+            .bind(self.model.name)
+            .bind(self.purpose.as_str())
+            .execute(connection)
+            .await
+            .map(drop)
+    }
+}

@@ -1,0 +1,133 @@
+//! Rooms as callers see them: one, or a tenant's, the newest first.
+
+use sqlx::postgres::PgRow;
+use sqlx::{AssertSqlSafe, Postgres, QueryBuilder, Row as _};
+
+use super::tables::RoomRow;
+use crate::events::ids::{Identity, RoomId, TenantId};
+use crate::events::room::view::{RecordingView, RoomStatus, RoomView};
+use crate::events::time::Timestamp;
+use crate::projections::read::{List, Page, PageRequest, ReadError, ReadModels, decode, fetch};
+use crate::projections::rows::{BadField, Fields, Row, columns};
+
+/// Which rooms of a tenant. All that is given must hold.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RoomFilter {
+    pub name: Option<String>,
+    pub status: Option<RoomStatus>,
+    /// Key and value.
+    pub labels: Vec<(String, String)>,
+    pub created_after: Option<Timestamp>,
+    pub created_before: Option<Timestamp>,
+}
+
+/// Raised hands, the earliest first, of the room `r`.
+const HANDS: &str = "ARRAY(SELECT p.identity FROM convoke.rm_participants p
+    WHERE p.room = r.room AND p.tenant = r.tenant AND p.hand IS NOT NULL
+    ORDER BY p.hand)";
+
+impl ReadModels {
+    /// A room as it is now; `None`: the tenant has no such room.
+    pub async fn room(&self, tenant: &TenantId, room: RoomId) -> Result<Option<RoomView>, ReadError> {
+        let statement = format!(
+            "SELECT {}, {HANDS} FROM convoke.rm_rooms r WHERE r.room = $1 AND r.tenant = $2",
+            RoomRow::TABLE.list("r.")
+        );
+        let statement = sqlx::query(AssertSqlSafe(statement)).bind(room.uuid()).bind(tenant.as_str());
+        self.rows(tenant, statement).await?.first().map(view).transpose()
+    }
+
+    /// Rooms of a tenant, the newest first.
+    pub async fn rooms(
+        &self,
+        tenant: &TenantId,
+        filter: &RoomFilter,
+        page: PageRequest<'_>,
+    ) -> Result<Page<RoomView>, ReadError> {
+        let after: Option<(Timestamp, RoomId)> = decode(List::Rooms, page.cursor)?;
+        let mut builder = statement(tenant, filter, after, page.limit);
+        let rows = self.rows(tenant, builder.build()).await?;
+        let items = rows.iter().take(page.limit).map(view).collect::<Result<Vec<_>, _>>()?;
+        let more = rows.len() > page.limit;
+        let next_cursor = items.last().filter(|_| more).map(|last| List::Rooms.cursor(&(last.created_at, last.id)));
+        Ok(Page { items, next_cursor })
+    }
+}
+
+/// Walks one index in order: that of the first label, of the name, of the status, or of all rooms.
+fn statement(
+    tenant: &TenantId,
+    filter: &RoomFilter,
+    after: Option<(Timestamp, RoomId)>,
+    limit: usize,
+) -> QueryBuilder<Postgres> {
+    let mut sql = QueryBuilder::new("SELECT ");
+    sql.push(RoomRow::TABLE.list("r.")).push(", ").push(HANDS);
+    let mut labels = filter.labels.iter();
+    // The table whose order is walked.
+    let o = match labels.next() {
+        Some((label, value)) => {
+            sql.push(
+                " FROM convoke.rm_room_labels l JOIN convoke.rm_rooms r ON r.room = l.room AND r.tenant = l.tenant",
+            );
+            sql.push(" WHERE l.label = ").push_bind(label.clone()).push(" AND l.value = ").push_bind(value.clone());
+            sql.push(" AND ");
+            "l"
+        }
+        None => {
+            sql.push(" FROM convoke.rm_rooms r WHERE ");
+            "r"
+        }
+    };
+    sql.push(format_args!("{o}.tenant = ")).push_bind(tenant.as_str().to_owned());
+    if let Some(name) = &filter.name {
+        sql.push(" AND r.name = ").push_bind(name.clone());
+    }
+    if let Some(status) = filter.status {
+        sql.push(format_args!(" AND {o}.status = ")).push_bind(status.as_str());
+    }
+    if let Some(time) = filter.created_after {
+        sql.push(format_args!(" AND {o}.created_at > ")).push_bind(time.utc());
+    }
+    if let Some(time) = filter.created_before {
+        sql.push(format_args!(" AND {o}.created_at < ")).push_bind(time.utc());
+    }
+    if let Some((time, room)) = after {
+        sql.push(format_args!(" AND ({o}.created_at, {o}.room) < (")).push_bind(time.utc());
+        sql.push(", ").push_bind(room.uuid()).push(")");
+    }
+    for (label, value) in labels {
+        sql.push(" AND EXISTS (SELECT FROM convoke.rm_room_labels m WHERE m.room = r.room AND m.tenant = r.tenant");
+        sql.push(" AND m.label = ").push_bind(label.clone());
+        sql.push(" AND m.value = ").push_bind(value.clone()).push(")");
+    }
+    sql.push(format_args!(" ORDER BY {o}.created_at DESC, {o}.room DESC LIMIT ")).push_bind(fetch(limit));
+    sql
+}
+
+fn view(row: &PgRow) -> Result<RoomView, ReadError> {
+    let room = RoomRow::get(&mut Fields(columns(row)))?;
+    let hands: Vec<String> = row.try_get(RoomRow::TABLE.columns.len())?;
+    let hands: Result<Vec<Identity>, _> = hands.iter().map(|hand| Identity::new(hand)).collect();
+    Ok(RoomView {
+        id: room.room,
+        version: room.version,
+        status: room.status.0,
+        name: room.name.as_deref().map(str::to_owned),
+        created_at: room.created_at,
+        opens_at: room.opens_at,
+        opened_at: room.opened_at,
+        ended_at: room.ended_at,
+        end_reason: room.end_reason.map(|reason| reason.0),
+        settings: room.settings.0,
+        locked: room.locked,
+        participant_count: room.participant_count,
+        waiting_count: room.waiting_count,
+        hands: hands.map_err(|_| BadField("an identity"))?,
+        spotlight: room.spotlight,
+        recording: room
+            .recording
+            .zip(room.recording_started_at)
+            .map(|(recording, started_at)| RecordingView { recording, started_at }),
+    })
+}

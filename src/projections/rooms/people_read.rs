@@ -1,0 +1,135 @@
+//! Who is in a room, and who waits to be let in.
+
+use sqlx::AssertSqlSafe;
+
+use super::tables::{ParticipantRow, WaitingRow};
+use crate::events::envelope::RoomVersion;
+use crate::events::ids::{Identity, RoomId, TenantId};
+use crate::events::room::view::{ParticipantView, WaitingView};
+use crate::events::sealed::{Sealed, SealedAt};
+use crate::projections::read::{List, Page, PageRequest, ReadError, ReadModels, decode, fetch};
+use crate::projections::rows::{Fields, Row, columns};
+
+/// Somebody present, and where the personal fields lie.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Participant {
+    pub view: ParticipantView,
+    /// Its `display_name`, which may be absent in it, is the person's.
+    pub name: Option<SealedAt>,
+    /// Its `metadata`, which may be absent in it, is the person's.
+    pub metadata: Option<SealedAt>,
+}
+
+/// Somebody in the lobby, and where the personal fields lie.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Waiting {
+    pub view: WaitingView,
+    pub personal: Option<SealedAt>,
+}
+
+fn sealed_at(at: Option<RoomVersion>, sealed: Option<Sealed>) -> Option<SealedAt> {
+    let (room_version, sealed) = at.zip(sealed)?;
+    Some(SealedAt { room_version, sealed })
+}
+
+impl From<ParticipantRow> for Participant {
+    fn from(row: ParticipantRow) -> Self {
+        let joined = sealed_at(row.joined_personal_at, row.joined_personal);
+        let renamed = sealed_at(row.renamed_at, row.renamed);
+        let metadata_set = sealed_at(row.metadata_set_at, row.metadata_set);
+        Self {
+            view: ParticipantView {
+                identity: row.identity,
+                role: row.role.0,
+                present_since: row.present_since,
+                sessions: row.sessions.0,
+                hand_raised: row.hand.is_some(),
+                tracks: row.tracks.0,
+            },
+            name: renamed.or_else(|| joined.clone()),
+            metadata: metadata_set.or(joined),
+        }
+    }
+}
+
+impl From<WaitingRow> for Waiting {
+    fn from(row: WaitingRow) -> Self {
+        Self {
+            view: WaitingView {
+                identity: row.identity,
+                session: row.session,
+                role: row.role.0,
+                waiting_since: row.waiting_since,
+            },
+            personal: sealed_at(row.personal_at, row.personal),
+        }
+    }
+}
+
+impl ReadModels {
+    /// Who is present, by identity.
+    pub async fn participants(
+        &self,
+        tenant: &TenantId,
+        room: RoomId,
+        page: PageRequest<'_>,
+    ) -> Result<Page<Participant>, ReadError> {
+        let after: Option<(Identity,)> = decode(List::Participants, page.cursor)?;
+        let statement = format!(
+            "SELECT {} FROM convoke.rm_participants p
+             WHERE p.room = $1 AND p.tenant = $2 AND p.identity > $3
+             ORDER BY p.identity
+             LIMIT $4",
+            ParticipantRow::TABLE.list("p.")
+        );
+        let statement = sqlx::query(AssertSqlSafe(statement))
+            .bind(room.uuid())
+            .bind(tenant.as_str())
+            .bind(after.as_ref().map_or("", |(identity,)| identity.as_str()))
+            .bind(fetch(page.limit));
+        let key = |row: &ParticipantRow| (row.identity.clone(),);
+        Ok(self.page(tenant, statement, page.limit, List::Participants, key).await?.map(Participant::from))
+    }
+
+    /// One person, if present.
+    pub async fn participant(
+        &self,
+        tenant: &TenantId,
+        room: RoomId,
+        identity: &Identity,
+    ) -> Result<Option<Participant>, ReadError> {
+        let statement = format!(
+            "SELECT {} FROM convoke.rm_participants p WHERE p.room = $1 AND p.tenant = $2 AND p.identity = $3",
+            ParticipantRow::TABLE.list("p.")
+        );
+        let statement =
+            sqlx::query(AssertSqlSafe(statement)).bind(room.uuid()).bind(tenant.as_str()).bind(identity.as_str());
+        let rows = self.rows(tenant, statement).await?;
+        let row = rows.first().map(|row| ParticipantRow::get(&mut Fields(columns(row)))).transpose()?;
+        Ok(row.map(Participant::from))
+    }
+
+    /// Who is in the lobby, in the order in which they asked.
+    pub async fn waiting(
+        &self,
+        tenant: &TenantId,
+        room: RoomId,
+        page: PageRequest<'_>,
+    ) -> Result<Page<Waiting>, ReadError> {
+        let after: Option<(RoomVersion,)> = decode(List::Waiting, page.cursor)?;
+        let statement = format!(
+            "SELECT {} FROM convoke.rm_waiting w
+             WHERE w.room = $1 AND w.tenant = $2 AND w.since > $3 AND NOT w.admitted
+             ORDER BY w.since
+             LIMIT $4",
+            WaitingRow::TABLE.list("w.")
+        );
+        let statement = sqlx::query(AssertSqlSafe(statement))
+            .bind(room.uuid())
+            .bind(tenant.as_str())
+            .bind(crate::projections::checkpoint::bigint(after.map_or(0, |(since,)| since)))
+            .bind(fetch(page.limit));
+        let key = |row: &WaitingRow| (row.since,);
+        Ok(self.page(tenant, statement, page.limit, List::Waiting, key).await?.map(Waiting::from))
+    }
+}
