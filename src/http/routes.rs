@@ -4,7 +4,6 @@ use axum::Router;
 
 use super::api::Api;
 use super::openapi::{Document, page};
-use super::problem::pages;
 use super::{commands_run, events, room_events, rooms_create};
 
 macro_rules! routes {
@@ -25,5 +24,5 @@ routes!(rooms_create, room_events, events);
 /// All that callers may ask, without the guard around it.
 pub fn router(api: Api) -> Router {
     // Commands are described from their catalogue.
-    described().merge(commands_run::routes()).with_state(api).merge(page::routes()).merge(pages::routes())
+    described().merge(commands_run::routes()).with_state(api).merge(page::routes())
 }
