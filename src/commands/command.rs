@@ -22,6 +22,8 @@ pub trait Command: DeserializeOwned + JsonSchema + Clone + Debug + PartialEq + S
     const SUMMARY: &'static str;
     /// Who may, what then is a fact, what a repetition does. Markdown, a paragraph or two.
     const DESCRIPTION: &'static str;
+    /// Names of the events that it can lead to, in the order in which they are written.
+    const EVENTS: &'static [&'static str];
     /// Every refusal that [`Command::decide`] can give.
     const REFUSALS: &'static [RefusalCode];
 
@@ -76,6 +78,8 @@ pub struct CommandKind {
     /// JSON Schema 2020-12 of the body.
     pub schema: fn() -> schemars::Schema,
     pub examples: fn() -> Vec<Example>,
+    /// Names of the events that it can lead to.
+    pub events: &'static [&'static str],
     pub refusals: &'static [RefusalCode],
 }
 
@@ -87,6 +91,7 @@ impl CommandKind {
             description: C::DESCRIPTION,
             schema: || schemars::schema_for!(C),
             examples: C::examples,
+            events: C::EVENTS,
             refusals: C::REFUSALS,
         }
     }

@@ -21,6 +21,7 @@ impl Command for AdmitAll {
     const SUMMARY: &'static str = "Let everybody in from the lobby";
     const DESCRIPTION: &'static str = "For staff, and for servers with `room_admin`. In the order in which they asked, as many as the \
         room has places for; refused where it has none. Nobody waits, nothing is written.";
+    const EVENTS: &'static [&'static str] = &["room.participant-admitted", "room.participant-joined"];
     const REFUSALS: &'static [RefusalCode] = &[
         RefusalCode::NotGranted,
         RefusalCode::RoomNotFound,

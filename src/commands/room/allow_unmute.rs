@@ -25,6 +25,7 @@ impl Command for AllowUnmute {
     const SUMMARY: &'static str = "Let somebody, or everybody, unmute again";
     const DESCRIPTION: &'static str = "For staff over a lower role, and servers with `room_admin`. What staff had muted stays muted, \
         but its owner may unmute it. Where staff holds nothing muted, nothing is written.";
+    const EVENTS: &'static [&'static str] = &["room.unmute-allowed"];
     const REFUSALS: &'static [RefusalCode] = &[
         RefusalCode::NotGranted,
         RefusalCode::RoomNotFound,

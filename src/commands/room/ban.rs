@@ -34,6 +34,13 @@ impl Command for Ban {
     const DESCRIPTION: &'static str = "For staff over people of a lower role or not present, and for servers with `room_admin`; also \
         while the room is scheduled. Somebody present leaves, reason `banned`; somebody in the lobby is denied. A new ban \
         replaces the old one; to ban without end who is banned without end changes nothing.";
+    const EVENTS: &'static [&'static str] = &[
+        "room.participant-left",
+        "room.host-transferred",
+        "room.track-unpublished",
+        "room.participant-denied",
+        "room.identity-banned",
+    ];
     const REFUSALS: &'static [RefusalCode] = &[
         RefusalCode::NotGranted,
         RefusalCode::RoomNotFound,

@@ -29,6 +29,7 @@ impl Command for ChangeRole {
         `room_admin` gives anybody any role. Nobody takes the last host from a room.\n\n\
         Tracks that the new role may not publish end in the same append. Who is made moderator in a room without a host \
         becomes host.";
+    const EVENTS: &'static [&'static str] = &["room.role-changed", "room.host-transferred", "room.track-unpublished"];
     const REFUSALS: &'static [RefusalCode] = &[
         RefusalCode::NotGranted,
         RefusalCode::RoomNotFound,

@@ -19,6 +19,7 @@ impl Command for ClearSpotlight {
     const NAME: &'static str = "clear-spotlight";
     const SUMMARY: &'static str = "Clear the spotlight";
     const DESCRIPTION: &'static str = "For staff and servers. Nothing is written where nobody is in the spotlight.";
+    const EVENTS: &'static [&'static str] = &["room.spotlight-cleared"];
     const REFUSALS: &'static [RefusalCode] = &[
         RefusalCode::NotGranted,
         RefusalCode::RoomNotFound,

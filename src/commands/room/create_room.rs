@@ -53,6 +53,7 @@ impl Command for CreateRoom {
     const DESCRIPTION: &'static str = "Needs the grant `room_create`. The room is open at once, or scheduled when `opens_at` is \
         in the future. Of two callers who create the same name at once, one creates the room and the other is refused with \
         `room-name-taken`, which points to it; with `\"if_exists\": \"return\"` the room that is there answers instead.";
+    const EVENTS: &'static [&'static str] = &["room.created"];
     const REFUSALS: &'static [RefusalCode] = &[
         RefusalCode::NotGranted,
         RefusalCode::RoomNameTaken,

@@ -33,6 +33,7 @@ impl Command for DeleteMessage {
         setting `chat`. A message that is deleted stays deleted: nothing is written. Only of one that was sent before the \
         1,024 newest deleted ones the room does not know it any more: then the fact may be there twice, and readers take \
         the first.";
+    const EVENTS: &'static [&'static str] = &["room.message-deleted"];
     const REFUSALS: &'static [RefusalCode] = &[
         RefusalCode::NotGranted,
         RefusalCode::IdentityRequired,

@@ -25,6 +25,7 @@ impl Command for Deny {
     const SUMMARY: &'static str = "Turn somebody in the lobby away";
     const DESCRIPTION: &'static str =
         "For staff, and for servers with `room_admin`. The person may ask again; `ban` keeps them out.";
+    const EVENTS: &'static [&'static str] = &["room.participant-denied"];
     const REFUSALS: &'static [RefusalCode] = &[
         RefusalCode::NotGranted,
         RefusalCode::RoomNotFound,

@@ -24,6 +24,7 @@ impl Command for EndRoom {
         who waits in the lobby is denied; then the room is ended, for good, its name free again and its recording over. \
         A scheduled room is cancelled.\n\n\
         A room ends by itself, reason `empty` or `too-long`, by its settings `empty_timeout_s` and `max_duration_s`.";
+    const EVENTS: &'static [&'static str] = &["room.participant-left", "room.participant-denied", "room.ended"];
     const REFUSALS: &'static [RefusalCode] =
         &[RefusalCode::NotGranted, RefusalCode::RoomNotFound, RefusalCode::RoomEnded, RefusalCode::StaffOnly];
 

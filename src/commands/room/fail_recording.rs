@@ -32,6 +32,7 @@ impl Command for FailRecording {
     const SUMMARY: &'static str = "Tell that the recording failed";
     const DESCRIPTION: &'static str = "Needs the grant `room_record`: what a recorder sends when it cannot go on. What it holds so far \
         may be incomplete.";
+    const EVENTS: &'static [&'static str] = &["room.recording-failed"];
     const REFUSALS: &'static [RefusalCode] = &[
         RefusalCode::NotGranted,
         RefusalCode::RoomNotFound,

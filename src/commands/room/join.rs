@@ -52,6 +52,14 @@ impl Command for Join {
         given then replaces both; a join without either leaves them.\n\n\
         A scheduled room whose time has come opens by the join. Only staff can join a locked room, or whom a server \
         brings in. A moderator who joins a room without a host becomes host.";
+    const EVENTS: &'static [&'static str] = &[
+        "room.opened",
+        "room.participant-denied",
+        "room.participant-waiting",
+        "room.participant-joined",
+        "room.participant-left",
+        "room.host-transferred",
+    ];
     const REFUSALS: &'static [RefusalCode] = &[
         RefusalCode::NotGranted,
         RefusalCode::IdentityRequired,

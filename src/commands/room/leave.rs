@@ -28,6 +28,8 @@ impl Command for Leave {
     const DESCRIPTION: &'static str = "Needs the grant `room_join`, or `room_admin` to have somebody else leave. Ends all of the \
         person's stays, or the one that `session` names; or their waiting in the lobby. Their tracks end; with the last stay \
         the hand falls and the spotlight clears. When the last host leaves, the longest-present moderator becomes host.";
+    const EVENTS: &'static [&'static str] =
+        &["room.participant-left", "room.participant-denied", "room.host-transferred", "room.track-unpublished"];
     const REFUSALS: &'static [RefusalCode] = &[
         RefusalCode::NotGranted,
         RefusalCode::IdentityRequired,

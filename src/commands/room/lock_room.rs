@@ -21,6 +21,7 @@ impl Command for LockRoom {
     const DESCRIPTION: &'static str = "For staff, and for servers with `room_admin`; also while the room is scheduled. \
         Nobody can join until it is unlocked, but staff, whom a server brings in, and whoever is present already and \
         joins again; staff still admits people from the lobby. A locked room stays locked.";
+    const EVENTS: &'static [&'static str] = &["room.locked"];
     const REFUSALS: &'static [RefusalCode] =
         &[RefusalCode::NotGranted, RefusalCode::RoomNotFound, RefusalCode::RoomEnded, RefusalCode::StaffOnly];
 

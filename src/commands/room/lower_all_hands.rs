@@ -20,6 +20,7 @@ impl Command for LowerAllHands {
     const SUMMARY: &'static str = "Lower all hands";
     const DESCRIPTION: &'static str = "For staff and servers. One event for each raised hand, in their order; none is written \
         where no hand is raised.";
+    const EVENTS: &'static [&'static str] = &["room.hand-lowered"];
     const REFUSALS: &'static [RefusalCode] = &[
         RefusalCode::NotGranted,
         RefusalCode::RoomNotFound,

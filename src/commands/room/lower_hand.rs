@@ -24,6 +24,7 @@ impl Command for LowerHand {
     const SUMMARY: &'static str = "Lower a hand";
     const DESCRIPTION: &'static str = "Needs the grant `room_join`; staff of any rank lowers anybody's. A hand that is not raised \
         stays so: nothing is written.";
+    const EVENTS: &'static [&'static str] = &["room.hand-lowered"];
     const REFUSALS: &'static [RefusalCode] = &[
         RefusalCode::NotGranted,
         RefusalCode::IdentityRequired,

@@ -149,6 +149,7 @@ impl RoomCommand {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::events::room::RoomEvent;
 
     #[test]
     fn every_example_is_taken() {
@@ -159,6 +160,16 @@ mod tests {
                 let parsed = RoomCommand::parse(kind.name, example.body.to_string().as_bytes());
                 assert!(parsed.is_ok(), "{}: {}: {parsed:?}", kind.name, example.about);
             }
+        }
+    }
+
+    #[test]
+    fn what_a_command_says_it_leads_to_are_events() {
+        let events: Vec<_> = RoomEvent::catalogue().iter().map(|event| event.name).collect();
+        for kind in RoomCommand::catalogue() {
+            assert!(!kind.events.is_empty(), "{} leads to nothing", kind.name);
+            let unknown: Vec<_> = kind.events.iter().filter(|name| !events.contains(name)).collect();
+            assert!(unknown.is_empty(), "{}: {unknown:?}", kind.name);
         }
     }
 

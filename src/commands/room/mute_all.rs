@@ -36,6 +36,7 @@ impl Command for MuteAll {
     const SUMMARY: &'static str = "Mute everybody";
     const DESCRIPTION: &'static str = "For staff and servers. As mute-participant, for everybody whose role is below the caller's, but \
         for those in `except`. Who publishes later is not muted by it: see the setting `mute_on_entry`.";
+    const EVENTS: &'static [&'static str] = &["room.track-muted"];
     const REFUSALS: &'static [RefusalCode] = &[
         RefusalCode::NotGranted,
         RefusalCode::RoomNotFound,

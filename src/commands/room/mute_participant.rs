@@ -32,6 +32,7 @@ impl Command for MuteParticipant {
         each of the person's tracks of these kinds; the person cannot unmute them, nor publish others of the same sources \
         unmuted, until staff sends allow-unmute or they leave. Where there is nothing to mute, nothing is written, and \
         nothing keeps the person from publishing later.";
+    const EVENTS: &'static [&'static str] = &["room.track-muted"];
     const REFUSALS: &'static [RefusalCode] = &[
         RefusalCode::NotGranted,
         RefusalCode::RoomNotFound,

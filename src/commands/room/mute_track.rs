@@ -25,6 +25,7 @@ impl Command for MuteTrack {
     const DESCRIPTION: &'static str = "For the track's owner, with the grant `room_join`, or a server with `room_admin`. The owner can \
         unmute it at any time; staff mutes with mute-participant. A track that is muted already stays so, by whom it was \
         muted: nothing is written.";
+    const EVENTS: &'static [&'static str] = &["room.track-muted"];
     const REFUSALS: &'static [RefusalCode] = &[
         RefusalCode::NotGranted,
         RefusalCode::RoomNotFound,

@@ -20,6 +20,7 @@ impl Command for OpenRoom {
     const SUMMARY: &'static str = "Open a scheduled room now";
     const DESCRIPTION: &'static str = "For servers with `room_admin`, since nobody is in a scheduled room. A room that is open \
         stays as it is. When its opening time comes a room opens by itself, reason `due`.";
+    const EVENTS: &'static [&'static str] = &["room.opened"];
     const REFUSALS: &'static [RefusalCode] =
         &[RefusalCode::NotGranted, RefusalCode::RoomNotFound, RefusalCode::RoomEnded, RefusalCode::StaffOnly];
 

@@ -59,6 +59,7 @@ impl Command for PublishTrack {
         A second screen is refused where the setting `one_screen` is `refuse`; where it is `replace`, the screen that is \
         there ends, and the sound that was shared with it. A microphone begins muted where `mute_on_entry` is on. What \
         staff has muted of somebody begins muted by staff, until allow-unmute.";
+    const EVENTS: &'static [&'static str] = &["room.track-unpublished", "room.track-published", "room.track-muted"];
     const REFUSALS: &'static [RefusalCode] = &[
         RefusalCode::NotGranted,
         RefusalCode::IdentityRequired,

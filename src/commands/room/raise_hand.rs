@@ -24,6 +24,7 @@ impl Command for RaiseHand {
     const SUMMARY: &'static str = "Raise a hand";
     const DESCRIPTION: &'static str = "Needs the grant `room_join`, or `room_admin` to raise somebody else's hand. Hands keep the \
         order in which they were raised. A hand that is up already keeps its place: nothing is written.";
+    const EVENTS: &'static [&'static str] = &["room.hand-raised"];
     const REFUSALS: &'static [RefusalCode] = &[
         RefusalCode::NotGranted,
         RefusalCode::IdentityRequired,

@@ -30,6 +30,8 @@ impl Command for Remove {
     const SUMMARY: &'static str = "Send somebody out of the room";
     const DESCRIPTION: &'static str = "For staff over people of a lower role, and for servers with `room_admin`. All of the person's \
         stays end, reason `removed`. Somebody in the lobby is turned away with `deny`.";
+    const EVENTS: &'static [&'static str] =
+        &["room.participant-left", "room.host-transferred", "room.track-unpublished", "room.identity-banned"];
     const REFUSALS: &'static [RefusalCode] = &[
         RefusalCode::NotGranted,
         RefusalCode::RoomNotFound,

@@ -43,6 +43,7 @@ impl Command for SendMessage {
         present. With the setting `chat` `staff`, who is not staff may write to staff only; with `off` nobody may write. \
         With `direct_messages` off nobody may write to named people. The message is named by the room version of its \
         fact. Every call sends a message: use an idempotency key to repeat one.";
+    const EVENTS: &'static [&'static str] = &["room.message-sent"];
     const REFUSALS: &'static [RefusalCode] = &[
         RefusalCode::NotGranted,
         RefusalCode::IdentityRequired,

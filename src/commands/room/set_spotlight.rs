@@ -24,6 +24,7 @@ impl Command for SetSpotlight {
     const SUMMARY: &'static str = "Put somebody in the spotlight";
     const DESCRIPTION: &'static str = "For staff and servers. One person is in the spotlight at a time; another takes the place. It \
         clears by itself when they leave. Somebody who is in it already stays: nothing is written.";
+    const EVENTS: &'static [&'static str] = &["room.spotlight-set"];
     const REFUSALS: &'static [RefusalCode] = &[
         RefusalCode::NotGranted,
         RefusalCode::RoomNotFound,

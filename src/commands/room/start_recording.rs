@@ -21,6 +21,7 @@ impl Command for StartRecording {
     const SUMMARY: &'static str = "Start a recording";
     const DESCRIPTION: &'static str = "Needs the grant `room_record`; who records need not be present. A room has one recording at a \
         time. The recording is the id of the command; it is over when it is stopped, fails, or the room ends.";
+    const EVENTS: &'static [&'static str] = &["room.recording-started"];
     const REFUSALS: &'static [RefusalCode] = &[
         RefusalCode::NotGranted,
         RefusalCode::RoomNotFound,

@@ -23,6 +23,7 @@ impl Command for StopRecording {
     const SUMMARY: &'static str = "Stop the recording";
     const DESCRIPTION: &'static str =
         "Needs the grant `room_record`. Name the recording where another may have begun meanwhile.";
+    const EVENTS: &'static [&'static str] = &["room.recording-stopped"];
     const REFUSALS: &'static [RefusalCode] = &[
         RefusalCode::NotGranted,
         RefusalCode::RoomNotFound,

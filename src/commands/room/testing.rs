@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::RoomCommand;
 use super::state::{Open, Room};
+use crate::commands::command::CommandKind;
 use crate::commands::context::{Caller, Context, Decision, Fact, Facts, MessageFacts};
 use crate::commands::fault::{CommandFault, FieldFault};
 use crate::commands::refusal::Refusal;
@@ -140,10 +141,24 @@ impl Given {
         let context = Context { caller: &caller, room: room_id(), now: self.now, command_id, facts: &self.facts };
         let result = command.decide(&self.room, &context);
         let kind = RoomCommand::catalogue().into_iter().find(|kind| kind.name == name).unwrap();
-        if let Err(refusal) = &result {
-            assert!(kind.refusals.contains(&refusal.code), "{name} does not list its refusal {}", refusal.code);
-        }
+        is_listed(&kind, &result);
         Outcome { given: self.clone(), result, command_id }
+    }
+}
+
+/// What a command leads to is what it is documented to lead to.
+#[track_caller]
+pub fn is_listed(kind: &CommandKind, result: &Result<Decision, Refusal>) {
+    match result {
+        Err(refusal) => {
+            assert!(kind.refusals.contains(&refusal.code), "{} does not list its refusal {}", kind.name, refusal.code);
+        }
+        Ok(Decision::Facts(facts)) => {
+            for name in facts.iter().map(|fact| fact.event.name()) {
+                assert!(kind.events.contains(&name), "{} does not list its event {name}", kind.name);
+            }
+        }
+        Ok(Decision::Existing(_)) => {}
     }
 }
 

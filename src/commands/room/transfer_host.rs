@@ -26,6 +26,7 @@ impl Command for TransferHost {
     const DESCRIPTION: &'static str = "For hosts, who become moderators by it, and for servers with `room_admin`: these take it from \
         the longest-present host, and change nothing where the person is host already. To oneself changes nothing. Tracks \
         that a new role may not publish end in the same append.";
+    const EVENTS: &'static [&'static str] = &["room.host-transferred", "room.track-unpublished"];
     const REFUSALS: &'static [RefusalCode] = &[
         RefusalCode::NotGranted,
         RefusalCode::RoomNotFound,

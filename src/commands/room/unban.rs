@@ -24,6 +24,7 @@ impl Command for Unban {
     const SUMMARY: &'static str = "Lift a ban";
     const DESCRIPTION: &'static str = "For staff, and for servers with `room_admin`; also while the room is scheduled. Who is not \
         banned, or no longer, stays as they are.";
+    const EVENTS: &'static [&'static str] = &["room.identity-unbanned"];
     const REFUSALS: &'static [RefusalCode] =
         &[RefusalCode::NotGranted, RefusalCode::RoomNotFound, RefusalCode::RoomEnded, RefusalCode::StaffOnly];
 

@@ -20,6 +20,7 @@ impl Command for UnlockRoom {
     const SUMMARY: &'static str = "Unlock a room";
     const DESCRIPTION: &'static str = "For staff, and for servers with `room_admin`; also while the room is scheduled. \
         People can join again. A room that is not locked stays as it is.";
+    const EVENTS: &'static [&'static str] = &["room.unlocked"];
     const REFUSALS: &'static [RefusalCode] =
         &[RefusalCode::NotGranted, RefusalCode::RoomNotFound, RefusalCode::RoomEnded, RefusalCode::StaffOnly];
 

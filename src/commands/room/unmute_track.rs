@@ -25,6 +25,7 @@ impl Command for UnmuteTrack {
     const DESCRIPTION: &'static str = "For the track's owner, with the grant `room_join`, or a server with `room_admin`. What staff \
         muted stays muted until staff sends allow-unmute, for servers too. So does what the setting `publish`, changed since, \
         no longer lets the owner's role publish. A track that is not muted stays so: nothing is written.";
+    const EVENTS: &'static [&'static str] = &["room.track-unmuted"];
     const REFUSALS: &'static [RefusalCode] = &[
         RefusalCode::NotGranted,
         RefusalCode::RoomNotFound,

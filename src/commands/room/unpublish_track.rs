@@ -24,6 +24,7 @@ impl Command for UnpublishTrack {
     const SUMMARY: &'static str = "Unpublish a track";
     const DESCRIPTION: &'static str = "For the track's owner, with the grant `room_join`, or a server with `room_admin`. The track \
         ends. A track that ended already is not found.";
+    const EVENTS: &'static [&'static str] = &["room.track-unpublished"];
     const REFUSALS: &'static [RefusalCode] = &[
         RefusalCode::NotGranted,
         RefusalCode::RoomNotFound,

@@ -26,6 +26,7 @@ impl Command for UpdateSettings {
         before; nothing differs, nothing is written.\n\n\
         New settings bear on what comes after: nobody is removed by a lower `max_participants`, no track ends by other \
         rights to publish, and who waits in the lobby waits until admitted.";
+    const EVENTS: &'static [&'static str] = &["room.settings-changed"];
     const REFUSALS: &'static [RefusalCode] =
         &[RefusalCode::NotGranted, RefusalCode::RoomNotFound, RefusalCode::RoomEnded, RefusalCode::StaffOnly];
 

@@ -1,4 +1,4 @@
-//! `docs/commands.md`: every command, its body, its refusals and examples.
+//! `docs/commands.md`: every command, its body, its facts, its refusals and examples.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -66,7 +66,15 @@ fn section(kind: &CommandKind, schema: &Value) -> String {
     for example in (kind.examples)() {
         write!(text, "\n{}:\n\n```json\n{}\n```\n", example.about, example.body).unwrap();
     }
+    let events: Vec<String> =
+        kind.events.iter().map(|name| format!("[`{name}`](events.md#{})", anchor(name))).collect();
+    write!(text, "\nFacts: {}.\n", events.join(", ")).unwrap();
     let refusals: Vec<String> = kind.refusals.iter().map(|code| format!("[`{code}`](problems/{code}.md)")).collect();
     write!(text, "\nRefused with {}.\n", refusals.join(", ")).unwrap();
     text
+}
+
+/// As GitHub makes it of a heading.
+fn anchor(heading: &str) -> String {
+    heading.chars().filter(|char| char.is_ascii_alphanumeric() || *char == '-').collect()
 }

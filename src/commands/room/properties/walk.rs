@@ -163,13 +163,10 @@ impl Walk {
         let context = Context { caller, room: room_id(), now: self.now, command_id, facts };
         let result = command.decide(&self.room, &context);
         assert_eq!(command.decide(&self.room, &context), result, "{} is decided alike each time", kind.name);
+        is_listed(kind, &result);
         match result {
             Ok(Decision::Facts(facts)) => Some(facts),
-            Ok(Decision::Existing(_)) => None,
-            Err(refusal) => {
-                assert!(kind.refusals.contains(&refusal.code), "{} does not list {}", kind.name, refusal.code);
-                None
-            }
+            Ok(Decision::Existing(_)) | Err(_) => None,
         }
     }
 
