@@ -15,3 +15,4 @@ mod house;
 mod http_frame;
 mod log;
 mod maintenance;
+mod security;

@@ -70,8 +70,11 @@ impl Sealer {
         }
         told(&rewrapped);
         for table in &TABLES {
+            let damaged_elsewhere = rewrapped.damaged;
             for _ in 0..PASSES {
                 let before = rewrapped.done;
+                // Each pass meets the damaged ones again.
+                rewrapped.damaged = damaged_elsewhere;
                 self.pass(table, &mut rewrapped, stop, &mut told).await?;
                 if rewrapped.stopped {
                     return Ok(rewrapped);
@@ -102,7 +105,6 @@ impl Sealer {
         stop: &CancellationToken,
         told: &mut impl FnMut(&Rewrapped),
     ) -> Result<(), KeyError> {
-        rewrapped.damaged = 0;
         let mut after = None;
         loop {
             if stop.is_cancelled() {

@@ -1,0 +1,109 @@
+//! Erasing a person: for good, everywhere, and not for those who come after.
+
+use std::time::Duration;
+
+use convoke::events::sealed::Sealed;
+use convoke::security::sealing::Sealer;
+use convoke::security::tokens::Verifier;
+use convoke::security::watch::Watch;
+use tokio_util::sync::CancellationToken;
+
+use super::{keys_config, named, person, place, sealer, tenant};
+use crate::harness::{TestDb, eventually};
+
+async fn seal(sealer: &Sealer, identity: &str, name: &str) -> Sealed {
+    let keys = sealer.ensure_keys(&[person("acme", identity)]).await.unwrap();
+    sealer.keep(&keys);
+    keys.seal(&place(&tenant("acme")), &named(identity, name)).unwrap()
+}
+
+/// The name that reads, or `None`: erased.
+async fn read(sealer: &Sealer, sealed: &Sealed) -> Option<String> {
+    let acme = tenant("acme");
+    let opening = sealer.load_keys(&acme, [sealed]).await.unwrap();
+    opening.try_open(&place(&acme), sealed).unwrap().and_then(|fields| fields.display_name)
+}
+
+#[tokio::test]
+async fn an_erased_person_reads_as_erased_at_once_and_others_do_not() {
+    let db = TestDb::new().await;
+    let sealer = sealer(&db.system);
+    let (alice, bob) = (seal(&sealer, "alice", "Alice").await, seal(&sealer, "bob", "Bob").await);
+    assert_eq!(read(&sealer, &alice).await.as_deref(), Some("Alice"), "and its key is held from now on");
+    let (acme, identity) = person("acme", "alice");
+    assert!(sealer.erase(&acme, &identity).await.unwrap());
+    assert_eq!(read(&sealer, &alice).await, None);
+    assert_eq!(read(&sealer, &bob).await.as_deref(), Some("Bob"));
+    assert!(!sealer.erase(&acme, &identity).await.unwrap(), "there is nothing more to erase");
+    assert!(
+        !sealer.erase(&tenant("other"), &person("acme", "bob").1).await.unwrap(),
+        "another tenant's bob is not ours"
+    );
+}
+
+#[tokio::test]
+async fn somebody_seen_again_after_an_erasure_gets_a_new_key_and_the_past_stays_erased() {
+    let db = TestDb::new().await;
+    let sealer = sealer(&db.system);
+    let before = seal(&sealer, "alice", "Alice").await;
+    let (acme, identity) = person("acme", "alice");
+    sealer.erase(&acme, &identity).await.unwrap();
+    let after = seal(&sealer, "alice", "Alice again").await;
+    assert_eq!(read(&sealer, &before).await, None);
+    assert_eq!(read(&sealer, &after).await.as_deref(), Some("Alice again"));
+}
+
+#[tokio::test]
+async fn an_erasure_is_heard_by_a_process_that_holds_the_key() {
+    let db = TestDb::new().await;
+    let (here, there) = (sealer(&db.system), sealer(&db.system));
+    let stop = CancellationToken::new();
+    let verifier = Verifier::new(&keys_config(vec![]), db.system.clone()).unwrap();
+    let watch = Watch { pool: db.system.clone(), sealer: there.clone(), verifier };
+    let watching = tokio::spawn(watch.run(stop.clone()));
+    eventually("it listens", Duration::from_secs(20), async || {
+        let listening = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'";
+        sqlx::query(listening).fetch_optional(&db.owner).await.unwrap()
+    })
+    .await;
+
+    let sealed = seal(&here, "alice", "Alice").await;
+    let (acme, identity) = person("acme", "alice");
+    seal(&there, "alice", "Alice").await;
+    assert_eq!(read(&there, &sealed).await.as_deref(), Some("Alice"));
+    here.erase(&acme, &identity).await.unwrap();
+    // Well before what is held would be too old anyway.
+    eventually("the other process has forgotten the key", Duration::from_secs(20), async || {
+        read(&there, &sealed).await.is_none().then_some(())
+    })
+    .await;
+    let again = seal(&there, "alice", "Alice again").await;
+    assert_eq!(read(&here, &again).await.as_deref(), Some("Alice again"), "it seals under the new key");
+    stop.cancel();
+    watching.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn erasing_and_sealing_at_the_same_time_gives_keys_that_work_or_reads_as_erased() {
+    let db = TestDb::new().await;
+    let sealer = sealer(&db.system);
+    let (acme, identity) = person("acme", "alice");
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..16 {
+        let (sealer, acme, identity) = (sealer.clone(), acme.clone(), identity.clone());
+        tasks.spawn(async move {
+            for _ in 0..20 {
+                if number % 4 == 0 {
+                    sealer.erase(&acme, &identity).await.unwrap();
+                } else {
+                    let sealed = seal(&sealer, "alice", "Alice").await;
+                    let read = read(&sealer, &sealed).await;
+                    assert!(read.is_none() || read.as_deref() == Some("Alice"));
+                }
+            }
+        });
+    }
+    tasks.join_all().await;
+    let sealed = seal(&sealer, "alice", "Alice").await;
+    assert_eq!(read(&sealer, &sealed).await.as_deref(), Some("Alice"), "what is held is what is in the table");
+}
