@@ -13,11 +13,13 @@
 //! has it; the same idempotency key gives the same answer, byte for byte; refusals change nothing.
 
 mod answer;
+mod encode;
 pub mod load;
-mod lookup;
+pub mod lookup;
 mod plan;
 mod queue;
 mod recent;
+mod settle;
 pub mod writer;
 
 use std::sync::Arc;

@@ -7,22 +7,20 @@
 
 use std::collections::{HashMap, HashSet};
 
-use serde_json::value::RawValue;
-
 use super::answer;
+use super::encode::encode;
 use super::lookup::Looked;
 use super::writer::{Rooms, Submission};
 use super::{ExecuteError, Request};
-use crate::commands::context::{Context, Decision, Fact, Need};
+use crate::commands::context::{Context, Decision, Fact, Facts, MessageFacts, Need};
 use crate::commands::execute::load::LoadedRoom;
 use crate::events::envelope::RoomVersion;
 use crate::events::ids::{Identity, RoomId, TenantId};
 use crate::events::log::RoomKey;
 use crate::events::log::append::{NameChange, NewEvent, NewOutcome, OutcomeAt, RoomAppend};
 use crate::events::room::RoomEvent;
-use crate::events::sealed::Sealed;
 use crate::events::time::Timestamp;
-use crate::security::sealing::{PersonKeys, Place};
+use crate::security::sealing::PersonKeys;
 
 /// A room in the batch: what will be written of it, and its state as if it were.
 pub struct PlannedRoom {
@@ -52,8 +50,11 @@ pub struct PlannedOutcome {
     pub about: RoomId,
     pub room_version: RoomVersion,
     pub status: u16,
+    /// Empty where nobody asks for it.
     pub kept: String,
     pub at: OutcomeAt,
+    /// How many events it writes.
+    pub events: usize,
 }
 
 /// What a submission will be answered once the batch is written.
@@ -64,7 +65,7 @@ pub struct Planned<T> {
 }
 
 /// Why a command was not decided for good.
-enum Halt {
+pub enum Halt {
     Failed(ExecuteError),
     PutOff(Option<(TenantId, Identity)>),
 }
@@ -78,10 +79,13 @@ impl From<ExecuteError> for Halt {
 pub struct Plan<'k, T> {
     now: Timestamp,
     keys: &'k PersonKeys,
+    /// Whether answers are asked for where no idempotency key keeps them.
+    answering: bool,
     pub rooms: Vec<PlannedRoom>,
+    /// The room of each event, in the order in which they were decided.
+    pub order: Vec<usize>,
     pub answers: Vec<Planned<T>>,
     pub put_off: Vec<Submission<T>>,
-    pub events: usize,
     index: HashMap<RoomKey, usize>,
     /// Rooms that take no further command in this batch.
     closed: HashSet<RoomKey>,
@@ -91,14 +95,15 @@ pub struct Plan<'k, T> {
 }
 
 impl<'k, T> Plan<'k, T> {
-    pub fn new(now: Timestamp, keys: &'k PersonKeys) -> Self {
+    pub fn new(now: Timestamp, keys: &'k PersonKeys, answering: bool) -> Self {
         Self {
             now,
             keys,
+            answering,
             rooms: Vec::new(),
+            order: Vec::new(),
             answers: Vec::new(),
             put_off: Vec::new(),
-            events: 0,
             index: HashMap::new(),
             closed: HashSet::new(),
             names: HashSet::new(),
@@ -201,8 +206,8 @@ impl<'k, T> Plan<'k, T> {
     /// A group's rooms were in the batch for it alone: as they were means without anything to write.
     fn forget(&mut self, before: Vec<(usize, LoadedRoom)>) {
         for (number, room) in before {
+            self.order.retain(|of| *of != number);
             let planned = &mut self.rooms[number];
-            self.events -= planned.append.events.len();
             *planned = PlannedRoom::new(planned.append.unit, planned.append.key.clone(), room);
         }
     }
@@ -234,12 +239,13 @@ impl<'k, T> Plan<'k, T> {
             return Err(ExecuteError::VersionMismatch { actual: planned.room.version }.into());
         }
         let now = request.occurred_at.unwrap_or(self.now);
+        let sent = sent_in_batch(planned, request);
         let context = Context {
             caller: &request.caller,
             room: request.room,
             now,
             command_id: request.command_id,
-            facts: &looked.facts,
+            facts: sent.as_ref().unwrap_or(&looked.facts),
         };
         let decision = request.command.decide(&planned.room.state, &context);
         match decision.map_err(|refusal| ExecuteError::Refused(Box::new(refusal)))? {
@@ -263,7 +269,7 @@ impl<'k, T> Plan<'k, T> {
             // A name is taken and let go in two batches, never in one: the append looks at names as they were before it.
             return Err(Halt::PutOff(None));
         }
-        let events = prepare(planned, request, &facts, self.keys)?;
+        let events = encode(planned, request, &facts, self.keys)?;
         let name = planned.room.state.charter().and_then(|charter| charter.name.clone());
         let actor = request.caller.identity();
         let mut session = actor.and_then(|actor| planned.room.state.session_of(actor));
@@ -283,8 +289,10 @@ impl<'k, T> Plan<'k, T> {
             planned.room.happened_at = Some(now);
         }
         session = session.or_else(|| actor.and_then(|actor| planned.room.state.session_of(actor)));
-        let kept = answer::body(request.room, planned.room.version, &events);
-        self.events += events.len();
+        let asked = self.answering || request.idempotency.is_some();
+        let kept = if asked { answer::body(request.room, planned.room.version, &events) } else { String::new() };
+        let count = events.len();
+        self.order.extend(std::iter::repeat_n(number, count));
         planned.append.events.extend(events.into_iter().map(|event| NewEvent { session, ..event }));
         let at = match (planned.append.events.len().checked_sub(1), planned.room.recorded_at) {
             (Some(last), _) => OutcomeAt::Event(last),
@@ -293,7 +301,8 @@ impl<'k, T> Plan<'k, T> {
             (None, None) => OutcomeAt::Already { position: 0, recorded_at: now },
         };
         let status = if created { 201 } else { 200 };
-        Ok(PlannedOutcome { room: number, about: request.room, room_version: planned.room.version, status, kept, at })
+        let (about, room_version) = (request.room, planned.room.version);
+        Ok(PlannedOutcome { room: number, about, room_version, status, kept, at, events: count })
     }
 }
 
@@ -307,40 +316,15 @@ fn existing(number: usize, room: RoomId, looked: &Looked) -> Result<PlannedOutco
         status: 200,
         kept: answer::body(room, holder.version, &[]),
         at: OutcomeAt::Already { position: holder.position, recorded_at: holder.recorded_at },
+        events: 0,
     })
 }
 
-/// Facts as events to be written: encoded, their personal parts sealed.
-fn prepare(planned: &PlannedRoom, request: &Request, facts: &[Fact], keys: &PersonKeys) -> Result<Vec<NewEvent>, Halt> {
-    let mut events = Vec::with_capacity(facts.len());
-    for (version, fact) in (planned.room.version + 1..).zip(facts) {
-        let sealed = seal(version, request, fact, keys)?;
-        let json = fact.event.to_json().expect("events are of strings, numbers and JSON that was parsed");
-        let data = RawValue::from_string(json).expect("what serde_json wrote is JSON");
-        events.push(NewEvent {
-            event_type: fact.event.name(),
-            type_version: fact.event.version(),
-            occurred_at: request.occurred_at,
-            actor: request.caller.actor.clone(),
-            session: None,
-            command_id: request.command_id,
-            causation_id: request.causation_id,
-            correlation_id: request.correlation_id,
-            traceparent: request.traceparent.clone(),
-            data: data.into(),
-            sealed,
-        });
-    }
-    Ok(events)
-}
-
-fn seal(version: RoomVersion, request: &Request, fact: &Fact, keys: &PersonKeys) -> Result<Option<Sealed>, Halt> {
-    let Some(personal) = fact.personal.as_ref().filter(|personal| !personal.fields.is_empty()) else {
-        return Ok(None);
-    };
-    let place = Place { tenant: &request.caller.tenant, room: request.room, room_version: version };
-    match keys.seal(&place, personal) {
-        Ok(sealed) => Ok(Some(sealed)),
-        Err(missing) => Err(Halt::PutOff(Some((missing.tenant, missing.subject)))),
-    }
+/// The message that the command speaks of, where this batch sends it: it is not in the log yet.
+fn sent_in_batch(planned: &PlannedRoom, request: &Request) -> Option<Facts> {
+    let Need::Message(version) = request.command.needs() else { return None };
+    let index = usize::try_from(version.checked_sub(planned.append.expected + 1)?).ok()?;
+    let event = planned.append.events.get(index)?;
+    let event = RoomEvent::decode(event.event_type, event.type_version, event.data.get()).ok()?;
+    Some(Facts { message: MessageFacts::of(&event), ..Facts::default() })
 }

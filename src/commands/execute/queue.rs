@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::load::{LoadedRoom, Loader};
-use super::writer::{Committed, Intake, Submission, Verdict, Writer};
+use super::writer::{Committed, Submission, Verdict, Writer};
 use super::{ExecuteError, Limits, Ticket};
 use crate::events::log::{LogError, RoomKey};
 
@@ -39,7 +39,7 @@ impl Queue {
             if batch.is_empty() {
                 continue;
             }
-            let Committed { answered, put_off } = self.writer.commit(batch, Intake::default()).await;
+            let Committed { answered, put_off } = self.writer.commit(batch).await;
             for (ticket, verdict) in answered {
                 // Whoever asked may have gone; what was written stays written.
                 let _ = ticket.send(verdict);

@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 
 use lru::LruCache;
 
-use super::answer::{self, Outcome};
+use super::answer::Outcome;
 use super::load::{LoadedRoom, Loader};
 use super::lookup::Looked;
-use super::plan::{Plan, Planned, PlannedOutcome, PlannedRoom};
+use super::plan::{Plan, Planned};
+use super::settle::settle;
 use super::{ExecuteError, Foundation, Limits, Request};
-use crate::commands::context::Need;
 use crate::events::ids::{Identity, TenantId};
-use crate::events::log::append::{Appended, Batch, Conflict, OutcomeAt, Progress, RoomAppend, Written};
+use crate::events::log::append::{Appended, Batch, Progress, RoomAppend};
 use crate::events::log::{LogError, RoomKey};
 use crate::events::time::Timestamp;
 use crate::security::sealing::PersonKeys;
@@ -83,12 +83,46 @@ pub enum Verdict {
     StaleFacts,
 }
 
-/// What a batch of the server's has no use for.
-#[derive(Default)]
-pub struct Intake {
-    pub progress: Option<Progress>,
-    /// See [`Batch::recorded_as_occurred`].
-    pub recorded_as_occurred: bool,
+/// Why a batch is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Callers wait for their answers.
+    Serve,
+    /// History is moved in: nobody waits for the texts of answers, and events lie in the log in the order of the submissions.
+    Intake {
+        /// See [`Batch::recorded_as_occurred`].
+        recorded_as_occurred: bool,
+    },
+}
+
+/// A batch that was decided and not yet written.
+pub struct Foreseen<T> {
+    batch: Batch,
+    states: Vec<LoadedRoom>,
+    answers: Vec<Planned<T>>,
+    put_off: Vec<Submission<T>>,
+    keys: PersonKeys,
+    events: usize,
+}
+
+impl<T> Foreseen<T> {
+    /// What each submission's first request will be answered, if the batch is written: how many events it writes, or why it is
+    /// not carried out.
+    pub fn outcomes(&self) -> impl Iterator<Item = (&T, Result<usize, &ExecuteError>)> {
+        self.answers.iter().map(|planned| {
+            let outcome = planned.result.as_ref().map(|outcomes| outcomes.iter().map(|outcome| outcome.events).sum());
+            (&planned.submission.ticket, outcome.map_err(|(_, error)| error))
+        })
+    }
+
+    /// Those that cannot be part of this batch.
+    pub fn put_off(&self) -> impl Iterator<Item = &T> {
+        self.put_off.iter().map(|submission| &submission.ticket)
+    }
+
+    pub fn events(&self) -> usize {
+        self.events
+    }
 }
 
 /// What became of a batch.
@@ -133,32 +167,46 @@ impl Writer {
     }
 
     /// Decides and appends. The rooms of the submissions must be loaded; a submission with one that is not is put off.
-    pub async fn commit<T>(&mut self, submissions: Vec<Submission<T>>, intake: Intake) -> Committed<T> {
+    pub async fn commit<T>(&mut self, submissions: Vec<Submission<T>>) -> Committed<T> {
+        match self.foresee(submissions, Purpose::Serve).await {
+            Ok(foreseen) => self.carry_out(foreseen, None).await,
+            Err(failed) => failed,
+        }
+    }
+
+    /// Decides, as [`Writer::commit`] does. What was decided must be carried out before anything else is decided.
+    pub async fn foresee<T>(
+        &mut self,
+        submissions: Vec<Submission<T>>,
+        purpose: Purpose,
+    ) -> Result<Foreseen<T>, Committed<T>> {
         let keys = match self.keys_of(&submissions).await {
             Ok(keys) => keys,
             Err(error) => {
                 let error = Arc::new(error);
                 let failed = || Verdict::Failed { index: 0, error: ExecuteError::Sealing(error.clone()) };
                 let answered = submissions.into_iter().map(|submission| (submission.ticket, failed())).collect();
-                return Committed { answered, put_off: Vec::new() };
+                return Err(Committed { answered, put_off: Vec::new() });
             }
         };
         let clock = self.on.clock.now();
         let now = self.last_recorded.map_or(clock, |last| clock.max(last));
-        let mut plan = Plan::new(now, &keys);
+        let mut plan = Plan::new(now, &keys, purpose == Purpose::Serve);
         for submission in submissions {
-            if plan.events < EVENTS_IN_BATCH {
+            if plan.order.len() < EVENTS_IN_BATCH {
                 plan.add(submission, &mut self.rooms);
             } else {
                 plan.put_off.push(submission);
             }
         }
-        let Plan { rooms, answers, put_off, events, .. } = plan;
-        let (committed, durable) = self.carry_out(now, rooms, answers, put_off, events, intake).await;
-        if durable {
-            self.on.sealer.keep(&keys);
+        let Plan { rooms, answers, put_off, order, .. } = plan;
+        let (appends, states) = rooms.into_iter().map(|planned| (planned.append, planned.room)).unzip();
+        let (mut batch, events) = (Batch::new(now, appends), order.len());
+        if let Purpose::Intake { recorded_as_occurred } = purpose {
+            batch.order = Some(order);
+            batch.recorded_as_occurred = recorded_as_occurred.then(|| self.last_recorded.unwrap_or(Timestamp::EPOCH));
         }
-        committed
+        Ok(Foreseen { batch, states, answers, put_off, keys, events })
     }
 
     async fn keys_of<T>(
@@ -170,23 +218,10 @@ impl Writer {
         self.on.sealer.ensure_keys(&persons).await
     }
 
-    /// `true` beside it: events were written.
-    async fn carry_out<T>(
-        &mut self,
-        now: Timestamp,
-        rooms: Vec<PlannedRoom>,
-        answers: Vec<Planned<T>>,
-        put_off: Vec<Submission<T>>,
-        events: usize,
-        intake: Intake,
-    ) -> (Committed<T>, bool) {
-        let (appends, states): (Vec<_>, Vec<_>) =
-            rooms.into_iter().map(|planned| (planned.append, planned.room)).unzip();
-        let mut batch = Batch::new(now, appends);
-        batch.progress = intake.progress;
-        if intake.recorded_as_occurred {
-            batch.recorded_as_occurred = Some(self.last_recorded.unwrap_or(Timestamp::EPOCH));
-        }
+    /// Appends what was decided. With `progress`, all of it is written or nothing.
+    pub async fn carry_out<T>(&mut self, foreseen: Foreseen<T>, progress: Option<Progress>) -> Committed<T> {
+        let Foreseen { mut batch, states, answers, put_off, keys, events } = foreseen;
+        batch.progress = progress;
         let begun = Instant::now();
         let done = tokio::time::timeout(APPEND_PATIENCE, self.append(&batch)).await;
         let done = done.unwrap_or_else(|_| Err(LogError::Unavailable(sqlx::Error::PoolTimedOut)));
@@ -194,15 +229,17 @@ impl Writer {
             Ok(appended) => {
                 self.on.metrics.append(events, begun.elapsed());
                 self.take_back(batch, states, &appended);
-                let wrote = appended.rooms.iter().any(Option::is_some) && events > 0;
-                (settle(answers, put_off, &appended, self.limits.conflict_retries), wrote)
+                if appended.rooms.iter().any(Option::is_some) && events > 0 {
+                    self.on.sealer.keep(&keys);
+                }
+                settle(answers, put_off, &appended, self.limits.conflict_retries)
             }
             Err(error) => {
                 tracing::warn!(%error, events, "a batch was not appended");
                 let error = Arc::new(error);
                 let failed = |index| Verdict::Failed { index, error: ExecuteError::Unavailable(error.clone()) };
                 let answered = answers.into_iter().map(|planned| (planned.submission.ticket, failed(0))).collect();
-                (Committed { answered, put_off }, false)
+                Committed { answered, put_off }
             }
         }
     }
@@ -218,11 +255,11 @@ impl Writer {
         self.last_recorded =
             self.last_recorded.max(appended.rooms.iter().flatten().map(|written| written.recorded_at).max());
         for ((append, mut room), written) in batch.rooms.into_iter().zip(states).zip(&appended.rooms) {
-            let Some(Written { first_position, chain, recorded_at, .. }) = written else { continue };
-            if !append.events.is_empty() {
-                room.position = first_position + append.events.len() as u64 - 1;
-                room.recorded_at = Some(*recorded_at);
-                room.chain = *chain;
+            let Some(written) = written else { continue };
+            if let Some(last) = append.events.len().checked_sub(1) {
+                room.position = written.position_of(last);
+                room.recorded_at = Some(written.recorded_at);
+                room.chain = written.chain;
             }
             if room.version == 0 {
                 continue;
@@ -235,87 +272,4 @@ impl Writer {
             self.rooms.put(append.key, room);
         }
     }
-}
-
-/// Answers what was written, and what was left out for a reason of its own; the rest of what was left out is put off.
-fn settle<T>(
-    answers: Vec<Planned<T>>,
-    put_off: Vec<Submission<T>>,
-    appended: &Appended,
-    conflict_retries: u32,
-) -> Committed<T> {
-    let mut committed = Committed { answered: Vec::with_capacity(answers.len()), put_off: Vec::new() };
-    for planned in answers {
-        let Planned { mut submission, unit, result } = planned;
-        let Some(conflicts) = appended.conflicts.get(&unit) else {
-            let verdict = match result {
-                Ok(outcomes) => Verdict::Done(outcomes.into_iter().map(|outcome| placed(outcome, appended)).collect()),
-                Err((index, error)) => Verdict::Failed { index, error },
-            };
-            committed.answered.push((submission.ticket, verdict));
-            continue;
-        };
-        if let Some(verdict) = own_conflict(&submission, conflicts) {
-            committed.answered.push((submission.ticket, verdict));
-            continue;
-        }
-        if conflicts.iter().any(|conflict| matches!(conflict, Conflict::Version { .. })) {
-            submission.attempts += 1;
-        }
-        if submission.attempts > conflict_retries {
-            let verdict = Verdict::Failed { index: 0, error: ExecuteError::Conflict };
-            committed.answered.push((submission.ticket, verdict));
-        } else {
-            committed.put_off.push(submission);
-        }
-    }
-    committed.put_off.extend(put_off);
-    committed
-}
-
-/// The outcome at its place in the log.
-fn placed(outcome: PlannedOutcome, appended: &Appended) -> Outcome {
-    let (position, recorded_at) = match (outcome.at, &appended.rooms[outcome.room]) {
-        (OutcomeAt::Event(index), Some(written)) => (written.first_position + index as u64, written.recorded_at),
-        (OutcomeAt::Event(_), None) => (appended.position, appended.recorded_at),
-        (OutcomeAt::Already { position, recorded_at }, _) => (position, recorded_at),
-    };
-    Outcome {
-        status: outcome.status,
-        room: outcome.about,
-        room_version: outcome.room_version,
-        position,
-        recorded_at,
-        body: answer::render(position, recorded_at, &outcome.kept),
-        replayed: false,
-    }
-}
-
-/// A conflict over something that this submission itself brought: its keys, its names.
-fn own_conflict<T>(submission: &Submission<T>, conflicts: &[Conflict]) -> Option<Verdict> {
-    let stored = |request: &Request| {
-        let given = request.idempotency.as_ref()?;
-        conflicts.iter().find_map(|conflict| match conflict {
-            Conflict::KeyUsed { key, outcome } if *key == given.key => Some(outcome.clone()),
-            _ => None,
-        })
-    };
-    let found: Vec<_> = submission.requests.iter().map(|request| (request, stored(request))).collect();
-    if found.iter().any(|(_, stored)| stored.is_some()) {
-        let mut outcomes = Vec::with_capacity(found.len());
-        for (index, (request, stored)) in found.into_iter().enumerate() {
-            // A group is answered again as a whole or not at all.
-            let replayed = stored.ok_or(ExecuteError::KeyReused).and_then(|stored| answer::replay(request, stored));
-            match replayed {
-                Ok(outcome) => outcomes.push(outcome),
-                Err(error) => return Some(Verdict::Failed { index, error }),
-            }
-        }
-        return Some(Verdict::Done(outcomes));
-    }
-    let wants = |wanted: &str| {
-        submission.requests.iter().any(|request| request.command.needs() == Need::NameHolder(wanted.to_owned()))
-    };
-    let stale = |conflict: &Conflict| matches!(conflict, Conflict::NameTaken { name, .. } if wants(name));
-    conflicts.iter().any(stale).then_some(Verdict::StaleFacts)
 }

@@ -8,7 +8,7 @@ use super::chat::{may_write, readable, validate_message, validate_text};
 use super::rights::acts_for;
 use super::state::{Room, Standing};
 use crate::commands::command::{Command, Example};
-use crate::commands::context::{Context, Decision, Fact, Need};
+use crate::commands::context::{Caller, Context, Decision, Fact, Need};
 use crate::commands::fault::Faults;
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::envelope::RoomVersion;
@@ -62,6 +62,10 @@ impl Command for EditMessage {
 
     fn needs(&self) -> Need {
         Need::Message(self.message)
+    }
+
+    fn subject<'a>(&'a self, caller: &'a Caller) -> Option<&'a Identity> {
+        self.identity.as_ref().or(caller.identity())
     }
 
     fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {

@@ -8,7 +8,7 @@ use super::join::MAX_DISPLAY_NAME_CHARS;
 use super::rights::{Rank, oneself_or_below, rank};
 use super::state::Room;
 use crate::commands::command::{Command, Example};
-use crate::commands::context::{Context, Decision, Fact};
+use crate::commands::context::{Caller, Context, Decision, Fact};
 use crate::commands::fault::Faults;
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::ids::Identity;
@@ -53,6 +53,10 @@ impl Command for Rename {
 
     fn validate(&self, faults: &mut Faults) {
         faults.line("display_name", &self.display_name, MAX_DISPLAY_NAME_CHARS);
+    }
+
+    fn subject<'a>(&'a self, caller: &'a Caller) -> Option<&'a Identity> {
+        self.identity.as_ref().or(caller.identity())
     }
 
     fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {

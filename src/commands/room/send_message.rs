@@ -8,7 +8,7 @@ use super::chat::{may_write, readable, validate_message, validate_text};
 use super::rights::acts_for;
 use super::state::{Open, Room};
 use crate::commands::command::{Command, Example};
-use crate::commands::context::{Context, Decision, Fact, Need};
+use crate::commands::context::{Caller, Context, Decision, Fact, Need};
 use crate::commands::fault::Faults;
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::envelope::RoomVersion;
@@ -80,6 +80,10 @@ impl Command for SendMessage {
 
     fn needs(&self) -> Need {
         self.reply_to.map_or(Need::Nothing, Need::Message)
+    }
+
+    fn subject<'a>(&'a self, caller: &'a Caller) -> Option<&'a Identity> {
+        self.identity.as_ref().or(caller.identity())
     }
 
     fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {

@@ -8,7 +8,7 @@ use super::join::MAX_PERSON_METADATA_BYTES;
 use super::rights::oneself_or_below;
 use super::state::Room;
 use crate::commands::command::{Command, Example};
-use crate::commands::context::{Context, Decision, Fact};
+use crate::commands::context::{Caller, Context, Decision, Fact};
 use crate::commands::fault::Faults;
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::ids::Identity;
@@ -50,6 +50,10 @@ impl Command for SetParticipantMetadata {
 
     fn validate(&self, faults: &mut Faults) {
         faults.metadata("metadata", &self.metadata, MAX_PERSON_METADATA_BYTES);
+    }
+
+    fn subject<'a>(&'a self, caller: &'a Caller) -> Option<&'a Identity> {
+        self.identity.as_ref().or(caller.identity())
     }
 
     fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {

@@ -1,16 +1,20 @@
 //! Appending: a batch of many rooms' events in one transaction and one round trip (`convoke.append`, migration 0004).
 //!
-//! A batch is told apart into units. A unit is written whole or left out whole; the others of the batch are not held up.
+//! A batch is told apart into units. A unit is written whole or left out whole; the others of the batch are not held up. A
+//! batch that says how far its source has come is one whole: with one unit of it left out, nothing is written.
+
+mod columns;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
-use sqlx::Row;
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::query::Query;
+use sqlx::{Postgres, Row};
 use uuid::Uuid;
 
-use super::chain::{self, Link};
+use self::columns::{After, Columns, big};
 use super::{EventLog, LogError, RoomKey, rows};
 use crate::events::envelope::{Hash, Position, RoomVersion};
 use crate::events::ids::{Actor, CommandId, RoomId, SessionId};
@@ -103,22 +107,26 @@ pub struct Batch {
     pub now: Timestamp,
     /// Each room at most once.
     pub rooms: Vec<RoomAppend>,
+    /// The room (its index) of each event, in the order in which the events are to lie in the log; `None`: room after room.
+    pub order: Option<Vec<usize>>,
     /// History moved in keeps its times: events are recorded at the time they occurred, or at the last recorded time if that
     /// is later.
     pub recorded_as_occurred: Option<Timestamp>,
+    /// Makes the batch one whole.
     pub progress: Option<Progress>,
 }
 
 impl Batch {
     pub fn new(now: Timestamp, rooms: Vec<RoomAppend>) -> Self {
-        Self { now, rooms, recorded_as_occurred: None, progress: None }
+        Self { now, rooms, order: None, recorded_as_occurred: None, progress: None }
     }
 }
 
 /// What a committed batch did.
 #[derive(Debug)]
 pub struct Appended {
-    /// In the order of the batch's rooms; `None`: left out, see `conflicts`.
+    /// In the order of the batch's rooms; `None`: left out, see `conflicts`. All of a batch with progress are, where there is
+    /// any conflict.
     pub rooms: Vec<Option<Written>>,
     /// Why units were left out, by unit.
     pub conflicts: BTreeMap<u32, Vec<Conflict>>,
@@ -128,14 +136,26 @@ pub struct Appended {
     pub recorded_at: Timestamp,
 }
 
-/// Where a room's events of the batch lie: one after the other from `first_position`. Without events, where the room is.
+/// Where a room's events of the batch lie. Without events, where the room is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
     pub first_position: Position,
+    /// Of each event, where they do not lie one after the other.
+    pub spread: Option<Vec<Position>>,
     pub version: RoomVersion,
     pub chain: Hash,
     /// Of the last of them.
     pub recorded_at: Timestamp,
+}
+
+impl Written {
+    /// Of the event with this index (from 0) among the room's events of the batch.
+    pub fn position_of(&self, index: usize) -> Position {
+        match &self.spread {
+            None => self.first_position + index as u64,
+            Some(positions) => positions[index],
+        }
+    }
 }
 
 /// Why a unit was left out.
@@ -161,184 +181,6 @@ pub struct StoredOutcome {
     pub body: String,
 }
 
-/// What is known of a room after the batch before the log has answered.
-struct After {
-    chain: Hash,
-    /// Of its last event, where that comes with the batch.
-    recorded_at: Option<Timestamp>,
-}
-
-/// The batch as the arrays that `convoke.append` takes.
-#[derive(Default)]
-struct Arrays<'a> {
-    r_unit: Vec<i32>,
-    r_tenant: Vec<&'a str>,
-    r_room: Vec<Uuid>,
-    r_expected: Vec<i64>,
-    r_version: Vec<i64>,
-    r_chain: Vec<Vec<u8>>,
-    r_last: Vec<i32>,
-    e_room: Vec<i32>,
-    e_version: Vec<i64>,
-    e_recorded: Vec<DateTime<Utc>>,
-    e_occurred: Vec<Option<DateTime<Utc>>>,
-    e_command: Vec<Uuid>,
-    e_session: Vec<Option<Uuid>>,
-    e_causation: Vec<Option<Uuid>>,
-    e_correlation: Vec<Option<Uuid>>,
-    e_traceparent: Vec<Option<&'a str>>,
-    e_type: Vec<&'static str>,
-    e_type_version: Vec<i16>,
-    e_actor: Vec<String>,
-    e_data: Vec<&'a str>,
-    e_sealed: Vec<Option<&'a [u8]>>,
-    e_chain: Vec<Vec<u8>>,
-    n_room: Vec<i32>,
-    n_name: Vec<&'a str>,
-    n_claim: Vec<bool>,
-    o_room: Vec<i32>,
-    o_key: Vec<&'a str>,
-    o_fingerprint: Vec<&'a [u8]>,
-    o_status: Vec<i16>,
-    o_body: Vec<&'a str>,
-    o_about: Vec<Uuid>,
-    o_event: Vec<Option<i32>>,
-    o_position: Vec<Option<i64>>,
-    o_recorded: Vec<Option<DateTime<Utc>>>,
-}
-
-/// Positions, versions and counts of a batch are far below the ends of bigint and integer.
-fn big(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-fn int(number: usize) -> i32 {
-    i32::try_from(number).unwrap_or(i32::MAX)
-}
-
-impl<'a> Arrays<'a> {
-    fn of(batch: &'a Batch) -> (Self, Vec<After>) {
-        let mut arrays = Self::default();
-        let mut after = Vec::with_capacity(batch.rooms.len());
-        let mut recorded = batch.recorded_as_occurred;
-        for room in &batch.rooms {
-            let chain = arrays.room(room, batch.now, &mut recorded);
-            after.push(After { chain, recorded_at: recorded });
-        }
-        (arrays, after)
-    }
-
-    /// Adds a room; returns its chain after the batch.
-    fn room(&mut self, room: &'a RoomAppend, now: Timestamp, recorded: &mut Option<Timestamp>) -> Hash {
-        let number = int(self.r_unit.len() + 1);
-        let first_event = self.e_room.len();
-        let mut chain = room.chain;
-        for (version, event) in (room.expected + 1..).zip(&room.events) {
-            chain = self.event(number, version, room, event, &chain, now);
-            if let Some(last) = recorded {
-                *last = event.occurred_at.unwrap_or(now).max(*last);
-                self.e_recorded.push(last.utc());
-            }
-        }
-        self.r_unit.push(i32::try_from(room.unit).unwrap_or(i32::MAX));
-        self.r_tenant.push(room.key.tenant.as_str());
-        self.r_room.push(room.key.room.uuid());
-        self.r_expected.push(big(room.expected));
-        self.r_version.push(big(room.expected + room.events.len() as u64));
-        self.r_chain.push(chain.to_vec());
-        self.r_last.push(int(self.e_room.len()));
-        for name in &room.names {
-            let (text, claim) = match name {
-                NameChange::Claim(text) => (text, true),
-                NameChange::Release(text) => (text, false),
-            };
-            self.n_room.push(number);
-            self.n_name.push(text);
-            self.n_claim.push(claim);
-        }
-        for outcome in &room.outcomes {
-            self.outcome(number, first_event, outcome);
-        }
-        chain
-    }
-
-    fn event(
-        &mut self,
-        number: i32,
-        version: RoomVersion,
-        room: &'a RoomAppend,
-        event: &'a NewEvent,
-        before: &Hash,
-        now: Timestamp,
-    ) -> Hash {
-        let sealed = event.sealed.as_ref().map(|sealed| &*sealed.0);
-        let chain = chain::link(
-            before,
-            &Link {
-                key: &room.key,
-                room_version: version,
-                event_type: event.event_type,
-                type_version: event.type_version,
-                happened_at: event.occurred_at.unwrap_or(now),
-                actor: &event.actor,
-                session: event.session,
-                command_id: event.command_id,
-                causation_id: event.causation_id,
-                correlation_id: event.correlation_id,
-                traceparent: event.traceparent.as_deref(),
-                data: event.data.get(),
-                sealed,
-            },
-        );
-        self.e_room.push(number);
-        self.e_version.push(big(version));
-        self.e_occurred.push(event.occurred_at.map(Timestamp::utc));
-        self.e_command.push(event.command_id.uuid());
-        self.e_session.push(event.session.map(SessionId::uuid));
-        self.e_causation.push(event.causation_id);
-        self.e_correlation.push(event.correlation_id);
-        self.e_traceparent.push(event.traceparent.as_deref());
-        self.e_type.push(event.event_type);
-        self.e_type_version.push(i16::try_from(event.type_version).unwrap_or(i16::MAX));
-        self.e_actor.push(event.actor.to_string());
-        self.e_data.push(event.data.get());
-        self.e_sealed.push(sealed);
-        self.e_chain.push(chain.to_vec());
-        chain
-    }
-
-    fn outcome(&mut self, number: i32, first_event: usize, outcome: &'a NewOutcome) {
-        self.o_room.push(number);
-        self.o_key.push(&outcome.key);
-        self.o_fingerprint.push(&outcome.fingerprint);
-        self.o_status.push(i16::try_from(outcome.status).unwrap_or(i16::MAX));
-        self.o_body.push(&outcome.body);
-        self.o_about.push(outcome.about.uuid());
-        let (event, position, recorded) = match outcome.at {
-            OutcomeAt::Event(index) => (Some(int(first_event + index + 1)), None, None),
-            OutcomeAt::Already { position, recorded_at } => (None, Some(big(position)), Some(recorded_at.utc())),
-        };
-        self.o_event.push(event);
-        self.o_position.push(position);
-        self.o_recorded.push(recorded);
-    }
-
-    /// Columns that hold nothing at all are sent as empty arrays: the function reads what is missing as absent.
-    fn trim(&mut self) {
-        fn empty<T>(column: &mut Vec<Option<T>>) {
-            if column.iter().all(Option::is_none) {
-                column.clear();
-            }
-        }
-        empty(&mut self.e_occurred);
-        empty(&mut self.e_session);
-        empty(&mut self.e_causation);
-        empty(&mut self.e_correlation);
-        empty(&mut self.e_traceparent);
-        empty(&mut self.e_sealed);
-    }
-}
-
 /// One value for each parameter of `convoke.append`.
 const APPEND: &str = "SELECT kind, unit, room_number, at_position, at_recorded, about, actual_version, subject,
         outcome_status, outcome_fingerprint, outcome_body
@@ -349,56 +191,71 @@ impl EventLog {
     /// Writes a batch in one transaction. Once this returns, what it says was written is durable. On an error nothing is known:
     /// the batch may or may not have been written; versions and idempotency keys make it safe to try again.
     pub async fn append(&self, batch: &Batch) -> Result<Appended, LogError> {
-        let (mut arrays, after) = Arrays::of(batch);
-        arrays.trim();
-        let a = &arrays;
-        let progress = batch.progress.as_ref();
-        let rows = sqlx::query(APPEND)
-            .bind(batch.now.utc())
-            .bind(&a.r_unit)
-            .bind(&a.r_tenant)
-            .bind(&a.r_room)
-            .bind(&a.r_expected)
-            .bind(&a.r_version)
-            .bind(&a.r_chain)
-            .bind(&a.r_last)
-            .bind(&a.e_room)
-            .bind(&a.e_version)
-            .bind(&a.e_recorded)
-            .bind(&a.e_occurred)
-            .bind(&a.e_command)
-            .bind(&a.e_session)
-            .bind(&a.e_causation)
-            .bind(&a.e_correlation)
-            .bind(&a.e_traceparent)
-            .bind(&a.e_type)
-            .bind(&a.e_type_version)
-            .bind(&a.e_actor)
-            .bind(&a.e_data)
-            .bind(&a.e_sealed)
-            .bind(&a.e_chain)
-            .bind(&a.n_room)
-            .bind(&a.n_name)
-            .bind(&a.n_claim)
-            .bind(&a.o_room)
-            .bind(&a.o_key)
-            .bind(&a.o_fingerprint)
-            .bind(&a.o_status)
-            .bind(&a.o_body)
-            .bind(&a.o_about)
-            .bind(&a.o_event)
-            .bind(&a.o_position)
-            .bind(&a.o_recorded)
-            .bind(progress.map(|progress| progress.name.as_str()))
-            .bind(progress.map(|progress| big(progress.done)))
-            .bind(progress.map(|progress| progress.detail.get()))
-            .fetch_all(self.pool())
-            .await
-            .map_err(|error| no_partition(error, batch))?;
-        let appended = answer(batch, &after, &rows)?;
+        let (columns, after) = Columns::of(batch);
+        let query = bound(batch, &columns);
+        let rows = match &batch.progress {
+            None => query.fetch_all(self.pool()).await,
+            Some(_) => self.all_or_nothing(query).await,
+        };
+        let appended = answer(batch, after, &rows.map_err(|error| no_partition(error, batch))?)?;
         self.saw(appended.position);
         Ok(appended)
     }
+
+    async fn all_or_nothing(&self, query: Query<'_, Postgres, PgArguments>) -> sqlx::Result<Vec<PgRow>> {
+        let mut transaction = self.pool().begin().await?;
+        let rows = query.fetch_all(&mut *transaction).await?;
+        // The head's own row is always there; each other one is a conflict.
+        if rows.len() == 1 {
+            transaction.commit().await?
+        } else {
+            transaction.rollback().await?
+        };
+        Ok(rows)
+    }
+}
+
+fn bound<'q>(batch: &'q Batch, columns: &'q Columns<'_>) -> Query<'q, Postgres, PgArguments> {
+    let progress = batch.progress.as_ref();
+    sqlx::query(APPEND)
+        .bind(batch.now.utc())
+        .bind(&columns.r_unit)
+        .bind(&columns.r_tenant)
+        .bind(&columns.r_room)
+        .bind(&columns.r_expected)
+        .bind(&columns.r_version)
+        .bind(&columns.r_chain)
+        .bind(&columns.r_last)
+        .bind(&columns.e_room)
+        .bind(&columns.e_version)
+        .bind(&columns.e_recorded)
+        .bind(&columns.e_occurred)
+        .bind(&columns.e_command)
+        .bind(&columns.e_session)
+        .bind(&columns.e_causation)
+        .bind(&columns.e_correlation)
+        .bind(&columns.e_traceparent)
+        .bind(&columns.e_type)
+        .bind(&columns.e_type_version)
+        .bind(&columns.e_actor)
+        .bind(&columns.e_data)
+        .bind(&columns.e_sealed)
+        .bind(&columns.e_chain)
+        .bind(&columns.n_room)
+        .bind(&columns.n_name)
+        .bind(&columns.n_claim)
+        .bind(&columns.o_room)
+        .bind(&columns.o_key)
+        .bind(&columns.o_fingerprint)
+        .bind(&columns.o_status)
+        .bind(&columns.o_body)
+        .bind(&columns.o_about)
+        .bind(&columns.o_event)
+        .bind(&columns.o_position)
+        .bind(&columns.o_recorded)
+        .bind(progress.map(|progress| progress.name.as_str()))
+        .bind(progress.map(|progress| big(progress.done)))
+        .bind(progress.map(|progress| progress.detail.get()))
 }
 
 /// What PostgreSQL says when no partition takes a row is SQLSTATE 23514, as for any broken check; the log has no other.
@@ -414,7 +271,7 @@ fn no_partition(error: sqlx::Error, batch: &Batch) -> LogError {
     }
 }
 
-fn answer(batch: &Batch, after: &[After], rows: &[sqlx::postgres::PgRow]) -> Result<Appended, LogError> {
+fn answer(batch: &Batch, after: Vec<After>, rows: &[PgRow]) -> Result<Appended, LogError> {
     let mut conflicts: BTreeMap<u32, Vec<Conflict>> = BTreeMap::new();
     let mut base = None;
     for row in rows {
@@ -427,26 +284,70 @@ fn answer(batch: &Batch, after: &[After], rows: &[sqlx::postgres::PgRow]) -> Res
         let unit = u32::try_from(row.try_get::<i32, _>("unit")?).unwrap_or_default();
         conflicts.entry(unit).or_default().push(conflict(batch, kind, row)?);
     }
-    let (mut position, recorded_at) = base.ok_or_else(|| LogError::Damaged("an append without an answer".into()))?;
+    let (position, recorded_at) = base.ok_or_else(|| LogError::Damaged("an append without an answer".into()))?;
+    let mut places = Places { position, spread: batch.order.as_ref().map(|_| Vec::new()) };
+    let nothing = batch.progress.is_some() && !conflicts.is_empty();
+    let left_out = |room: &RoomAppend| nothing || conflicts.contains_key(&room.unit);
+    if let Some(order) = &batch.order {
+        places.spread(order.iter().map(|room| !left_out(&batch.rooms[*room])));
+    }
     let mut rooms = Vec::with_capacity(batch.rooms.len());
     for (room, after) in batch.rooms.iter().zip(after) {
-        if conflicts.contains_key(&room.unit) {
+        if left_out(room) {
             rooms.push(None);
             continue;
         }
-        let count = room.events.len() as u64;
+        let (first_position, spread) = places.of(&after.events);
         rooms.push(Some(Written {
-            first_position: position + 1,
-            version: room.expected + count,
+            first_position,
+            spread,
+            version: room.expected + room.events.len() as u64,
             chain: after.chain,
             recorded_at: after.recorded_at.unwrap_or(recorded_at),
         }));
-        position += count;
     }
-    Ok(Appended { rooms, conflicts, position, recorded_at })
+    Ok(Appended { rooms, conflicts, position: places.position, recorded_at })
 }
 
-fn conflict(batch: &Batch, kind: &str, row: &sqlx::postgres::PgRow) -> Result<Conflict, LogError> {
+/// Gives out positions, in the order in which the append did.
+struct Places {
+    /// The last one given out.
+    position: Position,
+    /// Of each event of the batch, where rooms are mixed; of an event that was left out, that of the one before it.
+    spread: Option<Vec<Position>>,
+}
+
+impl Places {
+    fn spread(&mut self, written: impl Iterator<Item = bool>) {
+        let mut last = self.position;
+        let positions: Vec<Position> = written
+            .map(|written| {
+                last += u64::from(written);
+                last
+            })
+            .collect();
+        self.position = last;
+        self.spread = Some(positions);
+    }
+
+    /// Of the events with these numbers (from 1): the first, and each where they may be apart.
+    fn of(&mut self, events: &[i32]) -> (Position, Option<Vec<Position>>) {
+        match &self.spread {
+            None => {
+                let first = self.position + 1;
+                self.position += events.len() as u64;
+                (first, None)
+            }
+            Some(positions) => {
+                let index = |number: &i32| usize::try_from(number - 1).unwrap_or_default();
+                let spread: Vec<Position> = events.iter().map(|number| positions[index(number)]).collect();
+                (spread.first().copied().unwrap_or(self.position + 1), Some(spread))
+            }
+        }
+    }
+}
+
+fn conflict(batch: &Batch, kind: &str, row: &PgRow) -> Result<Conflict, LogError> {
     let subject = || row.try_get::<String, _>("subject");
     let about = || row.try_get::<Uuid, _>("about").map(RoomId::from_uuid);
     match kind {

@@ -89,6 +89,7 @@ impl EventLog {
             let whole = !compared.conflicts.contains_key(&room.unit);
             compared.rooms.push(whole.then_some(Written {
                 first_position: 0,
+                spread: None,
                 version: room.expected,
                 chain: room.chain,
                 recorded_at: batch.now,

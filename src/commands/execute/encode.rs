@@ -1,0 +1,51 @@
+//! Facts as the events that the log keeps: encoded as JSON, their personal parts sealed.
+
+use serde_json::value::RawValue;
+
+use super::Request;
+use super::plan::{Halt, PlannedRoom};
+use crate::commands::context::Fact;
+use crate::events::envelope::RoomVersion;
+use crate::events::log::append::NewEvent;
+use crate::events::sealed::Sealed;
+use crate::security::sealing::{PersonKeys, Place};
+
+/// The facts that follow where the planned room stands. They get their sessions when the room has taken them in.
+pub fn encode(
+    planned: &PlannedRoom,
+    request: &Request,
+    facts: &[Fact],
+    keys: &PersonKeys,
+) -> Result<Vec<NewEvent>, Halt> {
+    let mut events = Vec::with_capacity(facts.len());
+    for (version, fact) in (planned.room.version + 1..).zip(facts) {
+        let sealed = seal(version, request, fact, keys)?;
+        let json = fact.event.to_json().expect("events are of strings, numbers and JSON that was parsed");
+        let data = RawValue::from_string(json).expect("what serde_json wrote is JSON");
+        events.push(NewEvent {
+            event_type: fact.event.name(),
+            type_version: fact.event.version(),
+            occurred_at: request.occurred_at,
+            actor: request.caller.actor.clone(),
+            session: None,
+            command_id: request.command_id,
+            causation_id: request.causation_id,
+            correlation_id: request.correlation_id,
+            traceparent: request.traceparent.clone(),
+            data: data.into(),
+            sealed,
+        });
+    }
+    Ok(events)
+}
+
+fn seal(version: RoomVersion, request: &Request, fact: &Fact, keys: &PersonKeys) -> Result<Option<Sealed>, Halt> {
+    let Some(personal) = fact.personal.as_ref().filter(|personal| !personal.fields.is_empty()) else {
+        return Ok(None);
+    };
+    let place = Place { tenant: &request.caller.tenant, room: request.room, room_version: version };
+    match keys.seal(&place, personal) {
+        Ok(sealed) => Ok(Some(sealed)),
+        Err(missing) => Err(Halt::PutOff(Some((missing.tenant, missing.subject)))),
+    }
+}

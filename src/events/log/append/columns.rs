@@ -1,0 +1,205 @@
+//! A batch as the arrays that `convoke.append` takes: one for each column, and the running hash of each room through it.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::super::chain::{self, Link};
+use super::{Batch, NameChange, NewEvent, NewOutcome, OutcomeAt, RoomAppend};
+use crate::events::envelope::Hash;
+use crate::events::ids::SessionId;
+use crate::events::time::Timestamp;
+
+/// What is known of a room after the batch before the log has answered.
+pub(super) struct After {
+    pub chain: Hash,
+    /// Of its last event, where that comes with the batch.
+    pub recorded_at: Option<Timestamp>,
+    /// Numbers (from 1) of its events in the batch.
+    pub events: Vec<i32>,
+}
+
+#[derive(Default)]
+pub(super) struct Columns<'a> {
+    pub r_unit: Vec<i32>,
+    pub r_tenant: Vec<&'a str>,
+    pub r_room: Vec<Uuid>,
+    pub r_expected: Vec<i64>,
+    pub r_version: Vec<i64>,
+    pub r_chain: Vec<Vec<u8>>,
+    pub r_last: Vec<i32>,
+    pub e_room: Vec<i32>,
+    pub e_version: Vec<i64>,
+    pub e_recorded: Vec<DateTime<Utc>>,
+    pub e_occurred: Vec<Option<DateTime<Utc>>>,
+    pub e_command: Vec<Uuid>,
+    pub e_session: Vec<Option<Uuid>>,
+    pub e_causation: Vec<Option<Uuid>>,
+    pub e_correlation: Vec<Option<Uuid>>,
+    pub e_traceparent: Vec<Option<&'a str>>,
+    pub e_type: Vec<&'static str>,
+    pub e_type_version: Vec<i16>,
+    pub e_actor: Vec<String>,
+    pub e_data: Vec<&'a str>,
+    pub e_sealed: Vec<Option<&'a [u8]>>,
+    pub e_chain: Vec<Vec<u8>>,
+    pub n_room: Vec<i32>,
+    pub n_name: Vec<&'a str>,
+    pub n_claim: Vec<bool>,
+    pub o_room: Vec<i32>,
+    pub o_key: Vec<&'a str>,
+    pub o_fingerprint: Vec<&'a [u8]>,
+    pub o_status: Vec<i16>,
+    pub o_body: Vec<&'a str>,
+    pub o_about: Vec<Uuid>,
+    pub o_event: Vec<Option<i32>>,
+    pub o_position: Vec<Option<i64>>,
+    pub o_recorded: Vec<Option<DateTime<Utc>>>,
+}
+
+/// Positions, versions and counts of a batch are far below the ends of bigint and integer.
+pub(super) fn big(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn int(number: usize) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+impl<'a> Columns<'a> {
+    pub fn of(batch: &'a Batch) -> (Self, Vec<After>) {
+        let mut columns = Self::default();
+        let mut recorded = batch.recorded_as_occurred;
+        let before = |room: &RoomAppend| After {
+            chain: room.chain,
+            recorded_at: None,
+            events: Vec::with_capacity(room.events.len()),
+        };
+        let mut after: Vec<After> = batch.rooms.iter().map(before).collect();
+        match &batch.order {
+            None => {
+                for (number, (room, after)) in batch.rooms.iter().zip(&mut after).enumerate() {
+                    for event in &room.events {
+                        columns.event(number, room, event, after, batch.now, &mut recorded);
+                    }
+                }
+            }
+            Some(order) => {
+                for &number in order {
+                    let (room, after) = (&batch.rooms[number], &mut after[number]);
+                    columns.event(number, room, &room.events[after.events.len()], after, batch.now, &mut recorded);
+                }
+            }
+        }
+        for (number, (room, after)) in batch.rooms.iter().zip(&after).enumerate() {
+            columns.room(number, room, after);
+        }
+        columns.trim();
+        (columns, after)
+    }
+
+    fn event(
+        &mut self,
+        number: usize,
+        room: &'a RoomAppend,
+        event: &'a NewEvent,
+        after: &mut After,
+        now: Timestamp,
+        recorded: &mut Option<Timestamp>,
+    ) {
+        let version = room.expected + 1 + after.events.len() as u64;
+        let sealed = event.sealed.as_ref().map(|sealed| &*sealed.0);
+        let happened_at = event.occurred_at.unwrap_or(now);
+        after.chain = chain::link(
+            &after.chain,
+            &Link {
+                key: &room.key,
+                room_version: version,
+                event_type: event.event_type,
+                type_version: event.type_version,
+                happened_at,
+                actor: &event.actor,
+                session: event.session,
+                command_id: event.command_id,
+                causation_id: event.causation_id,
+                correlation_id: event.correlation_id,
+                traceparent: event.traceparent.as_deref(),
+                data: event.data.get(),
+                sealed,
+            },
+        );
+        if let Some(last) = recorded {
+            *last = happened_at.max(*last);
+            self.e_recorded.push(last.utc());
+            after.recorded_at = Some(*last);
+        }
+        self.e_room.push(int(number + 1));
+        self.e_version.push(big(version));
+        self.e_occurred.push(event.occurred_at.map(Timestamp::utc));
+        self.e_command.push(event.command_id.uuid());
+        self.e_session.push(event.session.map(SessionId::uuid));
+        self.e_causation.push(event.causation_id);
+        self.e_correlation.push(event.correlation_id);
+        self.e_traceparent.push(event.traceparent.as_deref());
+        self.e_type.push(event.event_type);
+        self.e_type_version.push(i16::try_from(event.type_version).unwrap_or(i16::MAX));
+        self.e_actor.push(event.actor.to_string());
+        self.e_data.push(event.data.get());
+        self.e_sealed.push(sealed);
+        self.e_chain.push(after.chain.to_vec());
+        after.events.push(int(self.e_room.len()));
+    }
+
+    fn room(&mut self, number: usize, room: &'a RoomAppend, after: &After) {
+        self.r_unit.push(i32::try_from(room.unit).unwrap_or(i32::MAX));
+        self.r_tenant.push(room.key.tenant.as_str());
+        self.r_room.push(room.key.room.uuid());
+        self.r_expected.push(big(room.expected));
+        self.r_version.push(big(room.expected + room.events.len() as u64));
+        self.r_chain.push(after.chain.to_vec());
+        self.r_last.push(after.events.last().copied().unwrap_or_default());
+        let number = int(number + 1);
+        for name in &room.names {
+            let (text, claim) = match name {
+                NameChange::Claim(text) => (text, true),
+                NameChange::Release(text) => (text, false),
+            };
+            self.n_room.push(number);
+            self.n_name.push(text);
+            self.n_claim.push(claim);
+        }
+        for outcome in &room.outcomes {
+            self.outcome(number, after, outcome);
+        }
+    }
+
+    fn outcome(&mut self, number: i32, after: &After, outcome: &'a NewOutcome) {
+        self.o_room.push(number);
+        self.o_key.push(&outcome.key);
+        self.o_fingerprint.push(&outcome.fingerprint);
+        self.o_status.push(i16::try_from(outcome.status).unwrap_or(i16::MAX));
+        self.o_body.push(&outcome.body);
+        self.o_about.push(outcome.about.uuid());
+        let (event, position, recorded) = match outcome.at {
+            OutcomeAt::Event(index) => (Some(after.events[index]), None, None),
+            OutcomeAt::Already { position, recorded_at } => (None, Some(big(position)), Some(recorded_at.utc())),
+        };
+        self.o_event.push(event);
+        self.o_position.push(position);
+        self.o_recorded.push(recorded);
+    }
+
+    /// Columns that hold nothing at all are sent as empty arrays: the function reads what is missing as absent.
+    fn trim(&mut self) {
+        fn empty<T>(column: &mut Vec<Option<T>>) {
+            if column.iter().all(Option::is_none) {
+                column.clear();
+            }
+        }
+        empty(&mut self.e_occurred);
+        empty(&mut self.e_session);
+        empty(&mut self.e_causation);
+        empty(&mut self.e_correlation);
+        empty(&mut self.e_traceparent);
+        empty(&mut self.e_sealed);
+    }
+}
