@@ -1,0 +1,80 @@
+//! Which events `log read` and `log tail` show, and how.
+
+use std::io::{self, Write};
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::events::envelope::{Envelope, Position, RoomVersion};
+use crate::events::ids::{RoomId, TenantId};
+use crate::events::log::{EventLog, LogError, RoomKey};
+use crate::http::event_view::{EventView, PersonalView};
+
+#[derive(Debug, Clone, Args)]
+pub struct Selection {
+    /// Only events of this tenant
+    #[arg(long, value_name = "TENANT")]
+    pub tenant: Option<TenantId>,
+    /// Only events of this room of the tenant
+    #[arg(long, value_name = "ROOM", requires = "tenant")]
+    pub room: Option<RoomId>,
+    /// For a program: one JSON object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// An event as the API shows it, with the tenant in front; personal fields are withheld.
+#[derive(Serialize)]
+struct Line<'a> {
+    tenant: &'a TenantId,
+    #[serde(flatten)]
+    event: EventView<'a>,
+}
+
+/// Where a reader stands: at a position of the log, or at a version of its room.
+pub enum Place {
+    Log(Position),
+    Room(RoomKey, RoomVersion),
+}
+
+impl Selection {
+    pub fn key(&self) -> Option<RoomKey> {
+        Some(RoomKey { tenant: self.tenant.clone()?, room: self.room? })
+    }
+
+    /// The next events, at most `limit`, and whether that was all there is. Moves `place` behind what it looked at.
+    pub async fn next(&self, log: &EventLog, place: &mut Place, limit: usize) -> Result<(Vec<Envelope>, bool), LogError> {
+        match place {
+            Place::Room(key, version) => {
+                let events = log.read_room(key, *version, None, limit).await?;
+                *version = events.last().map_or(*version, |last| last.room_version);
+                let ended = events.len() < limit;
+                Ok((events, ended))
+            }
+            Place::Log(position) => {
+                let mut events = log.read(*position, limit).await?;
+                *position = events.last().map_or(*position, |last| last.position);
+                let ended = events.len() < limit;
+                events.retain(|event| self.tenant.as_ref().is_none_or(|tenant| event.tenant == *tenant));
+                Ok((events, ended))
+            }
+        }
+    }
+
+    pub fn write(&self, output: &mut impl Write, event: &Envelope) -> io::Result<()> {
+        if !self.json {
+            let Envelope { position, recorded_at, tenant, room, room_version, event_type, actor, .. } = event;
+            let occurred = event.occurred_at.map(|at| format!(" (at {at})")).unwrap_or_default();
+            let sealed = if event.sealed.is_some() { " +personal" } else { "" };
+            return writeln!(
+                output,
+                "{position:>8}  {recorded_at}{occurred}  {tenant}/{room}@{room_version}  {event_type}  {actor}  {}{sealed}",
+                event.data.get()
+            );
+        }
+        let personal = PersonalView { withheld: event.sealed.is_some(), ..PersonalView::default() };
+        let line = Line { tenant: &event.tenant, event: EventView::new(event, personal) };
+        serde_json::to_writer(&mut *output, &line)?;
+        writeln!(output)
+    }
+}

@@ -1,0 +1,114 @@
+//! `convoke log verify`
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::cli::context::Context;
+use crate::cli::progress::Progress;
+use crate::events::envelope::Position;
+use crate::events::ids::{RoomId, TenantId};
+use crate::events::log::verify::Verdict;
+use crate::events::log::{EventLog, RoomKey};
+
+/// Prove that the log, or one room, is what was written.
+///
+/// Walks over every event: positions and room versions follow, recorded time never goes back, every hash is the one that the
+/// event and all before it in its room give, and every room ends where it stands. Exit code 1 where that is not so; the
+/// first position at fault is named.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  convoke log verify\n  convoke log verify --tenant dev --room \
+    01936d2e-7c1a-7b3e-8a44-0f0a4f5d2c11 --json")]
+pub struct Verify {
+    /// Whose room
+    #[arg(long, value_name = "TENANT", requires = "room")]
+    tenant: Option<TenantId>,
+    /// Only this room
+    #[arg(long, value_name = "ROOM", requires = "tenant")]
+    room: Option<RoomId>,
+    /// For a program: one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    whole: bool,
+    /// Ctrl-C came before the end; what is said holds for what was walked.
+    interrupted: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    events: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rooms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<Position>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    room: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<String>,
+}
+
+impl Verify {
+    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+        let verdict = context.with_database(async |pool| self.prove(&EventLog::new(pool), &context).await).await?;
+        let report = Report::of(verdict, context.stop.is_cancelled());
+        let mut output = std::io::stdout().lock();
+        if self.json {
+            serde_json::to_writer(&mut output, &report)?;
+            writeln!(output)?;
+        } else {
+            writeln!(output, "{}", report.sentence())?;
+        }
+        Ok(if report.whole && !report.interrupted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    async fn prove(&self, log: &EventLog, context: &Context) -> anyhow::Result<Verdict> {
+        let mut progress = Progress::new("verify", "events", None);
+        let mut step = |done, total| {
+            progress.set_total(total);
+            progress.set(done);
+            !context.stop.is_cancelled()
+        };
+        let verdict = match (&self.tenant, self.room) {
+            (Some(tenant), Some(room)) => {
+                let key = RoomKey { tenant: tenant.clone(), room };
+                anyhow::ensure!(log.room_head(&key).await?.is_some(), "tenant {tenant} has no room {room}");
+                log.verify_room(&key, &mut step).await?
+            }
+            _ => log.verify(&mut step).await?,
+        };
+        progress.finish();
+        Ok(verdict)
+    }
+}
+
+impl Report {
+    fn of(verdict: Verdict, interrupted: bool) -> Self {
+        let empty =
+            Self { whole: true, interrupted, events: None, rooms: None, position: None, room: None, fault: None };
+        match verdict {
+            Verdict::Whole { events, rooms } => Self { events: Some(events), rooms: Some(rooms), ..empty },
+            Verdict::Broken(fault) => Self {
+                whole: false,
+                position: Some(fault.position),
+                room: fault.room.map(|key| format!("{}/{}", key.tenant, key.room)),
+                fault: Some(fault.what),
+                ..empty
+            },
+        }
+    }
+
+    fn sentence(&self) -> String {
+        let (events, rooms) = (self.events.unwrap_or(0), self.rooms.unwrap_or(0));
+        match (&self.fault, self.position) {
+            (Some(fault), Some(position)) => {
+                let room = self.room.as_deref().map(|room| format!(" (room {room})")).unwrap_or_default();
+                format!("BROKEN at position {position}{room}: {fault}")
+            }
+            _ if self.interrupted => format!("interrupted: the first {events} events, of {rooms} rooms, are whole"),
+            _ => format!("whole: {events} events of {rooms} rooms are as they were written"),
+        }
+    }
+}
