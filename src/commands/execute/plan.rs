@@ -249,6 +249,7 @@ impl<'k, T> Plan<'k, T> {
         };
         let decision = request.command.decide(&planned.room.state, &context);
         match decision.map_err(|refusal| ExecuteError::Refused(Box::new(refusal)))? {
+            Decision::Existing(room) if room == request.room => self.write(number, request, Vec::new(), now),
             Decision::Existing(room) => existing(number, room, looked),
             Decision::Facts(facts) => self.write(number, request, facts, now),
         }

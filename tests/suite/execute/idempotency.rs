@@ -46,6 +46,32 @@ async fn an_accepted_command_is_answered_again_even_when_it_would_now_be_refused
 }
 
 #[tokio::test]
+async fn a_command_upon_a_version_is_answered_again_though_the_room_went_on() {
+    let db = TestDb::new().await;
+    let (here, there) = (process(&db), process(&db));
+    let room = here.create(json!({})).await;
+    let mut join = keyed(join(room, "ann"), "join");
+    join.expected_version = Some(1);
+    let first = here.executor.execute(join.clone()).await.unwrap();
+    here.run(room, "lock-room", json!({})).await.unwrap();
+    same(&first, &there.executor.execute(join).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_room_that_is_there_answers_in_place_of_a_new_one() {
+    let db = TestDb::new().await;
+    let (here, there) = (process(&db), process(&db));
+    let room = here.create(json!({})).await;
+    here.executor.execute(join(room, "ann")).await.unwrap();
+    for process in [&here, &there] {
+        let body = json!({ "id": room, "if_exists": "return" });
+        let existing = process.run(room, "create-room", body).await.unwrap();
+        assert_eq!((existing.room, existing.status, existing.room_version), (room, 200, 2));
+        assert_eq!(refusal(process.run(room, "create-room", json!({ "id": room })).await), RefusalCode::RoomIdTaken);
+    }
+}
+
+#[tokio::test]
 async fn a_no_op_keeps_its_answer_too() {
     let db = TestDb::new().await;
     let (here, there) = (process(&db), process(&db));
