@@ -14,5 +14,6 @@ mod golden;
 mod house;
 mod http_frame;
 mod log;
+mod log_commands;
 mod maintenance;
 mod security;

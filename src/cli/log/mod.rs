@@ -1,7 +1,11 @@
 //! `convoke log …`
 
 mod fence;
+mod read;
+mod selection;
 mod stat;
+mod tail;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -13,6 +17,9 @@ use super::context::Context;
 #[derive(Debug, Subcommand)]
 pub enum Log {
     Stat(stat::Stat),
+    Read(read::Read),
+    Tail(tail::Tail),
+    Verify(verify::Verify),
     Fence(fence::Fence),
 }
 
@@ -20,6 +27,9 @@ impl Log {
     pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         match self {
             Self::Stat(command) => command.run(context).await,
+            Self::Read(command) => command.run(context).await,
+            Self::Tail(command) => command.run(context).await,
+            Self::Verify(command) => command.run(context).await,
             Self::Fence(command) => command.run(context).await,
         }
     }

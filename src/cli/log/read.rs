@@ -16,8 +16,10 @@ const PAGE: usize = 1_000;
 
 /// Show events of the log, or of one room, from a place on.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  convoke log read --from 1000 --limit 20\n  convoke log read --at 2026-01-31T09:30:00Z \
-    --json\n  convoke log read --tenant dev --room 01936d2e-7c1a-7b3e-8a44-0f0a4f5d2c11")]
+#[command(
+    after_help = "Examples:\n  convoke log read --from 1000 --limit 20\n  convoke log read --at 2026-01-31T09:30:00Z \
+    --json\n  convoke log read --tenant dev --room 01936d2e-7c1a-7b3e-8a44-0f0a4f5d2c11"
+)]
 pub struct Read {
     #[command(flatten)]
     selection: Selection,

@@ -43,7 +43,12 @@ impl Selection {
     }
 
     /// The next events, at most `limit`, and whether that was all there is. Moves `place` behind what it looked at.
-    pub async fn next(&self, log: &EventLog, place: &mut Place, limit: usize) -> Result<(Vec<Envelope>, bool), LogError> {
+    pub async fn next(
+        &self,
+        log: &EventLog,
+        place: &mut Place,
+        limit: usize,
+    ) -> Result<(Vec<Envelope>, bool), LogError> {
         match place {
             Place::Room(key, version) => {
                 let events = log.read_room(key, *version, None, limit).await?;

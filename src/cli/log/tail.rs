@@ -15,7 +15,9 @@ const PAGE: usize = 1_000;
 
 /// Show events as they are recorded, until Ctrl-C.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  convoke log tail\n  convoke log tail --tenant dev --json\n  convoke log tail --from 1")]
+#[command(
+    after_help = "Examples:\n  convoke log tail\n  convoke log tail --tenant dev --json\n  convoke log tail --from 1"
+)]
 pub struct Tail {
     #[command(flatten)]
     selection: Selection,
