@@ -94,3 +94,27 @@ fn failure(error: &anyhow::Error) -> ExitCode {
     eprintln!("error: {error:#}");
     ExitCode::FAILURE
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn every_command_says_what_it_does_and_shows_an_example() {
+        fn look(command: &clap::Command, path: &str) {
+            let path = format!("{path} {}", command.get_name());
+            assert!(command.get_about().is_some(), "{path} does not say what it does");
+            let mut below = command.get_subcommands().peekable();
+            if below.peek().is_none() {
+                let shown = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(shown.contains("Example") && shown.contains(path.trim()), "{path} shows no example of itself");
+            }
+            below.for_each(|command| look(command, &path));
+        }
+        let cli = Cli::command();
+        cli.clone().debug_assert();
+        look(&cli, "");
+    }
+}

@@ -4,10 +4,13 @@
 //! at once, each fault with the setting's name and the remedy. Secrets do not show in `Debug`.
 
 mod development;
+pub mod document;
 mod errors;
 mod keys;
 mod reader;
 pub mod settings;
+#[cfg(test)]
+mod tests;
 mod values;
 
 use std::collections::HashMap;
@@ -275,9 +278,10 @@ impl DatabaseConfig {
 }
 
 fn database_url(reader: &mut Reader<'_>, text: String) -> Option<DatabaseUrl> {
+    let scheme = ["postgres://", "postgresql://"].iter().any(|scheme| text.trim().starts_with(scheme));
     match text.trim().parse::<sqlx::postgres::PgConnectOptions>() {
-        Ok(_) => Some(DatabaseUrl(text.trim().to_owned())),
-        Err(_) => {
+        Ok(_) if scheme => Some(DatabaseUrl(text.trim().to_owned())),
+        _ => {
             // The parser's own words may repeat the password.
             let remedy =
                 "write postgres://USER:PASSWORD@HOST:PORT/DATABASE (percent-encode what is special in a password)";

@@ -227,7 +227,7 @@ async fn an_ordinary_user_runs_it_as_himself() {
     }
     let home = folder();
     chown(&*home, Some(NOBODY), Some(NOBODY)).unwrap();
-    let run = Run::in_folder(&home).as_user(NOBODY);
+    let run = Run::in_folder(&home).by_user(NOBODY);
     let mut server = run.clone().serve().await;
     assert!(is_ready(&server).await);
     assert_eq!(fs::metadata(data_dir(&run).join("postgres/data")).unwrap().uid(), NOBODY);
@@ -238,7 +238,7 @@ async fn an_ordinary_user_runs_it_as_himself() {
     assert!(is_ready(&server).await);
     assert_eq!(fs::metadata(data_dir(&run).join("postgres/data/postmaster.pid")).unwrap().uid(), NOBODY);
     assert!(server.terminate().await.success());
-    let other = run.as_user(12345).args(["log", "stat"]).run().await;
+    let other = run.by_user(12345).args(["log", "stat"]).run().await;
     assert_eq!(other.status, 1);
     assert!(other.stderr.contains("CONVOKE_DATA_DIR"), "{other:?}");
 }

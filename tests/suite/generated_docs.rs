@@ -2,6 +2,7 @@
 //! `CONVOKE_BLESS=1` in the environment it writes the page instead.
 
 mod commands;
+mod configuration;
 mod events;
 mod metrics;
 mod openapi;

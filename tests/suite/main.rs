@@ -6,6 +6,7 @@
 mod harness;
 
 mod api;
+mod cli;
 mod database;
 mod embedded;
 mod execute;

@@ -21,7 +21,7 @@ pub struct Run {
     args: Vec<OsString>,
     pub folder: PathBuf,
     /// Keeps a folder of the run's own for as long as somebody may look into it.
-    own_folder: Option<Arc<Folder>>,
+    _own_folder: Option<Arc<Folder>>,
     user: Option<u32>,
 }
 
@@ -38,12 +38,12 @@ impl Run {
     pub fn new() -> Self {
         let own = folder();
         let run = Self::in_folder(&own);
-        Self { own_folder: Some(Arc::new(own)), ..run }
+        Self { _own_folder: Some(Arc::new(own)), ..run }
     }
 
     pub fn in_folder(path: &Path) -> Self {
         let environment = [("PATH".to_owned(), std::env::var("PATH").unwrap_or_default())].into();
-        Self { environment, args: Vec::new(), folder: path.into(), own_folder: None, user: None }
+        Self { environment, args: Vec::new(), folder: path.into(), _own_folder: None, user: None }
     }
 
     /// On the database of a test.
@@ -62,7 +62,7 @@ impl Run {
     }
 
     /// As another user and the group of the same number; only root can.
-    pub fn as_user(mut self, uid: u32) -> Self {
+    pub fn by_user(mut self, uid: u32) -> Self {
         self.user = Some(uid);
         self
     }

@@ -25,7 +25,8 @@ pub struct Server {
     pub url: String,
     pub client: reqwest::Client,
     pub pid: u32,
-    pub run: Run,
+    /// Holds the folder.
+    _run: Run,
     child: Child,
     guard: Child,
     output: PathBuf,
@@ -61,7 +62,7 @@ impl Server {
         let mut guard = Command::new("/bin/sh");
         guard.arg("-c").arg(GUARD).arg(pid.to_string()).stdin(Stdio::piped());
         let guard = guard.spawn().unwrap();
-        Self { url: String::new(), client: reqwest::Client::new(), pid, run, child, guard, output, errors }
+        Self { url: String::new(), client: reqwest::Client::new(), pid, _run: run, child, guard, output, errors }
     }
 
     pub async fn get(&self, path: &str) -> reqwest::Response {

@@ -26,17 +26,27 @@ pub struct TestDb {
 
 impl TestDb {
     pub async fn new() -> Self {
+        let db = Self::make(&format!("TEMPLATE {TEMPLATE}")).await;
+        db.owner.execute("UPDATE convoke.log_head SET epoch = gen_random_uuid()").await.expect("an epoch of its own");
+        db
+    }
+
+    /// Without a schema.
+    pub async fn empty() -> Self {
+        Self::make("").await
+    }
+
+    async fn make(how: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let server = shared_server();
         let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-        create(server, &name).await.expect("a database for the test");
+        create(server, &name, how).await.expect("a database for the test");
         let options = server.superuser.clone().username(OWNER).database(&name);
         let config = database_config();
         let socket = server.socket_folder();
         let url = format!("postgres://{OWNER}@localhost/{name}?host={socket}&sslmode=disable");
         let system = pool::system(options.clone(), &config);
         let owner = pool::owner(options.clone(), &config);
-        owner.execute("UPDATE convoke.log_head SET epoch = gen_random_uuid()").await.expect("an epoch of its own");
         Self { url, options, system, owner, name }
     }
 
@@ -65,9 +75,9 @@ pub fn database_config() -> DatabaseConfig {
     Config::from_environment(&HashMap::new()).expect("the defaults are a configuration").database
 }
 
-async fn create(server: &SharedServer, name: &str) -> sqlx::Result<()> {
+async fn create(server: &SharedServer, name: &str, how: &str) -> sqlx::Result<()> {
     let mut connection = server.superuser.connect().await?;
-    let statement = format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE} OWNER {OWNER}");
+    let statement = format!("CREATE DATABASE {name} {how} OWNER {OWNER}");
     connection.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(statement))).await?;
     connection.close().await
 }

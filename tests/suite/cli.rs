@@ -1,0 +1,119 @@
+//! The command line as a whole: help, configuration, migrations, starting and stopping.
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::harness::{Run, TestDb};
+
+#[tokio::test]
+async fn without_a_command_it_shows_its_help() {
+    let ended = Run::new().run().await;
+    assert_eq!(ended.status, 2);
+    assert!(ended.stderr.contains("serve"), "{ended:?}");
+    let version = Run::new().args(["--version"]).run().await;
+    assert_eq!((version.status, version.stdout.as_str()), (0, concat!("convoke ", env!("CARGO_PKG_VERSION"), "\n")));
+}
+
+#[tokio::test]
+async fn config_check_shows_what_is_in_force_and_hides_secrets() {
+    let secret = format!("main:{}", "s3cret".repeat(8));
+    let run = Run::new().with("CONVOKE_SIGNING_KEYS", &secret).with("CONVOKE_HTTP_LISTEN", "0.0.0.0:80");
+    let text = run.clone().args(["config", "check"]).run().await;
+    assert_eq!(text.status, 0, "{text:?}");
+    assert!(text.stdout.contains("0.0.0.0:80  (environment)") && !text.stdout.contains("s3cret"), "{text:?}");
+    let json = run.args(["config", "check", "--json"]).json().await;
+    let settings = json["settings"].as_array().unwrap();
+    let listen = settings.iter().find(|setting| setting["name"] == "CONVOKE_HTTP_LISTEN").unwrap();
+    assert_eq!((&listen["value"], &listen["source"]), (&Value::from("0.0.0.0:80"), &Value::from("environment")));
+}
+
+#[tokio::test]
+async fn config_check_tells_all_that_is_wrong_and_serve_does_not_start_with_it() {
+    let run = Run::new().with("CONVOKE_HTTP_LISTEN", "nowhere").with("CONVOKE_STREAMS_LIMIT", "many");
+    let checked = run.clone().args(["config", "check"]).run().await;
+    assert_eq!(checked.status, 1);
+    let served = run.clone().args(["serve"]).run().await;
+    assert_eq!(served.status, 1);
+    for told in [checked.stdout, served.stderr] {
+        assert!(told.contains("CONVOKE_HTTP_LISTEN") && told.contains("CONVOKE_STREAMS_LIMIT"), "{told}");
+    }
+    assert!(!run.folder.join(".convoke").exists(), "nothing was made");
+}
+
+#[tokio::test]
+async fn outside_development_a_server_does_not_start_without_keys() {
+    let run = Run::new().with("CONVOKE_ENV", "production");
+    for args in [["config", "check"].as_slice(), &["serve"]] {
+        let ended = run.clone().args(args.iter().copied()).run().await;
+        assert_eq!(ended.status, 1);
+        let told = ended.stdout + &ended.stderr;
+        assert!(told.contains("CONVOKE_SIGNING_KEYS") && told.contains("openssl rand"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn migrate_brings_an_empty_database_to_the_schema_once() {
+    let db = TestDb::empty().await;
+    let run = || Run::on(&db);
+    let behind = run().args(["log", "stat"]).run().await;
+    assert_eq!(behind.status, 1);
+    assert!(behind.stderr.contains("convoke migrate"), "{behind:?}");
+    let dry = run().args(["migrate", "--dry-run"]).run().await;
+    assert_eq!(dry.status, 1);
+    assert!(dry.stdout.contains("to be applied: 0001 log"), "{dry:?}");
+    let first = run().args(["migrate"]).run().await;
+    assert_eq!(first.status, 0, "{first:?}");
+    assert!(first.stdout.contains("applied: 0001 log"), "{first:?}");
+    let second = run().args(["migrate"]).run().await;
+    assert_eq!((second.status, second.stdout.as_str()), (0, "the schema is up to date\n"));
+    assert_eq!(run().args(["log", "stat"]).run().await.status, 0);
+}
+
+#[tokio::test]
+async fn two_servers_may_migrate_one_database_at_once() {
+    let db = TestDb::empty().await;
+    let (one, other) = tokio::join!(Run::on(&db).serve(), Run::on(&db).serve());
+    for server in [one, other] {
+        assert_eq!(server.get("/health/ready").await.status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_version_is_refused() {
+    let db = TestDb::new().await;
+    let newer = "INSERT INTO public._sqlx_migrations (version, description, success, checksum, execution_time)
+                 VALUES (9999, 'of the future', true, '', 0)";
+    sqlx::query(newer).execute(&db.owner).await.unwrap();
+    let ended = Run::on(&db).args(["serve"]).run().await;
+    assert_eq!(ended.status, 1);
+    assert!(ended.stderr.contains("newer schema (migration 9999)"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_database_that_does_not_answer_is_told_at_once_and_plainly() {
+    let run = Run::new().with("DATABASE_URL", "postgres://convoke:hunter2@127.0.0.1:1/convoke");
+    let ended = run.args(["migrate"]).run().await;
+    assert_eq!(ended.status, 1);
+    assert!(ended.stderr.contains("cannot be reached") && !ended.stderr.contains("hunter2"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_taken_address_is_told_with_the_setting_that_names_another() {
+    let db = TestDb::new().await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let ended = Run::on(&db).args(["serve", "--listen", &address]).run().await;
+    assert_eq!(ended.status, 1);
+    assert!(ended.stderr.contains(&address) && ended.stderr.contains("CONVOKE_HTTP_LISTEN"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn each_way_of_asking_stops_a_server_well() {
+    let db = TestDb::new().await;
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let mut server = Run::on(&db).serve().await;
+        assert!(server.output().starts_with("listening on http://127.0.0.1:"), "{}", server.output());
+        server.signal(signal);
+        assert!(server.ended().await.success(), "{signal:?}");
+    }
+}
