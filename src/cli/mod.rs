@@ -10,6 +10,7 @@ pub mod log;
 pub mod migrate;
 pub mod partition;
 pub mod progress;
+pub mod projection;
 pub mod serve;
 mod stop;
 mod table;
@@ -44,6 +45,8 @@ enum Command {
     #[command(subcommand)]
     Partition(partition::Partition),
     #[command(subcommand)]
+    Projection(projection::Projection),
+    #[command(subcommand)]
     Config(config::Config),
 }
 
@@ -58,6 +61,7 @@ impl Command {
             Self::Migrate(command) => command.run(context).await,
             Self::Log(command) => command.run(context).await,
             Self::Partition(command) => command.run(context).await,
+            Self::Projection(command) => command.run(context).await,
             Self::Config(command) => command.run(),
         }
     }

@@ -14,6 +14,7 @@ pub mod entry;
 pub mod live;
 pub mod messages;
 pub mod model;
+pub mod overview;
 pub mod read;
 pub mod rebuild;
 pub mod rooms;

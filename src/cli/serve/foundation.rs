@@ -7,6 +7,8 @@ use crate::database::{Database, migrate, pool};
 use crate::events::log::EventLog;
 use crate::events::log::maintenance::Maintenance;
 use crate::events::time::Clock;
+use crate::projections::MODELS;
+use crate::projections::live::Board;
 use crate::telemetry::metrics::Metrics;
 
 pub struct Foundation {
@@ -16,6 +18,8 @@ pub struct Foundation {
     pub log: EventLog,
     pub clock: Clock,
     pub metrics: Metrics,
+    /// Where the read models stand.
+    pub board: Board,
 }
 
 impl Foundation {
@@ -30,7 +34,8 @@ impl Foundation {
         let metrics = Metrics::new();
         metrics.pool("system", &pool);
         let log = EventLog::new(pool.clone());
-        let foundation = Self { config: config.clone(), pool, log, clock: Clock::system(), metrics };
+        let board = Board::new(pool.clone(), MODELS);
+        let foundation = Self { config: config.clone(), pool, log, clock: Clock::system(), metrics, board };
         foundation.maintenance().prepare().await?;
         Ok(foundation)
     }

@@ -163,6 +163,7 @@ pub struct Report {
     pub swapped: bool,
 }
 
+/// What a rebuild is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     Folding,

@@ -1,0 +1,120 @@
+//! What rebuilding and verifying have in common: which models, progress, the report.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::cli::context::Context;
+use crate::cli::progress::Progress;
+use crate::events::log::EventLog;
+use crate::projections::MODELS;
+use crate::projections::model::ModelInfo;
+use crate::projections::rebuild::{self, Comparison, Phase, Purpose, Rebuild, Report};
+
+#[derive(Debug, Args)]
+pub struct Fold {
+    /// Which read models: rooms, sessions, messages [default: all]
+    #[arg(value_name = "NAME", value_parser = MODELS.iter().map(|model| model.name).collect::<Vec<_>>())]
+    names: Vec<String>,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Fold {
+    pub async fn run(&self, context: &Context, purpose: Purpose) -> anyhow::Result<Vec<Report>> {
+        let batch = context.config()?.projections.rebuild_batch;
+        let models: Vec<ModelInfo> = MODELS
+            .iter()
+            .filter(|model| self.names.is_empty() || self.names.iter().any(|name| name == model.name))
+            .copied()
+            .collect();
+        context
+            .with_database(async |pool| {
+                let rebuild = Rebuild::new(EventLog::new(pool), batch);
+                let shown = tokio::spawn(show(rebuild.progress(), purpose));
+                let reports = rebuild.run(&models, purpose, &context.stop).await;
+                // It ends with the rebuild, which it watches.
+                shown.await?;
+                Ok(reports?)
+            })
+            .await
+    }
+
+    pub fn print(&self, reports: &[Report], line: impl Fn(&Report) -> String) -> anyhow::Result<()> {
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&reports.iter().map(as_json).collect::<Vec<_>>())?);
+        } else {
+            reports.iter().for_each(|report| println!("{}", line(report)));
+        }
+        Ok(())
+    }
+}
+
+/// Draws until the work is over.
+async fn show(mut watched: tokio::sync::watch::Receiver<rebuild::Progress>, purpose: Purpose) {
+    let mut shown: Option<Progress> = None;
+    let mut phase = Phase::Folding;
+    while watched.changed().await.is_ok() {
+        let now = *watched.borrow_and_update();
+        if now.phase != phase {
+            phase = now.phase;
+            if let Some(done) = shown.take() {
+                done.finish();
+            }
+            match phase {
+                Phase::Folding => {}
+                Phase::Indexing => eprintln!("{purpose}: making the indexes"),
+                Phase::Comparing => eprintln!("{purpose}: comparing with the live rows"),
+                Phase::Swapping => eprintln!("{purpose}: putting the fresh rows in place"),
+            }
+        }
+        if phase == Phase::Folding {
+            let bar = shown.get_or_insert_with(|| {
+                Progress::new(purpose.to_string(), "events", Some(now.target)).resuming_at(now.position)
+            });
+            bar.set_total(now.target);
+            bar.set(now.position);
+        }
+    }
+    if let Some(done) = shown {
+        done.finish();
+    }
+}
+
+/// In what they are not the same.
+pub fn difference(comparison: &Comparison) -> String {
+    match comparison {
+        Comparison::Equal { at, .. } => format!("the same at position {at}"),
+        Comparison::Different { at, live, fold } => {
+            format!(
+                "the live rows differ from the log at position {at}: their digest is {live}, a fresh fold gives {fold}"
+            )
+        }
+        Comparison::Changed { at, rows, checkpoint, fold } => format!(
+            "the live rows were changed by another hand before position {at}: their digest is {rows}, what was folded into \
+             them has {checkpoint}, a fresh fold gives {fold}"
+        ),
+        Comparison::Impossible(why) => format!("not compared: {why}"),
+    }
+}
+
+fn as_json(report: &Report) -> Value {
+    let comparison = match &report.comparison {
+        Comparison::Equal { at, digest } => json!({ "result": "equal", "position": at, "digest": digest.to_string() }),
+        Comparison::Different { at, live, fold } => json!({
+            "result": "different", "position": at, "live": live.to_string(), "fold": fold.to_string(),
+        }),
+        Comparison::Changed { at, rows, checkpoint, fold } => json!({
+            "result": "changed", "position": at, "live": rows.to_string(), "checkpoint": checkpoint.to_string(),
+            "fold": fold.to_string(),
+        }),
+        Comparison::Impossible(why) => json!({ "result": "not-compared", "why": why }),
+    };
+    json!({
+        "name": report.name,
+        "position": report.position,
+        "digest": report.digest.to_string(),
+        "swapped": report.swapped,
+        "comparison": comparison,
+    })
+}

@@ -1,0 +1,63 @@
+//! `convoke projection list`
+
+use std::process::ExitCode;
+
+use clap::Args;
+use comfy_table::Table;
+
+use crate::cli::context::Context;
+use crate::projections::overview::{self, ProjectionStatus, ProjectionView};
+
+/// List the read models: how far each has come, whether it stopped and why.
+///
+/// Exit code 1 when one of them has stopped.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  convoke projection list --json")]
+pub struct List {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl List {
+    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+        let views = context.with_database(async |pool| Ok(overview::all(&pool).await?)).await?;
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&views)?);
+        } else {
+            println!("{}", table(&views));
+            for view in &views {
+                if let Some(error) = &view.error {
+                    println!("{} stopped: {error}", view.name);
+                }
+            }
+        }
+        let stopped = views.iter().any(|view| view.status == ProjectionStatus::Stopped);
+        Ok(if stopped { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    }
+}
+
+fn table(views: &[ProjectionView]) -> Table {
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_header(["name", "status", "position", "behind", "shape", "generation", "digest", "under way"]);
+    for view in views {
+        let status = match view.status {
+            ProjectionStatus::Running => "running",
+            ProjectionStatus::Stopped => "stopped",
+        };
+        let under_way: Vec<String> =
+            view.rebuilds.iter().map(|fold| format!("{} at {} of {}", fold.purpose, fold.position, fold.of)).collect();
+        table.add_row([
+            view.name.clone(),
+            status.to_owned(),
+            view.position.to_string(),
+            view.lag_events.to_string(),
+            view.shape.to_string(),
+            view.generation.to_string(),
+            view.digest.chars().take(16).collect(),
+            under_way.join(", "),
+        ]);
+    }
+    table
+}

@@ -1,0 +1,30 @@
+//! `convoke projection`: the read models, as an operator sees them.
+
+mod fold;
+mod list;
+mod rebuild;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use super::context::Context;
+
+/// See, rebuild and verify the read models.
+#[derive(Debug, Subcommand)]
+pub enum Projection {
+    List(list::List),
+    Rebuild(rebuild::Rebuild),
+    Verify(verify::Verify),
+}
+
+impl Projection {
+    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::List(command) => command.run(context).await,
+            Self::Rebuild(command) => command.run(context).await,
+            Self::Verify(command) => command.run(context).await,
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! `convoke projection verify`
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::fold::{self, Fold};
+use crate::cli::context::Context;
+use crate::projections::rebuild::{Comparison, Purpose};
+
+/// Prove that live read models are what a fresh fold of the log gives.
+///
+/// Folds from the first event, compares the rows by digest at the position at which the live model was when the proof
+/// began, and drops what was folded. Exit code 1 when they are not the same or could not be compared.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  convoke projection verify\n  convoke projection verify rooms --json")]
+pub struct Verify {
+    #[command(flatten)]
+    fold: Fold,
+}
+
+impl Verify {
+    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+        let reports = self.fold.run(&context, Purpose::Verify).await?;
+        self.fold.print(&reports, |report| match &report.comparison {
+            Comparison::Equal { at, digest } => {
+                format!("{}: equal at position {at}, digest {digest}", report.name)
+            }
+            other => format!("{}: {}; run `convoke projection rebuild {0}`", report.name, fold::difference(other)),
+        })?;
+        let equal = reports.iter().all(|report| report.comparison.is_equal());
+        Ok(if equal { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}

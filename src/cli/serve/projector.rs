@@ -1,0 +1,19 @@
+//! The role `projector`: read models kept up with the log.
+
+use super::foundation::Foundation;
+use crate::events::log::wake;
+use crate::projections::live::Runner;
+use crate::tasks::Tasks;
+
+pub fn start(foundation: &Foundation, tasks: &mut Tasks) {
+    let Foundation { config, log, metrics, board, .. } = foundation;
+    if !config.roles.projector {
+        return;
+    }
+    if !config.roles.api {
+        // Where the API runs too, it listens for what other processes append.
+        tasks.spawn("wake", |stop| wake::run(log.clone(), stop));
+    }
+    let runner = Runner::new(log.clone(), board.clone(), metrics.clone(), config.projections.batch);
+    tasks.spawn("projector", |stop| runner.run(stop));
+}
