@@ -17,4 +17,5 @@ mod http_frame;
 mod log;
 mod log_commands;
 mod maintenance;
+mod projections;
 mod security;

@@ -15,7 +15,7 @@ use crate::security::tokens::Verifier;
 use crate::tasks::Tasks;
 
 pub fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Result<Router> {
-    let Foundation { config, pool, log, clock, metrics } = foundation;
+    let Foundation { config, pool, log, clock, metrics, .. } = foundation;
     let masters = MasterKeys::configured(&config.keys).context("the master keys cannot be used")?;
     let sealer = Sealer::new(pool.clone(), masters);
     let verifier = Verifier::new(&config.keys, pool.clone()).context("the signing keys cannot be used")?;

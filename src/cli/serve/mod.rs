@@ -7,7 +7,6 @@
 mod announce;
 mod api;
 mod foundation;
-mod projector;
 mod readiness;
 mod routes;
 mod workers;
@@ -74,7 +73,6 @@ async fn serve(config: &Config, database: &Database, stop: CancellationToken) ->
         .await
         .with_context(|| format!("cannot listen on {listen}; {} names another address", settings::HTTP_LISTEN.name))?;
     let address = listener.local_addr()?;
-    projector::start(&foundation, &mut tasks);
     let router = routes::router(&foundation, &mut tasks)?;
     let server = http::serve::Server::new(listener, router, &config.http, &foundation.metrics);
     tasks.spawn("http", |stop| server.run(stop));

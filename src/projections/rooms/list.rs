@@ -109,25 +109,30 @@ fn view(row: &PgRow) -> Result<RoomView, ReadError> {
     let room = RoomRow::get(&mut Fields(columns(row)))?;
     let hands: Vec<String> = row.try_get(RoomRow::TABLE.columns.len())?;
     let hands: Result<Vec<Identity>, _> = hands.iter().map(|hand| Identity::new(hand)).collect();
-    Ok(RoomView {
-        id: room.room,
-        version: room.version,
-        status: room.status.0,
-        name: room.name.as_deref().map(str::to_owned),
-        created_at: room.created_at,
-        opens_at: room.opens_at,
-        opened_at: room.opened_at,
-        ended_at: room.ended_at,
-        end_reason: room.end_reason.map(|reason| reason.0),
-        settings: room.settings.0,
-        locked: room.locked,
-        participant_count: room.participant_count,
-        waiting_count: room.waiting_count,
-        hands: hands.map_err(|_| BadField("an identity"))?,
-        spotlight: room.spotlight,
-        recording: room
-            .recording
-            .zip(room.recording_started_at)
-            .map(|(recording, started_at)| RecordingView { recording, started_at }),
-    })
+    Ok(room.view(hands.map_err(|_| BadField("an identity"))?))
+}
+
+impl RoomRow {
+    /// The room, given whose hands are up.
+    pub fn view(self, hands: Vec<Identity>) -> RoomView {
+        let recording = self.recording.zip(self.recording_started_at);
+        RoomView {
+            id: self.room,
+            version: self.version,
+            status: self.status.0,
+            name: self.name.as_deref().map(str::to_owned),
+            created_at: self.created_at,
+            opens_at: self.opens_at,
+            opened_at: self.opened_at,
+            ended_at: self.ended_at,
+            end_reason: self.end_reason.map(|reason| reason.0),
+            settings: self.settings.0,
+            locked: self.locked,
+            participant_count: self.participant_count,
+            waiting_count: self.waiting_count,
+            hands,
+            spotlight: self.spotlight,
+            recording: recording.map(|(recording, started_at)| RecordingView { recording, started_at }),
+        }
+    }
 }

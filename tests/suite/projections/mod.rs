@@ -1,0 +1,5 @@
+//! Read models: folds, workers, rebuilds, queries.
+
+mod folds;
+mod memory;
+mod story;

@@ -1,0 +1,321 @@
+//! Histories that could have happened: commands at random, decided by the rules, told as events.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use convoke::commands::context::{Caller, Context, Decision, Facts, MessageFacts, Need};
+use convoke::commands::room::RoomCommand;
+use convoke::commands::room::state::Room;
+use convoke::events::ids::{Actor, CommandId, Identity, RoomId, TenantId};
+use convoke::events::log::append::{Batch, NewEvent, RoomAppend};
+use convoke::events::log::{EventLog, RoomKey, chain};
+use convoke::events::room::RoomEvent;
+use convoke::events::sealed::{PersonalFields, Sealed};
+use convoke::events::time::Timestamp;
+use convoke::projections::entry::Entry;
+use convoke::security::grants::Grants;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// A small generator of numbers: the same seed tells the same story.
+pub struct Dice(u64);
+
+impl Dice {
+    pub fn new(seed: u64) -> Self {
+        Self(seed ^ 0x9e37_79b9_7f4a_7c15)
+    }
+
+    /// SplitMix64.
+    pub fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((z ^ (z >> 31)) % sides as u64).unwrap()
+    }
+
+    fn of<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+        &from[self.roll(from.len())]
+    }
+
+    fn chance(&mut self, one_in: usize) -> bool {
+        self.roll(one_in) == 0
+    }
+}
+
+/// Something that happened.
+#[derive(Clone)]
+pub struct Told {
+    pub key: RoomKey,
+    pub version: u64,
+    pub at: Timestamp,
+    pub event: RoomEvent,
+    pub sealed: Option<Sealed>,
+    pub actor: Actor,
+    pub command_id: CommandId,
+}
+
+pub struct Story {
+    pub told: Vec<Told>,
+    /// The rooms as the rules have them.
+    pub rooms: HashMap<RoomKey, (Room, u64)>,
+    keys: Vec<RoomKey>,
+    dice: Dice,
+    now: Timestamp,
+    commands: u64,
+    /// How many of `told` are in a log.
+    written: usize,
+    log_versions: HashMap<RoomKey, (u64, convoke::events::envelope::Hash)>,
+}
+
+const PEOPLE: [&str; 7] = ["ann", "bob", "cid", "dot", "eve", "fay", "gus"];
+
+pub fn tenant(name: &str) -> TenantId {
+    TenantId::new(name).unwrap()
+}
+
+impl Story {
+    pub fn new(seed: u64) -> Self {
+        Self {
+            told: Vec::new(),
+            rooms: HashMap::new(),
+            keys: Vec::new(),
+            dice: Dice::new(seed),
+            now: "2030-01-01T00:00:00Z".parse().unwrap(),
+            commands: 0,
+            written: 0,
+            log_versions: HashMap::new(),
+        }
+    }
+
+    /// Goes on for so many commands; what the rules refuse does not happen.
+    pub fn go_on(&mut self, commands: usize) -> &mut Self {
+        for _ in 0..commands {
+            self.now = self.now.plus_seconds(i64::try_from(self.dice.roll(90)).unwrap());
+            if self.keys.len() < 2 || self.dice.chance(60) {
+                self.create();
+            } else {
+                let key = self.dice.of(&self.keys).clone();
+                let (name, body) = self.command(&key);
+                self.ask(&key, name, &body);
+            }
+        }
+        self
+    }
+
+    fn create(&mut self) {
+        let tenant = tenant(if self.dice.chance(4) { "other" } else { "acme" });
+        let room = RoomId::from_uuid(self.id());
+        let key = RoomKey { tenant, room };
+        let mut settings = json!({ "duplicate_identity": *self.dice.of(&["replace", "refuse", "allow", "allow"]) });
+        if self.dice.chance(2) {
+            settings["lobby"] = (*self.dice.of(&["guests", "everyone"])).into();
+        }
+        if self.dice.chance(2) {
+            settings["labels"] = json!({ "team": *self.dice.of(&["red", "blue"]), "floor": "1" });
+        }
+        let mut body = json!({ "settings": settings });
+        if self.dice.chance(5) {
+            body["opens_at"] = self.now.plus_seconds(3600).to_string().into();
+        }
+        if self.dice.chance(2) {
+            body["name"] = format!("room-{}", self.commands).into();
+        }
+        self.keys.push(key.clone());
+        self.ask(&key, "create-room", &body);
+    }
+
+    /// A UUIDv7, later than the ones before.
+    fn id(&mut self) -> Uuid {
+        self.commands += 1;
+        let millis = 1_900_000_000_000u128 + u128::from(self.commands);
+        Uuid::from_u128((millis << 80) | (0x7 << 76) | (0b10 << 62) | u128::from(self.commands))
+    }
+
+    /// Somebody does something.
+    fn command(&mut self, key: &RoomKey) -> (&'static str, Value) {
+        let room = &self.rooms.get(key).map(|(room, _)| room.clone()).unwrap_or_default();
+        let who = *self.dice.of(&PEOPLE);
+        let other = *self.dice.of(&PEOPLE);
+        let tracks: Vec<_> = room.open().map(|open| open.tracks.iter().map(|(id, _)| id).collect()).unwrap_or_default();
+        let track = if tracks.is_empty() { None } else { Some(*self.dice.of(&tracks)) };
+        let messages: Vec<u64> = self
+            .told
+            .iter()
+            .filter(|told| told.key == *key && matches!(told.event, RoomEvent::MessageSent(_)))
+            .map(|told| told.version)
+            .collect();
+        let message = if messages.is_empty() { 1 } else { *self.dice.of(&messages) };
+        let role = *self.dice.of(&["viewer", "speaker", "moderator", "host"]);
+        let source = *self.dice.of(&["microphone", "camera", "screen", "screen-audio"]);
+        let commands = self.commands;
+        match self.dice.roll(44) {
+            0..=8 => ("join", json!({ "identity": who, "role": role, "display_name": format!("{who} {commands}") })),
+            9..=10 => ("join", json!({ "identity": who, "role": "viewer" })),
+            11..=13 => ("leave", json!({ "identity": who })),
+            14..=15 => ("admit", json!({ "identity": who })),
+            16 => ("admit-all", json!({})),
+            17 => ("deny", json!({ "identity": who })),
+            18 => ("remove", json!({ "identity": who })),
+            19 => ("ban", json!({ "identity": who, "ban_s": 600 })),
+            20 => ("unban", json!({ "identity": who })),
+            21 => ("rename", json!({ "identity": who, "display_name": format!("new {commands}") })),
+            22 => ("set-participant-metadata", json!({ "identity": who, "metadata": { "n": commands } })),
+            23 => ("change-role", json!({ "identity": who, "role": role })),
+            24 => ("transfer-host", json!({ "identity": who })),
+            25..=26 => ("raise-hand", json!({ "identity": who })),
+            27 => ("lower-hand", json!({ "identity": who })),
+            28 => ("lower-all-hands", json!({})),
+            29..=31 => ("publish-track", json!({ "identity": who, "source": source, "codec": "opus" })),
+            32 => match track {
+                Some(track) => ("unpublish-track", json!({ "track": track })),
+                None => ("lock-room", json!({})),
+            },
+            33 => match track {
+                Some(track) => ("mute-track", json!({ "track": track })),
+                None => ("unlock-room", json!({})),
+            },
+            34 => match track {
+                Some(track) => ("unmute-track", json!({ "track": track })),
+                None => ("open-room", json!({})),
+            },
+            35 => ("mute-participant", json!({ "identity": who })),
+            36 => ("allow-unmute", json!({ "identity": who })),
+            37 => ("set-spotlight", json!({ "identity": who })),
+            38 => ("start-recording", json!({})),
+            39 => ("stop-recording", json!({})),
+            40 => {
+                let to = match self.dice.roll(3) {
+                    0 => json!("everyone"),
+                    1 => json!("staff"),
+                    _ => json!({ "identities": [other] }),
+                };
+                ("send-message", json!({ "identity": who, "text": format!("hello {commands}"), "to": to }))
+            }
+            41 => {
+                ("edit-message", json!({ "identity": who, "message": message, "text": format!("edited {commands}") }))
+            }
+            42 => ("delete-message", json!({ "identity": who, "message": message })),
+            _ => match self.dice.roll(8) {
+                0 => ("end-room", json!({})),
+                1 => ("update-settings", json!({ "labels": { "team": *self.dice.of(&["red", "green"]) } })),
+                2 => ("update-settings", json!({ "max_participants": self.dice.roll(9) + 1 })),
+                3 => ("open-room", json!({})),
+                4 => ("mute-all", json!({})),
+                5 => ("clear-spotlight", json!({})),
+                6 => ("unlock-room", json!({})),
+                _ => ("lock-room", json!({})),
+            },
+        }
+    }
+
+    /// Asks as a server, or as the person whom the command is about.
+    pub fn ask(&mut self, key: &RoomKey, name: &str, body: &Value) -> bool {
+        let actor = match body.get("identity").and_then(Value::as_str) {
+            Some(person) if self.dice.chance(2) => Actor::Person(Identity::new(person).unwrap()),
+            _ => Actor::Key("test".into()),
+        };
+        let caller = Caller { tenant: key.tenant.clone(), actor: actor.clone(), grants: Grants::everything() };
+        let command = RoomCommand::parse(name, body.to_string().as_bytes())
+            .unwrap_or_else(|fault| panic!("{name} {body}: {fault:?}"));
+        let command_id = CommandId::from_uuid(self.id());
+        let facts = self.facts(key, &command);
+        let context = Context { caller: &caller, room: key.room, now: self.now, command_id, facts: &facts };
+        let (room, version) = self.rooms.remove(key).unwrap_or_default();
+        let Ok(Decision::Facts(decided)) = command.decide(&room, &context) else {
+            self.rooms.insert(key.clone(), (room, version));
+            return false;
+        };
+        let (mut room, mut version) = (room, version);
+        for fact in decided {
+            version += 1;
+            let sealed = fact.personal.map(|personal| seal(&personal.fields));
+            room = room.evolve(version, self.now, &fact.event, sealed.as_ref());
+            self.told.push(Told {
+                key: key.clone(),
+                version,
+                at: self.now,
+                event: fact.event,
+                sealed,
+                actor: actor.clone(),
+                command_id,
+            });
+        }
+        self.rooms.insert(key.clone(), (room, version));
+        true
+    }
+
+    fn facts(&self, key: &RoomKey, command: &RoomCommand) -> Facts {
+        let mut facts = Facts::default();
+        if let Need::Message(version) = command.needs() {
+            let sent = self.told.iter().find(|told| told.key == *key && told.version == version);
+            facts.message = sent.and_then(|told| MessageFacts::of(&told.event));
+        }
+        facts
+    }
+
+    /// As a fold sees it, from position 1.
+    pub fn entries(&self) -> Vec<Entry> {
+        let entries = self.told.iter().zip(1..).map(|(told, position)| Entry {
+            position,
+            recorded_at: told.at,
+            happened_at: told.at,
+            tenant: told.key.tenant.clone(),
+            room: told.key.room,
+            room_version: told.version,
+            event: told.event.clone(),
+            sealed: told.sealed.clone(),
+        });
+        entries.collect()
+    }
+
+    /// Appends what is not in the log yet, in order.
+    pub async fn write(&mut self, log: &EventLog) -> &mut Self {
+        let mut rest = &self.told[self.written..];
+        while !rest.is_empty() {
+            let (first, others) = rest.split_first().unwrap();
+            let same = others.iter().take_while(|told| told.key == first.key).count() + 1;
+            let (events, later) = rest.split_at(same);
+            let (version, hash) = self.log_versions.get(&first.key).copied().unwrap_or((0, chain::START));
+            let append = RoomAppend {
+                unit: 0,
+                key: first.key.clone(),
+                expected: version,
+                chain: hash,
+                events: events.iter().map(new_event).collect(),
+                names: Vec::new(),
+                outcomes: Vec::new(),
+            };
+            let now = Timestamp::new(chrono::Utc::now()).unwrap();
+            let appended = log.append(&Batch::new(now, vec![append])).await.unwrap();
+            let written = appended.rooms[0].as_ref().unwrap();
+            self.log_versions.insert(first.key.clone(), (written.version, written.chain));
+            rest = later;
+        }
+        self.written = self.told.len();
+        self
+    }
+}
+
+fn new_event(told: &Told) -> NewEvent {
+    NewEvent {
+        event_type: told.event.name(),
+        type_version: told.event.version(),
+        occurred_at: Some(told.at),
+        actor: told.actor.clone(),
+        session: None,
+        command_id: told.command_id,
+        causation_id: None,
+        correlation_id: None,
+        traceparent: None,
+        data: Arc::from(RawValue::from_string(told.event.to_json().unwrap()).unwrap()),
+        sealed: told.sealed.clone(),
+    }
+}
+
+/// Not sealed at all: folds never look inside.
+fn seal(fields: &PersonalFields) -> Sealed {
+    Sealed(Bytes::from(serde_json::to_vec(fields).unwrap()))
+}
