@@ -16,7 +16,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 
 /// Comments give reasons; code that is long is split by meaning.
-const LONGEST_FILE: usize = 500;
+const LONGEST_FILE: usize = 450;
 
 struct Source {
     /// From `src/`, with `/`.
@@ -56,7 +56,7 @@ fn sources() -> Vec<Source> {
     sources
 }
 
-/// The parts that a line names after `crate::`, also those in braces.
+/// The parts that a line names after `crate::`, also those in braces on the same line; longer lists are not written here.
 fn parts_named(line: &str) -> BTreeSet<&str> {
     let word = |text: &str| text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
     let mut named = BTreeSet::new();
@@ -119,6 +119,22 @@ fn every_module_opens_with_what_it_is_for_and_none_grows_too_long() {
         // The three lines of main.rs say it themselves.
         if !source.text.starts_with("//!") && source.path != "main.rs" {
             faults.push(format!("src/{}: does not open with what it is for (`//!`)", source.path));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn statements_name_their_columns_and_their_schema() {
+    let mut faults = Vec::new();
+    for source in &sources() {
+        for (number, line) in source.code() {
+            if line.contains("SELECT *") || line.contains("RETURNING *") {
+                faults.push(format!("src/{}:{number}: name the columns: {}", source.path, line.trim()));
+            }
+            if line.trim_end().ends_with("crate::{") {
+                faults.push(format!("src/{}:{number}: one `use` for each part, for the other tests here", source.path));
+            }
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));

@@ -1,3 +1,5 @@
+//! What publishing a track gives and refuses.
+
 use serde_json::{Value, json};
 
 use super::MAX_TRACKS;
