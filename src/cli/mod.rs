@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod context;
+pub mod keys;
 pub mod log;
 pub mod migrate;
 pub mod partition;
@@ -14,6 +15,7 @@ pub mod projection;
 pub mod serve;
 mod stop;
 mod table;
+pub mod token;
 
 use std::io;
 use std::process::ExitCode;
@@ -47,6 +49,10 @@ enum Command {
     #[command(subcommand)]
     Projection(projection::Projection),
     #[command(subcommand)]
+    Token(token::Token),
+    #[command(subcommand)]
+    Keys(keys::Keys),
+    #[command(subcommand)]
     Config(config::Config),
 }
 
@@ -62,6 +68,8 @@ impl Command {
             Self::Log(command) => command.run(context).await,
             Self::Partition(command) => command.run(context).await,
             Self::Projection(command) => command.run(context).await,
+            Self::Token(command) => command.run(context).await,
+            Self::Keys(command) => command.run(context).await,
             Self::Config(command) => command.run(),
         }
     }

@@ -23,6 +23,7 @@ pub use errors::{ConfigError, ConfigErrors};
 pub use keys::{JwksSource, KeysConfig, MIN_SIGNING_SECRET_BYTES, MasterKey, SigningKey};
 pub use reader::InForce;
 use reader::Reader;
+pub use values::time as duration;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Environment {

@@ -12,13 +12,16 @@ use crate::http::api::{Api, Parts};
 use crate::http::routes;
 use crate::security::sealing::{MasterKeys, Sealer};
 use crate::security::tokens::Verifier;
+use crate::security::watch::Watch;
 use crate::tasks::Tasks;
 
-pub fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Result<Router> {
+pub async fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Result<Router> {
     let Foundation { config, pool, log, clock, metrics, .. } = foundation;
     let masters = MasterKeys::configured(&config.keys).context("the master keys cannot be used")?;
     let sealer = Sealer::new(pool.clone(), masters);
     let verifier = Verifier::new(&config.keys, pool.clone()).context("the signing keys cannot be used")?;
+    sealer.check_masters().await?;
+    let watch = Watch { pool: pool.clone(), sealer: sealer.clone(), verifier: verifier.clone() };
     let base = execute::Foundation {
         log: log.clone(),
         sealer: sealer.clone(),
@@ -29,6 +32,7 @@ pub fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Result<Rout
     let hub = Hub::new(log.clone(), config.streams.buffer);
     // Ends when the last request that may hold an executor has been answered.
     tasks.spawn("executor", |_| queue);
+    tasks.spawn("keys", |stop| watch.run(stop));
     tasks.spawn("wake", |stop| wake::run(log.clone(), stop));
     tasks.spawn("feed", |stop| hub.clone().run(stop));
     Ok(routes::router(Api::new(Parts {

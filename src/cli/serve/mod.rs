@@ -73,7 +73,7 @@ async fn serve(config: &Config, database: &Database, stop: CancellationToken) ->
         .await
         .with_context(|| format!("cannot listen on {listen}; {} names another address", settings::HTTP_LISTEN.name))?;
     let address = listener.local_addr()?;
-    let router = routes::router(&foundation, &mut tasks)?;
+    let router = routes::router(&foundation, &mut tasks).await?;
     let server = http::serve::Server::new(listener, router, &config.http, &foundation.metrics);
     tasks.spawn("http", |stop| server.run(stop));
     announce::listening(config, address)?;

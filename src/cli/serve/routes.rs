@@ -8,10 +8,10 @@ use crate::http;
 use crate::tasks::Tasks;
 
 /// Every process answers for its health and its metrics, whatever its roles.
-pub fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Result<Router> {
+pub async fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Result<Router> {
     let checks = readiness::checks(foundation, tasks.token().clone());
     let router = http::health::routes(checks)
         .merge(http::metrics::routes(foundation.metrics.clone()))
         .merge(http::problem::pages::routes());
-    if foundation.config.roles.api { Ok(router.merge(api::router(foundation, tasks)?)) } else { Ok(router) }
+    if foundation.config.roles.api { Ok(router.merge(api::router(foundation, tasks).await?)) } else { Ok(router) }
 }

@@ -32,6 +32,18 @@ pub struct VerifyingKey {
     pub(super) key: DecodingKey,
 }
 
+impl VerifyingKey {
+    /// As the header of a token names it.
+    pub fn algorithm_name(&self) -> &'static str {
+        match self.algorithm {
+            Algorithm::HS256 => "HS256",
+            Algorithm::RS256 => "RS256",
+            Algorithm::ES256 => "ES256",
+            _ => "EdDSA",
+        }
+    }
+}
+
 impl fmt::Debug for VerifyingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "VerifyingKey({}, {:?}, {:?})", self.kid, self.algorithm, self.tenant)
@@ -54,7 +66,8 @@ fn of(tenant: &Option<TenantId>) -> String {
     tenant.as_ref().map(|tenant| format!("of tenant {tenant} ")).unwrap_or_default()
 }
 
-pub(super) type Keys = HashMap<Arc<str>, Arc<VerifyingKey>>;
+/// By key id.
+pub type Keys = HashMap<Arc<str>, Arc<VerifyingKey>>;
 
 /// The keys of the configuration. All that is wrong with them is told at once.
 pub fn configured(config: &KeysConfig) -> Result<Keys, Vec<BadSigningKeys>> {

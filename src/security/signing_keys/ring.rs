@@ -54,7 +54,7 @@ impl KeyRing {
 }
 
 /// The table of keys could not be read for too long.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the signing keys cannot be read: {0}")]
 pub struct RingUnavailable(pub Arc<str>);
 

@@ -12,11 +12,11 @@ mod mint;
 mod tests;
 mod verifier;
 
-use std::sync::Arc;
-
 pub use claims::{AUDIENCE, Audience, Claims, LEEWAY_S, MAX_LIFE_S, NumericDate};
 pub use mint::mint;
 pub use verifier::{BadKeys, Verifier};
+
+use crate::security::signing_keys::RingUnavailable;
 
 /// A longer token is refused unread, bytes.
 pub const MAX_BYTES: usize = 8 * 1024;
@@ -51,5 +51,5 @@ pub enum TokenError {
     Claims(String),
     /// Ours to mend (503). The reason is for our log: it may name hosts.
     #[error("tokens cannot be verified at the moment: try again soon")]
-    Unavailable(Arc<str>),
+    Unavailable(#[from] RingUnavailable),
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::Algorithm;
 use moka::sync::Cache;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -65,7 +64,7 @@ impl Verifier {
         if bearer.len() > MAX_BYTES {
             return Err(TokenError::TooLong);
         }
-        let ring = self.rings.current().await.map_err(|RingUnavailable(problem)| TokenError::Unavailable(problem))?;
+        let ring = self.rings.current().await?;
         let digest: [u8; 32] = Sha256::digest(bearer).into();
         if let Some(known) = self.known.get(&digest)
             && known.generation == ring.generation
@@ -108,7 +107,7 @@ pub(super) fn check(token: &str, ring: &KeyRing, now: Timestamp) -> Result<(Call
         Found::Revoked => return Err(TokenError::RevokedKey { kid }),
         Found::Unknown => return Err(TokenError::UnknownKey { kid }),
     };
-    let expected = name(key.algorithm);
+    let expected = key.algorithm_name();
     if header.alg != expected {
         return Err(TokenError::Algorithm { named: header.alg, expected });
     }
@@ -123,14 +122,5 @@ fn verify_signature(message: &str, signature: &str, key: &VerifyingKey) -> Resul
     match jsonwebtoken::crypto::verify(signature, message.as_bytes(), &key.key, key.algorithm) {
         Ok(true) => Ok(()),
         Ok(false) | Err(_) => Err(TokenError::Signature),
-    }
-}
-
-fn name(algorithm: Algorithm) -> &'static str {
-    match algorithm {
-        Algorithm::HS256 => "HS256",
-        Algorithm::RS256 => "RS256",
-        Algorithm::ES256 => "ES256",
-        _ => "EdDSA",
     }
 }

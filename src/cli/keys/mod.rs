@@ -1,0 +1,26 @@
+//! `convoke keys …`
+
+mod erase;
+mod rewrap;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use super::context::Context;
+
+/// Look after the keys that personal fields are encrypted under.
+#[derive(Debug, Subcommand)]
+pub enum Keys {
+    Rewrap(rewrap::Rewrap),
+    Erase(erase::Erase),
+}
+
+impl Keys {
+    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Rewrap(command) => command.run(context).await,
+            Self::Erase(command) => command.run(context).await,
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! `convoke keys rewrap`
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::cli::context::Context;
+use crate::cli::progress::Progress;
+use crate::security::sealing::{MasterKeys, Rewrapped, Sealer};
+
+/// Encrypt all keys anew under the newest master key, the first one of the configuration.
+///
+/// The log is not touched. May run beside servers, be stopped and be run again. When it is done it names the master keys that
+/// are not needed any more. Exit code 1 if it was stopped, or if keys are damaged and were left as they are.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  \
+    CONVOKE_MASTER_KEYS_FILE=/run/secrets/master-keys convoke keys rewrap")]
+pub struct Rewrap {
+    /// For a program: one JSON object, with `total`, `done`, `damaged`, `retired` and `stopped`
+    #[arg(long)]
+    json: bool,
+}
+
+impl Rewrap {
+    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+        let masters = MasterKeys::configured(&context.config()?.keys)?;
+        let stop = context.stop.clone();
+        let rewrapped = context
+            .with_database(async |pool| {
+                let mut progress = Progress::new("rewrap", "keys", Some(0));
+                let told = |so_far: &Rewrapped| {
+                    progress.set_total(so_far.total);
+                    progress.set(so_far.done);
+                };
+                let rewrapped = Sealer::new(pool, masters).rewrap(&stop, told).await?;
+                progress.finish();
+                Ok(rewrapped)
+            })
+            .await?;
+        let mut output = std::io::stdout().lock();
+        if self.json {
+            serde_json::to_writer(&mut output, &rewrapped)?;
+            writeln!(output)?;
+        } else {
+            writeln!(output, "{}", as_text(&rewrapped))?;
+        }
+        let whole = !rewrapped.stopped && rewrapped.damaged == 0;
+        Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+fn as_text(rewrapped: &Rewrapped) -> String {
+    let mut text = format!("{} keys are encrypted anew", rewrapped.done);
+    if rewrapped.damaged > 0 {
+        text += &format!("; {} are damaged and were left as they are", rewrapped.damaged);
+    }
+    if rewrapped.stopped {
+        text += "; stopped: run it again for the rest";
+    } else if !rewrapped.retired.is_empty() {
+        text += &format!("; not needed any more: {}", rewrapped.retired.join(", "));
+    }
+    text
+}

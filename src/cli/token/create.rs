@@ -1,0 +1,157 @@
+//! `convoke token create`
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use crate::cli::context::Context;
+use crate::config::{Config, Environment, SigningKey, duration, settings};
+use crate::events::ids::{Identity, TenantId};
+use crate::events::room::Role;
+use crate::events::time::Clock;
+use crate::security::grants::Grants;
+use crate::security::tokens::{Claims, MAX_LIFE_S, NumericDate, mint};
+
+/// Whose rooms a token is for where nothing else is said, in development.
+const DEVELOPMENT_TENANT: &str = "dev";
+
+/// Make a token, signed with a key of the configuration (HS256).
+///
+/// The token goes to the output stream by itself. Whoever has it may do what it grants until it ends: it cannot be taken back
+/// but by revoking its key.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    convoke token create --identity alice --grant room_join --room standup --ttl 8h\n  \
+    convoke token create --tenant acme --grant all --ttl 30d    # for a server: acts as its key")]
+pub struct Create {
+    /// Whose rooms it is for [default: the tenant of the key; in development, dev]
+    #[arg(long)]
+    tenant: Option<TenantId>,
+    /// Who bears it; without it, the bearer acts as the key
+    #[arg(long)]
+    identity: Option<Identity>,
+    /// What it allows; may be repeated
+    #[arg(long = "grant", value_name = "GRANT", required = true)]
+    grants: Vec<Grant>,
+    /// The one room it is for, by id or name; without it, any room of the tenant
+    #[arg(long)]
+    room: Option<String>,
+    /// The highest role that a join may have: viewer, speaker, moderator or host [default: speaker; with all, host]
+    #[arg(long, value_parser = role)]
+    role: Option<Role>,
+    /// How long it is good, such as 15m, 8h, 30d; at most 366d
+    #[arg(long, default_value = "1h", value_parser = life)]
+    ttl: Duration,
+    /// The id of the key that signs it [default: the first one that may sign for the tenant]
+    #[arg(long, value_name = "KID")]
+    key: Option<String>,
+    /// For a program: one JSON object, with `token` and what is in it
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Grant {
+    RoomJoin,
+    RoomAdmin,
+    RoomCreate,
+    RoomList,
+    RoomRecord,
+    /// All of them, and the role host
+    All,
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    serde_json::from_value(json!(text)).map_err(|_| "a role is viewer, speaker, moderator or host".into())
+}
+
+fn life(text: &str) -> Result<Duration, String> {
+    let life = duration(text).ok_or("a time is a whole number and a unit, such as 15m, 8h or 30d")?;
+    let whole = 1..=u64::try_from(MAX_LIFE_S).unwrap_or(0);
+    if whole.contains(&life.as_secs()) { Ok(life) } else { Err("a token is good for 1 second to 366 days".into()) }
+}
+
+impl Create {
+    pub fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
+        let config = context.config()?;
+        let key = self.key(config)?;
+        let tenant = self.tenant(config, key)?;
+        let grants = self.grants();
+        if self.identity.is_none() && grants.room_join && !grants.room_admin {
+            bail!("room_join without room_admin is for a person: say who with --identity");
+        }
+        let now = Clock::system().now();
+        let until = now.plus_seconds(i64::try_from(self.ttl.as_secs()).unwrap_or(MAX_LIFE_S));
+        let claims = Claims {
+            sub: self.identity.clone(),
+            tenant: Some(tenant.clone()),
+            grants: grants.clone(),
+            exp: Some(NumericDate::at(until)),
+            iat: Some(NumericDate::at(now)),
+            ..Claims::default()
+        };
+        let token = mint(&key.kid, &key.secret, &claims);
+        let mut output = std::io::stdout().lock();
+        if self.json {
+            let told = json!({
+                "token": token, "tenant": tenant, "identity": self.identity, "grants": grants, "key": key.kid,
+                "expires_at": until,
+            });
+            writeln!(output, "{told}")?;
+        } else {
+            writeln!(output, "{token}")?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn key<'a>(&self, config: &'a Config) -> anyhow::Result<&'a SigningKey> {
+        let keys = &config.keys.signing;
+        if let Some(kid) = &self.key {
+            let found = keys.iter().find(|key| key.kid == *kid);
+            return found.with_context(|| {
+                format!(
+                    "there is no signing key {kid} in the configuration ({}); a key made with `token key create` \
+                    signs where its secret is",
+                    settings::SIGNING_KEYS.name
+                )
+            });
+        }
+        let fits = |key: &&SigningKey| match (&self.tenant, &key.tenant) {
+            (Some(wanted), Some(bound)) => wanted == bound,
+            _ => true,
+        };
+        keys.iter().find(fits).with_context(|| {
+            format!("no signing key of the configuration may sign for it: set {}", settings::SIGNING_KEYS.name)
+        })
+    }
+
+    fn tenant(&self, config: &Config, key: &SigningKey) -> anyhow::Result<TenantId> {
+        match (&self.tenant, &key.tenant) {
+            (Some(wanted), Some(bound)) if wanted != bound => {
+                bail!("the key {} signs for the tenant {bound} only", key.kid)
+            }
+            (Some(tenant), _) | (None, Some(tenant)) => Ok(tenant.clone()),
+            (None, None) if config.environment == Environment::Development => Ok(TenantId::new(DEVELOPMENT_TENANT)?),
+            (None, None) => bail!("say whose rooms it is for with --tenant"),
+        }
+    }
+
+    fn grants(&self) -> Grants {
+        let has = |grant| self.grants.contains(&grant) || self.grants.contains(&Grant::All);
+        let role = if self.grants.contains(&Grant::All) { Role::Host } else { Grants::default().role };
+        Grants {
+            room: self.room.clone(),
+            room_join: has(Grant::RoomJoin),
+            role: self.role.unwrap_or(role),
+            room_admin: has(Grant::RoomAdmin),
+            room_create: has(Grant::RoomCreate),
+            room_list: has(Grant::RoomList),
+            room_record: has(Grant::RoomRecord),
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! `convoke token key create`
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Args;
+use serde_json::json;
+
+use crate::cli::context::Context;
+use crate::events::ids::TenantId;
+use crate::events::time::Clock;
+use crate::security::sealing::MasterKeys;
+use crate::security::signing_keys::KeyStore;
+
+/// Make a key that signs tokens for one tenant, for a server of the tenant's own.
+///
+/// The secret is shown this once; the database keeps it encrypted. It signs HS256 as it is written: it is not BASE64 to be
+/// decoded. Running servers know it within seconds.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  convoke token key create --tenant acme --key acme-backend")]
+pub struct KeyCreate {
+    /// The one tenant that it signs for
+    #[arg(long)]
+    tenant: TenantId,
+    /// Its id, the `kid` of its tokens [default: a random one]
+    #[arg(long, value_name = "KID")]
+    key: Option<String>,
+    /// For a program: one JSON object, with `kid`, `tenant` and `secret`
+    #[arg(long)]
+    json: bool,
+}
+
+impl KeyCreate {
+    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+        let masters = Arc::new(MasterKeys::configured(&context.config()?.keys)?);
+        let taken = context.config()?.keys.signing.iter().find(|key| Some(&key.kid) == self.key.as_ref());
+        anyhow::ensure!(taken.is_none(), "the configuration has a key of this id: choose another one");
+        let (tenant, kid) = (&self.tenant, self.key.as_deref());
+        let made = context
+            .with_database(async |pool| {
+                Ok(KeyStore::new(pool, masters).create(tenant, kid, Clock::system().now()).await?)
+            })
+            .await?;
+        let mut output = std::io::stdout().lock();
+        if self.json {
+            writeln!(output, "{}", json!({ "kid": made.kid, "tenant": tenant, "secret": *made.secret }))?;
+        } else {
+            writeln!(output, "key     {}\nsecret  {}", made.kid, *made.secret)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

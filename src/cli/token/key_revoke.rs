@@ -1,0 +1,34 @@
+//! `convoke token key revoke`
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Args;
+
+use crate::cli::context::Context;
+use crate::events::time::Clock;
+use crate::security::sealing::MasterKeys;
+use crate::security::signing_keys::KeyStore;
+
+/// Take no token of this key any more, wherever the key comes from.
+///
+/// For good: the id never comes back. Running servers refuse its tokens within seconds.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  convoke token key revoke acme-backend")]
+pub struct KeyRevoke {
+    /// The id of the key, the `kid` of its tokens
+    #[arg(value_name = "KID")]
+    key: String,
+}
+
+impl KeyRevoke {
+    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+        let masters = Arc::new(MasterKeys::configured(&context.config()?.keys)?);
+        let kid = &self.key;
+        let revoked = context
+            .with_database(async |pool| Ok(KeyStore::new(pool, masters).revoke(kid, Clock::system().now()).await?))
+            .await?;
+        println!("{}", if revoked { "revoked" } else { "it was revoked already" });
+        Ok(ExitCode::SUCCESS)
+    }
+}
