@@ -14,6 +14,7 @@ mod generated_docs;
 mod golden;
 mod house;
 mod http_frame;
+mod kills;
 mod log;
 mod log_commands;
 mod maintenance;

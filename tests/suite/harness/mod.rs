@@ -10,6 +10,7 @@ mod run;
 mod server;
 mod shared_server;
 mod test_db;
+pub mod tokens;
 
 pub use eventually::eventually;
 pub use folder::{Folder, folder};

@@ -14,8 +14,10 @@ use uuid::Uuid;
 
 use crate::harness::{Run, tokens};
 
-const CALLERS: usize = 12;
 const ROOMS: usize = 3;
+
+/// Two servers on one database know the same master key.
+pub const MASTER_KEY: &str = "tests:dGVzdHMgdGVzdHMgdGVzdHMgdGVzdHMgdGVzdHMgdGU=";
 
 /// Between attempts of one caller while the server is away.
 const RETRY: Duration = Duration::from_millis(20);
@@ -67,10 +69,11 @@ impl Caller {
 }
 
 impl Load {
-    pub async fn start(url: &str) -> Self {
+    /// So many callers, spread over the servers.
+    pub async fn start(urls: &[&str], callers: usize) -> Self {
         let client = reqwest::Client::builder().timeout(ANSWER).build().unwrap();
         let token = tokens::of("dev", None, Grants::everything());
-        let caller = Caller { client, url: url.into(), token };
+        let caller = Caller { client, url: urls[0].into(), token };
         let mut rooms = Vec::new();
         for number in 0..ROOMS {
             let (status, room) = caller.insist("/v1/rooms", &format!("room-{number}"), &json!({})).await;
@@ -82,9 +85,10 @@ impl Load {
         let (status, answer) = caller.insist(&format!("/v1/rooms/{ended}/commands/end-room"), "end", &json!({})).await;
         assert_eq!(status, 200, "{answer}");
         let (stop, acknowledged) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let callers = (0..CALLERS)
+        let callers = (0..callers)
             .map(|number| {
-                let (caller, rooms, ended) = (caller.clone(), rooms.clone(), ended.to_string());
+                let caller = Caller { url: urls[number % urls.len()].into(), ..caller.clone() };
+                let (rooms, ended) = (rooms.clone(), ended.to_string());
                 let (stop, acknowledged) = (stop.clone(), acknowledged.clone());
                 tokio::spawn(async move { call(caller, number, &rooms, &ended, &stop, &acknowledged).await })
             })
