@@ -117,3 +117,19 @@ async fn each_way_of_asking_stops_a_server_well() {
         assert!(server.ended().await.success(), "{signal:?}");
     }
 }
+
+#[tokio::test]
+async fn the_printed_line_creates_a_room_when_pasted() {
+    let db = TestDb::new().await;
+    let server = Run::on(&db).serve().await;
+    let output = server.output();
+    let line = output.lines().find(|line| line.trim_start().starts_with("curl ")).expect("a line to paste").to_owned();
+    let paste = async || {
+        let output = tokio::process::Command::new("/bin/sh").arg("-c").arg(&line).output().await.unwrap();
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    let created = paste().await;
+    assert_eq!(created["events"][0]["type"], "room.created", "{created}");
+    assert_eq!(paste().await["room"], created["room"], "pasted again, it answers with the same room");
+}

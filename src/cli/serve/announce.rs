@@ -1,18 +1,56 @@
-//! What a server says on the output stream once it answers.
+//! What a server says on the output stream once it answers: where, and in development how to begin.
 
 use std::io::Write as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use crate::config::{Config, Environment};
+use crate::config::{Config, Environment, SigningKey};
+use crate::events::ids::TenantId;
+use crate::events::time::Timestamp;
+use crate::security::grants::Grants;
+use crate::security::tokens::{Claims, NumericDate, mint};
+
+/// How long a printed token is good.
+const TOKEN_DAYS: i64 = 30;
+const TENANT: &str = "demo";
 
 /// The first line is for programs too: `listening on http://HOST:PORT`.
-pub fn listening(config: &Config, address: SocketAddr) -> std::io::Result<()> {
+pub fn listening(config: &Config, address: SocketAddr, now: Timestamp) -> std::io::Result<()> {
     let mut output = std::io::stdout().lock();
     writeln!(output, "listening on http://{address}")?;
-    if config.environment == Environment::Development {
-        writeln!(output, "development mode: keys are kept in {}", config.data_dir.display())?;
+    if config.environment == Environment::Development
+        && config.roles.api
+        && let Some(key) = config.keys.signing.first()
+    {
+        output.write_all(first_steps(key, reached_at(address), now).as_bytes())?;
     }
     output.flush()?;
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
     Ok(())
+}
+
+fn first_steps(key: &SigningKey, address: SocketAddr, now: Timestamp) -> String {
+    let tenant = key.tenant.clone().or_else(|| TenantId::new(TENANT).ok());
+    let claims = Claims {
+        tenant: tenant.clone(),
+        grants: Grants::everything(),
+        exp: Some(NumericDate::at(now.plus_seconds(TOKEN_DAYS * 86_400))),
+        ..Claims::default()
+    };
+    let token = mint(&key.kid, &key.secret, &claims);
+    let tenant = tenant.as_ref().map(TenantId::as_str).unwrap_or_default();
+    format!(
+        "\nA token for development, good for {TOKEN_DAYS} days, which may do everything in tenant {tenant}:\n\n  {token}\n\n\
+         This creates a room:\n\n  \
+         curl -sS http://{address}/v1/rooms -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' \
+         -d '{{\"name\":\"lobby\",\"if_exists\":\"return\"}}'\n\n"
+    )
+}
+
+/// Listening everywhere is reached here.
+fn reached_at(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::new(std::net::Ipv4Addr::LOCALHOST.into(), address.port()),
+        IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::new(std::net::Ipv6Addr::LOCALHOST.into(), address.port()),
+        _ => address,
+    }
 }

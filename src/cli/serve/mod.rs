@@ -76,7 +76,7 @@ async fn serve(config: &Config, database: &Database, stop: CancellationToken) ->
     let router = routes::router(&foundation, &mut tasks).await?;
     let server = http::serve::Server::new(listener, router, &config.http, &foundation.metrics);
     tasks.spawn("http", |stop| server.run(stop));
-    announce::listening(config, address)?;
+    announce::listening(config, address, foundation.clock.now())?;
     tasks.wait(config.shutdown_timeout).await?;
     foundation.leave().await;
     Ok(())
