@@ -29,7 +29,7 @@ fn fold<M: ReadModel>(story: &Story, seed: u64, mut model: M) -> Memory {
     memory
 }
 
-fn knowing_all<M: ReadModel>() -> M {
+pub fn knowing_all<M: ReadModel>() -> M {
     let mut model = M::default();
     model.sets().into_iter().for_each(|set| set.begin_empty());
     model

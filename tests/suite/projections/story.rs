@@ -7,12 +7,13 @@ use bytes::Bytes;
 use convoke::commands::context::{Caller, Context, Decision, Facts, MessageFacts, Need};
 use convoke::commands::room::RoomCommand;
 use convoke::commands::room::state::Room;
+use convoke::events::envelope::Hash;
 use convoke::events::ids::{Actor, CommandId, Identity, RoomId, TenantId};
 use convoke::events::log::append::{Batch, NewEvent, RoomAppend};
 use convoke::events::log::{EventLog, RoomKey, chain};
-use convoke::events::room::RoomEvent;
+use convoke::events::room::{RoomCreated, RoomEvent, Settings};
 use convoke::events::sealed::{PersonalFields, Sealed};
-use convoke::events::time::Timestamp;
+use convoke::events::time::{Clock, Timestamp};
 use convoke::projections::entry::Entry;
 use convoke::security::grants::Grants;
 use serde_json::value::RawValue;
@@ -67,7 +68,7 @@ pub struct Story {
     commands: u64,
     /// How many of `told` are in a log.
     written: usize,
-    log_versions: HashMap<RoomKey, (u64, convoke::events::envelope::Hash)>,
+    log_versions: HashMap<RoomKey, At>,
 }
 
 const PEOPLE: [&str; 7] = ["ann", "bob", "cid", "dot", "eve", "fay", "gus"];
@@ -97,7 +98,9 @@ impl Story {
             if self.keys.len() < 2 || self.dice.chance(60) {
                 self.create();
             } else {
-                let key = self.dice.of(&self.keys).clone();
+                // Mostly in the rooms that began last.
+                let recent = if self.dice.chance(8) { 0 } else { self.keys.len().saturating_sub(3) };
+                let key = self.dice.of(&self.keys[recent..]).clone();
                 let (name, body) = self.command(&key);
                 self.ask(&key, name, &body);
             }
@@ -127,6 +130,41 @@ impl Story {
         self.ask(&key, "create-room", &body);
     }
 
+    /// A room with a name that no rule would let through.
+    pub fn create_named(&mut self, name: &str) {
+        let key = RoomKey { tenant: tenant("acme"), room: RoomId::from_uuid(self.id()) };
+        let command_id = CommandId::from_uuid(self.id());
+        let event = RoomCreated { name: Some(name.to_owned()), opens_at: None, settings: Settings::default() };
+        self.told.push(Told {
+            key,
+            version: 1,
+            at: self.now,
+            event: event.into(),
+            sealed: None,
+            actor: Actor::Key("test".into()),
+            command_id,
+        });
+    }
+
+    /// Appends an event of a newer program.
+    pub async fn write_unreadable(&mut self, log: &EventLog) {
+        let key = RoomKey { tenant: tenant("acme"), room: RoomId::from_uuid(self.id()) };
+        let event = NewEvent {
+            event_type: "room.teleported",
+            type_version: 1,
+            occurred_at: None,
+            actor: Actor::Key("test".into()),
+            session: None,
+            command_id: CommandId::from_uuid(self.id()),
+            causation_id: None,
+            correlation_id: None,
+            traceparent: None,
+            data: Arc::from(RawValue::from_string("{}".into()).unwrap()),
+            sealed: None,
+        };
+        append(log, &key, (0, chain::START), vec![event]).await;
+    }
+
     /// A UUIDv7, later than the ones before.
     fn id(&mut self) -> Uuid {
         self.commands += 1;
@@ -151,7 +189,7 @@ impl Story {
         let role = *self.dice.of(&["viewer", "speaker", "moderator", "host"]);
         let source = *self.dice.of(&["microphone", "camera", "screen", "screen-audio"]);
         let commands = self.commands;
-        match self.dice.roll(44) {
+        match self.dice.roll(50) {
             0..=8 => ("join", json!({ "identity": who, "role": role, "display_name": format!("{who} {commands}") })),
             9..=10 => ("join", json!({ "identity": who, "role": "viewer" })),
             11..=13 => ("leave", json!({ "identity": who })),
@@ -186,7 +224,7 @@ impl Story {
             37 => ("set-spotlight", json!({ "identity": who })),
             38 => ("start-recording", json!({})),
             39 => ("stop-recording", json!({})),
-            40 => {
+            40 | 44..=48 => {
                 let to = match self.dice.roll(3) {
                     0 => json!("everyone"),
                     1 => json!("staff"),
@@ -278,25 +316,26 @@ impl Story {
             let (first, others) = rest.split_first().unwrap();
             let same = others.iter().take_while(|told| told.key == first.key).count() + 1;
             let (events, later) = rest.split_at(same);
-            let (version, hash) = self.log_versions.get(&first.key).copied().unwrap_or((0, chain::START));
-            let append = RoomAppend {
-                unit: 0,
-                key: first.key.clone(),
-                expected: version,
-                chain: hash,
-                events: events.iter().map(new_event).collect(),
-                names: Vec::new(),
-                outcomes: Vec::new(),
-            };
-            let now = Timestamp::new(chrono::Utc::now()).unwrap();
-            let appended = log.append(&Batch::new(now, vec![append])).await.unwrap();
-            let written = appended.rooms[0].as_ref().unwrap();
-            self.log_versions.insert(first.key.clone(), (written.version, written.chain));
+            let at = self.log_versions.get(&first.key).copied().unwrap_or((0, chain::START));
+            let at = append(log, &first.key, at, events.iter().map(new_event).collect()).await;
+            self.log_versions.insert(first.key.clone(), at);
             rest = later;
         }
         self.written = self.told.len();
         self
     }
+}
+
+type At = (u64, Hash);
+
+/// Where the room is afterwards.
+async fn append(log: &EventLog, key: &RoomKey, (expected, chain): At, events: Vec<NewEvent>) -> At {
+    let (names, outcomes) = (Vec::new(), Vec::new());
+    let append = RoomAppend { unit: 0, key: key.clone(), expected, chain, events, names, outcomes };
+    let now = Clock::system().now();
+    let appended = log.append(&Batch::new(now, vec![append])).await.unwrap();
+    let written = appended.rooms[0].as_ref().unwrap();
+    (written.version, written.chain)
 }
 
 fn new_event(told: &Told) -> NewEvent {

@@ -1,0 +1,310 @@
+//! The models asked: what they answer, whom they answer, and by which way they find it.
+
+use std::collections::BTreeSet;
+
+use convoke::events::ids::{Identity, RoomId, TenantId};
+use convoke::events::log::EventLog;
+use convoke::events::room::Audience;
+use convoke::events::room::view::RoomStatus;
+use convoke::projections::MODELS;
+use convoke::projections::messages::{Message, MessageReader};
+use convoke::projections::read::{Page, PageRequest, ReadError, ReadModels};
+use convoke::projections::rebuild::{Purpose, Rebuild};
+use convoke::projections::rooms::RoomFilter;
+use sqlx::{Executor as _, PgPool, Row as _};
+use tokio_util::sync::CancellationToken;
+
+use super::live::Workers;
+use super::story::{Story, tenant};
+use crate::harness::{TestDb, database_config};
+
+const ALL: PageRequest<'static> = PageRequest { limit: 1_000, cursor: None };
+
+async fn told(db: &TestDb, seed: u64, commands: usize) -> (Story, ReadModels) {
+    let log = EventLog::new(db.system.clone());
+    let mut story = Story::new(seed);
+    story.go_on(commands).write(&log).await;
+    let workers = Workers::on(log);
+    workers.reach(story.told.len() as u64).await;
+    workers.stop().await;
+    (story, ReadModels::new(db.system.clone()))
+}
+
+/// All pages of a list, few items at a time.
+async fn pages<T>(mut page: impl AsyncFnMut(PageRequest<'_>) -> Result<Page<T>, ReadError>) -> Vec<T> {
+    let mut items = Vec::new();
+    let mut cursor: Option<String> = None;
+    loop {
+        let found = page(PageRequest { limit: 3, cursor: cursor.as_deref() }).await.unwrap();
+        assert!(found.items.len() <= 3);
+        items.extend(found.items);
+        match found.next_cursor {
+            Some(next) => cursor = Some(next),
+            None => return items,
+        }
+    }
+}
+
+#[tokio::test]
+async fn rooms_and_people_are_answered_as_the_rules_have_them() {
+    let db = TestDb::new().await;
+    let (story, models) = told(&db, 21, 800).await;
+    for (key, (room, version)) in &story.rooms {
+        assert_eq!(models.room(&key.tenant, key.room).await.unwrap(), room.view(key.room, *version));
+        let present = pages(async |page| models.participants(&key.tenant, key.room, page).await).await;
+        let expected = room.participants();
+        let found: Vec<_> = present.iter().map(|p| (&p.view, &p.name, &p.metadata)).collect();
+        assert_eq!(found, expected.iter().map(|p| (&p.view, &p.name, &p.metadata)).collect::<Vec<_>>());
+        let waiting = pages(async |page| models.waiting(&key.tenant, key.room, page).await).await;
+        let expected = room.waiting();
+        let found: Vec<_> = waiting.iter().map(|w| (&w.view, &w.personal)).collect();
+        assert_eq!(found, expected.iter().map(|w| (&w.view, &w.personal)).collect::<Vec<_>>());
+        if let Some(one) = present.first() {
+            let alone = models.participant(&key.tenant, key.room, &one.view.identity).await.unwrap();
+            assert_eq!(alone.as_ref(), Some(one));
+        }
+        let sessions = pages(async |page| models.sessions(&key.tenant, key.room, page).await).await;
+        assert!(sessions.is_sorted_by_key(|session| session.session));
+        let open = sessions.iter().filter(|session| session.left_at.is_none()).count();
+        assert_eq!(open, expected_stays(room), "those who are there have not left");
+    }
+}
+
+fn expected_stays(room: &convoke::commands::room::state::Room) -> usize {
+    room.participants().iter().map(|participant| participant.view.sessions.len()).sum()
+}
+
+#[tokio::test]
+async fn lists_of_rooms_are_filtered_and_paged_the_newest_first() {
+    let db = TestDb::new().await;
+    let (story, models) = told(&db, 22, 1_500).await;
+    let acme = tenant("acme");
+    let mut views: Vec<_> = story
+        .rooms
+        .iter()
+        .filter(|(key, _)| key.tenant == acme)
+        .filter_map(|(key, (room, version))| room.view(key.room, *version))
+        .collect();
+    views.sort_by_key(|view| std::cmp::Reverse((view.created_at, view.id)));
+    assert!(views.len() > 10);
+    let middle = views[views.len() / 2].created_at;
+    let named = views.iter().find_map(|view| view.name.clone()).unwrap();
+    let label = |value: &str| vec![("team".to_owned(), value.to_owned())];
+    let both = vec![("floor".to_owned(), "1".to_owned()), ("team".to_owned(), "red".to_owned())];
+    let filters = [
+        RoomFilter::default(),
+        RoomFilter { status: Some(RoomStatus::Open), ..RoomFilter::default() },
+        RoomFilter { name: Some(named), ..RoomFilter::default() },
+        RoomFilter { labels: label("red"), ..RoomFilter::default() },
+        RoomFilter { labels: label("green"), status: Some(RoomStatus::Open), ..RoomFilter::default() },
+        RoomFilter { labels: both, ..RoomFilter::default() },
+        RoomFilter { created_after: Some(middle), ..RoomFilter::default() },
+        RoomFilter { created_before: Some(middle), status: Some(RoomStatus::Ended), ..RoomFilter::default() },
+    ];
+    for filter in filters {
+        let expected: Vec<_> = views
+            .iter()
+            .filter(|view| filter.name.is_none() || view.name == filter.name)
+            .filter(|view| filter.status.is_none_or(|status| view.status == status))
+            .filter(|view| filter.labels.iter().all(|(label, value)| view.settings.labels.get(label) == Some(value)))
+            .filter(|view| filter.created_after.is_none_or(|time| view.created_at > time))
+            .filter(|view| filter.created_before.is_none_or(|time| view.created_at < time))
+            .cloned()
+            .collect();
+        let found = pages(async |page| models.rooms(&acme, &filter, page).await).await;
+        assert_eq!(found, expected, "{filter:?}");
+    }
+    let bad = models.rooms(&acme, &RoomFilter::default(), PageRequest { limit: 3, cursor: Some("AAAA") }).await;
+    assert!(matches!(bad, Err(ReadError::BadCursor)));
+}
+
+#[tokio::test]
+async fn readers_get_the_messages_that_are_for_them_in_both_directions() {
+    let db = TestDb::new().await;
+    let (story, models) = told(&db, 23, 2_000).await;
+    let ann = Identity::new("ann").unwrap();
+    let mut shown = 0;
+    for key in story.rooms.keys() {
+        let all =
+            pages(async |page| models.messages(&key.tenant, key.room, MessageReader::All, false, page).await).await;
+        assert!(all.is_sorted_by_key(|message| message.version));
+        for (identity, staff) in [(None, false), (Some(&ann), false), (Some(&ann), true), (None, true)] {
+            let reader = MessageReader::Person { identity, staff };
+            let may = |message: &&Message| match &message.to {
+                Audience::Everyone => true,
+                Audience::Staff => staff || identity == Some(&message.author),
+                Audience::Identities(named) => {
+                    identity.is_some_and(|reader| *reader == message.author || named.contains(reader))
+                }
+            };
+            let expected: Vec<_> = all.iter().filter(may).cloned().collect();
+            let found = pages(async |page| models.messages(&key.tenant, key.room, reader, false, page).await).await;
+            assert_eq!(found, expected);
+            let mut back = pages(async |page| models.messages(&key.tenant, key.room, reader, true, page).await).await;
+            back.reverse();
+            assert_eq!(back, expected);
+            shown += found.len();
+        }
+    }
+    assert!(shown > 100, "there was something to read");
+}
+
+const TABLES: [&str; 8] = [
+    "rm_rooms",
+    "rm_room_labels",
+    "rm_participants",
+    "rm_waiting",
+    "rm_tracks",
+    "rm_sessions",
+    "rm_messages",
+    "rm_message_readers",
+];
+
+/// How many rows of whom a transaction sees that says it is this tenant.
+async fn seen(pool: &PgPool, table: &str, tenant: Option<&TenantId>) -> BTreeSet<String> {
+    let mut transaction = pool.begin().await.unwrap();
+    transaction.execute("SET LOCAL ROLE convoke_tenant").await.unwrap();
+    if let Some(tenant) = tenant {
+        sqlx::query("SELECT set_config('convoke.tenant', $1, true)")
+            .bind(tenant.as_str())
+            .execute(&mut *transaction)
+            .await
+            .unwrap();
+    }
+    let statement = format!("SELECT DISTINCT tenant FROM convoke.{table}");
+    let found: Vec<String> =
+        sqlx::query_scalar(sqlx::AssertSqlSafe(statement)).fetch_all(&mut *transaction).await.unwrap();
+    let changed = format!("DELETE FROM convoke.{table}");
+    let refused = transaction.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(changed))).await.unwrap_err();
+    assert_eq!(refused.as_database_error().and_then(|e| e.code()).as_deref(), Some("42501"));
+    found.into_iter().collect()
+}
+
+#[tokio::test]
+async fn a_tenant_sees_its_own_rows_and_changes_none() {
+    let db = TestDb::new().await;
+    let (story, models) = told(&db, 24, 1_500).await;
+    for swapped in [false, true] {
+        if swapped {
+            let log = EventLog::new(db.system.clone());
+            Rebuild::new(log, 1_000).run(MODELS, Purpose::Rebuild, &CancellationToken::new()).await.unwrap();
+        }
+        for table in TABLES {
+            for name in ["acme", "other"] {
+                let found = seen(&db.system, table, Some(&tenant(name))).await;
+                assert!(found.iter().all(|tenant| tenant == name), "{table}: {found:?}");
+            }
+            assert_eq!(seen(&db.system, table, None).await, BTreeSet::new(), "{table}");
+        }
+        assert_eq!(seen(&db.system, "rm_rooms", Some(&tenant("acme"))).await.len(), 1);
+        for key in story.rooms.keys() {
+            let stranger = tenant(if key.tenant.as_str() == "acme" { "other" } else { "acme" });
+            assert_eq!(models.room(&stranger, key.room).await.unwrap(), None);
+            assert!(models.participants(&stranger, key.room, ALL).await.unwrap().items.is_empty());
+            assert!(models.sessions(&stranger, key.room, ALL).await.unwrap().items.is_empty());
+            let messages = models.messages(&stranger, key.room, MessageReader::All, false, ALL).await.unwrap();
+            assert!(messages.items.is_empty());
+        }
+    }
+}
+
+/// Many rows, written behind the models' back, so that the planner has a choice.
+async fn fill(db: &TestDb) -> RoomId {
+    for statement in [
+        "INSERT INTO convoke.rm_rooms (room, tenant, version, status, name, created_at, settings, locked, participant_count,
+            waiting_count)
+         SELECT md5('r' || n)::uuid, CASE WHEN n % 2 = 0 THEN 'acme' ELSE 't' || n % 50 END, 1,
+            CASE WHEN n % 20 = 0 THEN 'open' ELSE 'ended' END, 'name-' || n % 500, now() - n * interval '1 minute',
+            '{\"labels\": {}, \"publish\": {\"audio\": [], \"video\": [], \"screen\": []}}', false, 0, 0
+         FROM generate_series(1, 20000) n",
+        "INSERT INTO convoke.rm_room_labels (room, tenant, label, value, status, created_at)
+         SELECT room, tenant, 'team', 'v' || (row_number() OVER ()) % 20, status, created_at FROM convoke.rm_rooms",
+        "INSERT INTO convoke.rm_participants (room, tenant, identity, role, present_since, sessions, tracks, hand)
+         SELECT md5('r' || 1 + n % 300)::uuid, CASE WHEN (1 + n % 300) % 2 = 0 THEN 'acme' ELSE 't' || (1 + n % 300) % 50 END,
+            'p' || n, 'viewer', now(), '[]', '[]', CASE WHEN n % 100 = 0 THEN n END
+         FROM generate_series(1, 20000) n",
+        "INSERT INTO convoke.rm_waiting (room, tenant, identity, session, role, since, waiting_since, admitted)
+         SELECT room, tenant, identity, gen_random_uuid(), role, row_number() OVER (), now(), false
+         FROM convoke.rm_participants",
+        "INSERT INTO convoke.rm_sessions (room, tenant, session, identity, role, joined_at)
+         SELECT room, tenant, gen_random_uuid(), identity, role, now() FROM convoke.rm_participants",
+        "INSERT INTO convoke.rm_messages (room, tenant, audience, version, author, sent_at, deleted_by_staff)
+         SELECT p.room, p.tenant, (ARRAY['everyone', 'staff', 'identities'])[1 + n % 3], n, p.identity, now(), false
+         FROM convoke.rm_participants p, generate_series(1, 5) n
+         ON CONFLICT DO NOTHING",
+        "INSERT INTO convoke.rm_message_readers (room, tenant, reader, version, audience)
+         SELECT room, tenant, author, version, audience FROM convoke.rm_messages WHERE audience <> 'everyone'",
+        "ANALYZE",
+    ] {
+        db.owner.execute(statement).await.unwrap();
+    }
+    let room = sqlx::query_scalar("SELECT md5('r' || 2)::uuid").fetch_one(&db.owner).await.unwrap();
+    RoomId::from_uuid(room)
+}
+
+/// Asks everything that can be asked, once.
+async fn ask_everything(models: &ReadModels, room: RoomId) {
+    let (acme, ann) = (tenant("acme"), Identity::new("p1").unwrap());
+    let next = models.rooms(&acme, &RoomFilter::default(), PageRequest { limit: 3, cursor: None }).await.unwrap();
+    let cursor = next.next_cursor.unwrap();
+    let page = PageRequest { limit: 3, cursor: Some(&cursor) };
+    let label = |name: &str| (name.to_owned(), "v1".to_owned());
+    let time = Some("2020-01-01T00:00:00Z".parse().unwrap());
+    for filter in [
+        RoomFilter::default(),
+        RoomFilter { status: Some(RoomStatus::Open), created_after: time, ..RoomFilter::default() },
+        RoomFilter { name: Some("name-1".into()), created_before: time, ..RoomFilter::default() },
+        RoomFilter { labels: vec![label("team")], ..RoomFilter::default() },
+        RoomFilter {
+            labels: vec![label("team"), label("floor")],
+            status: Some(RoomStatus::Ended),
+            ..RoomFilter::default()
+        },
+    ] {
+        models.rooms(&acme, &filter, page).await.unwrap();
+    }
+    models.room(&acme, room).await.unwrap();
+    models.participants(&acme, room, ALL).await.unwrap();
+    models.participant(&acme, room, &ann).await.unwrap();
+    models.waiting(&acme, room, ALL).await.unwrap();
+    models.sessions(&acme, room, ALL).await.unwrap();
+    models.sessions_of_identity(&acme, &ann, ALL).await.unwrap();
+    for newest_first in [false, true] {
+        models.messages(&acme, room, MessageReader::All, newest_first, ALL).await.unwrap();
+        for staff in [false, true] {
+            let reader = MessageReader::Person { identity: Some(&ann), staff };
+            models.messages(&acme, room, reader, newest_first, ALL).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_query_finds_its_rows_by_an_index() {
+    let db = TestDb::new().await;
+    let room = fill(&db).await;
+    // One connection, which remembers every statement that it prepared.
+    let config = convoke::config::DatabaseConfig { pool_size: 1, ..database_config() };
+    let one = convoke::database::pool::system(db.options.clone(), &config);
+    ask_everything(&ReadModels::new(one.clone()), room).await;
+
+    let mut connection = one.acquire().await.unwrap();
+    let statements: Vec<(String, String, i32)> = sqlx::query_as(
+        "SELECT name, statement, cardinality(parameter_types) FROM pg_prepared_statements WHERE statement LIKE '%.rm\\_%'",
+    )
+    .fetch_all(&mut *connection)
+    .await
+    .unwrap();
+    assert!(statements.len() >= 18, "{statements:?}");
+    connection
+        .execute("SET plan_cache_mode = force_generic_plan; SET ROLE convoke_tenant; SET convoke.tenant = 'acme'")
+        .await
+        .unwrap();
+    for (name, statement, parameters) in statements {
+        let nulls = vec!["NULL"; usize::try_from(parameters).unwrap()].join(", ");
+        let explain = format!("EXPLAIN EXECUTE {name}({nulls})");
+        let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(explain)).fetch_all(&mut *connection).await.unwrap();
+        let plan: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+        let plan = plan.join("\n");
+        assert!(plan.contains("Index") && !plan.contains("Seq Scan"), "{statement}\n{plan}");
+    }
+}

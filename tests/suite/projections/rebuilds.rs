@@ -1,0 +1,230 @@
+//! Models folded anew: proven equal, swapped in while all goes on, resumed after a kill.
+
+use std::process::Stdio;
+
+use convoke::events::log::EventLog;
+use convoke::projections::MODELS;
+use convoke::projections::messages::MessageReader;
+use convoke::projections::read::{PageRequest, ReadModels};
+use convoke::projections::rebuild::{Comparison, Progress, Purpose, Rebuild, RebuildError};
+use convoke::projections::rooms::RoomFilter;
+use sqlx::Executor as _;
+use tokio_util::sync::CancellationToken;
+
+use super::live::{PATIENCE, Workers, checkpoint_of};
+use super::story::{Story, tenant};
+use crate::harness::{Run, TestDb, eventually};
+
+const ALL: PageRequest<'static> = PageRequest { limit: 1_000, cursor: None };
+
+async fn rebuild(db: &TestDb, purpose: Purpose, batch: usize) -> Vec<convoke::projections::rebuild::Report> {
+    let log = EventLog::new(db.system.clone());
+    Rebuild::new(log, batch).run(MODELS, purpose, &CancellationToken::new()).await.unwrap()
+}
+
+async fn tables(db: &TestDb) -> Vec<String> {
+    let statement = "SELECT relname::text FROM pg_class WHERE relname LIKE 'rm\\_%\\_\\_%' ORDER BY 1";
+    sqlx::query_scalar(statement).fetch_all(&db.owner).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_rebuild_gives_the_same_rows_while_appends_and_queries_go_on() {
+    let db = TestDb::new().await;
+    let log = EventLog::new(db.system.clone());
+    let workers = Workers::on(log.clone());
+    let mut story = Story::new(11);
+    story.go_on(600).write(&log).await;
+    workers.reach(story.told.len() as u64).await;
+
+    let stop = CancellationToken::new();
+    let asking = {
+        let (models, stop) = (ReadModels::new(db.system.clone()), stop.clone());
+        tokio::spawn(async move {
+            let mut asked = 0;
+            while !stop.is_cancelled() {
+                let rooms = models.rooms(&tenant("acme"), &RoomFilter::default(), ALL).await.unwrap();
+                for room in &rooms.items {
+                    models.participants(&tenant("acme"), room.id, ALL).await.unwrap();
+                    models.messages(&tenant("acme"), room.id, MessageReader::All, false, ALL).await.unwrap();
+                }
+                assert!(!rooms.items.is_empty());
+                asked += 1;
+            }
+            asked
+        })
+    };
+    let writing = {
+        let (log, stop) = (log.clone(), stop.clone());
+        tokio::spawn(async move {
+            while !stop.is_cancelled() {
+                story.go_on(10).write(&log).await;
+            }
+            story
+        })
+    };
+    for round in 1..=3 {
+        for report in rebuild(&db, Purpose::Rebuild, 50).await {
+            assert!(report.comparison.is_equal(), "{report:?}");
+            assert!(report.swapped);
+        }
+        assert_eq!(checkpoint_of(&db, "rooms").await.generation, round);
+    }
+    stop.cancel();
+    let story = writing.await.unwrap();
+    assert!(asking.await.unwrap() > 0);
+    workers.reach(story.told.len() as u64).await;
+    for report in rebuild(&db, Purpose::Verify, 1_000).await {
+        assert!(report.comparison.is_equal(), "{report:?}");
+        assert_eq!(report.digest, checkpoint_of(&db, report.name).await.digest);
+    }
+    assert_eq!(tables(&db).await, Vec::<String>::new(), "nothing is left over");
+    let models = ReadModels::new(db.system.clone());
+    for (key, (room, version)) in &story.rooms {
+        assert_eq!(models.room(&key.tenant, key.room).await.unwrap(), room.view(key.room, *version));
+    }
+    workers.stop().await;
+}
+
+#[tokio::test]
+async fn rows_that_somebody_changed_are_found_and_mended() {
+    let db = TestDb::new().await;
+    let log = EventLog::new(db.system.clone());
+    let mut story = Story::new(12);
+    story.go_on(200).write(&log).await;
+    let workers = Workers::on(log.clone());
+    workers.reach(story.told.len() as u64).await;
+    workers.stop().await;
+    db.owner.execute("UPDATE convoke.rm_sessions SET seconds = seconds + 1 WHERE seconds > 0").await.unwrap();
+    for report in rebuild(&db, Purpose::Verify, 100).await {
+        let changed = matches!(report.comparison, Comparison::Changed { .. });
+        assert_eq!(changed, report.name == "sessions", "{report:?}");
+    }
+    // A fold that went astray is told from a hand that changed rows.
+    db.owner.execute("UPDATE convoke.projections SET digest = sha256('x') WHERE name = 'messages'").await.unwrap();
+    let listed = Run::on(&db).args(["projection", "verify", "sessions", "--json"]).run().await;
+    assert_eq!(listed.status, 1, "{listed:?}");
+    assert!(listed.stdout.contains("\"changed\""), "{listed:?}");
+    rebuild(&db, Purpose::Rebuild, 100).await;
+    let verified = Run::on(&db).args(["projection", "verify"]).run().await;
+    assert_eq!(verified.status, 0, "{verified:?}");
+}
+
+#[tokio::test]
+async fn a_killed_rebuild_goes_on_where_it_was() {
+    let db = TestDb::new().await;
+    let log = EventLog::new(db.system.clone());
+    let mut story = Story::new(13);
+    story.go_on(1_500).write(&log).await;
+    let end = story.told.len() as u64;
+    let workers = Workers::on(log.clone());
+    workers.reach(end).await;
+    workers.stop().await;
+    let mut reached = 0;
+    for _ in 0..4 {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_convoke"));
+        command.args(["projection", "rebuild"]).env_clear().env("DATABASE_URL", &db.url);
+        command.env("CONVOKE_PROJECTION_REBUILD_BATCH", "7").stderr(Stdio::null()).kill_on_drop(true);
+        let mut child = command.spawn().unwrap();
+        reached = eventually("the rebuild comes further", PATIENCE, async || {
+            let positions: Vec<i64> = sqlx::query_scalar("SELECT position FROM convoke.projection_rebuilds")
+                .fetch_all(&db.owner)
+                .await
+                .unwrap();
+            let least = positions.into_iter().min().filter(|least| *least > reached);
+            assert!(least.is_some() || child.try_wait().unwrap().is_none(), "it ended by itself");
+            least
+        })
+        .await;
+        child.kill().await.unwrap();
+        // The server notices that the process is gone.
+        eventually("its locks are free", PATIENCE, async || {
+            let held: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())")
+                .fetch_one(&db.owner)
+                .await
+                .unwrap();
+            (held == 0).then_some(())
+        })
+        .await;
+    }
+    assert!(u64::try_from(reached).unwrap() < end, "it was killed in the middle");
+    let log = EventLog::new(db.system.clone());
+    let resumed = Rebuild::new(log, 500);
+    let progress = resumed.progress();
+    let first = tokio::spawn(first_position(progress));
+    let reports = resumed.run(MODELS, Purpose::Rebuild, &CancellationToken::new()).await.unwrap();
+    assert!(first.await.unwrap() >= u64::try_from(reached).unwrap(), "it did not begin anew");
+    for report in reports {
+        assert!(report.comparison.is_equal(), "{report:?}");
+        assert_eq!(report.position, end);
+    }
+    assert_eq!(tables(&db).await, Vec::<String>::new());
+}
+
+async fn first_position(mut progress: tokio::sync::watch::Receiver<Progress>) -> u64 {
+    progress.changed().await.unwrap();
+    progress.borrow().position
+}
+
+#[tokio::test]
+async fn a_rebuild_told_to_stop_leaves_the_live_rows_and_can_go_on() {
+    let db = TestDb::new().await;
+    let log = EventLog::new(db.system.clone());
+    let mut story = Story::new(14);
+    story.go_on(100).write(&log).await;
+    let stop = CancellationToken::new();
+    stop.cancel();
+    let stopped = Rebuild::new(log.clone(), 1).run(MODELS, Purpose::Rebuild, &stop).await;
+    assert!(matches!(stopped, Err(RebuildError::Interrupted)), "{stopped:?}");
+    for report in rebuild(&db, Purpose::Rebuild, 10).await {
+        assert_eq!(report.position, story.told.len() as u64);
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_read_ends_a_rebuild_at_that_event() {
+    let db = TestDb::new().await;
+    let log = EventLog::new(db.system.clone());
+    let mut story = Story::new(15);
+    story.go_on(40).write(&log).await;
+    let before = story.told.len() as u64;
+    story.write_unreadable(&log).await;
+    let failed = Rebuild::new(log, 10).run(MODELS, Purpose::Rebuild, &CancellationToken::new()).await;
+    let Err(RebuildError::Unreadable { position, error }) = failed else { panic!("{failed:?}") };
+    assert_eq!(position, Some(before + 1));
+    assert!(error.contains("room.teleported"), "{error}");
+}
+
+#[tokio::test]
+async fn a_stopped_model_follows_again_once_it_was_rebuilt() {
+    let db = TestDb::new().await;
+    let log = EventLog::new(db.system.clone());
+    let mut story = Story::new(16);
+    story.go_on(100).write(&log).await;
+    let workers = Workers::on(log.clone());
+    workers.reach(story.told.len() as u64).await;
+    workers.stop().await;
+    db.owner.execute("UPDATE convoke.projections SET shape = 0").await.unwrap();
+    let workers = Workers::on(log.clone());
+    eventually("the models stop", PATIENCE, async || {
+        let stopped: i64 = sqlx::query_scalar("SELECT count(*) FROM convoke.projections WHERE status = 'stopped'")
+            .fetch_one(&db.owner)
+            .await
+            .unwrap();
+        (stopped == 3).then_some(())
+    })
+    .await;
+    let listed = Run::on(&db).args(["projection", "list"]).run().await;
+    assert_eq!(listed.status, 1);
+    assert!(listed.stdout.contains("rooms stopped: its rows have shape 0"), "{listed:?}");
+    let rebuilt = Run::on(&db).args(["projection", "rebuild"]).run().await;
+    assert_eq!(rebuilt.status, 0, "{rebuilt:?}");
+    assert!(rebuilt.stdout.contains("the live rows have shape 0"), "{rebuilt:?}");
+    story.go_on(50).write(&log).await;
+    eventually("the models follow again", PATIENCE, async || {
+        (checkpoint_of(&db, "rooms").await.position == story.told.len() as u64).then_some(())
+    })
+    .await;
+    workers.stop().await;
+    let listed = Run::on(&db).args(["projection", "list", "--json"]).json().await;
+    assert_eq!(listed[0]["generation"], 1, "{listed}");
+}
