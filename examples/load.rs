@@ -9,10 +9,11 @@ mod load;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use load::{Failure, Load, Rooms};
+use load::{Failure, Load, Until, Work, make_room};
 
 #[derive(Debug, Parser)]
 #[command(about = "Sends commands to a running server and tells rate and latencies")]
@@ -31,6 +32,9 @@ struct Arguments {
     /// All connections share one room.
     #[arg(long)]
     hot: bool,
+    /// Reads this path instead of sending commands.
+    #[arg(long, value_name = "PATH")]
+    get: Option<String>,
     #[arg(long, default_value_t = 10)]
     seconds: u64,
     #[arg(long, default_value_t = 2)]
@@ -43,19 +47,26 @@ struct Arguments {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<ExitCode, Failure> {
     let arguments = Arguments::parse();
+    let work = match arguments.get {
+        Some(path) => Work::Get(Arc::new(vec![path])),
+        None if arguments.hot => Work::HotRoom(make_room(arguments.address, &arguments.token).await?),
+        None => Work::RoomsEach(arguments.rooms),
+    };
     let load = Load {
         address: arguments.address,
         token: arguments.token,
         connections: arguments.connections,
-        rooms: if arguments.hot { Rooms::OneHot } else { Rooms::Each(arguments.rooms) },
-        warm_up: Duration::from_secs(arguments.warm_up_seconds),
-        measure: Duration::from_secs(arguments.seconds),
+        work,
+        until: Until::Time {
+            warm_up: Duration::from_secs(arguments.warm_up_seconds),
+            measure: Duration::from_secs(arguments.seconds),
+        },
     };
     let report = load.run().await?;
     if arguments.json {
         println!("{}", serde_json::to_string(&report)?);
     } else {
-        println!("connections  commands/s   p50 ms   p90 ms   p99 ms   max ms");
+        println!("connections  requests/s   p50 ms   p90 ms   p99 ms   max ms");
         println!(
             "{:>11}  {:>10.0}  {:>7.2}  {:>7.2}  {:>7.2}  {:>7.2}",
             report.connections, report.rate, report.p50_ms, report.p90_ms, report.p99_ms, report.max_ms

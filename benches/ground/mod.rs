@@ -3,11 +3,13 @@
 mod page;
 mod peer;
 mod postgres;
+mod promise;
 mod served;
 
-pub use page::{machine, write_section};
+pub use page::{machine, tell};
 pub use peer::Peer;
 pub use postgres::Postgres;
+pub use promise::Promise;
 pub use served::Served;
 
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;

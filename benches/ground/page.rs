@@ -3,16 +3,19 @@
 use std::path::Path;
 
 use super::Failure;
+use super::promise::{self, Promise};
 
 const OPENING: &str = "# Benchmarks\n\nWritten by `make bench`: each section by the benchmark named in it, on the machine \
                        named in it. A figure of ours stands beside that of a peer, or a limit, measured in the same run.\n";
 
-/// Writes the section `name`, whose text begins with its heading.
-pub fn write_section(name: &str, text: &str) -> Result<(), Failure> {
+/// Prints a section, which begins with its heading, with what was promised; and writes it to the page.
+pub fn tell(name: &str, text: &str, promises: &[Promise]) -> Result<(), Failure> {
+    let text = format!("{}\n\n{}", text.trim(), promise::table(promises).trim());
+    println!("{text}\n");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/benchmarks.md");
     let page = std::fs::read_to_string(&path).unwrap_or_else(|_| OPENING.to_owned());
     let (begin, end) = (format!("<!-- {name} -->"), format!("<!-- end of {name} -->"));
-    let section = format!("{begin}\n{}\n{end}", text.trim());
+    let section = format!("{begin}\n{text}\n{end}");
     let page = match (page.find(&begin), page.find(&end)) {
         (Some(from), Some(to)) if from < to => format!("{}{section}{}", &page[..from], &page[to + end.len()..]),
         _ => format!("{}\n\n{section}\n", page.trim_end()),

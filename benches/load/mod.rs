@@ -1,6 +1,6 @@
-//! A load of commands over HTTP/1.1: connections that are kept, each with one request on its way at a time (a closed loop),
-//! every request with an idempotency key of its own, every answer read and timed. The commands are `raise-hand` and
-//! `lower-hand` in turn, of one person for each connection: each writes one event, and no state grows.
+//! A load over HTTP/1.1: connections that are kept, each with one request on its way at a time (a closed loop), every answer
+//! read and timed. Commands are `raise-hand` and `lower-hand` in turn, of one person for each connection, each with an
+//! idempotency key of its own: each writes one event, and no state grows.
 //!
 //! The client is bare on purpose: it shares the machine with what it measures.
 
@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
+use uuid::Uuid;
 
 use client::Connection;
 pub use report::Report;
@@ -23,25 +24,34 @@ use work::Worker;
 
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Where it is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rooms {
-    /// Each connection has so many of its own.
-    Each(usize),
-    /// All connections share one.
-    OneHot,
+/// What is sent.
+#[derive(Clone, Debug)]
+pub enum Work {
+    /// Commands; each connection has so many rooms of its own.
+    RoomsEach(usize),
+    /// Commands to one room.
+    HotRoom(Uuid),
+    /// `GET` of these paths in turn, each connection from another one on.
+    Get(Arc<Vec<String>>),
+}
+
+/// How long.
+#[derive(Clone, Copy, Debug)]
+pub enum Until {
+    /// So long; what is sent in `warm_up` before it is not counted.
+    Time { warm_up: Duration, measure: Duration },
+    /// So many requests of each connection.
+    Requests(usize),
 }
 
 #[derive(Clone, Debug)]
 pub struct Load {
     pub address: SocketAddr,
-    /// With the grants `room_create` and `room_admin`.
+    /// With every grant.
     pub token: String,
     pub connections: usize,
-    pub rooms: Rooms,
-    /// Sent, but not counted.
-    pub warm_up: Duration,
-    pub measure: Duration,
+    pub work: Work,
+    pub until: Until,
 }
 
 /// What one connection saw, or all of them together.
@@ -77,48 +87,62 @@ impl Seen {
 impl Load {
     /// Makes the rooms and the people in them, sends, and tells.
     pub async fn run(&self) -> Result<Report, Failure> {
-        let ready = Arc::new(Barrier::new(self.connections));
+        // One more for whoever takes the time.
+        let ready = Arc::new(Barrier::new(self.connections + 1));
         let mut connections = JoinSet::new();
-        let hot = work::new_room();
         for number in 0..self.connections {
             let (load, ready) = (self.clone(), Arc::clone(&ready));
-            connections.spawn(async move { load.one_connection(number, hot, &ready).await });
+            connections.spawn(async move { load.one_connection(number, &ready).await });
         }
         let mut seen = Seen::new();
+        let begun = tokio::select! {
+            _ = ready.wait() => Instant::now(),
+            // Nobody ends well before all are ready.
+            Some(ended) = connections.join_next() => return Err(ended?.err().unwrap_or_else(|| "ended early".into())),
+        };
         while let Some(ended) = connections.join_next().await {
             seen.add(ended??);
         }
-        Ok(Report::new(self, seen))
+        let took = match self.until {
+            Until::Time { measure, .. } => measure,
+            Until::Requests(_) => begun.elapsed(),
+        };
+        Ok(Report::new(self.connections, took, &seen))
     }
 
-    async fn one_connection(&self, number: usize, hot: uuid::Uuid, ready: &Barrier) -> Result<Seen, Failure> {
+    async fn one_connection(&self, number: usize, ready: &Barrier) -> Result<Seen, Failure> {
         let mut connection = Connection::open(self.address).await?;
-        let mut worker = Worker::new(self, number, hot);
-        // Everybody in the hot room waits until the first connection has made it.
-        if self.rooms == Rooms::OneHot {
-            if number == 0 {
-                worker.make_rooms(&mut connection).await?;
-            }
-            ready.wait().await;
-        } else {
-            worker.make_rooms(&mut connection).await?;
-        }
-        worker.join_rooms(&mut connection).await?;
+        let mut worker = Worker::new(self, number);
+        worker.enter(&mut connection).await?;
         ready.wait().await;
-
+        let (begin, end, most) = match self.until {
+            Until::Time { warm_up, measure } => {
+                let begin = Instant::now() + warm_up;
+                (begin, Some(begin + measure), usize::MAX)
+            }
+            Until::Requests(most) => (Instant::now(), None, most),
+        };
         let mut seen = Seen::new();
-        let begin = Instant::now() + self.warm_up;
-        let end = begin + self.measure;
-        loop {
+        for _ in 0..most {
             let sent = Instant::now();
             let status = connection.exchange(worker.next()).await?;
             let now = Instant::now();
-            if now > end {
-                return Ok(seen);
+            if end.is_some_and(|end| now > end) {
+                break;
             }
             if sent >= begin {
                 seen.note(status, connection.body(), now - sent);
             }
         }
+        Ok(seen)
     }
+}
+
+/// Makes a room.
+pub async fn make_room(address: SocketAddr, token: &str) -> Result<Uuid, Failure> {
+    let load =
+        Load { address, token: token.to_owned(), connections: 1, work: Work::RoomsEach(1), until: Until::Requests(0) };
+    let mut worker = Worker::new(&load, 0);
+    worker.make_rooms(&mut Connection::open(address).await?).await?;
+    worker.rooms.first().copied().ok_or_else(|| "a room was made".into())
 }

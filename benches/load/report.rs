@@ -1,8 +1,10 @@
 //! What a load came to.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
-use super::{Load, Seen};
+use super::Seen;
 
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
@@ -28,14 +30,14 @@ pub struct Failed {
 }
 
 impl Report {
-    pub(super) fn new(load: &Load, seen: Seen) -> Self {
+    pub(super) fn new(connections: usize, took: Duration, seen: &Seen) -> Self {
         let failures: u64 = seen.failed.values().map(|(count, _)| count).sum();
-        let seconds = load.measure.as_secs_f64();
+        let seconds = took.as_secs_f64();
         let done = seen.times.len() - failures;
         let ms = |quantile: f64| seen.times.value_at_quantile(quantile) as f64 / 1000.0;
         let failed = seen.failed.iter();
         Self {
-            connections: load.connections,
+            connections,
             seconds,
             done,
             rate: done as f64 / seconds,

@@ -1,18 +1,22 @@
 //! What one connection sends: its rooms, its person in them, and one command after another.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
 use super::client::Connection;
-use super::{Failure, Load, Rooms};
+use super::{Failure, Load, Work};
 
 pub(super) struct Worker {
-    /// Request line to idempotency key, without the changing parts.
+    /// What is alike in every request.
     headers: String,
     identity: String,
-    rooms: Vec<Uuid>,
-    /// How many commands were made.
+    pub rooms: Vec<Uuid>,
+    /// To be read instead of sending commands.
+    paths: Arc<Vec<String>>,
+    work: Work,
+    /// How many requests of the load were made.
     made: usize,
     /// Makes the idempotency keys differ from those of other connections and runs.
     run: Uuid,
@@ -21,15 +25,14 @@ pub(super) struct Worker {
     request: Vec<u8>,
 }
 
-pub(super) fn new_room() -> Uuid {
-    Uuid::now_v7()
-}
-
 impl Worker {
-    pub fn new(load: &Load, number: usize, hot: Uuid) -> Self {
-        let rooms = match load.rooms {
-            Rooms::Each(rooms) => std::iter::repeat_with(new_room).take(rooms.max(1)).collect(),
-            Rooms::OneHot => vec![hot],
+    pub fn new(load: &Load, number: usize) -> Self {
+        let (rooms, paths, first) = match &load.work {
+            Work::RoomsEach(rooms) => {
+                (std::iter::repeat_with(Uuid::now_v7).take((*rooms).max(1)).collect(), Arc::default(), 0)
+            }
+            Work::HotRoom(room) => (vec![*room], Arc::default(), 0),
+            Work::Get(paths) => (Vec::new(), Arc::clone(paths), number * 7919),
         };
         Self {
             headers: format!(
@@ -38,11 +41,21 @@ impl Worker {
             ),
             identity: format!("person-{number}"),
             rooms,
-            made: 0,
+            paths,
+            work: load.work.clone(),
+            made: first,
             run: Uuid::new_v4(),
             sent: 0,
             request: Vec::with_capacity(2048),
         }
+    }
+
+    /// Makes what has to be there before the load.
+    pub async fn enter(&mut self, connection: &mut Connection) -> Result<(), Failure> {
+        if let Work::RoomsEach(_) = self.work {
+            self.make_rooms(connection).await?;
+        }
+        self.join_rooms(connection).await
     }
 
     pub async fn make_rooms(&mut self, connection: &mut Connection) -> Result<(), Failure> {
@@ -64,12 +77,19 @@ impl Worker {
 
     /// The next request. All hands in all rooms are raised, then all are lowered, and so on.
     pub fn next(&mut self) -> &[u8] {
-        let turn = self.made / self.rooms.len();
-        let room = self.rooms[self.made % self.rooms.len()];
-        let command = if turn.is_multiple_of(2) { "raise-hand" } else { "lower-hand" };
-        let body = format!("{{\"identity\":\"{}\"}}", self.identity);
+        if let Work::Get(_) = self.work {
+            let path = &self.paths[self.made % self.paths.len()];
+            self.request.clear();
+            // Writing to a vector cannot fail.
+            let _ = write!(self.request, "GET {path}{}\r\n", self.headers);
+        } else {
+            let turn = self.made / self.rooms.len();
+            let room = self.rooms[self.made % self.rooms.len()];
+            let command = if turn.is_multiple_of(2) { "raise-hand" } else { "lower-hand" };
+            let body = format!("{{\"identity\":\"{}\"}}", self.identity);
+            self.write(&format!("/v1/rooms/{room}/commands/{command}"), &body);
+        }
         self.made += 1;
-        self.write(&format!("/v1/rooms/{room}/commands/{command}"), &body);
         &self.request
     }
 
@@ -77,7 +97,6 @@ impl Worker {
         let (headers, run, length) = (&self.headers, self.run.simple(), body.len());
         self.request.clear();
         self.sent += 1;
-        // Writing to a vector cannot fail.
         let _ = write!(
             self.request,
             "POST {path}{headers}idempotency-key: {run}-{sent}\r\ncontent-length: {length}\r\n\r\n{body}",

@@ -33,7 +33,7 @@ const COMMAND_SECONDS: Described = described(
     "convoke_command_seconds",
     "histogram",
     &["command", "outcome"],
-    "Time of a command from its execution to its durable outcome; outcome is `done`, `replayed` or the code of the problem",
+    "Time of a command from its execution to its durable outcome; outcome is `accepted`, `replayed`, or why not",
 );
 const APPEND_SECONDS: Described =
     described("convoke_append_seconds", "histogram", &[], "Time of one append transaction, commit included");
@@ -155,7 +155,7 @@ impl Metrics {
         }))
     }
 
-    /// One command; `outcome` is `done`, `replayed` or a problem's code.
+    /// One command; `outcome` is `accepted`, `replayed`, or why not.
     pub fn command(&self, name: &str, outcome: &str, took: Duration) {
         self.0.commands.with_label_values(&[name, outcome]).observe(took.as_secs_f64());
     }

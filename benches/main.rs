@@ -1,0 +1,31 @@
+//! Benchmarks, each beside a peer or a limit measured in the same run. All of them, or those that are named:
+//!
+//! ```text
+//! cargo bench
+//! cargo bench -- commands
+//! ```
+//!
+//! Prints tables and writes them to `docs/benchmarks.md`; fails when a promise is not kept.
+
+mod commands;
+mod ground;
+mod load;
+
+use std::process::ExitCode;
+
+use ground::{Failure, Promise};
+
+fn main() -> Result<ExitCode, Failure> {
+    // `cargo bench` adds options of its own.
+    let named: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let wanted = |name: &str| named.is_empty() || named.iter().any(|named| named == name);
+    // One thread: the client is to take as little as it can of what it measures.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut promises: Vec<Promise> = Vec::new();
+    if wanted("commands") {
+        promises.extend(runtime.block_on(commands::run())?);
+    }
+    let broken = promises.iter().filter(|promise| !promise.kept()).count();
+    println!("{} promises kept, {broken} not", promises.len() - broken);
+    Ok(if broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
