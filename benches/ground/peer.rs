@@ -22,8 +22,8 @@ const SCHEMA: &str = "
 const INSERT: &str = r#"\set room random(1, 2048)
 INSERT INTO peer.log (position, room_version, recorded_at, room, command_id, type_version, tenant, event_type, actor, data, hash)
 VALUES (nextval('peer.positions'), nextval('peer.versions'), clock_timestamp(),
-        ('01936d2e-7c1a-7b3e-8a44-' || lpad(to_hex(:room), 12, '0'))::uuid, gen_random_uuid(), 1, 'bench', 'room.hand-raised',
-        'key:bench', '{"identity":"person-100"}', '\x00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff');
+        ('01936d2e-7c1a-7b3e-8a44-' || lpad(to_hex(CAST(:room AS integer)), 12, '0'))::uuid, gen_random_uuid(), 1, 'bench', 'room.hand-raised',
+        'key-bench', '{"identity":"person-100"}', '\x00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff');
 "#;
 
 /// What `pgbench` gets.
@@ -63,7 +63,10 @@ impl Peer {
         let text = String::from_utf8_lossy(&output.stdout);
         let rate = text.lines().find_map(|line| line.strip_prefix("tps = ")).and_then(|rest| rest.split(' ').next());
         let rate = rate.and_then(|rate| rate.parse().ok());
-        let rate = rate.ok_or_else(|| format!("pgbench: {text}{}", String::from_utf8_lossy(&output.stderr)))?;
+        let rate = rate.ok_or_else(|| {
+            let errors = String::from_utf8_lossy(&output.stderr);
+            format!("pgbench fails: {}", errors.lines().take(3).collect::<Vec<_>>().join(" "))
+        })?;
         let mut times = Vec::new();
         for file in std::fs::read_dir(&logs)? {
             // client, transaction, microseconds, ...
