@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::config::{Config, ConfigErrors, InForce};
+use crate::security::signing_keys::{self, BadSigningKeys};
 
 /// Show every setting in force and where it comes from; tell all that is wrong, and how to mend it.
 ///
@@ -24,12 +25,21 @@ impl Check {
         let settings = Config::in_force();
         let loaded = Config::load();
         let warnings = loaded.as_ref().map(|config| config.warnings.clone()).unwrap_or_default();
-        let checked = loaded.and_then(|config| config.check_serving());
+        let checked = loaded.and_then(|config| serving(&config));
         let text =
             if self.json { as_json(&settings, &warnings, &checked) } else { as_text(&settings, &warnings, &checked) };
         std::io::stdout().write_all(text.as_bytes())?;
         Ok(if checked.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
+}
+
+/// Whether a server can be run with it.
+pub fn serving(config: &Config) -> Result<(), ConfigErrors> {
+    let mut errors = config.check_serving().err().map(|errors| errors.0).unwrap_or_default();
+    if let Err(problems) = signing_keys::configured(&config.keys) {
+        errors.extend(problems.iter().map(BadSigningKeys::told));
+    }
+    if errors.is_empty() { Ok(()) } else { Err(ConfigErrors(errors)) }
 }
 
 fn as_text(settings: &[InForce], warnings: &[String], checked: &Result<(), ConfigErrors>) -> String {

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+pub use check::serving;
+
 /// Look at the configuration.
 #[derive(Debug, Subcommand)]
 pub enum Config {

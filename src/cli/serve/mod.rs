@@ -48,7 +48,7 @@ impl Serve {
         let given: Vec<_> =
             given.iter().filter_map(|(setting, value)| Some((setting.name, value.as_deref()?))).collect();
         let config = context.config_over(&given)?;
-        config.check_serving()?;
+        super::config::serving(config)?;
         telemetry::init(&config.telemetry)?;
         for warning in &config.warnings {
             tracing::warn!("{warning}");

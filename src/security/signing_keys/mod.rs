@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use jsonwebtoken::{Algorithm, DecodingKey};
 
-use crate::config::{KeysConfig, MIN_SIGNING_SECRET_BYTES};
+use crate::config::{ConfigError, KeysConfig, MIN_SIGNING_SECRET_BYTES, settings};
 use crate::events::ids::TenantId;
 
 pub use jwks::BadJwks;
@@ -52,14 +52,26 @@ impl fmt::Debug for VerifyingKey {
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadSigningKeys {
-    #[error(
-        "the signing key {kid} is shorter than {MIN_SIGNING_SECRET_BYTES} bytes: `openssl rand -hex 32` makes a better one"
-    )]
+    #[error("the signing key {kid} is shorter than {MIN_SIGNING_SECRET_BYTES} bytes")]
     Short { kid: String },
-    #[error("two signing keys have the id {kid}: rename one of them")]
+    #[error("two signing keys have the id {kid}")]
     Twice { kid: String },
     #[error("the JWK set {}is not usable: {problem}", of(.tenant))]
     Jwks { tenant: Option<TenantId>, problem: BadJwks },
+}
+
+impl BadSigningKeys {
+    /// As a fault of the configuration.
+    pub fn told(&self) -> ConfigError {
+        let (setting, remedy) = match self {
+            Self::Short { .. } => (&settings::SIGNING_KEYS, "make one with `openssl rand -hex 32`"),
+            Self::Twice { .. } => {
+                (&settings::SIGNING_KEYS, "give each key, here and in CONVOKE_JWKS, an id of its own")
+            }
+            Self::Jwks { .. } => (&settings::JWKS, "mend the set, or take the key out of it"),
+        };
+        ConfigError { setting: setting.name.into(), problem: self.to_string(), remedy: remedy.into() }
+    }
 }
 
 fn of(tenant: &Option<TenantId>) -> String {

@@ -1,5 +1,6 @@
 //! Keys and tokens against a real database.
 
+mod commands;
 mod erasure;
 mod rotation;
 mod sealing;
