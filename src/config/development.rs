@@ -36,6 +36,7 @@ impl Config {
         let kept = Config::from_environment(&environment).map_err(|errors| fail(errors.to_string()))?.keys;
         if signing_missing {
             self.keys.signing.clone_from(&kept.signing);
+            self.keys.signing_made_here = true;
         }
         if self.keys.master.is_empty() {
             self.keys.master.clone_from(&kept.master);

@@ -18,6 +18,8 @@ const MAX_KEY_ID_CHARS: usize = 64;
 pub struct KeysConfig {
     /// The first one signs, all verify.
     pub signing: Vec<SigningKey>,
+    /// `signing` was made on this machine, for development: it signs nowhere else.
+    pub signing_made_here: bool,
     pub jwks: Vec<JwksSource>,
     /// Newest first: the first one wraps, all unwrap.
     pub master: Vec<MasterKey>,
@@ -65,7 +67,12 @@ impl Drop for MasterKey {
 
 impl KeysConfig {
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
-        Self { signing: read_signing(reader), jwks: read_jwks(reader), master: read_master(reader) }
+        Self {
+            signing: read_signing(reader),
+            signing_made_here: false,
+            jwks: read_jwks(reader),
+            master: read_master(reader),
+        }
     }
 }
 

@@ -3,21 +3,21 @@
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::config::{Config, Environment, SigningKey};
+use crate::config::{Config, SigningKey};
 use crate::events::ids::TenantId;
 use crate::events::time::Timestamp;
 use crate::security::grants::Grants;
-use crate::security::tokens::{Claims, NumericDate, mint};
+use crate::security::tokens::{Claims, DEVELOPMENT_TENANT, NumericDate, mint};
 
 /// How long a printed token is good.
 const TOKEN_DAYS: i64 = 30;
-const TENANT: &str = "demo";
 
 /// The first line is for programs too: `listening on http://HOST:PORT`.
 pub fn listening(config: &Config, address: SocketAddr, now: Timestamp) -> std::io::Result<()> {
     let mut output = std::io::stdout().lock();
     writeln!(output, "listening on http://{address}")?;
-    if config.environment == Environment::Development
+    // Under a key that somebody gave, a token that may do everything does not belong into the output, and so into logs.
+    if config.keys.signing_made_here
         && config.roles.api
         && let Some(key) = config.keys.signing.first()
     {
@@ -29,7 +29,7 @@ pub fn listening(config: &Config, address: SocketAddr, now: Timestamp) -> std::i
 }
 
 fn first_steps(key: &SigningKey, address: SocketAddr, now: Timestamp) -> String {
-    let tenant = key.tenant.clone().or_else(|| TenantId::new(TENANT).ok());
+    let tenant = key.tenant.clone().or_else(|| TenantId::new(DEVELOPMENT_TENANT).ok());
     let claims = Claims {
         tenant: tenant.clone(),
         grants: Grants::everything(),

@@ -14,10 +14,7 @@ use crate::events::ids::{Identity, TenantId};
 use crate::events::room::Role;
 use crate::events::time::Clock;
 use crate::security::grants::Grants;
-use crate::security::tokens::{Claims, MAX_LIFE_S, NumericDate, mint};
-
-/// Whose rooms a token is for where nothing else is said, in development.
-const DEVELOPMENT_TENANT: &str = "dev";
+use crate::security::tokens::{Claims, DEVELOPMENT_TENANT, MAX_LIFE_S, NumericDate, mint};
 
 /// Make a token, signed with a key of the configuration (HS256).
 ///

@@ -228,10 +228,12 @@ impl Writer {
         match done {
             Ok(appended) => {
                 self.on.metrics.append(events, begun.elapsed());
-                self.take_back(batch, states, &appended);
-                if appended.rooms.iter().any(Option::is_some) && events > 0 {
+                // Keys are durable by the flush of events that were written; without any there was no flush.
+                let mut of_batch = batch.rooms.iter().zip(&appended.rooms);
+                if of_batch.any(|(room, written)| written.is_some() && !room.events.is_empty()) {
                     self.on.sealer.keep(&keys);
                 }
+                self.take_back(batch, states, &appended);
                 settle(answers, put_off, &appended, self.limits.conflict_retries)
             }
             Err(error) => {

@@ -42,7 +42,8 @@ pub enum KeyError {
     #[error("a key is wrapped under the master key {id}, which is not in the configuration: add it to the master keys")]
     UnknownMaster { id: String },
     #[error(
-        "the master key {id} of the configuration is not the one that wraps keys here: give back its bytes of then"
+        "this database was written with another master key of the id {id} than the configuration has: give every process the \
+         same CONVOKE_MASTER_KEYS (in development: the file development-keys.toml out of the first one's data directory)"
     )]
     ChangedMaster { id: String },
     #[error(

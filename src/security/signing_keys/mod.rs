@@ -139,7 +139,8 @@ mod tests {
 
     #[test]
     fn secrets_and_sets_of_public_keys_stand_side_by_side() {
-        let config = KeysConfig { signing: vec![shared("a", 32)], jwks: vec![public(&[ed_public()])], master: vec![] };
+        let config =
+            KeysConfig { signing: vec![shared("a", 32)], jwks: vec![public(&[ed_public()])], ..Default::default() };
         let keys = configured(&config).unwrap();
         assert_eq!(keys["a"].algorithm, Algorithm::HS256);
         assert_eq!(keys["a"].tenant, None);
@@ -151,7 +152,7 @@ mod tests {
         let config = KeysConfig {
             signing: vec![shared("a", 31), shared("o", 32)],
             jwks: vec![public(&[ed_public(), rsa_public()]), public(&[])],
-            master: vec![],
+            ..Default::default()
         };
         let problems: Vec<String> = configured(&config).unwrap_err().iter().map(ToString::to_string).collect();
         assert_eq!(problems.len(), 3);

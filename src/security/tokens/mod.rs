@@ -18,6 +18,9 @@ pub use verifier::{BadKeys, Verifier};
 
 use crate::security::signing_keys::RingUnavailable;
 
+/// Whose rooms a token is for where nothing else is said, in development.
+pub const DEVELOPMENT_TENANT: &str = "dev";
+
 /// A longer token is refused unread, bytes.
 pub const MAX_BYTES: usize = 8 * 1024;
 

@@ -32,7 +32,7 @@ fn ring_without(revoked: &[&str]) -> KeyRing {
     let config = KeysConfig {
         signing: vec![shared("any", None), shared("acme-only", Some("acme"))],
         jwks: vec![JwksSource { tenant: None, json }],
-        master: vec![],
+        ..Default::default()
     };
     KeyRing::of(configured(&config).unwrap(), revoked)
 }

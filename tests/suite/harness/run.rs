@@ -11,6 +11,9 @@ use std::time::Duration;
 use super::server::Server;
 use super::{Folder, TestDb, folder};
 
+/// Processes on one database need the same.
+const MASTER_KEYS: &str = "tests:dGhpcyBrZXkgc2VhbHMgZm9yIHRlc3RzIG9ubHkhISE=";
+
 /// No command of a test takes this long.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -48,7 +51,7 @@ impl Run {
 
     /// On the database of a test.
     pub fn on(db: &TestDb) -> Self {
-        Self::new().with("DATABASE_URL", &db.url)
+        Self::new().with("DATABASE_URL", &db.url).with("CONVOKE_MASTER_KEYS", MASTER_KEYS)
     }
 
     pub fn with(mut self, name: &str, value: &str) -> Self {

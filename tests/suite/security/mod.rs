@@ -2,6 +2,7 @@
 
 mod commands;
 mod erasure;
+mod roles;
 mod rotation;
 mod sealing;
 mod signing_keys;
@@ -45,7 +46,7 @@ fn sealer(pool: &PgPool) -> Sealer {
 
 fn keys_config(signing: Vec<convoke::config::SigningKey>) -> KeysConfig {
     let master = vec![convoke::config::MasterKey { id: "a".into(), key: [b'a'; 32] }];
-    KeysConfig { signing, jwks: vec![], master }
+    KeysConfig { signing, master, ..Default::default() }
 }
 
 async fn count(pool: &PgPool, table: &str) -> i64 {
