@@ -11,7 +11,7 @@ use super::events_answer;
 use super::events_request::EventsRequest;
 use super::openapi::{self, Document, Operation, Tag};
 use super::problem::Problem;
-use super::request::caller::Signed;
+use super::request::caller::{Pass, Signed};
 use super::rights;
 use super::stream::follow::Whose;
 
@@ -32,10 +32,11 @@ pub fn describe(document: &mut Document) {
 async fn events(
     State(api): State<Api>,
     Signed(caller): Signed,
+    pass: Pass,
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let request = EventsRequest::read(&uri, &headers)?;
     let access = rights::all_rooms(&caller)?;
-    events_answer::answer(&api, Whose::Tenant(caller.tenant.clone()), access, request).await
+    events_answer::answer(&api, Whose::Tenant(caller.tenant.clone()), access, pass, request).await
 }

@@ -13,6 +13,7 @@ use super::api::Api;
 use super::event_view::EventView;
 use super::events_request::{self, Begin, EventsRequest, Form};
 use super::problem::{Problem, ProblemCode};
+use super::request::caller::Pass;
 use super::request::headers::POSITION;
 use super::rights::Access;
 use super::stream::follow::{self, Follow, Whose};
@@ -38,7 +39,13 @@ pub struct EventPage {
 }
 
 /// Answers a request for events to a caller who has `access` to them.
-pub async fn answer(api: &Api, whose: Whose, access: Access, request: EventsRequest) -> Result<Response, Problem> {
+pub async fn answer(
+    api: &Api,
+    whose: Whose,
+    access: Access,
+    pass: Pass,
+    request: EventsRequest,
+) -> Result<Response, Problem> {
     let epoch = api.epoch().await?;
     if let Some(given) = &request.at_least {
         let wanted = events_request::position(given, epoch, "at_least")?;
@@ -58,7 +65,7 @@ pub async fn answer(api: &Api, whose: Whose, access: Access, request: EventsRequ
             };
             Lines { log: api.log.clone(), whose, show, after, until, ticket }.into_response().await
         }
-        Form::Live => live(api, whose, show, after, epoch).await,
+        Form::Live => live(api, whose, show, pass, after, epoch).await,
     }
 }
 
@@ -91,7 +98,7 @@ async fn page(
     Ok(response)
 }
 
-async fn live(api: &Api, whose: Whose, show: Show, after: u64, epoch: Uuid) -> Result<Response, Problem> {
+async fn live(api: &Api, whose: Whose, show: Show, pass: Pass, after: u64, epoch: Uuid) -> Result<Response, Problem> {
     if api.stop.is_cancelled() {
         return Err(Problem::new(ProblemCode::Stopping, "The server is being stopped. Come back with your cursor."));
     }
@@ -101,7 +108,7 @@ async fn live(api: &Api, whose: Whose, show: Show, after: u64, epoch: Uuid) -> R
     let ticket = live::ticket(api.stream_permits(), api.metrics.streams_open())?;
     let follow = Follow::new(api.log.clone(), &api.hub, whose, after);
     let (heartbeat, stop) = (api.streams.heartbeat, api.stop.clone());
-    Ok(Live { follow, show, epoch, heartbeat, stop, ticket }.into_response())
+    Ok(Live { follow, show, pass, epoch, heartbeat, stop, ticket }.into_response())
 }
 
 /// Whether the room has ended and the reader has read to its end: nothing will ever come. A reader of server-sent events that

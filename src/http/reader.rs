@@ -2,13 +2,14 @@
 //! `room_admin`; whoever it is not for does not get the event at all, and sees room versions jump over it.
 //!
 //! A message to staff may be read by who is staff now: somebody who becomes a moderator reads what moderators wrote, and no
-//! longer when they are none. A stream follows its reader's own role through the events that it passes on.
+//! longer when they are none. A stream follows its reader's own role through the events that it passes on, and is over for a
+//! person who leaves the room or is removed from it.
 
 use std::collections::HashMap;
 
 use crate::events::envelope::{Envelope, RoomVersion};
 use crate::events::ids::{Identity, RoomId};
-use crate::events::room::{Audience, RoomEvent};
+use crate::events::room::{Audience, LeaveReason, RoomEvent};
 
 /// Who reads a room's events, as far as it matters to what they see.
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ pub struct Reader {
     pub staff: bool,
     /// The version of the room at which `staff` was so; what events after it say of the reader's role is followed.
     pub as_of: RoomVersion,
+    /// Was in the room, and left it or was removed: may see no more.
+    pub gone: bool,
 }
 
 /// What a reader gets of an event.
@@ -35,12 +38,12 @@ pub enum Sight {
 impl Reader {
     /// Sees everything.
     pub fn admin() -> Self {
-        Self { identity: None, admin: true, staff: true, as_of: RoomVersion::MAX }
+        Self { identity: None, admin: true, staff: true, as_of: RoomVersion::MAX, gone: false }
     }
 
     /// Sees what everybody may see.
     pub fn outsider() -> Self {
-        Self { identity: None, admin: false, staff: false, as_of: RoomVersion::MAX }
+        Self { identity: None, admin: false, staff: false, as_of: RoomVersion::MAX, gone: false }
     }
 
     /// What of the event this reader gets. Events come in the order of their versions.
@@ -89,8 +92,12 @@ impl Reader {
             Ok(RoomEvent::ParticipantJoined(joined)) if joined.identity == *me => self.staff = joined.role.is_staff(),
             Ok(RoomEvent::RoleChanged(changed)) if changed.identity == *me => self.staff = changed.to.is_staff(),
             Ok(RoomEvent::HostTransferred(transferred)) if transferred.to == *me => self.staff = true,
-            // With several devices a person may still be there; a reader in doubt sees less until it asks anew.
-            Ok(RoomEvent::ParticipantLeft(left)) if left.identity == *me => self.staff = false,
+            Ok(RoomEvent::ParticipantLeft(left)) if left.identity == *me => {
+                // With several devices a person may still be there; a reader in doubt sees less until it asks anew.
+                self.staff = false;
+                // Who joined again elsewhere is still there, and all leave a room that ends: they may read how it did.
+                self.gone = !matches!(left.reason, LeaveReason::Replaced | LeaveReason::RoomEnded);
+            }
             _ => {}
         }
     }
@@ -132,7 +139,7 @@ mod tests {
     }
 
     fn person(name: &str, staff: bool) -> Reader {
-        Reader { identity: Some(Identity::new(name).unwrap()), admin: false, staff, as_of: 20 }
+        Reader { identity: Some(Identity::new(name).unwrap()), admin: false, staff, as_of: 20, gone: false }
     }
 
     #[test]

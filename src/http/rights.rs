@@ -100,6 +100,6 @@ fn as_person(identity: &Identity, room: &LoadedRoom) -> Result<Access, Problem> 
         Room::Open(open) => open.people.get(identity).ok_or_else(not_there)?.role.is_staff(),
         Room::Absent | Room::Scheduled(_) | Room::Ended(_) => return Err(not_there()),
     };
-    let reader = Reader { identity: Some(identity.clone()), admin: false, staff, as_of: room.version };
+    let reader = Reader { identity: Some(identity.clone()), admin: false, staff, as_of: room.version, gone: false };
     Ok(Access { reader, personal: true })
 }

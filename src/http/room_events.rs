@@ -11,7 +11,7 @@ use super::events_answer;
 use super::events_request::EventsRequest;
 use super::openapi::{self, Document, Operation, Tag};
 use super::problem::Problem;
-use super::request::caller::Signed;
+use super::request::caller::{Pass, Signed};
 use super::request::path::RoomInPath;
 use super::rights;
 use super::stream::follow::Whose;
@@ -36,6 +36,7 @@ pub fn describe(document: &mut Document) {
 async fn events(
     State(api): State<Api>,
     Signed(caller): Signed,
+    pass: Pass,
     RoomInPath(room): RoomInPath,
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
@@ -43,5 +44,5 @@ async fn events(
     let request = EventsRequest::read(&uri, &headers)?;
     let key = RoomKey { tenant: caller.tenant.clone(), room };
     let access = rights::inside_room(&api, &caller, &key).await?;
-    events_answer::answer(&api, Whose::Room(key), access, request).await
+    events_answer::answer(&api, Whose::Room(key), access, pass, request).await
 }

@@ -8,8 +8,10 @@ use axum::http::request::Parts;
 
 use super::headers;
 use crate::commands::context::Caller;
+use crate::events::time::Clock;
 use crate::http::api::Api;
 use crate::http::problem::{Problem, ProblemCode};
+use crate::security::tokens::{TokenError, Verifier};
 
 /// The caller whose token was verified.
 #[derive(Clone, Debug)]
@@ -19,12 +21,38 @@ impl FromRequestParts<Api> for Signed {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        let token = headers::single(&parts.headers, header::AUTHORIZATION)?.and_then(bearer);
-        let token = token.ok_or_else(|| {
-            Problem::new(ProblemCode::Unauthenticated, "The request has no `Authorization: Bearer TOKEN` header.")
-        })?;
+        let token = token(parts)?;
         Ok(Self(api.verifier.verify(token, api.clock.now()).await?))
     }
+}
+
+/// The token itself, for an answer that may outlive it.
+pub struct Pass {
+    token: Box<str>,
+    verifier: Verifier,
+    clock: Clock,
+}
+
+impl Pass {
+    /// Whether the token is still good: it has not expired, its key was not revoked. A moment at which that cannot be told
+    /// is not held against it.
+    pub async fn is_good(&self) -> bool {
+        matches!(self.verifier.verify(&self.token, self.clock.now()).await, Ok(_) | Err(TokenError::Unavailable(_)))
+    }
+}
+
+impl FromRequestParts<Api> for Pass {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        Ok(Self { token: token(parts)?.into(), verifier: api.verifier.clone(), clock: api.clock.clone() })
+    }
+}
+
+fn token(parts: &Parts) -> Result<&str, Problem> {
+    headers::single(&parts.headers, header::AUTHORIZATION)?.and_then(bearer).ok_or_else(|| {
+        Problem::new(ProblemCode::Unauthenticated, "The request has no `Authorization: Bearer TOKEN` header.")
+    })
 }
 
 /// The token behind the scheme, whose case does not matter.

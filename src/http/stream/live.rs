@@ -31,6 +31,7 @@ use super::show::{Show, Shown};
 use super::sse;
 use crate::http::cursor::Cursor;
 use crate::http::problem::{Problem, ProblemCode};
+use crate::http::request::caller::Pass;
 
 /// How long readers wait before they come back, milliseconds. Spread by the moment of their beginning they come back
 /// spread as well.
@@ -59,6 +60,8 @@ impl Drop for Ticket {
 pub struct Live {
     pub follow: Follow,
     pub show: Show,
+    /// The reader's token; the stream does not outlive it.
+    pub pass: Pass,
     pub epoch: Uuid,
     pub heartbeat: Duration,
     pub stop: CancellationToken,
@@ -72,6 +75,8 @@ enum End {
     Lagged,
     Failed,
     RoomEnded,
+    TokenEnded,
+    NotInRoom,
 }
 
 impl End {
@@ -81,6 +86,8 @@ impl End {
             End::Lagged => "lagged",
             End::Failed => "failed",
             End::RoomEnded => "room-ended",
+            End::TokenEnded => "token-ended",
+            End::NotInRoom => "not-in-room",
         }
     }
 
@@ -92,6 +99,10 @@ impl End {
             }
             End::Failed => "The server failed to read on. Come back with the last id.",
             End::RoomEnded => "The room has ended: nothing more will happen in it.",
+            End::TokenEnded => {
+                "The token has expired, or its key was revoked. Come back with another one and the last id."
+            }
+            End::NotInRoom => "The reader is no longer in the room. Join again, then come back with the last id.",
         }
     }
 }
@@ -161,9 +172,10 @@ impl Running {
             biased;
             () = stop.cancelled() => return self.end(buffer, End::Stopping),
             step = self.live.follow.next() => step,
-            () = self.quiet.as_mut(), if heartbeat => return self.beat(buffer),
+            () = self.quiet.as_mut(), if heartbeat => return self.beat(buffer).await,
         };
         match step {
+            Ok(Step::Events(_)) if !self.live.pass.is_good().await => self.end(buffer, End::TokenEnded),
             Ok(Step::Events(events)) => match self.live.show.show(events).await {
                 Ok(shown) => self.write(buffer, &shown),
                 Err(problem) => self.fail(buffer, problem.cause().unwrap_or(problem.detail())),
@@ -183,9 +195,15 @@ impl Running {
                 self.end(buffer, End::RoomEnded);
             }
         }
+        if self.live.show.is_over() {
+            self.end(buffer, End::NotInRoom);
+        }
     }
 
-    fn beat(&mut self, buffer: &mut BytesMut) {
+    async fn beat(&mut self, buffer: &mut BytesMut) {
+        if !self.live.pass.is_good().await {
+            return self.end(buffer, End::TokenEnded);
+        }
         let after = self.live.follow.after();
         if after == self.told {
             return sse::comment(buffer);

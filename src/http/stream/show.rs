@@ -39,6 +39,9 @@ impl Show {
     pub async fn show(&mut self, events: Vec<Arc<Envelope>>) -> Result<Vec<Shown>, Problem> {
         let mut seen = Vec::with_capacity(events.len());
         for envelope in events {
+            if self.is_over() {
+                break;
+            }
             if self.sees(&envelope).await? {
                 seen.push(envelope);
             }
@@ -52,6 +55,11 @@ impl Show {
             }
         });
         shown.collect()
+    }
+
+    /// The reader left the room: what comes after it is not for this reader.
+    pub fn is_over(&self) -> bool {
+        self.reader.gone
     }
 
     async fn keys(&self, seen: &[Arc<Envelope>]) -> Result<OpeningKeys, Problem> {

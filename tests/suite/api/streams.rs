@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use convoke::security::grants::Grants;
+use convoke::security::tokens::{Claims, NumericDate};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 
@@ -214,4 +215,35 @@ async fn an_idle_stream_shows_that_it_lives_and_where_it_is() {
     quiet.block().await.unwrap();
     quiet.block().await.unwrap();
     assert_eq!(quiet.block().await.unwrap(), Block::default(), "a comment");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_removed_from_the_room_hears_no_more_of_it() {
+    let service = Service::start().await;
+    let room = service.room(&json!({})).await;
+    service.join(&room, "alice", "host").await;
+    service.join(&room, "bob", "speaker").await;
+    let path = format!("/v1/rooms/{room}/events");
+    let mut bob = Reader::open(&service, &person("bob"), &path, None).await;
+    service.command(&person("alice"), &room, "remove", &json!({ "identity": "bob" })).await.is(200);
+    service.command(&person("alice"), &room, "send-message", &json!({ "text": "now that bob is gone" })).await.is(200);
+    let left = bob.event().await.unwrap();
+    assert_eq!((&*left.event, &left.data["data"]["reason"]), ("room.participant-left", &json!("removed")));
+    let goodbye = bob.event().await.unwrap();
+    assert_eq!((&*goodbye.event, &goodbye.data["reason"]), ("goodbye", &json!("not-in-room")));
+    assert_eq!(bob.block().await, None);
+    Answer::of(service.get(&person("bob"), &path)).await.is(403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_does_not_outlive_its_token() {
+    let service = Service::start_with(|run| run.with("CONVOKE_STREAMS_HEARTBEAT", "1s")).await;
+    let room = service.room(&json!({})).await;
+    let soon = convoke::events::time::Clock::system().now().plus_seconds(3);
+    let short = claims("acme", None, Grants::everything());
+    let short = signed(&Claims { exp: Some(NumericDate::at(soon)), ..short });
+    let mut reader = Reader::open(&service, &short, &format!("/v1/rooms/{room}/events"), None).await;
+    let goodbye = reader.event().await.unwrap();
+    assert_eq!((&*goodbye.event, &goodbye.data["reason"]), ("goodbye", &json!("token-ended")));
+    assert_eq!(reader.block().await, None);
 }
