@@ -10,6 +10,7 @@ mod cli;
 mod database;
 mod embedded;
 mod execute;
+mod full_disk;
 mod generated_docs;
 mod golden;
 mod house;
