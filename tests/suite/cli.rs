@@ -1,9 +1,14 @@
 //! The command line as a whole: help, configuration, migrations, starting and stopping.
 
+use std::time::Duration;
+
 use rustix::process::Signal;
 use serde_json::Value;
+use tokio::io::AsyncWriteExt as _;
 
-use crate::harness::{Run, TestDb};
+use crate::harness::{Run, Server, TestDb, eventually};
+
+const SOON: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn without_a_command_it_shows_its_help() {
@@ -132,4 +137,34 @@ async fn the_printed_line_creates_a_room_when_pasted() {
     let created = paste().await;
     assert_eq!(created["events"][0]["type"], "room.created", "{created}");
     assert_eq!(paste().await["room"], created["room"], "pasted again, it answers with the same room");
+}
+
+/// A request that never becomes whole: a drain waits for it.
+async fn half_a_request(server: &Server) -> tokio::net::TcpStream {
+    let address = server.url.strip_prefix("http://").unwrap();
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"POST /v1/rooms HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{").await.unwrap();
+    // A whole request on another connection comes after it: by its answer, the half one has been taken in.
+    server.get("/health/live").await;
+    stream
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_a_server_at_once() {
+    let db = TestDb::new().await;
+    let mut server = Run::on(&db).with("CONVOKE_SHUTDOWN_TIMEOUT", "1h").serve().await;
+    let _held = half_a_request(&server).await;
+    server.signal(Signal::INT);
+    eventually("the first signal is heard", SOON, async || server.log().contains("stopping").then_some(())).await;
+    server.signal(Signal::INT);
+    assert_eq!(server.ended().await.code(), Some(130));
+}
+
+#[tokio::test]
+async fn a_stop_waits_no_longer_than_configured() {
+    let db = TestDb::new().await;
+    let mut server = Run::on(&db).with("CONVOKE_SHUTDOWN_TIMEOUT", "1s").serve().await;
+    let _held = half_a_request(&server).await;
+    assert_eq!(server.terminate().await.code(), Some(1));
+    assert!(server.log().contains("not ended 1s after the stop, and aborted: "), "{}", server.log());
 }
