@@ -4,7 +4,7 @@
 -- In short. The rows of a model and its checkpoint change in one transaction. Columns hold what binary COPY gives back byte
 -- for byte (json, not jsonb), since a digest is taken over those bytes. Personal fields stay sealed, so that an erasure
 -- changes no row. Tenant, or room and tenant, lead every index: each query of the API is a range of one. Unique indexes are
--- named <table>_key: they are there while a table is loaded, the others are made after it.
+-- named <table>_key: while a table is loaded, they are made as soon as rows have to be found, the others at the end.
 
 -- How far each model has come.
 CREATE TABLE convoke.projections (
@@ -43,6 +43,8 @@ CREATE TABLE convoke.projection_rebuilds (
     shape integer NOT NULL,
     -- Ends the names of its tables.
     suffix text COLLATE "C" NOT NULL,
+    -- Rows that later events may touch lie apart, in tables of the suffix and 'h', until there are too many of them.
+    holding boolean NOT NULL DEFAULT true,
     purpose text COLLATE "C" NOT NULL CHECK (purpose IN ('rebuild', 'verify')),
     name text COLLATE "C" NOT NULL,
     digest bytea NOT NULL DEFAULT decode(repeat('00', 32), 'hex'),
@@ -156,7 +158,7 @@ CREATE TABLE convoke.rm_sessions (
     reason text COLLATE "C"
 ) WITH (fillfactor = 90);
 CREATE UNIQUE INDEX rm_sessions_key ON convoke.rm_sessions (room, tenant, session);
-CREATE INDEX rm_sessions_by_identity ON convoke.rm_sessions (tenant, identity, session, room);
+CREATE INDEX rm_sessions_by_identity ON convoke.rm_sessions (identity, tenant, session, room);
 
 -- --------------------------------------------------------------------------------------------------------------- messages
 
@@ -219,8 +221,8 @@ BEGIN
 END
 $$;
 
--- Empty tables of the same shape with their unique index, seen by the system only. Row-level security, under which COPY does
--- not write, comes with the swap.
+-- Empty tables of the same shape, without indexes, seen by the system only; row-level security, under which COPY does not
+-- write, comes with the swap. Each has another beside it for rows that are written anew with each transaction.
 CREATE FUNCTION convoke.rm_create(p_tables text[], p_suffix text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = convoke, pg_temp AS $$
 DECLARE
@@ -235,10 +237,12 @@ BEGIN
         IF v_options IS NOT NULL THEN
             EXECUTE format('ALTER TABLE %I SET (%s)', v_table || p_suffix, array_to_string(v_options, ', '));
         END IF;
+        EXECUTE format('CREATE TABLE %I (LIKE %I)', v_table || p_suffix || 'h', v_table);
         -- A vacuum would stand in the way of the swap.
         EXECUTE format('ALTER TABLE %I SET (autovacuum_enabled = off)', v_table || p_suffix);
+        EXECUTE format('ALTER TABLE %I SET (autovacuum_enabled = off)', v_table || p_suffix || 'h');
         EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I TO convoke_system', v_table || p_suffix);
-        PERFORM rm_index(v_table, p_suffix, true);
+        EXECUTE format('GRANT SELECT, INSERT, TRUNCATE ON %I TO convoke_system', v_table || p_suffix || 'h');
     END LOOP;
 END
 $$;
@@ -263,14 +267,29 @@ BEGIN
 END
 $$;
 
--- Makes the loaded tables fit to be read: the indexes, and what the planner has to know.
-CREATE FUNCTION convoke.rm_finish(p_tables text[], p_suffix text) RETURNS void
+-- The unique indexes, as soon as rows have to be found.
+CREATE FUNCTION convoke.rm_keys(p_tables text[], p_suffix text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = convoke, pg_temp AS $$
 DECLARE
     v_table text;
 BEGIN
     PERFORM rm_check(p_tables, p_suffix);
     FOREACH v_table IN ARRAY p_tables LOOP
+        PERFORM rm_index(v_table, p_suffix, true);
+    END LOOP;
+END
+$$;
+
+-- Makes the loaded tables fit to be read: the indexes, and roughly what the planner has to know; the rest is autovacuum's.
+CREATE FUNCTION convoke.rm_finish(p_tables text[], p_suffix text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = convoke, pg_temp AS $$
+DECLARE
+    v_table text;
+BEGIN
+    PERFORM rm_check(p_tables, p_suffix);
+    PERFORM set_config('default_statistics_target', '10', true);
+    FOREACH v_table IN ARRAY p_tables LOOP
+        PERFORM rm_index(v_table, p_suffix, true);
         PERFORM rm_index(v_table, p_suffix, false);
         EXECUTE format('ANALYZE %I', v_table || p_suffix);
     END LOOP;
@@ -312,12 +331,13 @@ DECLARE
 BEGIN
     PERFORM rm_check(p_tables, p_suffix);
     FOREACH v_table IN ARRAY p_tables LOOP
-        EXECUTE format('DROP TABLE IF EXISTS %I', v_table || p_suffix);
+        EXECUTE format('DROP TABLE IF EXISTS %I, %I', v_table || p_suffix, v_table || p_suffix || 'h');
     END LOOP;
 END
 $$;
 
 REVOKE ALL ON FUNCTION convoke.rm_protect(text), convoke.rm_index(text, text, boolean), convoke.rm_create(text[], text),
-    convoke.rm_finish(text[], text), convoke.rm_swap(text[], text), convoke.rm_drop(text[], text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION convoke.rm_create(text[], text), convoke.rm_finish(text[], text), convoke.rm_swap(text[], text),
-    convoke.rm_drop(text[], text) TO convoke_system;
+    convoke.rm_keys(text[], text), convoke.rm_finish(text[], text), convoke.rm_swap(text[], text),
+    convoke.rm_drop(text[], text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION convoke.rm_create(text[], text), convoke.rm_keys(text[], text), convoke.rm_finish(text[], text),
+    convoke.rm_swap(text[], text), convoke.rm_drop(text[], text) TO convoke_system;

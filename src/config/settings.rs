@@ -319,9 +319,9 @@ pub const PROJECTION_BATCH: Setting = Setting::new(
 pub const PROJECTION_REBUILD_BATCH: Setting = Setting::new(
     "CONVOKE_PROJECTION_REBUILD_BATCH",
     "projections.rebuild_batch",
-    Accepts::Count(1, 1_000_000),
-    "50000",
-    "Events that a rebuild takes in one transaction.",
+    Accepts::Count(1, 10_000_000),
+    "500000",
+    "Events that a rebuild takes in one transaction: what it loses at most when it is killed.",
 );
 
 pub const SIGNING_KEYS: Setting = Setting::new(

@@ -10,6 +10,12 @@ use super::rows::{Changes, Digest, Space, StoreError, Table};
 /// mistake in a model.
 const ROUNDS: usize = 4;
 
+/// Names the rows that the events touch; says whether some are to be loaded.
+pub fn need<M: ReadModel>(model: &mut M, entries: &[Entry]) -> bool {
+    entries.iter().for_each(|entry| model.need(entry));
+    model.sets().iter().any(|set| set.lacks())
+}
+
 /// Loads the rows that the events touch.
 pub async fn load<M: ReadModel>(
     model: &mut M,
@@ -18,10 +24,10 @@ pub async fn load<M: ReadModel>(
     entries: &[Entry],
 ) -> Result<(), StoreError> {
     for _ in 0..ROUNDS {
-        entries.iter().for_each(|entry| model.need(entry));
-        if !space.load(connection, model.sets()).await? {
+        if !need(model, entries) {
             break;
         }
+        space.load(connection, model.sets()).await?;
     }
     Ok(())
 }

@@ -1,24 +1,26 @@
 //! One model's part of a rebuild: takes the chunks that all models share, folds them into its fresh tables, and puts these in
 //! the place of the live ones in the end.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use tokio::sync::mpsc;
 
 use super::live_rows::Picture;
 use super::scan::Chunk;
 use super::state::Fresh;
-use super::{Comparison, Connect, Purpose, RebuildError};
+use super::{Comparison, Connect, Purpose, RebuildError, held};
 use crate::events::envelope::Position;
 use crate::events::log::EventLog;
+use crate::events::time::Timestamp;
 use crate::projections::apply;
 use crate::projections::checkpoint::{self, Checkpoint, Step, find_or_begin};
 use crate::projections::entry::Entry;
 use crate::projections::model::{ModelInfo, ReadModel};
-use crate::projections::rows::{Digest, Space};
+use crate::projections::rows::{Changes, Digest, Space, Table};
 
 /// How long a swap waits for queries on the live tables to end, while later queries wait behind it: short at first, in the
 /// end longer than the server needs to call off a vacuum.
@@ -45,7 +47,7 @@ pub trait Lane: Send {
         moved: &'a (dyn Fn(&'static str, Position) + Send + Sync),
     ) -> BoxFuture<'a, Result<(), RebuildError>>;
 
-    /// Makes the indexes.
+    /// Makes the tables fit to be read.
     fn finish(&mut self) -> BoxFuture<'_, Result<(), RebuildError>>;
 
     /// Waits for the look at the live rows, and says how they compare.
@@ -64,13 +66,25 @@ pub struct ModelLane<M> {
     connect: Connect,
     model: Option<M>,
     fresh: Fresh,
+    /// What the open transaction has done since `fresh`, if one is open.
+    open: Option<Open>,
+    /// Over the rows in the tables, those that are held left out.
+    settled: Digest,
+    /// Events of one transaction.
+    batch: usize,
     /// Why there is nothing to compare with.
     incomparable: Option<String>,
     looking: Option<tokio::task::JoinHandle<Result<Digest, RebuildError>>>,
 }
 
+struct Open {
+    events: usize,
+    position: Position,
+    recorded_at: Timestamp,
+}
+
 impl<M: ReadModel> ModelLane<M> {
-    pub async fn open(connect: Connect, purpose: Purpose, log: &EventLog) -> Result<Self, RebuildError> {
+    pub async fn open(connect: Connect, purpose: Purpose, log: &EventLog, batch: usize) -> Result<Self, RebuildError> {
         let info = ModelInfo::of::<M>();
         let mut connection = connect.open().await?;
         let lock = format!("convoke.{}.{}", purpose.as_str(), info.name);
@@ -87,7 +101,17 @@ impl<M: ReadModel> ModelLane<M> {
         if fresh.position > head.position {
             return Err(RebuildError::Ahead { name: info.name, at: fresh.position, end: head.position });
         }
-        Ok(Self { connection, connect, model: Some(begin(&fresh)), fresh, incomparable: None, looking: None })
+        let mut model = M::default();
+        let mut settled = fresh.digest;
+        if fresh.holding {
+            for set in model.sets() {
+                set.hold();
+                held::restore(&mut connection, &fresh.suffix, set).await?;
+            }
+            settled.subtract(held::digest(&mut model));
+        }
+        let (model, open, incomparable, looking) = (Some(model), None, None, None);
+        Ok(Self { connection, connect, model, fresh, open, settled, batch, incomparable, looking })
     }
 
     fn space(&self) -> Space {
@@ -96,47 +120,78 @@ impl<M: ReadModel> ModelLane<M> {
 
     /// Folds one chunk, in two parts where the position of the comparison lies inside.
     async fn take(&mut self, chunk: &Arc<Chunk>) -> Result<(), RebuildError> {
-        let start = chunk.entries.partition_point(|entry| entry.position <= self.fresh.position);
-        let cut = match &self.fresh.compared {
-            Some(compared) => chunk.entries.partition_point(|entry| entry.position <= compared.position).max(start),
-            None => start,
-        };
+        let position = self.open.as_ref().map_or(self.fresh.position, |open| open.position);
+        let start = chunk.entries.partition_point(|entry| entry.position <= position);
+        let compared = self.fresh.compared.map(|compared| compared.position);
+        let cut = compared.map_or(start, |at| chunk.entries.partition_point(|entry| entry.position <= at).max(start));
         for range in [start..cut, cut..chunk.entries.len()] {
-            if !range.is_empty() {
-                self.take_range(chunk, range).await?;
+            if range.is_empty() {
+                continue;
+            }
+            self.take_range(chunk, range).await?;
+            let full =
+                self.open.as_ref().is_some_and(|open| open.events >= self.batch || Some(open.position) == compared);
+            if full {
+                self.commit().await?;
             }
         }
         Ok(())
     }
 
-    async fn take_range(&mut self, chunk: &Arc<Chunk>, range: std::ops::Range<usize>) -> Result<(), RebuildError> {
+    /// Folds events and writes what is settled by them, in the open transaction.
+    async fn take_range(&mut self, chunk: &Arc<Chunk>, range: Range<usize>) -> Result<(), RebuildError> {
         let Some(last) = chunk.entries.get(range.end - 1) else { return Ok(()) };
         let space = self.space();
         let mut model = self.model.take().unwrap_or_default();
-        let mut transaction = self.connection.begin().await?;
-        apply::load(&mut model, &mut transaction, &space, &chunk.entries[range.clone()]).await?;
-        let folded = {
-            let chunk = chunk.clone();
-            tokio::task::spawn_blocking(move || {
-                let changes = apply::fold(&mut model, &chunk.entries[range]);
-                (model, changes)
-            })
+        let open = match self.open.take() {
+            Some(open) => open,
+            None => {
+                self.connection.execute("BEGIN").await?;
+                Open { events: 0, position: self.fresh.position, recorded_at: last.recorded_at }
+            }
         };
-        let (model, changes) = match folded.await {
-            Ok(folded) => folded,
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Err(_) => return Err(RebuildError::Interrupted),
-        };
-        let step = Step {
-            position: last.position,
-            recorded_at: last.recorded_at,
-            digest: apply::digest_after(self.fresh.digest, &changes),
-        };
-        apply::write(&mut transaction, &space, &changes).await?;
-        self.fresh.advance(&mut transaction, &step).await?;
-        transaction.commit().await?;
-        self.fresh.stepped(&step);
+        if apply::need(&mut model, &chunk.entries[range.clone()]) {
+            self.fresh.make_keys(&mut self.connection).await?;
+            apply::load(&mut model, &mut self.connection, &space, &chunk.entries[range.clone()]).await?;
+        }
+        let events = open.events + range.len();
+        let (mut model, changes) = fold_aside(model, chunk.clone(), range).await?;
+        if changes.iter().any(|(_, changes)| !changes.updates.is_empty() || !changes.deletes.is_empty()) {
+            self.fresh.make_keys(&mut self.connection).await?;
+        }
+        apply::write(&mut self.connection, &space, &changes).await?;
+        self.settled = apply::digest_after(self.settled, &changes);
+        if model.sets().iter().any(|set| set.holds_too_many()) {
+            self.release(&mut model).await?;
+        }
         self.model = Some(model);
+        self.open = Some(Open { events, position: last.position, recorded_at: last.recorded_at });
+        Ok(())
+    }
+
+    /// From now on all rows are in the tables.
+    async fn release(&mut self, model: &mut M) -> Result<(), RebuildError> {
+        let changes: Vec<_> = model.sets().into_iter().map(|set| (set.table(), set.release())).collect();
+        let space = self.space();
+        apply::write(&mut self.connection, &space, &changes).await?;
+        self.settled = apply::digest_after(self.settled, &changes);
+        held::clear(&mut self.connection, &self.fresh).await?;
+        self.fresh.holding = false;
+        Ok(())
+    }
+
+    /// Ends the open transaction: what it did is done, and the next run goes on from here.
+    async fn commit(&mut self) -> Result<(), RebuildError> {
+        let Some(open) = self.open.take() else { return Ok(()) };
+        let mut digest = self.settled;
+        if let Some(model) = self.model.as_mut().filter(|_| self.fresh.holding) {
+            held::clear(&mut self.connection, &self.fresh).await?;
+            digest.add(held::keep(&mut self.connection, &self.fresh.suffix, model).await?);
+        }
+        let step = Step { position: open.position, recorded_at: open.recorded_at, digest };
+        self.fresh.advance(&mut self.connection, &step).await?;
+        self.connection.execute("COMMIT").await?;
+        self.fresh.stepped(&step);
         Ok(())
     }
 
@@ -245,19 +300,28 @@ impl<M: ReadModel> ModelLane<M> {
         self.fresh.forget(&mut transaction).await?;
         transaction.commit().await?;
         if let Some(step) = step {
+            self.settled = step.digest;
             self.fresh.stepped(&step);
         }
         Ok(Some(true))
     }
 }
 
-/// A model that knows all rows of its fresh tables, where these are empty.
-fn begin<M: ReadModel>(fresh: &Fresh) -> M {
-    let mut model = M::default();
-    if fresh.position == 0 {
-        model.sets().into_iter().for_each(|set| set.begin_empty());
+/// Folds on a thread that may be busy for a while.
+async fn fold_aside<M: ReadModel>(
+    mut model: M,
+    chunk: Arc<Chunk>,
+    range: Range<usize>,
+) -> Result<(M, Vec<(&'static Table, Changes)>), RebuildError> {
+    let folded = tokio::task::spawn_blocking(move || {
+        let changes = apply::fold(&mut model, &chunk.entries[range]);
+        (model, changes)
+    });
+    match folded.await {
+        Ok(folded) => Ok(folded),
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => Err(RebuildError::Interrupted),
     }
-    model
 }
 
 fn is_lock_timeout(error: &sqlx::Error) -> bool {
@@ -307,23 +371,29 @@ impl<M: ReadModel> Lane for ModelLane<M> {
         Box::pin(async move {
             while let Some(chunk) = chunks.recv().await {
                 self.take(&chunk).await?;
-                moved(M::NAME, self.fresh.position);
+                moved(M::NAME, self.open.as_ref().map_or(self.fresh.position, |open| open.position));
                 if let Some(obstacle) = &chunk.obstacle {
+                    self.commit().await?;
                     let (position, error) = (obstacle.position, obstacle.error.clone());
                     return Err(RebuildError::Unreadable { position, error });
                 }
             }
-            Ok(())
+            self.commit().await
         })
     }
 
     fn finish(&mut self) -> BoxFuture<'_, Result<(), RebuildError>> {
         Box::pin(async move {
-            sqlx::query("SELECT convoke.rm_finish($1, $2)")
-                .bind(self.fresh.model.table_names())
-                .bind(&self.fresh.suffix)
-                .execute(&mut self.connection)
-                .await?;
+            if self.fresh.holding
+                && let Some(mut model) = self.model.take()
+            {
+                self.connection.execute("BEGIN").await?;
+                self.release(&mut model).await?;
+                self.fresh.released(&mut self.connection).await?;
+                self.connection.execute("COMMIT").await?;
+                self.model = Some(model);
+            }
+            self.fresh.make_indexes(&mut self.connection).await?;
             Ok(())
         })
     }

@@ -7,9 +7,10 @@
 //!                                        └─► messages ─ fold ─ binary COPY ─► rm_messages__r7, …
 //! ```
 //!
-//! The log is read once for all models. Rows and progress of a chunk are one transaction: a killed rebuild goes on after its
-//! last chunk. Memory holds some chunks and, for each table, at most a fixed number of rows that later events may touch; what
-//! does not fit is read back from the fresh tables.
+//! The log is read once for all models. A row is written when no later event touches it; those that later events may touch
+//! are held in memory and kept aside with each transaction ([`held`]). Rows, what is held and how far it is are one
+//! transaction: a killed rebuild goes on from its last one. Once there are too many rows to hold, all are written, and what is
+//! needed is read back from the fresh tables.
 //!
 //! Live and fresh rows are compared by digest at one position: the live rows are read from a picture of the tables taken when
 //! the rebuild begins, and the fold notes its own digest when it passes there.
@@ -17,6 +18,7 @@
 //! A swap locks the live checkpoint, folds what is missing, renames the tables and moves the checkpoint, all in one
 //! transaction. Queries go on before and after; none sees half of it.
 
+mod held;
 mod lane;
 mod live_rows;
 mod scan;
@@ -40,6 +42,9 @@ use super::rows::{BadCopy, Digest, StoreError};
 use super::sessions::Sessions;
 use crate::events::envelope::{Position, UnreadableEvent};
 use crate::events::log::{EventLog, LogError};
+
+/// Events folded at a time; a transaction takes many such chunks.
+const CHUNK: usize = 16_384;
 
 /// How often the last events are caught up with before a swap gives up on a log that grows faster than it folds.
 const CATCH_UPS: usize = 20;
@@ -242,11 +247,11 @@ impl Rebuild {
     }
 
     async fn open(&self, model: &ModelInfo, purpose: Purpose) -> Result<Box<dyn Lane>, RebuildError> {
-        let connect = self.connect.clone();
+        let (connect, log, batch) = (self.connect.clone(), &self.log, self.batch);
         Ok(match model.name {
-            Rooms::NAME => Box::new(ModelLane::<Rooms>::open(connect, purpose, &self.log).await?),
-            Sessions::NAME => Box::new(ModelLane::<Sessions>::open(connect, purpose, &self.log).await?),
-            _ => Box::new(ModelLane::<Messages>::open(connect, purpose, &self.log).await?),
+            Rooms::NAME => Box::new(ModelLane::<Rooms>::open(connect, purpose, log, batch).await?),
+            Sessions::NAME => Box::new(ModelLane::<Sessions>::open(connect, purpose, log, batch).await?),
+            _ => Box::new(ModelLane::<Messages>::open(connect, purpose, log, batch).await?),
         })
     }
 
@@ -357,7 +362,7 @@ impl Rebuild {
             }
         });
         let mut reader = self.connect.open().await?;
-        let read = scan::scan(&mut reader, after, through, self.batch, sender, stop).await;
+        let read = scan::scan(&mut reader, after, through, self.batch.min(CHUNK), sender, stop).await;
         // A scan that was broken off leaves rows on its connection.
         drop(reader);
         _ = share.await;

@@ -34,6 +34,8 @@ pub struct Fresh {
     pub position: Position,
     pub digest: Digest,
     pub compared: Option<Compared>,
+    /// Rows that later events may touch lie apart from the others.
+    pub holding: bool,
     worker: Uuid,
 }
 
@@ -77,7 +79,7 @@ impl Fresh {
         .await?;
         transaction.commit().await?;
         let digest = Digest::default();
-        Ok(Self { model, purpose, suffix, epoch, position: 0, digest, compared: None, worker })
+        Ok(Self { model, purpose, suffix, epoch, position: 0, digest, compared: None, holding: true, worker })
     }
 
     async fn resume(
@@ -91,7 +93,8 @@ impl Fresh {
             "UPDATE convoke.projection_rebuilds
              SET worker = $3
              WHERE name = $1 AND purpose = $2
-             RETURNING suffix, epoch, shape, position, digest, compared_position, live_digest, live_rows, own_digest",
+             RETURNING suffix, epoch, shape, position, digest, holding, compared_position, live_digest,
+                 live_rows, own_digest",
         )
         .bind(model.name)
         .bind(purpose.as_str())
@@ -116,6 +119,7 @@ impl Fresh {
             position: position(row.try_get("position")?),
             digest: digest(&row, "digest")?.unwrap_or_default(),
             compared,
+            holding: row.try_get("holding")?,
             worker,
         };
         if fresh.epoch == epoch && row.try_get::<i32, _>("shape")? == i32::from(model.shape) {
@@ -134,6 +138,7 @@ impl Fresh {
                  recorded_at = $2,
                  digest = $3,
                  own_digest = CASE WHEN compared_position = $1 THEN $3 ELSE own_digest END,
+                 holding = $8,
                  updated_at = clock_timestamp()
              WHERE name = $4 AND purpose = $5 AND position = $6 AND worker = $7",
         )
@@ -144,6 +149,7 @@ impl Fresh {
         .bind(self.purpose.as_str())
         .bind(bigint(self.position))
         .bind(self.worker)
+        .bind(self.holding)
         .execute(connection)
         .await?
         .rows_affected();
@@ -201,13 +207,36 @@ impl Fresh {
         Ok(())
     }
 
+    /// Nothing is held any more, in the transaction that saw to it.
+    pub async fn released(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
+        sqlx::query(
+            "UPDATE convoke.projection_rebuilds SET holding = false WHERE name = $1 AND purpose = $2 AND worker = $3",
+        )
+        .bind(self.model.name)
+        .bind(self.purpose.as_str())
+        .bind(self.worker)
+        .execute(connection)
+        .await
+        .map(drop)
+    }
+
+    /// Makes the unique indexes, unless they are there: rows are to be found by them.
+    pub async fn make_keys(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
+        self.on_tables(connection, "SELECT convoke.rm_keys($1, $2)").await
+    }
+
+    /// Makes the tables fit to be read.
+    pub async fn make_indexes(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
+        self.on_tables(connection, "SELECT convoke.rm_finish($1, $2)").await
+    }
+
+    async fn on_tables(&self, connection: &mut PgConnection, statement: &'static str) -> sqlx::Result<()> {
+        sqlx::query(statement).bind(self.model.table_names()).bind(&self.suffix).execute(connection).await.map(drop)
+    }
+
     /// Its tables and its progress go.
     pub async fn discard(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
-        sqlx::query("SELECT convoke.rm_drop($1, $2)")
-            .bind(self.model.table_names())
-            .bind(&self.suffix)
-            .execute(&mut *connection)
-            .await?;
+        self.on_tables(connection, "SELECT convoke.rm_drop($1, $2)").await?;
         self.forget(connection).await
     }
 

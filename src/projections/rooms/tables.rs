@@ -32,7 +32,7 @@ read_model_table! {
 
 read_model_table! {
     /// A label of a room, for lists that filter by it.
-    pub struct LabelRow in "rm_room_labels", not kept {
+    pub struct LabelRow in "rm_room_labels", kept while (row: row.status.0 != RoomStatus::Ended) {
         key { room: RoomId, tenant: TenantId, label: std::sync::Arc<str>, }
         value: std::sync::Arc<str>,
         status: Word<RoomStatus>,

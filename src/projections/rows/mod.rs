@@ -10,7 +10,7 @@ mod working_set;
 
 pub use digest::Digest;
 pub use field::{BadField, Field, Json, Kind, Word};
-pub use store::{Space, StoreError, columns};
+pub use store::{Space, StoreError, columns, copy};
 pub(crate) use table::read_model_table;
 pub use table::{Column, Row, Table};
 pub use tuples::{BadCopy, COPY_HEADER, COPY_TRAILER, Fields, Splitter, Tuple, TupleWriter, Tuples};

@@ -10,9 +10,6 @@ use super::table::{Column, Table};
 use super::tuples::{COPY_HEADER, COPY_TRAILER, Tuples};
 use super::working_set::{AnySet, Changes};
 
-/// Fewer rows than this are inserted by a statement, more by COPY.
-const COPY_FROM_ROWS: usize = 64;
-
 /// Why rows could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -53,15 +50,13 @@ impl Space {
         }
     }
 
-    /// Loads what the sets need and do not have. Says whether there was anything.
-    pub async fn load(&self, connection: &mut PgConnection, sets: Vec<&mut dyn AnySet>) -> Result<bool, StoreError> {
-        let mut any = false;
+    /// Loads what the sets need and do not have.
+    pub async fn load(&self, connection: &mut PgConnection, sets: Vec<&mut dyn AnySet>) -> Result<(), StoreError> {
         for set in sets {
             let keys = set.take_missing();
             if keys.is_empty() {
                 continue;
             }
-            any = true;
             let table = set.table();
             let statement = format!(
                 "SELECT {} FROM {} JOIN {} ON ({}) = ({})",
@@ -78,7 +73,7 @@ impl Space {
                 set.load(&mut columns(row))?;
             }
         }
-        Ok(any)
+        Ok(())
     }
 
     /// Writes what a batch did to a table.
@@ -104,10 +99,8 @@ impl Space {
         }
         self.upsert(connection, table, &changes.updates).await?;
         match self {
-            Space::Fresh(_) if changes.inserts.len() >= COPY_FROM_ROWS => {
-                self.copy(connection, table, &changes.inserts).await
-            }
-            _ => self.upsert(connection, table, &changes.inserts).await,
+            Space::Fresh(_) => copy(connection, &self.name(table), table, &changes.inserts).await,
+            Space::Live => self.upsert(connection, table, &changes.inserts).await,
         }
     }
 
@@ -131,16 +124,20 @@ impl Space {
         bind(sqlx::query(AssertSqlSafe(statement)), table.columns, rows).execute(connection).await?;
         Ok(())
     }
+}
 
-    async fn copy(&self, connection: &mut PgConnection, table: &Table, rows: &Tuples) -> Result<(), StoreError> {
-        let statement = format!("COPY {} ({}) FROM STDIN WITH (FORMAT binary)", self.name(table), table.list(""));
-        let mut copy = connection.copy_in_raw(&statement).await?;
-        copy.send(COPY_HEADER).await?;
-        copy.send(rows.bytes()).await?;
-        copy.send(COPY_TRAILER).await?;
-        copy.finish().await?;
-        Ok(())
+/// Writes rows in bulk into a table of the shape of `table`.
+pub async fn copy(connection: &mut PgConnection, into: &str, table: &Table, rows: &Tuples) -> Result<(), StoreError> {
+    if rows.is_empty() {
+        return Ok(());
     }
+    let statement = format!("COPY {into} ({}) FROM STDIN WITH (FORMAT binary)", table.list(""));
+    let mut copy = connection.copy_in_raw(&statement).await?;
+    copy.send(COPY_HEADER).await?;
+    copy.send(rows.bytes()).await?;
+    copy.send(COPY_TRAILER).await?;
+    copy.finish().await?;
+    Ok(())
 }
 
 /// The columns of a row that a prepared statement answered with.

@@ -4,6 +4,9 @@
 //! Between batches, rows that later events may touch stay here, so that a room full of people is not read again for each
 //! batch. That is right as long as nobody else writes them: the checkpoint is moved by compare-and-set, and whoever fails to
 //! move it throws its working sets away, as does whoever fails in any other manner.
+//!
+//! In bulk, a set *holds* rows: they are written once, when no later event touches them, and none is ever read back. What is
+//! held has to be kept aside by whoever wants to go on after a kill ([`AnySet::held`]).
 
 use std::collections::{HashMap, HashSet};
 
@@ -19,8 +22,10 @@ pub struct WorkingSet<R: Row> {
     slots: HashMap<R::Key, Slot<R>>,
     changed: Vec<R::Key>,
     missing: HashSet<R::Key>,
-    /// Every unsettled row of the table is here: what is not, is not in the table either.
+    /// Every unsettled row there is, is here: what is not, is not in the table either.
     complete: bool,
+    /// Unsettled rows are here only, the table has none of them.
+    holding: bool,
     batch: u64,
     capacity: usize,
 }
@@ -30,6 +35,17 @@ struct Slot<R> {
     /// What the table holds, where this batch changed it.
     stored: Option<Option<R>>,
     batch: u64,
+}
+
+impl<R: Row> Slot<R> {
+    /// Before a change; `true`: the first one of this batch.
+    fn touch(&mut self, holding: bool) -> bool {
+        let first = self.stored.is_none();
+        if first {
+            self.stored = Some(if holding { None } else { self.now.clone() });
+        }
+        first
+    }
 }
 
 /// What a batch did to a table.
@@ -50,6 +66,7 @@ impl<R: Row> Default for WorkingSet<R> {
             changed: Vec::new(),
             missing: HashSet::new(),
             complete: false,
+            holding: false,
             batch: 0,
             capacity: CAPACITY,
         }
@@ -82,22 +99,32 @@ impl<R: Row> WorkingSet<R> {
 
     /// Writes a row: one that was needed, or one that cannot have been in the table.
     pub fn put(&mut self, row: R) {
-        let slot = self.slot(row.key());
+        let key = row.key();
+        let fresh = Slot { now: None, stored: None, batch: self.batch };
+        let slot = self.slots.entry(key.clone()).or_insert(fresh);
+        if slot.touch(self.holding) {
+            self.changed.push(key);
+        }
         slot.now = Some(row);
     }
 
     /// Changes a row in place, if it is there.
     pub fn change(&mut self, key: &R::Key, change: impl FnOnce(&mut R)) {
-        if self.get(key).is_some()
-            && let Some(row) = &mut self.slot(key.clone()).now
-        {
+        let Some(slot) = self.slots.get_mut(key).filter(|slot| slot.now.is_some()) else { return };
+        if slot.touch(self.holding) {
+            self.changed.push(key.clone());
+        }
+        if let Some(row) = &mut slot.now {
             change(row);
         }
     }
 
     pub fn remove(&mut self, key: &R::Key) -> Option<R> {
-        self.get(key)?;
-        self.slot(key.clone()).now.take()
+        let slot = self.slots.get_mut(key).filter(|slot| slot.now.is_some())?;
+        if slot.touch(self.holding) {
+            self.changed.push(key.clone());
+        }
+        slot.now.take()
     }
 
     /// Takes it as known that the table holds this row, unless this batch has made something else of it.
@@ -106,21 +133,8 @@ impl<R: Row> WorkingSet<R> {
         self.slots.entry(row.key()).or_insert(Slot { now: Some(row), stored: None, batch });
     }
 
-    /// The slot of a row about to be changed.
-    fn slot(&mut self, key: R::Key) -> &mut Slot<R> {
-        let batch = self.batch;
-        let changed = &mut self.changed;
-        let slot = self.slots.entry(key.clone()).or_insert(Slot { now: None, stored: None, batch });
-        if slot.stored.is_none() {
-            slot.stored = Some(slot.now.clone());
-            changed.push(key);
-        }
-        slot
-    }
-
     fn make_room(&mut self) {
-        let before = self.slots.len();
-        if before > self.capacity {
+        if self.slots.len() > self.capacity && !self.holding {
             let batch = self.batch;
             self.slots.retain(|_, slot| slot.batch == batch);
             if self.slots.len() > self.capacity {
@@ -136,7 +150,10 @@ impl<R: Row> WorkingSet<R> {
 pub trait AnySet: Send {
     fn table(&self) -> &'static Table;
 
-    /// The keys that were needed and are not here. From now on they count as absent, but for what [`AnySet::load`] brings.
+    /// Whether rows that were needed are not here.
+    fn lacks(&self) -> bool;
+
+    /// The keys of those rows. From now on they count as absent, but for what [`AnySet::load`] brings.
     fn take_missing(&mut self) -> Tuples;
 
     /// A row that the database has, all columns.
@@ -145,13 +162,26 @@ pub trait AnySet: Send {
     /// What the batch changed; then the batch is over.
     fn take_changes(&mut self) -> Changes;
 
-    /// The table is empty.
-    fn begin_empty(&mut self);
+    /// From now on unsettled rows are held; there are none yet, but for what [`AnySet::load`] brings.
+    fn hold(&mut self);
+
+    /// The rows that are held, and their digest.
+    fn held(&self) -> (Tuples, Digest);
+
+    /// There are more of them than should be.
+    fn holds_too_many(&self) -> bool;
+
+    /// Ends the holding: what was held is to be inserted.
+    fn release(&mut self) -> Changes;
 }
 
 impl<R: Row> AnySet for WorkingSet<R> {
     fn table(&self) -> &'static Table {
         R::TABLE
+    }
+
+    fn lacks(&self) -> bool {
+        !self.missing.is_empty()
     }
 
     fn take_missing(&mut self) -> Tuples {
@@ -174,8 +204,11 @@ impl<R: Row> AnySet for WorkingSet<R> {
         for key in std::mem::take(&mut self.changed) {
             let Some(slot) = self.slots.get_mut(&key) else { continue };
             let stored = slot.stored.take().flatten();
-            changes.note(stored.as_ref(), slot.now.as_ref());
-            if slot.now.as_ref().is_none_or(Row::settled) {
+            let settled = slot.now.as_ref().is_none_or(Row::settled);
+            if settled || !self.holding {
+                changes.note(stored.as_ref(), slot.now.as_ref());
+            }
+            if settled {
                 self.slots.remove(&key);
             }
         }
@@ -186,8 +219,30 @@ impl<R: Row> AnySet for WorkingSet<R> {
         changes
     }
 
-    fn begin_empty(&mut self) {
+    fn hold(&mut self) {
         self.complete = R::KEPT;
+        self.holding = R::KEPT;
+    }
+
+    fn held(&self) -> (Tuples, Digest) {
+        let (mut rows, mut digest) = (Tuples::default(), Digest::default());
+        if self.holding {
+            for row in self.slots.values().filter_map(|slot| slot.now.as_ref()) {
+                digest.add(Digest::of_row(R::TABLE.name, rows.push(R::TABLE.columns.len(), |fields| row.put(fields))));
+            }
+        }
+        (rows, digest)
+    }
+
+    fn holds_too_many(&self) -> bool {
+        self.holding && self.slots.len() > self.capacity
+    }
+
+    fn release(&mut self) -> Changes {
+        let (inserts, added) = self.held();
+        self.holding = false;
+        self.make_room();
+        Changes { inserts, added, ..Changes::default() }
     }
 }
 

@@ -17,7 +17,6 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::folds::knowing_all;
 use super::memory::Memory;
 use super::story::{Story, tenant};
 use crate::harness::{TestDb, database_config, eventually};
@@ -72,7 +71,7 @@ pub async fn checkpoint_of(db: &TestDb, name: &str) -> Checkpoint {
 /// What a fold in memory gives for all of a story.
 fn digest_of_rooms(story: &Story) -> convoke::projections::rows::Digest {
     let mut memory = Memory::default();
-    memory.take(&mut knowing_all::<Rooms>(), &story.entries());
+    memory.take(&mut Rooms::default(), &story.entries());
     memory.digest
 }
 
@@ -121,7 +120,7 @@ async fn of_two_processes_one_works_and_the_other_takes_over() {
         let envelopes = log.read(0, usize::MAX >> 1).await.unwrap();
         let entries: Vec<_> =
             envelopes.iter().map(|envelope| convoke::projections::entry::Entry::of(envelope).unwrap()).collect();
-        memory.take(&mut knowing_all::<Rooms>(), &entries);
+        memory.take(&mut Rooms::default(), &entries);
         memory.digest
     };
     assert_eq!(checkpoint_of(&db, "rooms").await.digest, expected);

@@ -9,6 +9,13 @@ use convoke::projections::rows::{Changes, Digest, Fields, Row, Table, Tuple};
 
 type Cells = Vec<Option<Vec<u8>>>;
 
+/// A model that holds rows, as a rebuild begins.
+pub fn holding<M: ReadModel>() -> M {
+    let mut model = M::default();
+    model.sets().into_iter().for_each(|set| set.hold());
+    model
+}
+
 #[derive(Default)]
 pub struct Memory {
     tables: BTreeMap<&'static str, BTreeMap<Cells, Cells>>,
@@ -32,6 +39,15 @@ impl Memory {
         let changes = apply::fold(model, entries);
         self.digest = apply::digest_after(self.digest, &changes);
         for (table, changes) in changes {
+            self.write(table, &changes);
+        }
+    }
+
+    /// What a fold in bulk held is written.
+    pub fn release<M: ReadModel>(&mut self, model: &mut M) {
+        for set in model.sets() {
+            let (table, changes) = (set.table(), set.release());
+            self.digest.add(changes.added);
             self.write(table, &changes);
         }
     }
