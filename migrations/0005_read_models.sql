@@ -65,6 +65,10 @@ CREATE TABLE convoke.rm_rooms (
     opens_at timestamptz,
     opened_at timestamptz,
     ended_at timestamptz,
+    -- Since when an open room has nobody in it.
+    empty_since timestamptz,
+    -- When time alone opens or ends the room.
+    due_at timestamptz,
     participant_count bigint NOT NULL,
     waiting_count bigint NOT NULL,
     recording_started_at timestamptz,
@@ -82,6 +86,7 @@ CREATE UNIQUE INDEX rm_rooms_key ON convoke.rm_rooms (room, tenant);
 CREATE INDEX rm_rooms_list ON convoke.rm_rooms (tenant, created_at, room);
 CREATE INDEX rm_rooms_by_status ON convoke.rm_rooms (tenant, status, created_at, room);
 CREATE INDEX rm_rooms_by_name ON convoke.rm_rooms (tenant, name, created_at, room) WHERE name IS NOT NULL;
+CREATE INDEX rm_rooms_due ON convoke.rm_rooms (due_at) WHERE due_at IS NOT NULL;
 
 -- One row for each label of a room, with what lists filter and sort by.
 CREATE TABLE convoke.rm_room_labels (

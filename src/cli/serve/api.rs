@@ -2,14 +2,18 @@
 
 use anyhow::Context as _;
 use axum::Router;
+use sqlx::PgPool;
 
 use super::foundation::Foundation;
+use crate::commands::deadlines::{self, Candidate};
 use crate::commands::execute::{self, Executor, Limits};
 use crate::config::LogConfig;
 use crate::events::feed::Hub;
-use crate::events::log::wake;
+use crate::events::log::{RoomKey, wake};
+use crate::events::time::Timestamp;
 use crate::http::api::{Api, Parts};
 use crate::http::routes;
+use crate::projections::rooms;
 use crate::security::sealing::{MasterKeys, Sealer};
 use crate::security::tokens::Verifier;
 use crate::security::watch::Watch;
@@ -35,6 +39,8 @@ pub async fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Resul
     tasks.spawn("keys", |stop| watch.run(stop));
     tasks.spawn("wake", |stop| wake::run(log.clone(), stop));
     tasks.spawn("feed", |stop| hub.clone().run(stop));
+    let (orders, hand, ask) = (executor.clone(), clock.clone(), pool.clone());
+    tasks.spawn("deadlines", |stop| deadlines::run(orders, hand, move |now| due_rooms(ask.clone(), now), stop));
     Ok(routes::router(Api::new(Parts {
         verifier,
         executor,
@@ -47,6 +53,14 @@ pub async fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Resul
         http: config.http.clone(),
         streams: config.streams.clone(),
     })))
+}
+
+async fn due_rooms(pool: PgPool, now: Timestamp) -> sqlx::Result<Vec<Candidate>> {
+    let due = rooms::due(&pool, now, deadlines::AT_A_TIME).await?;
+    let candidates = due
+        .into_iter()
+        .map(|due| Candidate { key: RoomKey { tenant: due.tenant, room: due.room }, scheduled: due.scheduled });
+    Ok(candidates.collect())
 }
 
 fn limits(config: &LogConfig) -> Limits {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::tables::{LabelRow, RoomRow};
-use super::{Rooms, room_key};
+use super::{Rooms, due, room_key};
 use crate::events::room::view::RoomStatus;
 use crate::events::room::{RoomCreated, RoomEnded, RoomEvent, SettingsChanged};
 use crate::projections::entry::Entry;
@@ -24,7 +24,10 @@ impl Rooms {
             }
             RoomStatus::Ended => {}
         }
-        self.change_room(entry, |row| row.version = entry.room_version);
+        self.change_room(entry, |row| {
+            row.version = entry.room_version;
+            due::date(row, entry.happened_at);
+        });
     }
 
     pub(super) fn change_room(&mut self, entry: &Entry, change: impl FnOnce(&mut RoomRow)) {
@@ -33,7 +36,7 @@ impl Rooms {
 
     fn created(&mut self, entry: &Entry, created: &RoomCreated) {
         let status = if created.opens_at.is_some() { RoomStatus::Scheduled } else { RoomStatus::Open };
-        let row = RoomRow {
+        let mut row = RoomRow {
             room: entry.room,
             tenant: entry.tenant.clone(),
             version: entry.room_version,
@@ -43,6 +46,8 @@ impl Rooms {
             opens_at: created.opens_at,
             opened_at: created.opens_at.is_none().then_some(entry.happened_at),
             ended_at: None,
+            empty_since: None,
+            due_at: None,
             end_reason: None,
             settings: Json(created.settings.clone()),
             locked: false,
@@ -52,6 +57,7 @@ impl Rooms {
             recording: None,
             recording_started_at: None,
         };
+        due::date(&mut row, entry.happened_at);
         for label in labels(&row) {
             self.labels.put(label);
         }

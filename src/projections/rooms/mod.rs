@@ -6,12 +6,14 @@
 //!
 //! The fold relies on the rules for one thing: when a room ends, everybody left it by events before that.
 
+mod due;
 mod fold;
 mod list;
 mod people;
 mod people_read;
 mod tables;
 
+pub use due::{DueRoom, due};
 pub use list::RoomFilter;
 pub use people_read::{Participant, Waiting};
 pub use tables::{LabelRow, ParticipantRow, RoomRow, TrackRow, WaitingRow};

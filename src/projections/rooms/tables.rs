@@ -19,6 +19,8 @@ read_model_table! {
         opens_at: Option<Timestamp>,
         opened_at: Option<Timestamp>,
         ended_at: Option<Timestamp>,
+        empty_since: Option<Timestamp>,
+        due_at: Option<Timestamp>,
         end_reason: Option<Word<EndReason>>,
         settings: Json<Settings>,
         locked: bool,

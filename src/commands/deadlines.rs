@@ -1,0 +1,89 @@
+//! What time does to rooms: opens those whose hour has come, ends those that were empty or open too long.
+//!
+//! Which rooms may be due comes from outside, and may be old or told twice, by several processes at once: the commands look at
+//! the room's own deadline and do nothing where it has not passed (see `room::state::DEADLINES`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use tokio_util::sync::CancellationToken;
+
+use super::execute::{ExecuteError, Executor, Request};
+use super::room::RoomCommand;
+use super::room::state::DEADLINES;
+use crate::events::ids::{Actor, CommandId};
+use crate::events::log::RoomKey;
+use crate::events::time::{Clock, Timestamp};
+use crate::security::caller::Caller;
+use crate::security::grants::Grants;
+use crate::security::random;
+
+/// How late a room may open or end by itself.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Rooms asked for at a time; more wait for the next turn.
+pub const AT_A_TIME: u32 = 500;
+
+/// Orders on their way at the same time.
+const AT_ONCE: usize = 32;
+
+/// A room that may be due.
+pub struct Candidate {
+    pub key: RoomKey,
+    /// To be opened; else to be ended.
+    pub scheduled: bool,
+}
+
+/// Gives the orders until told to stop. `candidates`: rooms that may be due at a time, at most [`AT_A_TIME`].
+pub async fn run<F, E>(executor: Executor, clock: Clock, candidates: impl Fn(Timestamp) -> F, stop: CancellationToken)
+where
+    F: Future<Output = Result<Vec<Candidate>, E>>,
+    E: std::fmt::Display,
+{
+    let mut failing = false;
+    while !stop.is_cancelled() {
+        match candidates(clock.now()).await {
+            Ok(rooms) => {
+                failing = false;
+                futures_util::stream::iter(rooms)
+                    .for_each_concurrent(AT_ONCE, |room| order(&executor, &clock, room))
+                    .await;
+            }
+            Err(error) if !failing => {
+                failing = true;
+                tracing::warn!(%error, "rooms that are due cannot be asked for; trying on");
+            }
+            Err(_) => {}
+        }
+        tokio::select! {
+            () = tokio::time::sleep(EVERY) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+async fn order(executor: &Executor, clock: &Clock, Candidate { key, scheduled }: Candidate) {
+    let name = if scheduled { "open-room" } else { "end-room" };
+    let command = RoomCommand::parse(name, b"{}").expect("these commands take an empty body");
+    let caller = Caller { tenant: key.tenant, actor: Actor::System(DEADLINES.into()), grants: Grants::everything() };
+    let request = Request {
+        caller: Arc::new(caller),
+        room: key.room,
+        command,
+        command_id: CommandId::from_uuid(random::uuid_v7(clock.now())),
+        idempotency: None,
+        expected_version: None,
+        causation_id: None,
+        correlation_id: None,
+        traceparent: None,
+        occurred_at: None,
+    };
+    match executor.execute(request).await {
+        // Somebody else was quicker.
+        Ok(_) | Err(ExecuteError::Refused(_) | ExecuteError::Stopping) => {}
+        Err(error) => {
+            tracing::warn!(%error, room = %key.room, command = name, "a room that is due waits for the next turn")
+        }
+    }
+}
