@@ -8,6 +8,7 @@ mod harness;
 mod api;
 mod cli;
 mod database;
+mod deadlines;
 mod embedded;
 mod execute;
 mod full_disk;

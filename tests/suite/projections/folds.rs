@@ -47,6 +47,7 @@ fn check_room(memory: &Memory, key: &RoomKey, room: &state::Room, version: u64) 
     let row = rooms.into_iter().find(|row| ours(row.room, &row.tenant));
     let labels = row.as_ref().map(|row| row.settings.0.labels.clone()).unwrap_or_default();
     let status = row.as_ref().map(|row| row.status.0);
+    assert_eq!(row.as_ref().and_then(|row| row.due_at), room.deadline().map(|(at, _)| at));
     assert_eq!(row.map(|row| row.view(hands)), room.view(key.room, version));
 
     let mut tracks: Vec<_> =
