@@ -13,6 +13,8 @@ use crate::events::feed::Hub;
 use crate::events::ids::CommandId;
 use crate::events::log::{EventLog, LogError};
 use crate::events::time::Clock;
+use crate::projections::live::Board;
+use crate::projections::read::ReadModels;
 use crate::security::random;
 use crate::security::sealing::Sealer;
 use crate::security::tokens::Verifier;
@@ -28,6 +30,9 @@ pub struct Parts {
     pub log: EventLog,
     pub hub: Hub,
     pub sealer: Sealer,
+    pub models: ReadModels,
+    /// Where the read models stand.
+    pub board: Board,
     pub clock: Clock,
     pub metrics: Metrics,
     /// Cancelled when the server drains: streams then end.

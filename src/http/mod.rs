@@ -4,6 +4,7 @@
 //! that something was not done. [`request`] reads what a caller says, [`stream`] writes what happens as it happens.
 
 pub mod api;
+mod batch;
 pub mod body;
 mod command_request;
 mod commands_run;
@@ -12,16 +13,24 @@ pub mod event_view;
 mod events;
 mod events_answer;
 mod events_request;
+mod fresh;
 pub mod guard;
 pub mod health;
+mod messages;
 pub mod metrics;
 pub mod openapi;
+mod participants;
+mod personal;
 pub mod problem;
 pub mod reader;
 pub mod request;
 mod rights;
 mod room_events;
+mod room_version;
+mod room_view;
 mod rooms_create;
+mod rooms_list;
 pub mod routes;
 pub mod serve;
+mod sessions;
 pub mod stream;

@@ -18,6 +18,7 @@ use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::commands::room::state::Room;
 use crate::events::ids::{Identity, RoomId};
 use crate::events::log::RoomKey;
+use crate::events::room::Role;
 
 /// What a caller sees of the events of a room, or of all rooms.
 #[derive(Clone, Debug)]
@@ -89,17 +90,51 @@ pub async fn inside_room(api: &Api, caller: &Caller, key: &RoomKey) -> Result<Ac
     match caller.identity() {
         _ if grants.room_admin => Ok(Access::admin()),
         _ if grants.room_list => Ok(Access::outsider()),
-        Some(identity) => as_person(identity, &room),
+        Some(identity) => as_person(api, identity, key, &room).await,
         None => Err(forbidden("The token is no person's: it needs room_admin or room_list.")),
     }
 }
 
-fn as_person(identity: &Identity, room: &LoadedRoom) -> Result<Access, Problem> {
-    let not_there = || forbidden(format!("{identity} is not in the room: join first."));
-    let staff = match &room.state {
-        Room::Open(open) => open.people.get(identity).ok_or_else(not_there)?.role.is_staff(),
-        Room::Absent | Room::Scheduled(_) | Room::Ended(_) => return Err(not_there()),
+/// A person who is in the room, or was in it before it ended.
+async fn as_person(api: &Api, identity: &Identity, key: &RoomKey, room: &LoadedRoom) -> Result<Access, Problem> {
+    let staff = match role(identity, room) {
+        Some(role) => role.is_staff(),
+        None if matches!(room.state, Room::Ended(_)) && api.models.was_in(&key.tenant, key.room, identity).await? => {
+            false
+        }
+        None => return Err(forbidden(format!("{identity} is not in the room: join first."))),
     };
-    let reader = Reader { identity: Some(identity.clone()), admin: false, staff, as_of: room.version, gone: false };
-    Ok(Access { reader, personal: true })
+    Ok(Access { reader: person(identity, staff, room), personal: true })
+}
+
+fn role(identity: &Identity, room: &LoadedRoom) -> Option<Role> {
+    match &room.state {
+        Room::Open(open) => Some(open.people.get(identity)?.role),
+        Room::Absent | Room::Scheduled(_) | Room::Ended(_) => None,
+    }
+}
+
+fn person(identity: &Identity, staff: bool, room: &LoadedRoom) -> Reader {
+    Reader { identity: Some(identity.clone()), admin: false, staff, as_of: room.version, gone: false }
+}
+
+/// What `identity` would see, for somebody who sees everything or is that person.
+pub async fn seen_by(api: &Api, access: Access, key: &RoomKey, identity: Identity) -> Result<Access, Problem> {
+    if access.reader.identity.as_ref() == Some(&identity) {
+        return Ok(access);
+    }
+    if !access.reader.admin {
+        return Err(forbidden("Only room_admin reads as somebody else."));
+    }
+    let room = api.executor.loader().now(key).await?;
+    let staff = role(&identity, &room).is_some_and(Role::is_staff);
+    Ok(Access { reader: person(&identity, staff, &room), personal: access.personal })
+}
+
+/// Hosts and moderators of the room, and servers.
+pub fn staff(access: &Access) -> Result<(), Problem> {
+    if access.reader.admin || access.reader.staff {
+        return Ok(());
+    }
+    Err(forbidden("Only hosts and moderators of the room, and servers with room_admin, see who waits."))
 }

@@ -4,7 +4,9 @@ use axum::Router;
 
 use super::api::Api;
 use super::openapi::{Document, page};
-use super::{commands_run, events, room_events, rooms_create};
+use super::{
+    batch, commands_run, events, messages, participants, room_events, room_view, rooms_create, rooms_list, sessions,
+};
 
 macro_rules! routes {
     ($($module:ident),* $(,)?) => {
@@ -19,7 +21,7 @@ macro_rules! routes {
     };
 }
 
-routes!(rooms_create, room_events, events);
+routes!(rooms_create, rooms_list, room_view, participants, sessions, messages, room_events, events, batch);
 
 /// All that callers may ask, without the guard around it.
 pub fn router(api: Api) -> Router {

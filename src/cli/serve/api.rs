@@ -13,6 +13,7 @@ use crate::events::log::{RoomKey, wake};
 use crate::events::time::Timestamp;
 use crate::http::api::{Api, Parts};
 use crate::http::routes;
+use crate::projections::read::ReadModels;
 use crate::projections::rooms;
 use crate::security::sealing::{MasterKeys, Sealer};
 use crate::security::tokens::Verifier;
@@ -20,7 +21,7 @@ use crate::security::watch::Watch;
 use crate::tasks::Tasks;
 
 pub async fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Result<Router> {
-    let Foundation { config, pool, log, clock, metrics, .. } = foundation;
+    let Foundation { config, pool, log, clock, metrics, board, .. } = foundation;
     let masters = MasterKeys::configured(&config.keys).context("the master keys cannot be used")?;
     let sealer = Sealer::new(pool.clone(), masters);
     let verifier = Verifier::new(&config.keys, pool.clone()).context("the signing keys cannot be used")?;
@@ -47,6 +48,8 @@ pub async fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Resul
         log: log.clone(),
         hub,
         sealer,
+        models: ReadModels::new(pool.clone()),
+        board: board.clone(),
         clock: clock.clone(),
         metrics: metrics.clone(),
         stop: tasks.token().clone(),

@@ -39,7 +39,7 @@ struct WrittenEvent {
 }
 
 /// Headers that every command takes.
-fn command_headers(operation: Operation) -> Operation {
+pub fn command_headers(operation: Operation) -> Operation {
     ["idempotency-key", "if-match", "causation-id", "correlation-id", "traceparent"]
         .into_iter()
         .fold(operation, Operation::shared)

@@ -13,7 +13,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
-pub use commands::describe_command;
+pub use commands::{command_headers, describe_command};
 pub use events::describe_events;
 pub use operation::{Operation, Tag};
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::commands::refusal::RefusalCode;
+use crate::http::fresh::{MOST, USUAL};
 use crate::http::problem::{About, Problem, ProblemCode, pages};
 
 /// The groups in which operations are shown.
@@ -103,6 +104,14 @@ impl Operation {
     pub fn shared(mut self, name: &str) -> Self {
         self.parameters.push(json!({ "$ref": format!("#/components/parameters/{name}") }));
         self
+    }
+
+    /// A list in pages, of a read model.
+    pub fn paged(self) -> Self {
+        let limit = json!({ "type": "integer", "minimum": 1, "maximum": MOST, "default": USUAL });
+        self.query("limit", limit, "Entries of a page, at most")
+            .query("cursor", json!({ "type": "string" }), "`next_cursor` of the page before")
+            .shared("at-least")
     }
 
     /// The body, by media type.
@@ -309,6 +318,19 @@ pub(super) fn shared_parameters() -> Value {
             "description": "Wait, a bounded time, until the answer shows this position, as `Convoke-Position` gave it. The header \
                 `Convoke-At-Least` says the same",
         },
+        "version": {
+            "name": "version", "in": "query", "schema": { "type": "integer", "minimum": 1 },
+            "description": "As it was at this version of the room",
+        },
+        "at": {
+            "name": "at", "in": "query", "schema": { "type": "string", "format": "date-time" },
+            "description": "As it was at this time, by the time at which the log recorded",
+        },
+        "if-none-match": header(
+            "If-None-Match",
+            "`ETag`s that the caller has: answered 304 if the room still has one of these versions",
+            json!({ "type": "string" }),
+        ),
         "traceparent": header(
             "traceparent",
             "W3C trace context; kept with the events. One that cannot be read is left out",

@@ -79,6 +79,10 @@ problem_codes! {
     UnknownCommand "unknown-command" 404 "No command has this name",
         "The last part of the path is not the name of a command.",
         "Names are kebab-case, such as `raise-hand`. `/openapi.json` lists them all.";
+    NoSuchVersion "no-such-version" 404 "The room never had this version",
+        "The room is there, but has not come to the version that `version` names, or was created after the time that `at` names. \
+         `room_version` is the present one.",
+        "Ask for a version from 1 to `room_version`, or for a later time.";
     UnknownRoute "unknown-route" 404 "Nothing is served at this path",
         "The path is not one of this server's.",
         "Look for the path in `/openapi.json`; mind the `/v1` in front and that no `/` ends it.";

@@ -73,6 +73,14 @@ impl Problem {
         self
     }
 
+    /// The same fault in a part of a larger body: `place` goes before the fields at fault.
+    pub fn within(mut self, place: &str) -> Self {
+        for error in &mut self.0.errors {
+            error.field = if error.field.is_empty() { place.to_owned() } else { format!("{place}.{}", error.field) };
+        }
+        self
+    }
+
     /// A further member of the answer, such as `room_version`.
     pub fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
         self.0.members.insert(member.to_owned(), value.into());

@@ -132,6 +132,15 @@ impl Board {
         }
     }
 
+    /// The position that a model is known to contain.
+    pub async fn standing(&self, name: &str) -> Result<Position, WaitError> {
+        let Some(place) = self.0.places.get(name) else { return Ok(0) };
+        if !place.here.load(Ordering::Acquire) {
+            self.look().await?;
+        }
+        Ok(place.standing.borrow().position)
+    }
+
     /// Looks at the checkpoints, one look at a time for the whole process.
     async fn look(&self) -> sqlx::Result<()> {
         let mut last = self.0.looking.lock().await;

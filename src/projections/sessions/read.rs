@@ -58,4 +58,18 @@ impl ReadModels {
         let key = |row: &SessionRow| (row.session, row.room);
         self.page(tenant, statement, page.limit, List::SessionsOfIdentity, key).await
     }
+
+    /// Whether somebody ever was in a room.
+    pub async fn was_in(&self, tenant: &TenantId, room: RoomId, identity: &Identity) -> Result<bool, ReadError> {
+        let statement = sqlx::query(
+            "SELECT s.session
+             FROM convoke.rm_sessions s
+             WHERE s.tenant = $1 AND s.identity = $2 AND s.room = $3
+             LIMIT 1",
+        )
+        .bind(tenant.as_str())
+        .bind(identity.as_str())
+        .bind(room.uuid());
+        Ok(!self.rows(tenant, statement).await?.is_empty())
+    }
 }

@@ -36,13 +36,13 @@ async fn a_body_that_cannot_be_is_told_with_the_field_at_fault() {
         let answer = raw(&service, "/v1/rooms", "application/json", body.to_owned()).await;
         assert_eq!(answer.status.as_u16(), status, "{body:.60}: {}", answer.text);
         let code = if status == 400 { "invalid-json" } else { "invalid-fields" };
-        let answer = answer.is_problem(code);
+        let answer = answer.problem(code);
         if let Some(field) = field {
             assert_eq!(answer.field(), field, "{body:.60}");
         }
     }
     let not_utf8 = raw(&service, "/v1/rooms", "application/json", b"{\"name\": \"\xff\"}".to_vec()).await;
-    not_utf8.is(400).is_problem("invalid-json");
+    not_utf8.is(400).problem("invalid-json");
     let events = Answer::of(service.get(&server_token(), "/v1/events")).await.is(200);
     assert_eq!(events.body["events"], json!([]));
 }
@@ -62,7 +62,7 @@ async fn a_path_a_query_or_a_header_that_cannot_be_is_named() {
         ("/v1/events?at_least=x", 400, "cursor-malformed", "at_least"),
         ("/v1/events?cursor=%00", 400, "invalid-parameters", "cursor"),
     ] {
-        let answer = Answer::of(service.get(&server_token(), path)).await.is(status).is_problem(code);
+        let answer = Answer::of(service.get(&server_token(), path)).await.is(status).problem(code);
         assert_eq!(answer.field(), field, "{path}");
     }
     let lock = format!("/v1/rooms/{room}/commands/lock-room");
@@ -72,14 +72,14 @@ async fn a_path_a_query_or_a_header_that_cannot_be_is_named() {
         ("convoke-causation-id", "x", "invalid-parameters"),
     ] {
         let request = service.post(&server_token(), &lock, &json!({})).header(header, value);
-        assert_eq!(Answer::of(request).await.is(400).is_problem(code).field(), header);
+        assert_eq!(Answer::of(request).await.is(400).problem(code).field(), header);
     }
-    raw(&service, "/v1/rooms", "text/plain", "{}").await.is(415).is_problem("unsupported-media-type");
-    raw(&service, "/v1/rooms", "application/json", "x".repeat(3 << 20)).await.is(413).is_problem("payload-too-large");
+    raw(&service, "/v1/rooms", "text/plain", "{}").await.is(415).problem("unsupported-media-type");
+    raw(&service, "/v1/rooms", "application/json", "x".repeat(3 << 20)).await.is(413).problem("payload-too-large");
     let fly = service.command(&server_token(), &room, "fly", &json!({})).await;
-    fly.is(404).is_problem("unknown-command");
+    fly.is(404).problem("unknown-command");
     let pictures = service.get(&server_token(), "/v1/events").header("accept", "image/png");
-    Answer::of(pictures).await.is(406).is_problem("not-acceptable");
+    Answer::of(pictures).await.is(406).problem("not-acceptable");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -96,11 +96,11 @@ async fn a_token_that_is_not_good_is_not_taken() {
         (unsigned, "token-invalid"),
         ("garbage", "token-invalid"),
     ] {
-        let answer = Answer::of(service.get(token, "/v1/events")).await.is(401).is_problem(code);
+        let answer = Answer::of(service.get(token, "/v1/events")).await.is(401).problem(code);
         assert!(answer.header("www-authenticate").starts_with("Bearer"));
     }
     let bare = service.server.get("/v1/events").await;
     assert_eq!(bare.status().as_u16(), 401);
     let weak = signed(&claims("acme", None, Grants::default()));
-    Answer::of(service.get(&weak, "/v1/events")).await.is(403).is_problem("forbidden");
+    Answer::of(service.get(&weak, "/v1/events")).await.is(403).problem("forbidden");
 }

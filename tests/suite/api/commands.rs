@@ -29,12 +29,12 @@ async fn a_refusal_has_its_status_its_code_and_what_stands_in_the_way() {
     let service = Service::start().await;
     let room = service.room(&json!({ "name": "standup" })).await;
     let taken = Answer::of(service.post(&server_token(), "/v1/rooms", &json!({ "name": "standup" }))).await;
-    let taken = taken.is(409).is_problem("room-name-taken");
+    let taken = taken.is(409).problem("room-name-taken");
     assert_eq!(taken.body["room"], room);
     let existing = json!({ "name": "standup", "if_exists": "return" });
     let returned = Answer::of(service.post(&server_token(), "/v1/rooms", &existing)).await.is(200);
     assert_eq!(returned.body["room"], room);
-    service.command(&person("bob"), &room, "raise-hand", &json!({})).await.is(409).is_problem("not-present");
+    service.command(&person("bob"), &room, "raise-hand", &json!({})).await.is(409).problem("not-present");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -43,7 +43,7 @@ async fn a_command_goes_upon_the_version_it_was_decided_on() {
     let room = service.room(&json!({})).await;
     let path = format!("/v1/rooms/{room}/commands/lock-room");
     let lock = |tag: &str| Answer::of(service.post(&server_token(), &path, &json!({})).header("if-match", tag));
-    let stale = lock("\"7\"").await.is(412).is_problem("version-mismatch");
+    let stale = lock("\"7\"").await.is(412).problem("version-mismatch");
     assert_eq!(stale.body["room_version"], 1);
     lock("W/\"1\"").await.is(412);
     lock("\"other\"").await.is(412);

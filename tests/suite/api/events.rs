@@ -70,7 +70,7 @@ async fn a_message_is_for_those_it_was_sent_to() {
         let page = Answer::of(service.get(&token, &path)).await.is(200);
         assert_eq!(texts(&page.body["events"]), sees);
     }
-    Answer::of(service.get(&person("eve"), &path)).await.is(403).is_problem("forbidden");
+    Answer::of(service.get(&person("eve"), &path)).await.is(403).problem("forbidden");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -30,12 +30,12 @@ async fn a_key_with_another_body_is_refused_and_a_refusal_is_not_kept() {
     let service = Service::start().await;
     let room = service.room(&json!({})).await;
     create(&service, "k", &json!({ "name": "a" })).await.is(201);
-    create(&service, "k", &json!({ "name": "b" })).await.is(422).is_problem("idempotency-key-reused");
+    create(&service, "k", &json!({ "name": "b" })).await.is(422).problem("idempotency-key-reused");
     let raise = || {
         let path = format!("/v1/rooms/{room}/commands/raise-hand");
         Answer::of(service.post(&person("alice"), &path, &json!({})).header("idempotency-key", "r"))
     };
-    raise().await.is(409).is_problem("not-present");
+    raise().await.is(409).problem("not-present");
     service.join(&room, "alice", "speaker").await;
     raise().await.is(200);
 }

@@ -1,9 +1,11 @@
 //! The API from outside: the real program, a real database, a real client.
 
 mod bad_input;
+mod batches;
 mod commands;
 mod events;
 mod idempotency;
+mod reads;
 mod streams;
 
 use convoke::security::grants::Grants;
@@ -54,7 +56,7 @@ impl Answer {
     }
 
     /// It is a problem with this code, told as RFC 9457 has it.
-    pub fn is_problem(self, code: &str) -> Self {
+    pub fn problem(self, code: &str) -> Self {
         assert_eq!(self.body["code"], code, "{} {}", self.status, self.text);
         assert_eq!(self.header("content-type"), "application/problem+json");
         assert_eq!(self.body["type"], format!("/problems/{code}"));

@@ -197,7 +197,7 @@ async fn as_many_streams_are_open_as_the_server_takes() {
     let first = Reader::open(&service, &server_token(), &path, None).await;
     let _second = Reader::open(&service, &server_token(), &path, None).await;
     let ask = async || Answer::of(service.get(&server_token(), &path).header("accept", "text/event-stream")).await;
-    let refused = ask().await.is(503).is_problem("too-many-streams");
+    let refused = ask().await.is(503).problem("too-many-streams");
     assert_ne!(refused.header("retry-after"), "");
     drop(first);
     crate::harness::eventually("a place becomes free", PATIENCE, async || {

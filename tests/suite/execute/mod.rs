@@ -12,7 +12,7 @@ use convoke::commands::execute::{ExecuteError, Executor, Foundation, Idempotency
 use convoke::commands::refusal::RefusalCode;
 use convoke::commands::room::RoomCommand;
 use convoke::database::pool;
-use convoke::events::ids::{Actor, CommandId, Identity, RoomId, TenantId};
+use convoke::events::ids::{Actor, CommandId, RoomId, TenantId};
 use convoke::events::log::{EventLog, RoomKey};
 use convoke::events::time::Clock;
 use convoke::security::grants::Grants;
@@ -108,8 +108,4 @@ pub fn refusal(outcome: Result<Outcome, ExecuteError>) -> RefusalCode {
         Err(ExecuteError::Refused(refusal)) => refusal.code,
         other => panic!("not refused: {other:?}"),
     }
-}
-
-pub fn identity(text: &str) -> Identity {
-    Identity::new(text).unwrap()
 }

@@ -33,7 +33,7 @@ async fn a_token_of_the_command_line_is_taken_until_its_key_is_revoked() {
     let revoked = convoke(&["token", "key", "revoke", "main"]).run().await;
     assert_eq!(revoked.stdout, "revoked\n");
     eventually("the token is refused", SOON, async || (rooms(&service, token).await.status == 401).then_some(())).await;
-    rooms(&service, token).await.is_problem("token-invalid");
+    rooms(&service, token).await.problem("token-invalid");
 }
 
 #[tokio::test]

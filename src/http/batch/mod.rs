@@ -1,0 +1,216 @@
+//! `POST /v1/commands`: many commands, over many rooms. Each is judged by itself and answered in the order sent; with
+//! `"atomic": true` all are carried out or none. Long lists go in and out as lines (NDJSON), in bounded memory.
+//!
+//! [`item`] is one command of a list, [`lanes`] keeps those of one room in order while others run beside them, [`lines`] is
+//! the form of lines.
+
+mod item;
+mod lanes;
+mod lines;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{FromRequest, Request, State};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use self::item::{Around, CommandItem, Item};
+use self::lanes::Lanes;
+use super::api::Api;
+use super::body::WholeBody;
+use super::openapi::{Document, Operation, Tag, command_headers};
+use super::problem::{Problem, ProblemCode};
+use super::request::caller::Signed;
+use super::request::headers::{self, BodyType, CommandHeaders};
+use super::request::json;
+use crate::commands::execute::Outcome;
+
+const PATH: &str = "/v1/commands";
+
+/// Commands in a list of JSON. More go as lines.
+pub const MAX_COMMANDS: usize = 1_000;
+
+/// Commands of one request that are on their way at the same time.
+pub const AT_ONCE: usize = 256;
+
+/// Many commands.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "CommandList")]
+struct List {
+    /// All are carried out, or none.
+    #[serde(default)]
+    atomic: bool,
+    /// 1 to 1,000.
+    #[schemars(with = "Vec<CommandItem>", length(min = 1, max = 1_000))]
+    commands: Vec<Box<RawValue>>,
+}
+
+/// What became of each command, in the order sent.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "CommandResults")]
+struct Results {
+    #[schemars(with = "Vec<CommandResult>")]
+    results: Vec<Box<RawValue>>,
+}
+
+/// What became of one command.
+#[derive(Serialize, JsonSchema)]
+pub struct CommandResult {
+    /// The HTTP status that it would have had by itself.
+    status: u16,
+    /// What it would have been answered by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
+    result: Option<Box<RawValue>>,
+    /// It was done before, under the same idempotency key.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(default)]
+    replayed: bool,
+    /// Why it was not done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
+    problem: Option<serde_json::Value>,
+}
+
+impl CommandResult {
+    /// As JSON, ready to be sent.
+    fn text(outcome: Result<Outcome, Problem>) -> String {
+        let result = match outcome {
+            Ok(outcome) => Self {
+                status: outcome.status,
+                result: RawValue::from_string(outcome.body).ok(),
+                replayed: outcome.replayed,
+                problem: None,
+            },
+            Err(problem) => Self {
+                status: problem.status().as_u16(),
+                result: None,
+                replayed: false,
+                problem: Some(problem.to_json(None)),
+            },
+        };
+        serde_json::to_string(&result).expect("numbers, flags and JSON can be written")
+    }
+}
+
+pub fn routes() -> Router<Api> {
+    Router::new().route(PATH, post(run))
+}
+
+pub fn describe(document: &mut Document) {
+    let list = document.request::<List>();
+    let item = document.request::<CommandItem>();
+    let results = document.answer::<Results>();
+    let result = document.answer::<CommandResult>();
+    let example = json!({ "commands": [
+        { "command": "create-room", "data": { "name": "standup" } },
+        { "room": "01936d2e-7c1a-7b3e-8a44-0f0a4f5d2c11", "command": "lock-room" },
+    ] });
+    let operation = command_headers(Operation::post("commands", "Many commands"))
+        .tag(Tag::Commands)
+        .about(
+            "Each command is judged by itself, those of one room in the order sent, and what became of each is answered in that \
+             order. With `\"atomic\": true` all are carried out or none; the answer is then that of the first one that was \
+             refused, with its place in `command_index`.\n\nAs lines (`application/x-ndjson`) a list may be of any length. Answers \
+             come while commands are still sent: read them meanwhile. An `Idempotency-Key` of the request stands for one of each \
+             command: its own is `KEY#0`, `KEY#1` and so on.",
+        )
+        .body(
+            "",
+            json!({
+                "application/json": { "schema": list, "examples": { "example-1": { "summary": "Two commands", "value": example } } },
+                "application/x-ndjson": { "schema": item },
+            }),
+        )
+        .answer(
+            200,
+            "What became of each",
+            &[],
+            Some(json!({ "application/json": { "schema": results }, "application/x-ndjson": { "schema": result } })),
+        )
+        .problems(&[
+            ProblemCode::InvalidJson,
+            ProblemCode::IdempotencyKeyMalformed,
+            ProblemCode::PayloadTooLarge,
+            ProblemCode::UnsupportedMediaType,
+            ProblemCode::InvalidFields,
+        ]);
+    document.add(PATH, operation);
+}
+
+async fn run(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    given: HeaderMap,
+    request: Request,
+) -> Result<Response, Problem> {
+    let kind = headers::body_type(&given)?;
+    let headers = CommandHeaders::read(&given)?;
+    if headers.if_match.is_some() {
+        return Err(Problem::parameter("if-match", "is of one room: give each command its `expected_version`"));
+    }
+    let around = Around { caller, headers };
+    match kind {
+        BodyType::NdJson => Ok(lines::answer(api, around, request.into_body())),
+        BodyType::Json => {
+            let WholeBody(body) = WholeBody::from_request(request, &api).await?;
+            list(&api, &around, &body).await
+        }
+    }
+}
+
+async fn list(api: &Api, around: &Around, body: &[u8]) -> Result<Response, Problem> {
+    json::check(body)?;
+    let list: List = item::read(body, "")?;
+    if !(1..=MAX_COMMANDS).contains(&list.commands.len()) {
+        let detail = format!("has {} commands; 1 to {MAX_COMMANDS} are allowed", list.commands.len());
+        return Err(
+            Problem::new(ProblemCode::InvalidFields, format!("commands: {detail}")).with_error("commands", detail)
+        );
+    }
+    if list.atomic {
+        return atomic(api, around, &list.commands).await;
+    }
+    let mut lanes = Lanes::new(api.clone());
+    let mut results = Vec::with_capacity(list.commands.len());
+    for (index, text) in list.commands.iter().enumerate() {
+        if lanes.len() >= AT_ONCE {
+            results.extend(lanes.next().await);
+        }
+        lanes.push(Item::read(api, around, index, text.get(), &place(index))).await;
+    }
+    while let Some(result) = lanes.next().await {
+        results.push(result);
+    }
+    Ok(answer(results))
+}
+
+/// Where in the body a command lies.
+fn place(index: usize) -> String {
+    format!("commands[{index}]")
+}
+
+async fn atomic(api: &Api, around: &Around, commands: &[Box<RawValue>]) -> Result<Response, Problem> {
+    let mut requests = Vec::with_capacity(commands.len());
+    for (index, text) in commands.iter().enumerate() {
+        let item = Item::read(api, around, index, text.get(), &place(index));
+        requests.push(item.map_err(|problem| problem.with("command_index", index))?.request);
+    }
+    match api.executor.execute_atomic(requests).await {
+        Ok(outcomes) => Ok(answer(outcomes.into_iter().map(|outcome| CommandResult::text(Ok(outcome))))),
+        Err(failed) => Err(Problem::from(failed.error).with("command_index", failed.index)),
+    }
+}
+
+fn answer(results: impl IntoIterator<Item = String>) -> Response {
+    let joined = results.into_iter().collect::<Vec<_>>().join(",");
+    let mut response = Body::from(format!("{{\"results\":[{joined}]}}")).into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

@@ -1,0 +1,90 @@
+//! Reads of the read models, no older than the caller asks for.
+
+use axum::http::HeaderMap;
+
+use super::api::Api;
+use super::events_request;
+use super::problem::{Problem, ProblemCode};
+use super::request::query::Query;
+use crate::events::envelope::Position;
+use crate::projections::live::WaitError;
+use crate::projections::read::{Page, ReadError};
+
+/// Waits, a bounded time, until `model` contains what `at_least` names, where the request names anything. Gives the position
+/// that the model contains for certain, to be told as `Convoke-Position`.
+pub async fn reached(
+    api: &Api,
+    model: &'static str,
+    query: &mut Query,
+    headers: &HeaderMap,
+) -> Result<Position, Problem> {
+    let Some(given) = events_request::at_least(query, headers)? else {
+        return Ok(api.board.standing(model).await?);
+    };
+    let wanted = events_request::position(&given, api.epoch().await?, "at_least")?;
+    api.board.wait_for(model, wanted, api.http.at_least_timeout, &api.stop).await?;
+    Ok(api.board.standing(model).await?.max(wanted))
+}
+
+impl From<WaitError> for Problem {
+    fn from(error: WaitError) -> Self {
+        match &error {
+            WaitError::TimedOut { at, .. } => {
+                Problem::new(ProblemCode::PositionNotReached, format!("{error}.")).with("position", *at)
+            }
+            WaitError::Stopped { at, .. } => Problem::new(
+                ProblemCode::PositionNotReached,
+                format!("The read model stopped at position {at}; an operator has to see to it."),
+            )
+            .with("position", *at)
+            .caused_by(&error),
+            WaitError::Stopping => Problem::new(ProblemCode::Stopping, "The server is being stopped."),
+            WaitError::Unavailable(_) => {
+                Problem::new(ProblemCode::LogUnavailable, "The database does not answer.").caused_by(&error)
+            }
+        }
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        match &error {
+            ReadError::BadCursor => Problem::new(ProblemCode::CursorMalformed, format!("cursor: {error}."))
+                .with_error("cursor", error.to_string()),
+            ReadError::Unavailable(_) => {
+                Problem::new(ProblemCode::LogUnavailable, "The database does not answer.").caused_by(&error)
+            }
+            ReadError::Damaged(_) => Problem::internal(&error),
+        }
+    }
+}
+
+/// `limit` and `cursor` of a list.
+pub struct Paging {
+    pub limit: usize,
+    pub cursor: Option<String>,
+}
+
+/// Most entries of a page, and how many there are where the caller does not say.
+pub const MOST: usize = 1_000;
+pub const USUAL: usize = 100;
+
+impl Paging {
+    pub fn read(query: &mut Query) -> Result<Self, Problem> {
+        Ok(Self { limit: query.limit(USUAL, MOST)?, cursor: query.take("cursor")? })
+    }
+
+    pub fn request(&self) -> crate::projections::read::PageRequest<'_> {
+        crate::projections::read::PageRequest { limit: self.limit, cursor: self.cursor.as_deref() }
+    }
+
+    /// A page of a list that is in memory, in the order of its keys.
+    pub fn cut<T>(&self, items: Vec<T>, key: impl Fn(&T) -> &str) -> Page<T> {
+        let after = self.cursor.as_deref().unwrap_or_default();
+        let mut rest: Vec<T> = items.into_iter().filter(|item| key(item) > after).collect();
+        let more = rest.len() > self.limit;
+        rest.truncate(self.limit);
+        let next_cursor = rest.last().filter(|_| more).map(|last| key(last).to_owned());
+        Page { items: rest, next_cursor }
+    }
+}

@@ -1,0 +1,148 @@
+//! `GET /v1/rooms/{room}/messages`: what was said in a room, as far as it is for the reader.
+
+use axum::extract::{OriginalUri, State};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::json;
+
+use super::api::Api;
+use super::event_view::PersonalView;
+use super::fresh::{self, Paging};
+use super::openapi::{self, Document, Operation, Tag};
+use super::personal::{Opener, Part};
+use super::problem::{Problem, ProblemCode};
+use super::reader::Reader;
+use super::request::caller::Signed;
+use super::request::headers::POSITION;
+use super::request::path::RoomInPath;
+use super::request::query::Query;
+use super::rights::{self, Access};
+use crate::events::envelope::RoomVersion;
+use crate::events::ids::Identity;
+use crate::events::log::RoomKey;
+use crate::events::room::Audience;
+use crate::events::time::Timestamp;
+use crate::projections::messages::{Message, MessageReader, Messages};
+use crate::projections::model::ReadModel as _;
+
+const PATH: &str = "/v1/rooms/{room}/messages";
+
+/// A message.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Message")]
+struct MessageAnswer {
+    /// The room version of the event that sent it: its name in the room.
+    message: RoomVersion,
+    author: Identity,
+    to: Audience,
+    /// The message it answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reply_to: Option<RoomVersion>,
+    sent_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    edited_at: Option<Timestamp>,
+    /// It has no text any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deleted_at: Option<Timestamp>,
+    /// Deleted by staff rather than by its author.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(default)]
+    deleted_by_staff: bool,
+    /// `text`, as it was edited last.
+    #[serde(flatten)]
+    personal: PersonalView,
+}
+
+/// A page of messages.
+#[derive(Serialize, JsonSchema)]
+struct MessagePage {
+    messages: Vec<MessageAnswer>,
+    /// Absent on the last page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+}
+
+pub fn routes() -> Router<Api> {
+    Router::new().route(PATH, get(messages))
+}
+
+pub fn describe(document: &mut Document) {
+    let page = document.answer::<MessagePage>();
+    let identity = document.answer::<Identity>();
+    let operation = Operation::get("messages", "Messages in a room")
+        .tag(Tag::People)
+        .about(
+            "What was said, with the text as it was edited last. A person gets what was said to everyone, to staff while they are \
+             staff, and what they wrote or were named in; `room_admin` gets everything.",
+        )
+        .query("as", identity, "Only what this person may read; for holders of `room_admin`, and for oneself")
+        .query("order", json!({ "enum": ["oldest", "newest"], "default": "oldest" }), "Which come first")
+        .paged()
+        .json(200, "Messages", &["Convoke-Position"], &page)
+        .problems(&[ProblemCode::Forbidden, ProblemCode::CursorMalformed, ProblemCode::CursorOfAnotherEpoch])
+        .refusals(openapi::ROOM_NOT_FOUND);
+    document.add(PATH, operation);
+}
+
+async fn messages(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    RoomInPath(room): RoomInPath,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let mut query = Query::read(&uri)?;
+    let paging = Paging::read(&mut query)?;
+    let newest_first = match query.take("order")?.as_deref() {
+        None | Some("oldest") => false,
+        Some("newest") => true,
+        Some(_) => return Err(Problem::parameter("order", "is oldest or newest")),
+    };
+    let wanted: Option<Identity> = query.parsed("as")?;
+    let key = RoomKey { tenant: caller.tenant.clone(), room };
+    let access = rights::inside_room(&api, &caller, &key).await?;
+    let access = match wanted {
+        Some(identity) => rights::seen_by(&api, access, &key, identity).await?,
+        None => access,
+    };
+    let position = fresh::reached(&api, Messages::NAME, &mut query, &headers).await?;
+    query.finish()?;
+    let reader = reader(&access.reader);
+    let page = api.models.messages(&key.tenant, room, reader, newest_first, paging.request()).await?;
+    let opener = opener(&api, &key, &access, &page.items).await?;
+    let page = page.map(|message| shown(message, &opener));
+    let mut response = Json(MessagePage { messages: page.items, next_cursor: page.next_cursor }).into_response();
+    response.headers_mut().insert(POSITION, HeaderValue::from(position));
+    Ok(response)
+}
+
+fn reader(reader: &Reader) -> MessageReader<'_> {
+    if reader.admin {
+        MessageReader::All
+    } else {
+        MessageReader::Person { identity: reader.identity.as_ref(), staff: reader.staff }
+    }
+}
+
+async fn opener(api: &Api, key: &RoomKey, access: &Access, messages: &[Message]) -> Result<Opener, Problem> {
+    let sealed: Vec<_> = messages.iter().filter_map(|message| message.text.as_ref()).collect();
+    Opener::load(&api.sealer, key, access.personal, &sealed).await
+}
+
+fn shown(message: Message, opener: &Opener) -> MessageAnswer {
+    MessageAnswer {
+        personal: opener.open(&[(Part::Text, message.text.as_ref())]),
+        message: message.version,
+        author: message.author,
+        to: message.to,
+        reply_to: message.reply_to,
+        sent_at: message.sent_at,
+        edited_at: message.edited_at,
+        deleted_at: message.deleted_at,
+        deleted_by_staff: message.deleted_by_staff,
+    }
+}

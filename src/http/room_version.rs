@@ -1,0 +1,54 @@
+//! `?version=` and `?at=`: a room as it was.
+
+use super::api::Api;
+use super::problem::{Problem, ProblemCode};
+use super::request::query::Query;
+use super::rights;
+use crate::commands::execute::load::LoadedRoom;
+use crate::events::envelope::RoomVersion;
+use crate::events::log::RoomKey;
+use crate::events::time::Timestamp;
+
+/// When.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    Now,
+    Version(RoomVersion),
+    /// By recorded time, that instant included.
+    At(Timestamp),
+}
+
+impl Moment {
+    pub fn read(query: &mut Query) -> Result<Self, Problem> {
+        match (query.parsed("version")?, query.parsed("at")?) {
+            (None, None) => Ok(Moment::Now),
+            (Some(version), None) => Ok(Moment::Version(version)),
+            (None, Some(at)) => Ok(Moment::At(at)),
+            (Some(_), Some(_)) => Err(Problem::parameter("at", "stands in place of a version, not beside one")),
+        }
+    }
+}
+
+/// The room as it was at a moment in the past, or as the log has it now.
+pub async fn load(api: &Api, key: &RoomKey, moment: Moment) -> Result<LoadedRoom, Problem> {
+    let loader = api.executor.loader();
+    let version = match moment {
+        Moment::Now => return existing(loader.now(key).await?),
+        Moment::Version(version) => version,
+        Moment::At(at) => api.log.version_at(key, at).await?,
+    };
+    let room = loader.at_version(key, version).await?;
+    if room.version > 0 {
+        return Ok(room);
+    }
+    let head = api.log.room_head(key).await?.ok_or_else(rights::no_such_room)?;
+    let detail = match moment {
+        Moment::At(at) => format!("The room was not there yet at {at}: it was created at {}.", head.first_recorded_at),
+        _ => format!("The room has had no version {version}: it is at version {}.", head.version),
+    };
+    Err(Problem::new(ProblemCode::NoSuchVersion, detail).with("room_version", head.version))
+}
+
+fn existing(room: LoadedRoom) -> Result<LoadedRoom, Problem> {
+    if room.version == 0 { Err(rights::no_such_room()) } else { Ok(room) }
+}

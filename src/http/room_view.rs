@@ -1,0 +1,98 @@
+//! `GET /v1/rooms/{room}`: the room now, or as it was.
+
+use axum::extract::{OriginalUri, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+
+use super::api::Api;
+use super::fresh;
+use super::openapi::{self, Document, Operation, Tag};
+use super::problem::{Problem, ProblemCode};
+use super::request::caller::Signed;
+use super::request::etags;
+use super::request::headers::{self, POSITION};
+use super::request::path::RoomInPath;
+use super::request::query::Query;
+use super::rights;
+use super::room_version::{self, Moment};
+use crate::events::envelope::Position;
+use crate::events::log::RoomKey;
+use crate::events::room::view::RoomView;
+use crate::projections::model::ReadModel as _;
+use crate::projections::rooms::Rooms;
+
+const PATH: &str = "/v1/rooms/{room}";
+
+pub fn routes() -> Router<Api> {
+    Router::new().route(PATH, get(view))
+}
+
+pub fn describe(document: &mut Document) {
+    let room = document.answer::<RoomView>();
+    let operation = Operation::get("room", "One room")
+        .tag(Tag::Rooms)
+        .about(
+            "The room as it is, or as it was at a version or at a time (when the log recorded it). The number in the `ETag` is \
+             the room's version: `If-None-Match` with it is answered 304 while the room stays as it is.",
+        )
+        .shared("version")
+        .shared("at")
+        .shared("at-least")
+        .shared("if-none-match")
+        .json(200, "The room", &["ETag", "Convoke-Position"], &room)
+        .answer(304, "The room still has the version that `If-None-Match` names", &["ETag", "Convoke-Position"], None)
+        .problems(&[ProblemCode::Forbidden, ProblemCode::NoSuchVersion, ProblemCode::CursorOfAnotherEpoch])
+        .refusals(openapi::ROOM_NOT_FOUND);
+    document.add(PATH, operation);
+}
+
+async fn view(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    RoomInPath(room): RoomInPath,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let mut query = Query::read(&uri)?;
+    let moment = Moment::read(&mut query)?;
+    let known = headers::tags(&headers, header::IF_NONE_MATCH)?;
+    let key = RoomKey { tenant: caller.tenant.clone(), room };
+    let (view, position) = match moment {
+        Moment::Now => {
+            let position = fresh::reached(&api, Rooms::NAME, &mut query, &headers).await?;
+            query.finish()?;
+            now(&api, &key, position).await?
+        }
+        Moment::Version(_) | Moment::At(_) => {
+            query.finish()?;
+            at(&api, &key, moment).await?
+        }
+    };
+    rights::room_itself(&caller, room, view.name.as_deref())?;
+    let unchanged = known.is_some_and(|tags| tags.matches_weakly(view.version));
+    let etag = etags::etag(view.version);
+    let mut response = if unchanged { StatusCode::NOT_MODIFIED.into_response() } else { Json(view).into_response() };
+    let answer = response.headers_mut();
+    answer.insert(POSITION, HeaderValue::from(position));
+    answer.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    if let Ok(etag) = HeaderValue::try_from(etag) {
+        answer.insert(header::ETAG, etag);
+    }
+    Ok(response)
+}
+
+/// Out of the read model; a room that is not in it yet out of the log, so that a room is there once it was created.
+async fn now(api: &Api, key: &RoomKey, position: Position) -> Result<(RoomView, Position), Problem> {
+    match api.models.room(&key.tenant, key.room).await? {
+        Some(view) => Ok((view, position)),
+        None => at(api, key, Moment::Now).await,
+    }
+}
+
+async fn at(api: &Api, key: &RoomKey, moment: Moment) -> Result<(RoomView, Position), Problem> {
+    let loaded = room_version::load(api, key, moment).await?;
+    let view = loaded.state.view(key.room, loaded.version).ok_or_else(rights::no_such_room)?;
+    Ok((view, loaded.position))
+}

@@ -1,0 +1,103 @@
+//! `GET /v1/rooms/{room}/sessions`: who ever was in a room, from when to when.
+
+use axum::extract::{OriginalUri, State};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::api::Api;
+use super::fresh::{self, Paging};
+use super::openapi::{self, Document, Operation, Tag};
+use super::problem::{Problem, ProblemCode};
+use super::request::caller::Signed;
+use super::request::headers::POSITION;
+use super::request::path::RoomInPath;
+use super::request::query::Query;
+use super::rights;
+use crate::events::ids::{Identity, SessionId};
+use crate::events::log::RoomKey;
+use crate::events::room::{LeaveReason, Role};
+use crate::events::time::Timestamp;
+use crate::projections::model::ReadModel as _;
+use crate::projections::sessions::{SessionRow, Sessions};
+
+const PATH: &str = "/v1/rooms/{room}/sessions";
+
+/// A stay of somebody in a room.
+#[derive(Serialize, JsonSchema)]
+struct Session {
+    session: SessionId,
+    identity: Identity,
+    /// At the join.
+    role: Role,
+    joined_at: Timestamp,
+    /// Absent: they are still there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left_at: Option<Timestamp>,
+    /// Whole seconds stayed, by the times at which join and leave happened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seconds: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<LeaveReason>,
+}
+
+/// A page of stays, in the order in which people asked to join.
+#[derive(Serialize, JsonSchema)]
+struct SessionPage {
+    sessions: Vec<Session>,
+    /// Absent on the last page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+}
+
+impl From<SessionRow> for Session {
+    fn from(row: SessionRow) -> Self {
+        Self {
+            session: row.session,
+            identity: row.identity,
+            role: row.role.0,
+            joined_at: row.joined_at,
+            left_at: row.left_at,
+            seconds: row.seconds,
+            reason: row.reason.map(|reason| reason.0),
+        }
+    }
+}
+
+pub fn routes() -> Router<Api> {
+    Router::new().route(PATH, get(sessions))
+}
+
+pub fn describe(document: &mut Document) {
+    let page = document.answer::<SessionPage>();
+    let operation = Operation::get("sessions", "Stays in a room")
+        .tag(Tag::People)
+        .about("Every stay there ever was: who joined when, left when and why, and how long they stayed.")
+        .paged()
+        .json(200, "Stays", &["Convoke-Position"], &page)
+        .problems(&[ProblemCode::Forbidden, ProblemCode::CursorMalformed, ProblemCode::CursorOfAnotherEpoch])
+        .refusals(openapi::ROOM_NOT_FOUND);
+    document.add(PATH, operation);
+}
+
+async fn sessions(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    RoomInPath(room): RoomInPath,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let mut query = Query::read(&uri)?;
+    let paging = Paging::read(&mut query)?;
+    let key = RoomKey { tenant: caller.tenant.clone(), room };
+    rights::inside_room(&api, &caller, &key).await?;
+    let position = fresh::reached(&api, Sessions::NAME, &mut query, &headers).await?;
+    query.finish()?;
+    let page = api.models.sessions(&key.tenant, room, paging.request()).await?.map(Session::from);
+    let mut response = Json(SessionPage { sessions: page.items, next_cursor: page.next_cursor }).into_response();
+    response.headers_mut().insert(POSITION, HeaderValue::from(position));
+    Ok(response)
+}

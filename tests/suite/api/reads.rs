@@ -1,0 +1,191 @@
+//! Rooms, people and messages as they are read.
+
+use convoke::security::grants::Grants;
+use serde_json::{Value, json};
+
+use super::{Answer, Service, claims, person, server_token, signed};
+
+/// Reads what a command led to: no older than its position.
+async fn after(service: &Service, token: &str, command: &Answer, path: &str) -> Answer {
+    let position = command.header("convoke-position");
+    let answer = Answer::of(service.get(token, path).header("convoke-at-least", position)).await;
+    if answer.status.is_success() {
+        let shown: u64 = answer.header("convoke-position").parse().unwrap();
+        assert!(shown >= position.parse().unwrap(), "{path}: {shown}");
+    }
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_is_there_once_it_was_created_and_304_while_it_stays() {
+    let service = Service::start().await;
+    let room = service.room(&json!({ "name": "standup" })).await;
+    let path = format!("/v1/rooms/{room}");
+    let view = Answer::of(service.get(&server_token(), &path)).await.is(200);
+    assert_eq!(
+        (&view.body["name"], &view.body["version"], view.header("etag")),
+        (&json!("standup"), &json!(1), "\"1\"")
+    );
+    let same = service.get(&server_token(), &path).header("if-none-match", "\"7\", W/\"1\"");
+    let same = Answer::of(same).await.is(304);
+    assert_eq!((same.text.as_str(), same.header("etag")), ("", "\"1\""));
+    let locked = service.command(&server_token(), &room, "lock-room", &json!({})).await.is(200);
+    let changed = after(&service, &server_token(), &locked, &path).await.is(200);
+    assert_eq!((&changed.body["locked"], changed.header("etag")), (&json!(true), "\"2\""));
+    assert_eq!(changed.header("cache-control"), "private, no-cache");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_is_shown_as_it_was() {
+    let service = Service::start().await;
+    let room = service.room(&json!({})).await;
+    service.join(&room, "alice", "host").await;
+    let locked = service.command(&server_token(), &room, "lock-room", &json!({})).await.is(200);
+    service.command(&server_token(), &room, "end-room", &json!({})).await.is(200);
+    let path = format!("/v1/rooms/{room}");
+    let at = async |query: &str| Answer::of(service.get(&server_token(), &format!("{path}{query}"))).await;
+    for (query, version, locked, people) in
+        [("?version=1", 1, false, 0), ("?version=2", 2, false, 1), ("?version=3", 3, true, 1)]
+    {
+        let view = at(query).await.is(200);
+        let shown = (&view.body["version"], &view.body["locked"], &view.body["participant_count"]);
+        assert_eq!(shown, (&json!(version), &json!(locked), &json!(people)), "{query}");
+        assert_eq!(view.header("etag"), format!("\"{version}\""));
+    }
+    let then = at(&format!("?at={}", locked.body["recorded_at"].as_str().unwrap())).await.is(200);
+    assert_eq!(then.body["version"], 3);
+    let people = Answer::of(service.get(&server_token(), &format!("{path}/participants?version=3"))).await.is(200);
+    assert_eq!(people.body["participants"][0]["personal"]["display_name"], "The alice");
+    let beyond = at("?version=99").await.is(404).problem("no-such-version");
+    assert_eq!(beyond.body["room_version"], 5);
+    at("?at=2001-01-01T00:00:00Z").await.is(404).problem("no-such-version");
+    at("?version=1&at=2001-01-01T00:00:00Z").await.is(400);
+    at("?version=0").await.is(404);
+    at("?version=-1").await.is(400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rooms_are_listed_by_what_is_asked_for() {
+    let service = Service::start().await;
+    for (name, team) in [("a", "red"), ("b", "blue"), ("c", "red")] {
+        let body = json!({ "name": name, "settings": { "labels": { "team": team } } });
+        Answer::of(service.post(&server_token(), "/v1/rooms", &body)).await.is(201);
+    }
+    let last = Answer::of(service.post(&server_token(), "/v1/rooms", &json!({ "name": "d" }))).await.is(201);
+    let room = last.body["room"].as_str().unwrap();
+    let ended = service.command(&server_token(), room, "end-room", &json!({})).await.is(200);
+    let names = async |query: &str| {
+        let page = after(&service, &server_token(), &ended, &format!("/v1/rooms{query}")).await.is(200);
+        let rooms = page.body["rooms"].as_array().unwrap().iter();
+        (
+            rooms.map(|room| room["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>(),
+            page.body["next_cursor"].clone(),
+        )
+    };
+    assert_eq!(names("").await.0, ["d", "c", "b", "a"]);
+    assert_eq!(names("?label=team:red").await.0, ["c", "a"]);
+    assert_eq!(names("?status=open&name=b").await.0, ["b"]);
+    assert_eq!(names("?status=ended").await.0, ["d"]);
+    let (first, cursor) = names("?limit=3").await;
+    assert_eq!(first, ["d", "c", "b"]);
+    let (rest, end) = names(&format!("?limit=3&cursor={}", cursor.as_str().unwrap())).await;
+    assert_eq!((rest, end), (vec!["a".to_owned()], Value::Null));
+    for query in ["?status=closed", "?label=team", "?cursor=nonsense", "?created_after=soon", "?name=%00"] {
+        Answer::of(service.get(&server_token(), &format!("/v1/rooms{query}"))).await.is(400);
+    }
+    Answer::of(service.get(&person("alice"), "/v1/rooms")).await.is(403).problem("forbidden");
+    let stranger = signed(&claims("globex", None, Grants::everything()));
+    assert_eq!(Answer::of(service.get(&stranger, "/v1/rooms")).await.is(200).body["rooms"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_are_shown_with_their_names_to_those_who_are_with_them() {
+    let service = Service::start().await;
+    let room = service.room(&json!({ "settings": { "lobby": "guests" } })).await;
+    for (identity, role) in [("alice", "host"), ("bob", "speaker")] {
+        service.join(&room, identity, role).await;
+    }
+    let body = json!({ "display_name": "The eve", "role": "viewer" });
+    let waits = service.command(&person("eve"), &room, "join", &body).await.is(200);
+    let path = format!("/v1/rooms/{room}/participants");
+    let people = after(&service, &person("bob"), &waits, &path).await.is(200);
+    let people = people.body["participants"].as_array().unwrap();
+    assert_eq!(people.len(), 2);
+    assert_eq!(
+        (&people[0]["identity"], &people[0]["personal"]["display_name"]),
+        (&json!("alice"), &json!("The alice"))
+    );
+    after(&service, &person("eve"), &waits, &path).await.is(403);
+    let lobby = format!("/v1/rooms/{room}/waiting");
+    let waiting = after(&service, &person("alice"), &waits, &lobby).await.is(200);
+    let waiting = &waiting.body["waiting"][0];
+    assert_eq!((&waiting["identity"], &waiting["personal"]["display_name"]), (&json!("eve"), &json!("The eve")));
+    after(&service, &person("bob"), &waits, &lobby).await.is(403);
+    let lister = signed(&claims("acme", None, Grants { room_list: true, ..Grants::default() }));
+    let withheld = after(&service, &lister, &waits, &path).await.is(200);
+    assert_eq!(
+        (&withheld.body["participants"][0]["withheld"], &withheld.body["participants"][0]["personal"]),
+        (&json!(true), &Value::Null)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stays_are_told_with_how_they_ended() {
+    let service = Service::start().await;
+    let room = service.room(&json!({})).await;
+    for identity in ["alice", "bob"] {
+        service.join(&room, identity, "speaker").await;
+    }
+    let left = service.command(&person("alice"), &room, "leave", &json!({})).await.is(200);
+    let path = format!("/v1/rooms/{room}/sessions");
+    let sessions = after(&service, &person("bob"), &left, &path).await.is(200);
+    let sessions = sessions.body["sessions"].as_array().unwrap();
+    assert_eq!((&sessions[0]["identity"], &sessions[0]["reason"]), (&json!("alice"), &json!("left")));
+    assert!(sessions[0]["seconds"].is_u64() && sessions[1].get("left_at").is_none());
+    // Once the room has ended, those who were in it may look back; others may not.
+    let ended = service.command(&server_token(), &room, "end-room", &json!({})).await.is(200);
+    after(&service, &server_token(), &ended, &path).await.is(200);
+    Answer::of(service.get(&person("alice"), &path)).await.is(200);
+    Answer::of(service.get(&person("eve"), &path)).await.is(403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_are_read_as_the_one_who_reads() {
+    let service = Service::start().await;
+    let room = service.room(&json!({})).await;
+    for (identity, role) in [("alice", "host"), ("bob", "speaker"), ("carol", "speaker")] {
+        service.join(&room, identity, role).await;
+    }
+    let mut last = None;
+    for message in [
+        json!({ "text": "one" }),
+        json!({ "text": "two", "to": { "identities": ["bob"] } }),
+        json!({ "text": "three", "to": "staff" }),
+    ] {
+        last = Some(service.command(&person("alice"), &room, "send-message", &message).await.is(200));
+    }
+    let last = last.unwrap();
+    let path = format!("/v1/rooms/{room}/messages");
+    let texts = async |token: &str, query: &str| {
+        let page = after(&service, token, &last, &format!("{path}{query}")).await.is(200);
+        let messages = page.body["messages"].as_array().unwrap().iter();
+        messages.map(|message| message["personal"]["text"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(texts(&server_token(), "").await, ["one", "two", "three"]);
+    assert_eq!(texts(&server_token(), "?as=bob").await, ["one", "two"]);
+    assert_eq!(texts(&server_token(), "?as=alice&order=newest").await, ["three", "two", "one"]);
+    assert_eq!(texts(&person("carol"), "").await, ["one"]);
+    assert_eq!(texts(&person("bob"), "?as=bob").await, ["one", "two"]);
+    after(&service, &person("carol"), &last, &format!("{path}?as=bob")).await.is(403);
+    after(&service, &server_token(), &last, &format!("{path}?order=random")).await.is(400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_position_that_never_comes_is_waited_for_no_longer_than_that() {
+    let service = Service::start_with(|run| run.with("CONVOKE_HTTP_AT_LEAST_TIMEOUT", "200ms")).await;
+    service.room(&json!({})).await;
+    for path in ["/v1/rooms?at_least=99", "/v1/events?at_least=99"] {
+        let answer = Answer::of(service.get(&server_token(), path)).await.is(503).problem("position-not-reached");
+        assert_ne!(answer.header("retry-after"), "");
+    }
+}
