@@ -3,7 +3,8 @@
 --
 -- In short. The rows of a model and its checkpoint change in one transaction. Columns hold what binary COPY gives back byte
 -- for byte (json, not jsonb), since a digest is taken over those bytes. Personal fields stay sealed, so that an erasure
--- changes no row. Tenant, or room and tenant, lead every index: each query of the API is a range of one. Unique indexes are
+-- changes no row. Each query of the API is a range of one index. Where an index begins with the
+-- room, what is of fixed width comes before the tenant: it is compared without looking for where it begins. Unique indexes are
 -- named <table>_key: while a table is loaded, they are made as soon as rows have to be found, the others at the end.
 
 -- How far each model has come.
@@ -146,7 +147,7 @@ CREATE TABLE convoke.rm_tracks (
     tenant text COLLATE "C" NOT NULL,
     identity text COLLATE "C" NOT NULL
 );
-CREATE UNIQUE INDEX rm_tracks_key ON convoke.rm_tracks (room, tenant, track);
+CREATE UNIQUE INDEX rm_tracks_key ON convoke.rm_tracks (room, track, tenant);
 
 -- --------------------------------------------------------------------------------------------------------------- sessions
 
@@ -162,8 +163,8 @@ CREATE TABLE convoke.rm_sessions (
     role text COLLATE "C" NOT NULL,
     reason text COLLATE "C"
 ) WITH (fillfactor = 90);
-CREATE UNIQUE INDEX rm_sessions_key ON convoke.rm_sessions (room, tenant, session);
-CREATE INDEX rm_sessions_by_identity ON convoke.rm_sessions (identity, tenant, session, room);
+CREATE UNIQUE INDEX rm_sessions_key ON convoke.rm_sessions (room, session, tenant);
+CREATE INDEX rm_sessions_by_identity ON convoke.rm_sessions (identity, session, room, tenant);
 
 -- --------------------------------------------------------------------------------------------------------------- messages
 
@@ -177,15 +178,16 @@ CREATE TABLE convoke.rm_messages (
     text_at bigint,
     room uuid NOT NULL,
     deleted_by_staff boolean NOT NULL,
+    -- 0 everyone, 1 staff, 2 the named.
+    audience smallint NOT NULL,
     tenant text COLLATE "C" NOT NULL,
-    audience text COLLATE "C" NOT NULL,
     author text COLLATE "C" NOT NULL,
-    -- The named people, where the audience is 'identities'.
+    -- The named people, where the audience is 2.
     named json,
     text bytea
 ) WITH (fillfactor = 95);
 -- By audience first: a reader's page is one range for each audience that the reader belongs to.
-CREATE UNIQUE INDEX rm_messages_key ON convoke.rm_messages (room, tenant, audience, version);
+CREATE UNIQUE INDEX rm_messages_key ON convoke.rm_messages (room, audience, version, tenant);
 
 -- Who may read a message that is not for everyone, besides staff what is for staff: its author and the named.
 CREATE TABLE convoke.rm_message_readers (
@@ -193,7 +195,7 @@ CREATE TABLE convoke.rm_message_readers (
     room uuid NOT NULL,
     tenant text COLLATE "C" NOT NULL,
     reader text COLLATE "C" NOT NULL,
-    audience text COLLATE "C" NOT NULL
+    audience smallint NOT NULL
 );
 CREATE UNIQUE INDEX rm_message_readers_key ON convoke.rm_message_readers (room, tenant, reader, version);
 

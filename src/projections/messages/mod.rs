@@ -36,26 +36,26 @@ impl AudienceKind {
         }
     }
 
-    pub fn as_str(self) -> &'static str {
+    /// As it is stored.
+    pub fn number(self) -> i16 {
         match self {
-            Self::Everyone => "everyone",
-            Self::Staff => "staff",
-            Self::Identities => "identities",
+            Self::Everyone => 0,
+            Self::Staff => 1,
+            Self::Identities => 2,
         }
     }
 }
 
 impl Field for AudienceKind {
-    const KIND: Kind = Kind::Text;
+    const KIND: Kind = Kind::Int2;
 
     fn put(&self, out: &mut Vec<u8>) -> bool {
-        out.extend_from_slice(self.as_str().as_bytes());
-        true
+        self.number().put(out)
     }
 
     fn get(bytes: Option<&[u8]>) -> Result<Self, BadField> {
-        let found = Self::ALL.into_iter().find(|kind| bytes == Some(kind.as_str().as_bytes()));
-        found.ok_or(BadField("an audience"))
+        let number = i16::get(bytes)?;
+        Self::ALL.into_iter().find(|kind| kind.number() == number).ok_or(BadField("an audience"))
     }
 }
 
@@ -63,10 +63,10 @@ read_model_table! {
     pub struct MessageRow in "rm_messages", not kept {
         key {
             room: RoomId,
-            tenant: TenantId,
             audience: AudienceKind,
             /// Of the event that sent it: the message's name in its room.
             version: RoomVersion,
+            tenant: TenantId,
         }
         author: Identity,
         named: Option<Json<BTreeSet<Identity>>>,
@@ -95,12 +95,6 @@ pub struct Messages {
     readers: WorkingSet<ReaderRow>,
 }
 
-type MessageKey = (RoomId, TenantId, AudienceKind, RoomVersion);
-
-fn key(entry: &Entry, audience: AudienceKind, message: RoomVersion) -> MessageKey {
-    (entry.room, entry.tenant.clone(), audience, message)
-}
-
 impl ReadModel for Messages {
     const NAME: &'static str = "messages";
     const SHAPE: u16 = 1;
@@ -109,11 +103,12 @@ impl ReadModel for Messages {
     fn need(&mut self, entry: &Entry) {
         match &entry.event {
             RoomEvent::MessageEdited(edited) => {
-                self.messages.need(&key(entry, AudienceKind::of(&edited.to), edited.message));
+                let audience = AudienceKind::of(&edited.to);
+                self.messages.need((&entry.room, &audience, &edited.message, &entry.tenant));
             }
             RoomEvent::MessageDeleted(deleted) => {
                 for audience in AudienceKind::ALL {
-                    self.messages.need(&key(entry, audience, deleted.message));
+                    self.messages.need((&entry.room, &audience, &deleted.message, &entry.tenant));
                 }
             }
             _ => {}
@@ -142,8 +137,8 @@ impl Messages {
             Audience::Identities(named) => Some(Json(named.clone())),
         };
         if audience != AudienceKind::Everyone {
-            let named = named.iter().flat_map(|Json(named)| named);
-            for reader in named.chain([&message.author]) {
+            let others = named.iter().flat_map(|Json(named)| named).filter(|named| **named != message.author);
+            for reader in others.chain([&message.author]) {
                 self.readers.put(ReaderRow {
                     room: entry.room,
                     tenant: entry.tenant.clone(),
@@ -171,7 +166,8 @@ impl Messages {
     }
 
     fn edited(&mut self, entry: &Entry, edited: &MessageEdited) {
-        self.messages.change(&key(entry, AudienceKind::of(&edited.to), edited.message), |row| {
+        let audience = AudienceKind::of(&edited.to);
+        self.messages.change((&entry.room, &audience, &edited.message, &entry.tenant), |row| {
             row.edited_at = Some(entry.happened_at);
             row.text_at = entry.sealed.as_ref().map(|_| entry.room_version);
             row.text = entry.sealed.clone();
@@ -180,7 +176,7 @@ impl Messages {
 
     fn deleted(&mut self, entry: &Entry, deleted: &MessageDeleted) {
         for audience in AudienceKind::ALL {
-            self.messages.change(&key(entry, audience, deleted.message), |row| {
+            self.messages.change((&entry.room, &audience, &deleted.message, &entry.tenant), |row| {
                 // A message deleted long ago may be deleted once more: the first time counts.
                 if row.deleted_at.is_none() {
                     row.deleted_at = Some(entry.happened_at);

@@ -101,15 +101,19 @@ fn statement(audiences: &[AudienceKind], named: bool, newest_first: bool) -> Str
         .map(|audience| {
             format!(
                 "(SELECT {columns} FROM convoke.rm_messages m
-                  WHERE m.room = $1 AND m.tenant = $2 AND m.audience = '{}' AND m.version {compare} $3
+                  WHERE m.room = $1 AND m.tenant = $2 AND m.audience = {} AND m.version {compare} $3
                   ORDER BY m.version {order} LIMIT $4)",
-                audience.as_str()
+                audience.number()
             )
         })
         .collect();
     if named {
         // What staff reads as staff is not read once more as its author.
-        let besides = if audiences.contains(&AudienceKind::Staff) { " AND a.audience = 'identities'" } else { "" };
+        let besides = if audiences.contains(&AudienceKind::Staff) {
+            format!(" AND a.audience = {}", AudienceKind::Identities.number())
+        } else {
+            String::new()
+        };
         parts.push(format!(
             "(SELECT {columns} FROM convoke.rm_message_readers a
               JOIN convoke.rm_messages m ON m.room = a.room AND m.tenant = a.tenant AND m.audience = a.audience

@@ -14,7 +14,7 @@ impl Rooms {
         if let RoomEvent::RoomCreated(created) = &entry.event {
             return self.created(entry, created);
         }
-        let Some(row) = self.rooms.get(&room_key(entry)) else { return };
+        let Some(row) = self.rooms.get(room_key(entry)) else { return };
         match row.status.0 {
             RoomStatus::Scheduled => self.apply_to_charter(entry),
             RoomStatus::Open => {
@@ -31,7 +31,7 @@ impl Rooms {
     }
 
     pub(super) fn change_room(&mut self, entry: &Entry, change: impl FnOnce(&mut RoomRow)) {
-        self.rooms.change(&room_key(entry), change);
+        self.rooms.change(room_key(entry), change);
     }
 
     fn created(&mut self, entry: &Entry, created: &RoomCreated) {
@@ -125,17 +125,16 @@ impl Rooms {
     /// Changes a room in a way that its labels have to follow: which there are, or the status that they carry.
     fn relabel(&mut self, entry: &Entry, change: impl FnOnce(&mut RoomRow)) {
         let key = room_key(entry);
-        let before = self.rooms.get(&key).map(labels).unwrap_or_default();
-        self.rooms.change(&key, change);
-        let after = self.rooms.get(&key).map(labels).unwrap_or_default();
+        let before = self.rooms.get(key).map(labels).unwrap_or_default();
+        self.rooms.change(key, change);
+        let after = self.rooms.get(key).map(labels).unwrap_or_default();
         if before == after {
             return;
         }
         // The labels of a room need no reading: its row says what they are.
         for label in before {
-            let key = crate::projections::rows::Row::key(&label);
-            self.labels.assume(label);
-            self.labels.remove(&key);
+            self.labels.assume(label.clone());
+            self.labels.remove((&label.room, &label.tenant, &label.label));
         }
         for label in after {
             self.labels.put(label);

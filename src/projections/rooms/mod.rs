@@ -41,12 +41,12 @@ impl ReadModel for Rooms {
 
     fn need(&mut self, entry: &Entry) {
         match &entry.event {
-            RoomEvent::RoomCreated(_) => return self.rooms.make(&room_key(entry)),
-            RoomEvent::ParticipantWaiting(event) => self.waiting.need(&person_key(entry, &event.identity)),
-            RoomEvent::ParticipantAdmitted(event) => self.waiting.need(&person_key(entry, &event.identity)),
-            RoomEvent::ParticipantDenied(event) => self.waiting.need(&person_key(entry, &event.identity)),
+            RoomEvent::RoomCreated(_) => return self.rooms.make(room_key(entry)),
+            RoomEvent::ParticipantWaiting(event) => self.waiting.need(person_key(entry, &event.identity)),
+            RoomEvent::ParticipantAdmitted(event) => self.waiting.need(person_key(entry, &event.identity)),
+            RoomEvent::ParticipantDenied(event) => self.waiting.need(person_key(entry, &event.identity)),
             RoomEvent::ParticipantJoined(event) => {
-                self.waiting.need(&person_key(entry, &event.identity));
+                self.waiting.need(person_key(entry, &event.identity));
                 self.need_person(entry, &event.identity);
             }
             RoomEvent::ParticipantLeft(event) => self.need_person(entry, &event.identity),
@@ -60,15 +60,15 @@ impl ReadModel for Rooms {
             RoomEvent::HandLowered(event) => self.need_person(entry, &event.identity),
             RoomEvent::UnmuteAllowed(event) => self.need_person(entry, &event.identity),
             RoomEvent::TrackPublished(event) => {
-                self.tracks.make(&track_key(entry, event.track));
+                self.tracks.make(track_key(entry, &event.track));
                 self.need_person(entry, &event.identity);
             }
-            RoomEvent::TrackUnpublished(event) => self.need_owner(entry, event.track),
-            RoomEvent::TrackMuted(event) => self.need_owner(entry, event.track),
-            RoomEvent::TrackUnmuted(event) => self.need_owner(entry, event.track),
+            RoomEvent::TrackUnpublished(event) => self.need_owner(entry, &event.track),
+            RoomEvent::TrackMuted(event) => self.need_owner(entry, &event.track),
+            RoomEvent::TrackUnmuted(event) => self.need_owner(entry, &event.track),
             _ => {}
         }
-        self.rooms.need(&room_key(entry));
+        self.rooms.need(room_key(entry));
     }
 
     fn fold(&mut self, entry: &Entry) {
@@ -82,27 +82,27 @@ impl ReadModel for Rooms {
 
 impl Rooms {
     fn need_person(&mut self, entry: &Entry, identity: &Identity) {
-        self.participants.need(&person_key(entry, identity));
+        self.participants.need(person_key(entry, identity));
     }
 
     /// The owner of a track is known once the track is; then this is asked again.
-    fn need_owner(&mut self, entry: &Entry, track: TrackId) {
+    fn need_owner(&mut self, entry: &Entry, track: &TrackId) {
         let track = track_key(entry, track);
-        self.tracks.need(&track);
-        if let Some(row) = self.tracks.get(&track) {
-            self.participants.need(&person_key(entry, &row.identity));
+        self.tracks.need(track);
+        if let Some(row) = self.tracks.get(track) {
+            self.participants.need(person_key(entry, &row.identity));
         }
     }
 }
 
-fn room_key(entry: &Entry) -> (RoomId, TenantId) {
-    (entry.room, entry.tenant.clone())
+fn room_key(entry: &Entry) -> (&RoomId, &TenantId) {
+    (&entry.room, &entry.tenant)
 }
 
-fn person_key(entry: &Entry, identity: &Identity) -> (RoomId, TenantId, Identity) {
-    (entry.room, entry.tenant.clone(), identity.clone())
+fn person_key<'a>(entry: &'a Entry, identity: &'a Identity) -> (&'a RoomId, &'a TenantId, &'a Identity) {
+    (&entry.room, &entry.tenant, identity)
 }
 
-fn track_key(entry: &Entry, track: TrackId) -> (RoomId, TenantId, TrackId) {
-    (entry.room, entry.tenant.clone(), track)
+fn track_key<'a>(entry: &'a Entry, track: &'a TrackId) -> (&'a RoomId, &'a TrackId, &'a TenantId) {
+    (&entry.room, track, &entry.tenant)
 }

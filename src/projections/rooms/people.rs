@@ -48,7 +48,7 @@ impl Rooms {
             RoomEvent::TrackPublished(event) => self.published(entry, event),
             RoomEvent::TrackUnpublished(event) => {
                 self.change_owner(entry, event.track, |person| person.tracks.0.retain(|t| t.track != event.track));
-                self.tracks.remove(&track_key(entry, event.track));
+                self.tracks.remove(track_key(entry, &event.track));
             }
             RoomEvent::TrackMuted(event) => self.change_track(entry, event.track, |track| {
                 track.muted = true;
@@ -66,11 +66,11 @@ impl Rooms {
     }
 
     fn change_person(&mut self, entry: &Entry, identity: &Identity, change: impl FnOnce(&mut ParticipantRow)) {
-        self.participants.change(&person_key(entry, identity), change);
+        self.participants.change(person_key(entry, identity), change);
     }
 
     fn change_owner(&mut self, entry: &Entry, track: TrackId, change: impl FnOnce(&mut ParticipantRow)) {
-        let owner = self.tracks.get(&track_key(entry, track)).map(|row| row.identity.clone());
+        let owner = self.tracks.get(track_key(entry, &track)).map(|row| row.identity.clone());
         if let Some(owner) = owner {
             self.change_person(entry, &owner, change);
         }
@@ -89,7 +89,7 @@ impl Rooms {
     }
 
     fn waits(&mut self, entry: &Entry, event: &ParticipantWaiting) {
-        let known = self.waiting.get(&person_key(entry, &event.identity));
+        let known = self.waiting.get(person_key(entry, &event.identity));
         if known.is_none_or(|row| row.admitted) {
             self.change_room(entry, |room| room.waiting_count += 1);
         }
@@ -108,19 +108,19 @@ impl Rooms {
     }
 
     fn is_waiting(&self, entry: &Entry, identity: &Identity) -> bool {
-        self.waiting.get(&person_key(entry, identity)).is_some_and(|row| !row.admitted)
+        self.waiting.get(person_key(entry, identity)).is_some_and(|row| !row.admitted)
     }
 
     fn admitted(&mut self, entry: &Entry, event: &ParticipantAdmitted) {
         if self.is_waiting(entry, &event.identity) {
-            self.waiting.change(&person_key(entry, &event.identity), |row| row.admitted = true);
+            self.waiting.change(person_key(entry, &event.identity), |row| row.admitted = true);
             self.change_room(entry, |room| room.waiting_count = room.waiting_count.saturating_sub(1));
         }
     }
 
     fn denied(&mut self, entry: &Entry, event: &ParticipantDenied) {
         if self.is_waiting(entry, &event.identity) {
-            self.waiting.remove(&person_key(entry, &event.identity));
+            self.waiting.remove(person_key(entry, &event.identity));
             self.change_room(entry, |room| room.waiting_count = room.waiting_count.saturating_sub(1));
         }
     }
@@ -129,8 +129,8 @@ impl Rooms {
     /// leaves the person's as they are.
     fn joined(&mut self, entry: &Entry, event: &ParticipantJoined) {
         let key = person_key(entry, &event.identity);
-        let from_lobby = match self.waiting.get(&key) {
-            Some(row) if row.admitted => self.waiting.remove(&key).map(|row| (row.personal_at, row.personal)),
+        let from_lobby = match self.waiting.get(key) {
+            Some(row) if row.admitted => self.waiting.remove(key).map(|row| (row.personal_at, row.personal)),
             _ => None,
         };
         let (at, sealed) = match &entry.sealed {
@@ -138,8 +138,8 @@ impl Rooms {
             None => from_lobby.unwrap_or_default(),
         };
         let stay = SessionView { session: event.session, joined_at: entry.happened_at };
-        if self.participants.get(&key).is_some() {
-            self.participants.change(&key, |person| {
+        if self.participants.get(key).is_some() {
+            self.participants.change(key, |person| {
                 person.sessions.0.push(stay);
                 if sealed.is_some() {
                     (person.joined_personal_at, person.joined_personal) = (at, sealed);
@@ -171,7 +171,7 @@ impl Rooms {
     /// The stay's tracks end; with the person's last stay they are gone, hand and spotlight with them.
     fn left(&mut self, entry: &Entry, event: &ParticipantLeft) {
         let key = person_key(entry, &event.identity);
-        let Some(person) = self.participants.get(&key) else { return };
+        let Some(person) = self.participants.get(key) else { return };
         let ended: Vec<TrackId> =
             person.tracks.0.iter().filter(|t| t.session == event.session).map(|t| t.track).collect();
         let gone = person.sessions.0.iter().all(|stay| stay.session == event.session);
@@ -184,15 +184,15 @@ impl Rooms {
                 identity: event.identity.clone(),
             };
             self.tracks.assume(row);
-            self.tracks.remove(&track_key(entry, *track));
+            self.tracks.remove(track_key(entry, track));
         }
         if !gone {
-            return self.participants.change(&key, |person| {
+            return self.participants.change(key, |person| {
                 person.sessions.0.retain(|stay| stay.session != event.session);
                 person.tracks.0.retain(|track| track.session != event.session);
             });
         }
-        self.participants.remove(&key);
+        self.participants.remove(key);
         self.change_room(entry, |room| {
             room.participant_count = room.participant_count.saturating_sub(1);
             if room.spotlight.as_ref() == Some(&event.identity) {
@@ -203,7 +203,7 @@ impl Rooms {
 
     fn published(&mut self, entry: &Entry, event: &TrackPublished) {
         let key = person_key(entry, &event.identity);
-        if self.participants.get(&key).is_none() {
+        if self.participants.get(key).is_none() {
             return;
         }
         self.tracks.put(TrackRow {
@@ -223,7 +223,7 @@ impl Rooms {
             muted: event.muted,
             muted_by_staff: false,
         };
-        self.participants.change(&key, |person| {
+        self.participants.change(key, |person| {
             let at = person.tracks.0.partition_point(|t| t.track < track.track);
             person.tracks.0.insert(at, track);
         });

@@ -81,7 +81,7 @@ read_model_table! {
 read_model_table! {
     /// Whose a track is.
     pub struct TrackRow in "rm_tracks", kept while (_row: true) {
-        key { room: RoomId, tenant: TenantId, track: TrackId, }
+        key { room: RoomId, track: TrackId, tenant: TenantId, }
         identity: Identity,
     }
 }

@@ -20,6 +20,7 @@ const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
 /// The SQL types that read models use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    Int2,
     Int8,
     Bool,
     Uuid,
@@ -34,6 +35,7 @@ impl Kind {
     /// The name of the type in SQL.
     pub fn sql(self) -> &'static str {
         match self {
+            Kind::Int2 => "smallint",
             Kind::Int8 => "bigint",
             Kind::Bool => "boolean",
             Kind::Uuid => "uuid",
@@ -58,6 +60,7 @@ impl Kind {
             Kind::Bool => 16,
             Kind::Bytea => 17,
             Kind::Int8 => 20,
+            Kind::Int2 => 21,
             Kind::Text | Kind::Json => 25,
             Kind::Time => 1184,
             Kind::Uuid => 2950,
@@ -67,6 +70,7 @@ impl Kind {
     pub fn bound_array(self) -> PgTypeInfo {
         use sqlx::Type;
         match self {
+            Kind::Int2 => <Vec<i16> as Type<Postgres>>::type_info(),
             Kind::Int8 => <Vec<i64> as Type<Postgres>>::type_info(),
             Kind::Bool => <Vec<bool> as Type<Postgres>>::type_info(),
             Kind::Uuid => <Vec<Uuid> as Type<Postgres>>::type_info(),
@@ -118,6 +122,20 @@ impl Field for i64 {
     fn get(bytes: Option<&[u8]>) -> Result<Self, BadField> {
         let array = bytes.and_then(|b| b.try_into().ok()).ok_or(BadField("a bigint"))?;
         Ok(i64::from_be_bytes(array))
+    }
+}
+
+impl Field for i16 {
+    const KIND: Kind = Kind::Int2;
+
+    fn put(&self, out: &mut Vec<u8>) -> bool {
+        out.extend_from_slice(&self.to_be_bytes());
+        true
+    }
+
+    fn get(bytes: Option<&[u8]>) -> Result<Self, BadField> {
+        let array = bytes.and_then(|b| b.try_into().ok()).ok_or(BadField("a smallint"))?;
+        Ok(i16::from_be_bytes(array))
     }
 }
 
@@ -251,13 +269,14 @@ impl<T: Serialize + DeserializeOwned> Field for Word<T> {
     const KIND: Kind = Kind::Text;
 
     fn put(&self, out: &mut Vec<u8>) -> bool {
-        match serde_json::to_value(&self.0) {
-            Ok(serde_json::Value::String(word)) => {
-                out.extend_from_slice(word.as_bytes());
-                true
-            }
-            _ => false,
+        let before = out.len();
+        let written = serde_json::to_writer(&mut *out, &self.0).is_ok();
+        // The quotes go.
+        if written && out.len() >= before + 2 {
+            out.pop();
+            out.remove(before);
         }
+        written
     }
 
     fn get(bytes: Option<&[u8]>) -> Result<Self, BadField> {

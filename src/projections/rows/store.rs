@@ -10,6 +10,9 @@ use super::table::{Column, Table};
 use super::tuples::{COPY_HEADER, COPY_TRAILER, Tuples};
 use super::working_set::{AnySet, Changes};
 
+/// Bytes sent at a time: more would only pile up on the way.
+const COPY_PART: usize = 64 * 1024;
+
 /// Why rows could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -134,7 +137,9 @@ pub async fn copy(connection: &mut PgConnection, into: &str, table: &Table, rows
     let statement = format!("COPY {into} ({}) FROM STDIN WITH (FORMAT binary)", table.list(""));
     let mut copy = connection.copy_in_raw(&statement).await?;
     copy.send(COPY_HEADER).await?;
-    copy.send(rows.bytes()).await?;
+    for part in rows.bytes().chunks(COPY_PART) {
+        copy.send(part).await?;
+    }
     copy.send(COPY_TRAILER).await?;
     copy.finish().await?;
     Ok(())

@@ -43,11 +43,17 @@ fn list(columns: &[Column], prefix: &str) -> String {
 /// A row, as the folds handle it.
 pub trait Row: Clone + PartialEq + Send + Sync + 'static {
     type Key: Clone + Eq + Hash + Send + Sync;
+    /// The same by reference: a key to look for, whose parts need not be cloned. Hashes as [`Row::Key`] does.
+    type KeyRef<'a>: Copy + Hash;
     const TABLE: &'static Table;
     /// Whether rows stay in memory from batch to batch, for as long as events may touch them.
     const KEPT: bool;
 
-    fn key(&self) -> Self::Key;
+    fn key_ref(&self) -> Self::KeyRef<'_>;
+
+    fn own(key: Self::KeyRef<'_>) -> Self::Key;
+
+    fn same(key: Self::KeyRef<'_>, other: &Self::Key) -> bool;
 
     fn put(&self, row: &mut TupleWriter<'_>);
 
@@ -80,6 +86,7 @@ macro_rules! read_model_table {
 
         impl $crate::projections::rows::Row for $name {
             type Key = ($($key_type,)+);
+            type KeyRef<'a> = ($(&'a $key_type,)+);
 
             const TABLE: &'static $crate::projections::rows::Table = &$crate::projections::rows::Table {
                 name: $table,
@@ -98,8 +105,18 @@ macro_rules! read_model_table {
 
             const KEPT: bool = $crate::projections::rows::read_model_table!(@kept $($kept)+);
 
-            fn key(&self) -> Self::Key {
-                ($(self.$key.clone(),)+)
+            fn key_ref(&self) -> Self::KeyRef<'_> {
+                ($(&self.$key,)+)
+            }
+
+            fn own(key: Self::KeyRef<'_>) -> Self::Key {
+                let ($($key,)+) = key;
+                ($($key.clone(),)+)
+            }
+
+            fn same(key: Self::KeyRef<'_>, other: &Self::Key) -> bool {
+                let ($($key,)+) = other;
+                key == ($($key,)+)
             }
 
             fn put(&self, row: &mut $crate::projections::rows::TupleWriter<'_>) {

@@ -29,6 +29,11 @@ impl Tuples {
         &self.bytes
     }
 
+    /// Makes room for so many more bytes.
+    pub fn reserve(&mut self, bytes: usize) {
+        self.bytes.reserve(bytes);
+    }
+
     /// Adds a row of `columns` fields, written by `fields`.
     pub fn push(&mut self, columns: usize, fields: impl FnOnce(&mut TupleWriter<'_>)) -> &[u8] {
         let start = self.bytes.len();

@@ -8,7 +8,9 @@
 //! In bulk, a set *holds* rows: they are written once, when no later event touches them, and none is ever read back. What is
 //! held has to be kept aside by whoever wants to go on after a kill ([`AnySet::held`]).
 
-use std::collections::{HashMap, HashSet};
+use std::hash::{Hash, Hasher};
+
+use hashbrown::{Equivalent, HashMap, HashSet};
 
 use super::digest::Digest;
 use super::field::BadField;
@@ -28,6 +30,23 @@ pub struct WorkingSet<R: Row> {
     holding: bool,
     batch: u64,
     capacity: usize,
+    /// Rows that nobody asks for again, written as they come.
+    passing: Changes,
+}
+
+/// A key that is looked for.
+struct Sought<'a, R: Row>(R::KeyRef<'a>);
+
+impl<R: Row> Hash for Sought<'_, R> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+impl<R: Row> Equivalent<R::Key> for Sought<'_, R> {
+    fn equivalent(&self, key: &R::Key) -> bool {
+        R::same(self.0, key)
+    }
 }
 
 struct Slot<R> {
@@ -69,68 +88,77 @@ impl<R: Row> Default for WorkingSet<R> {
             holding: false,
             batch: 0,
             capacity: CAPACITY,
+            passing: Changes::default(),
         }
     }
 }
 
 impl<R: Row> WorkingSet<R> {
     /// Says that the batch touches this row: it is loaded before the fold unless it is here.
-    pub fn need(&mut self, key: &R::Key) {
-        match self.slots.get_mut(key) {
+    pub fn need(&mut self, key: R::KeyRef<'_>) {
+        match self.slots.get_mut(&Sought::<R>(key)) {
             Some(slot) => slot.batch = self.batch,
             None if self.complete => {}
             None => {
-                self.missing.insert(key.clone());
+                self.missing.insert(R::own(key));
             }
         }
     }
 
     /// Says that the batch makes this row, which the table cannot hold yet: nothing has to be loaded.
-    pub fn make(&mut self, key: &R::Key) {
-        if !self.complete && !self.slots.contains_key(key) {
-            self.slots.insert(key.clone(), Slot { now: None, stored: None, batch: self.batch });
+    pub fn make(&mut self, key: R::KeyRef<'_>) {
+        if !self.complete && !self.slots.contains_key(&Sought::<R>(key)) {
+            self.slots.insert(R::own(key), Slot { now: None, stored: None, batch: self.batch });
         }
     }
 
     /// A row that was needed or made in this batch.
-    pub fn get(&self, key: &R::Key) -> Option<&R> {
-        self.slots.get(key).and_then(|slot| slot.now.as_ref())
+    pub fn get(&self, key: R::KeyRef<'_>) -> Option<&R> {
+        self.slots.get(&Sought::<R>(key)).and_then(|slot| slot.now.as_ref())
     }
 
-    /// Writes a row: one that was needed, or one that cannot have been in the table.
+    /// Writes a row: one that was needed, or one that cannot have been in the table. Where rows are not kept, one that was not
+    /// needed is out of reach from here on.
     pub fn put(&mut self, row: R) {
-        let key = row.key();
-        let fresh = Slot { now: None, stored: None, batch: self.batch };
-        let slot = self.slots.entry(key.clone()).or_insert(fresh);
-        if slot.touch(self.holding) {
-            self.changed.push(key);
+        if let Some(slot) = self.slots.get_mut(&Sought::<R>(row.key_ref())) {
+            if slot.touch(self.holding) {
+                self.changed.push(R::own(row.key_ref()));
+            }
+            slot.now = Some(row);
+        } else if R::KEPT {
+            let key = R::own(row.key_ref());
+            self.changed.push(key.clone());
+            self.slots.insert(key, Slot { now: Some(row), stored: Some(None), batch: self.batch });
+        } else {
+            self.passing.note(None, Some(&row));
         }
-        slot.now = Some(row);
     }
 
     /// Changes a row in place, if it is there.
-    pub fn change(&mut self, key: &R::Key, change: impl FnOnce(&mut R)) {
-        let Some(slot) = self.slots.get_mut(key).filter(|slot| slot.now.is_some()) else { return };
+    pub fn change(&mut self, key: R::KeyRef<'_>, change: impl FnOnce(&mut R)) {
+        let found = self.slots.get_mut(&Sought::<R>(key)).filter(|slot| slot.now.is_some());
+        let Some(slot) = found else { return };
         if slot.touch(self.holding) {
-            self.changed.push(key.clone());
+            self.changed.push(R::own(key));
         }
         if let Some(row) = &mut slot.now {
             change(row);
         }
     }
 
-    pub fn remove(&mut self, key: &R::Key) -> Option<R> {
-        let slot = self.slots.get_mut(key).filter(|slot| slot.now.is_some())?;
+    pub fn remove(&mut self, key: R::KeyRef<'_>) -> Option<R> {
+        let slot = self.slots.get_mut(&Sought::<R>(key)).filter(|slot| slot.now.is_some())?;
         if slot.touch(self.holding) {
-            self.changed.push(key.clone());
+            self.changed.push(R::own(key));
         }
         slot.now.take()
     }
 
     /// Takes it as known that the table holds this row, unless this batch has made something else of it.
     pub fn assume(&mut self, row: R) {
-        let batch = self.batch;
-        self.slots.entry(row.key()).or_insert(Slot { now: Some(row), stored: None, batch });
+        if !self.slots.contains_key(&Sought::<R>(row.key_ref())) {
+            self.slots.insert(R::own(row.key_ref()), Slot { now: Some(row), stored: None, batch: self.batch });
+        }
     }
 
     fn make_room(&mut self) {
@@ -152,6 +180,9 @@ pub trait AnySet: Send {
 
     /// Whether rows that were needed are not here.
     fn lacks(&self) -> bool;
+
+    /// Whether no row will ever have to be loaded.
+    fn knows_all(&self) -> bool;
 
     /// The keys of those rows. From now on they count as absent, but for what [`AnySet::load`] brings.
     fn take_missing(&mut self) -> Tuples;
@@ -184,6 +215,10 @@ impl<R: Row> AnySet for WorkingSet<R> {
         !self.missing.is_empty()
     }
 
+    fn knows_all(&self) -> bool {
+        self.holding
+    }
+
     fn take_missing(&mut self) -> Tuples {
         let mut keys = Tuples::default();
         for key in self.missing.drain() {
@@ -195,13 +230,13 @@ impl<R: Row> AnySet for WorkingSet<R> {
 
     fn load(&mut self, columns: &mut dyn Iterator<Item = Option<&[u8]>>) -> Result<(), BadField> {
         let row = R::get(&mut Fields(columns))?;
-        self.slots.insert(row.key(), Slot { now: Some(row), stored: None, batch: self.batch });
+        self.slots.insert(R::own(row.key_ref()), Slot { now: Some(row), stored: None, batch: self.batch });
         Ok(())
     }
 
     fn take_changes(&mut self) -> Changes {
-        let mut changes = Changes::default();
-        for key in std::mem::take(&mut self.changed) {
+        let mut changes = std::mem::take(&mut self.passing);
+        for key in self.changed.drain(..) {
             let Some(slot) = self.slots.get_mut(&key) else { continue };
             let stored = slot.stored.take().flatten();
             let settled = slot.now.as_ref().is_none_or(Row::settled);
@@ -216,6 +251,8 @@ impl<R: Row> AnySet for WorkingSet<R> {
             self.slots.clear();
         }
         self.make_room();
+        // About as much comes with the next batch.
+        self.passing.inserts.reserve(changes.inserts.bytes().len());
         changes
     }
 
@@ -264,7 +301,7 @@ impl Changes {
             (None, Some(row)) => self.inserts.push(columns, |fields| row.put(fields)),
             (Some(_), Some(row)) => self.updates.push(columns, |fields| row.put(fields)),
             (Some(row), None) => {
-                self.deletes.push(R::TABLE.key, |fields| R::put_key(&row.key(), fields));
+                self.deletes.push(R::TABLE.key, |fields| R::put_key(&R::own(row.key_ref()), fields));
                 return;
             }
             (None, None) => return,

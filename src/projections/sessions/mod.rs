@@ -14,7 +14,7 @@ use crate::events::time::Timestamp;
 read_model_table! {
     /// A stay.
     pub struct SessionRow in "rm_sessions", kept while (row: row.left_at.is_none()) {
-        key { room: RoomId, tenant: TenantId, session: SessionId, }
+        key { room: RoomId, session: SessionId, tenant: TenantId, }
         identity: Identity,
         /// At the join.
         role: Word<Role>,
@@ -38,10 +38,11 @@ impl ReadModel for Sessions {
     const TABLES: &'static [&'static Table] = &[SessionRow::TABLE];
 
     fn need(&mut self, entry: &Entry) {
-        let key = |session| (entry.room, entry.tenant.clone(), session);
         match &entry.event {
-            RoomEvent::ParticipantJoined(joined) => self.sessions.make(&key(joined.session)),
-            RoomEvent::ParticipantLeft(left) => self.sessions.need(&key(left.session)),
+            RoomEvent::ParticipantJoined(joined) => {
+                self.sessions.make((&entry.room, &joined.session, &entry.tenant));
+            }
+            RoomEvent::ParticipantLeft(left) => self.sessions.need((&entry.room, &left.session, &entry.tenant)),
             _ => {}
         }
     }
@@ -60,7 +61,7 @@ impl ReadModel for Sessions {
                 reason: None,
             }),
             RoomEvent::ParticipantLeft(left) => {
-                self.sessions.change(&(entry.room, entry.tenant.clone(), left.session), |row| {
+                self.sessions.change((&entry.room, &left.session, &entry.tenant), |row| {
                     row.left_at = Some(entry.happened_at);
                     row.seconds = Some(left.seconds);
                     row.reason = Some(Word(left.reason));

@@ -229,11 +229,11 @@ async fn fill(db: &TestDb) -> RoomId {
         "INSERT INTO convoke.rm_sessions (room, tenant, session, identity, role, joined_at)
          SELECT room, tenant, gen_random_uuid(), identity, role, now() FROM convoke.rm_participants",
         "INSERT INTO convoke.rm_messages (room, tenant, audience, version, author, sent_at, deleted_by_staff)
-         SELECT p.room, p.tenant, (ARRAY['everyone', 'staff', 'identities'])[1 + n % 3], n, p.identity, now(), false
+         SELECT p.room, p.tenant, n % 3, n, p.identity, now(), false
          FROM convoke.rm_participants p, generate_series(1, 5) n
          ON CONFLICT DO NOTHING",
         "INSERT INTO convoke.rm_message_readers (room, tenant, reader, version, audience)
-         SELECT room, tenant, author, version, audience FROM convoke.rm_messages WHERE audience <> 'everyone'",
+         SELECT room, tenant, author, version, audience FROM convoke.rm_messages WHERE audience <> 0",
         "ANALYZE",
     ] {
         db.owner.execute(statement).await.unwrap();
