@@ -9,6 +9,7 @@ pub mod context;
 pub mod keys;
 pub mod log;
 pub mod migrate;
+pub mod openapi;
 pub mod partition;
 pub mod progress;
 pub mod projection;
@@ -54,6 +55,8 @@ enum Command {
     Keys(keys::Keys),
     #[command(subcommand)]
     Config(config::Config),
+    #[command(name = "openapi")]
+    OpenApi(openapi::OpenApi),
 }
 
 impl Command {
@@ -71,6 +74,7 @@ impl Command {
             Self::Token(command) => command.run(context).await,
             Self::Keys(command) => command.run(context).await,
             Self::Config(command) => command.run(),
+            Self::OpenApi(command) => command.run(),
         }
     }
 }

@@ -5,7 +5,8 @@ use axum::Router;
 use super::api::Api;
 use super::openapi::{Document, page};
 use super::{
-    batch, commands_run, events, messages, participants, room_events, room_view, rooms_create, rooms_list, sessions,
+    batch, commands_run, events, log, messages, participants, projections, room_events, room_view, rooms_create,
+    rooms_list, sessions,
 };
 
 macro_rules! routes {
@@ -21,7 +22,19 @@ macro_rules! routes {
     };
 }
 
-routes!(rooms_create, rooms_list, room_view, participants, sessions, messages, room_events, events, batch);
+routes!(
+    rooms_create,
+    rooms_list,
+    room_view,
+    participants,
+    sessions,
+    messages,
+    room_events,
+    events,
+    batch,
+    log,
+    projections
+);
 
 /// All that callers may ask, without the guard around it.
 pub fn router(api: Api) -> Router {

@@ -168,3 +168,9 @@ async fn a_stop_waits_no_longer_than_configured() {
     assert_eq!(server.terminate().await.code(), Some(1));
     assert!(server.log().contains("not ended 1s after the stop, and aborted: "), "{}", server.log());
 }
+
+#[tokio::test]
+async fn the_description_of_the_api_is_printed() {
+    let description = Run::new().args(["openapi"]).json().await;
+    assert_eq!(description["openapi"], "3.1.0");
+}

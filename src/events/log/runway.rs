@@ -1,6 +1,7 @@
 //! Partitions as an operator sees them: which there are, how far they reach, making them ahead.
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -10,7 +11,7 @@ use crate::events::envelope::Position;
 use crate::events::time::Timestamp;
 
 /// One partition of the log.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Partition {
     pub name: String,
     pub from: Timestamp,

@@ -189,3 +189,26 @@ async fn a_position_that_never_comes_is_waited_for_no_longer_than_that() {
         assert_ne!(answer.header("retry-after"), "");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_and_the_read_models_tell_how_far_they_have_come() {
+    let service = Service::start().await;
+    service.room(&json!({})).await;
+    let log = Answer::of(service.get(&server_token(), "/v1/log")).await.is(200);
+    assert_eq!((&log.body["position"], log.header("convoke-position")), (&json!(1), "1"));
+    let partitions = log.body["partitions"].as_array().unwrap();
+    assert!(partitions.iter().any(|partition| partition["events"] == 1), "{partitions:?}");
+    let path = format!("/v1/events?cursor={}", log.body["cursor"].as_str().unwrap());
+    assert_eq!(Answer::of(service.get(&server_token(), &path)).await.is(200).body["events"], json!([]));
+    crate::harness::eventually("the read models keep up", std::time::Duration::from_secs(20), async || {
+        let answer = Answer::of(service.get(&server_token(), "/v1/projections")).await.is(200);
+        let models = answer.body["projections"].as_array().unwrap().clone();
+        let names: Vec<_> = models.iter().map(|model| model["name"].as_str().unwrap()).collect();
+        assert_eq!(names, ["messages", "rooms", "sessions"]);
+        models.iter().all(|model| model["lag_events"] == 0 && model["status"] == "running").then_some(())
+    })
+    .await;
+    for path in ["/v1/log", "/v1/projections"] {
+        Answer::of(service.get(&person("alice"), path)).await.is(403).problem("forbidden");
+    }
+}

@@ -1,0 +1,20 @@
+//! `convoke openapi`
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::http::openapi;
+
+/// Print the description of the API in OpenAPI 3.1, as it is served at /openapi.json.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  convoke openapi > openapi.json")]
+pub struct OpenApi {}
+
+impl OpenApi {
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        std::io::stdout().lock().write_all(openapi::text().as_bytes())?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
