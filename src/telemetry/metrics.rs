@@ -57,6 +57,12 @@ const PROJECTION_LAG: Described = described(
     &["projection"],
     "Events in the log that a projection has yet to apply",
 );
+const PROJECTION_STOPPED: Described = described(
+    "convoke_projection_stopped",
+    "gauge",
+    &["projection"],
+    "1 while a projection of this process has stopped at something that it cannot apply, else 0",
+);
 const HTTP_SECONDS: Described = described(
     "convoke_http_request_seconds",
     "histogram",
@@ -90,6 +96,7 @@ pub const DESCRIBED: &[Described] = &[
     PROJECTED,
     PROJECTION_POSITION,
     PROJECTION_LAG,
+    PROJECTION_STOPPED,
     HTTP_SECONDS,
     HTTP_CONNECTIONS,
     HTTP_REFUSED,
@@ -119,6 +126,7 @@ struct Instruments {
     projected: IntCounterVec,
     projection_position: IntGaugeVec,
     projection_lag: IntGaugeVec,
+    projection_stopped: IntGaugeVec,
     http_seconds: HistogramVec,
     http_connections: IntGauge,
     http_refused: IntCounter,
@@ -146,6 +154,7 @@ impl Metrics {
             projected: register(&registry, IntCounterVec::new(opts(&PROJECTED), PROJECTED.labels)),
             projection_position: register(&registry, gauges(&PROJECTION_POSITION)),
             projection_lag: register(&registry, gauges(&PROJECTION_LAG)),
+            projection_stopped: register(&registry, gauges(&PROJECTION_STOPPED)),
             http_seconds: register(&registry, histograms(&HTTP_SECONDS, TIMES)),
             http_connections: register(&registry, IntGauge::with_opts(opts(&HTTP_CONNECTIONS))),
             http_refused: register(&registry, IntCounter::with_opts(opts(&HTTP_REFUSED))),
@@ -173,6 +182,11 @@ impl Metrics {
         self.0.projected.with_label_values(&[name]).inc_by(events as u64);
         self.0.projection_position.with_label_values(&[name]).set(gauge_value(position));
         self.0.projection_lag.with_label_values(&[name]).set(gauge_value(head.saturating_sub(position)));
+    }
+
+    /// A projection of this process stopped, or goes on.
+    pub fn projection_stopped(&self, name: &str, stopped: bool) {
+        self.0.projection_stopped.with_label_values(&[name]).set(i64::from(stopped));
     }
 
     /// One request; `route` is the template (`/v1/rooms/{room}`), never the path.

@@ -6,6 +6,7 @@ use clap::Args;
 use comfy_table::Table;
 
 use crate::cli::context::Context;
+use crate::cli::table;
 use crate::projections::overview::{self, ProjectionStatus, ProjectionView};
 
 /// List the read models: how far each has come, whether it stopped and why.
@@ -25,7 +26,7 @@ impl List {
         if self.json {
             println!("{}", serde_json::to_string_pretty(&views)?);
         } else {
-            println!("{}", table(&views));
+            println!("{}", as_table(&views));
             for view in &views {
                 if let Some(error) = &view.error {
                     println!("{} stopped: {error}", view.name);
@@ -37,10 +38,9 @@ impl List {
     }
 }
 
-fn table(views: &[ProjectionView]) -> Table {
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    table.set_header(["name", "status", "position", "behind", "shape", "generation", "digest", "under way"]);
+fn as_table(views: &[ProjectionView]) -> Table {
+    let header = ["name", "status", "position", "behind", "shape", "generation", "digest", "under way"];
+    let mut table = table::table(&header, &[2, 3, 4, 5]);
     for view in views {
         let status = match view.status {
             ProjectionStatus::Running => "running",

@@ -162,6 +162,7 @@ impl<M: ReadModel> Worker<M> {
             Status::Running => place.moved(hold.checkpoint.position),
             Status::Stopped { error, .. } => place.stopped(hold.checkpoint.position, error),
         }
+        self.metrics.projection_stopped(M::NAME, false);
         if let Some(why) = self.unfit(&hold.checkpoint).await? {
             return self.halt(connection, place, &hold.checkpoint, Obstacle { position: None, error: why }, stop).await;
         }
@@ -291,6 +292,7 @@ impl<M: ReadModel> Worker<M> {
             return Ok(End::Replaced);
         }
         place.stopped(checkpoint.position, &obstacle.error);
+        self.metrics.projection_stopped(M::NAME, true);
         tracing::error!(
             projection = M::NAME,
             position = checkpoint.position,

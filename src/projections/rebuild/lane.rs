@@ -3,13 +3,11 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+use sqlx::{Executor as _, PgConnection};
 use tokio::sync::mpsc;
 
-use super::live_rows::Picture;
 use super::scan::Chunk;
 use super::state::Fresh;
 use super::{Comparison, Connect, Purpose, RebuildError, held};
@@ -17,21 +15,9 @@ use crate::events::envelope::Position;
 use crate::events::log::EventLog;
 use crate::events::time::Timestamp;
 use crate::projections::apply;
-use crate::projections::checkpoint::{self, Checkpoint, Step, find_or_begin};
-use crate::projections::entry::Entry;
+use crate::projections::checkpoint::{Step, find_or_begin};
 use crate::projections::model::{ModelInfo, ReadModel};
 use crate::projections::rows::{Changes, Digest, Space, Table};
-
-/// How long a swap waits for queries on the live tables to end, while later queries wait behind it: short at first, in the
-/// end longer than the server needs to call off a vacuum.
-const SWAP_PATIENCE: [Duration; 12] = {
-    let mut patience = [Duration::from_millis(200); 12];
-    patience[8] = Duration::from_millis(1500);
-    patience[9] = Duration::from_millis(1500);
-    patience[10] = Duration::from_millis(3000);
-    patience[11] = Duration::from_millis(3000);
-    patience
-};
 
 /// A lane whatever its model.
 pub trait Lane: Send {
@@ -62,19 +48,20 @@ pub trait Lane: Send {
 
 /// A lane for the model `M`; holds a lock that keeps other rebuilds of the model out for as long as it lives.
 pub struct ModelLane<M> {
-    connection: PgConnection,
-    connect: Connect,
-    model: Option<M>,
-    fresh: Fresh,
+    pub(super) connection: PgConnection,
+    pub(super) connect: Connect,
+    /// Absent where what it holds may not be what the tables hold: then it begins anew, and reads what it needs.
+    pub(super) model: Option<M>,
+    pub(super) fresh: Fresh,
     /// What the open transaction has done since `fresh`, if one is open.
     open: Option<Open>,
     /// Over the rows in the tables, those that are held left out.
-    settled: Digest,
+    pub(super) settled: Digest,
     /// Events of one transaction.
     batch: usize,
     /// Why there is nothing to compare with.
-    incomparable: Option<String>,
-    looking: Option<tokio::task::JoinHandle<Result<Digest, RebuildError>>>,
+    pub(super) incomparable: Option<String>,
+    pub(super) looking: Option<tokio::task::JoinHandle<Result<Digest, RebuildError>>>,
 }
 
 struct Open {
@@ -194,117 +181,6 @@ impl<M: ReadModel> ModelLane<M> {
         self.fresh.stepped(&step);
         Ok(())
     }
-
-    async fn look(&mut self) -> Result<(), RebuildError> {
-        if self.fresh.compared.is_some_and(|compared| compared.live_rows.is_some() && compared.own.is_some()) {
-            return Ok(());
-        }
-        let picture = Picture::take(self.connect.open().await?, self.fresh.model).await?;
-        let live = picture.checkpoint.clone();
-        self.incomparable = if live.shape != i32::from(M::SHAPE) {
-            Some(format!("the live rows have shape {}, these have shape {}", live.shape, M::SHAPE))
-        } else if live.epoch != self.fresh.epoch {
-            Some("the live rows were folded from another epoch of the log".into())
-        } else if live.position < self.fresh.position {
-            Some(format!("the live model is at position {}, this fold is past it", live.position))
-        } else {
-            None
-        };
-        if self.incomparable.is_none() {
-            self.fresh.compare_at(&mut self.connection, &live).await?;
-            self.looking = Some(tokio::spawn(picture.digest()));
-        }
-        Ok(())
-    }
-
-    async fn compare(&mut self) -> Result<Comparison, RebuildError> {
-        if let Some(looking) = self.looking.take() {
-            let rows = match looking.await {
-                Ok(rows) => rows?,
-                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-                Err(_) => return Err(RebuildError::Interrupted),
-            };
-            self.fresh.looked(&mut self.connection, rows).await?;
-        }
-        if let Some(why) = &self.incomparable {
-            return Ok(Comparison::Impossible(why.clone()));
-        }
-        let Some((compared, live_rows, own)) =
-            self.fresh.compared.and_then(|compared| Some((compared, compared.live_rows?, compared.own?)))
-        else {
-            return Ok(Comparison::Impossible("this fold did not come to the position of the live model".into()));
-        };
-        let at = compared.position;
-        Ok(if live_rows != compared.live_digest {
-            Comparison::Changed { at, rows: live_rows, checkpoint: compared.live_digest, fold: own }
-        } else if live_rows != own {
-            Comparison::Different { at, live: live_rows, fold: own }
-        } else {
-            Comparison::Equal { at, digest: own }
-        })
-    }
-
-    /// One attempt; `None`: the tables were in use for longer than `patience`.
-    async fn try_swap(&mut self, log: &EventLog, gap: u64, patience: Duration) -> Result<Option<bool>, RebuildError> {
-        let statement = format!(
-            "BEGIN; SET LOCAL lock_timeout = {}; SELECT FROM convoke.projections WHERE name = '{}' FOR UPDATE",
-            patience.as_millis(),
-            M::NAME
-        );
-        let mut transaction = match self.connection.begin_with(AssertSqlSafe(statement)).await {
-            Ok(transaction) => transaction,
-            Err(error) if is_lock_timeout(&error) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        let live = checkpoint::find(&mut transaction, M::NAME).await?;
-        // A live model of another history, or one that was rebuilt meanwhile, says nothing about how far to go.
-        let missing =
-            if live.epoch == self.fresh.epoch { live.position.saturating_sub(self.fresh.position) } else { 0 };
-        if missing > gap {
-            transaction.rollback().await?;
-            return Ok(Some(false));
-        }
-        let mut step = None;
-        if missing > 0 {
-            let envelopes = log.read(self.fresh.position, usize::try_from(missing).unwrap_or(usize::MAX)).await?;
-            let entries: Vec<Entry> = envelopes.iter().map(Entry::of).collect::<Result<_, _>>()?;
-            // If this attempt fails, what was folded is not in the tables: the model begins anew.
-            let mut model = self.model.take().unwrap_or_default();
-            let space = Space::Fresh(self.fresh.suffix.clone());
-            apply::load(&mut model, &mut transaction, &space, &entries).await?;
-            let changes = apply::fold(&mut model, &entries);
-            apply::write(&mut transaction, &space, &changes).await?;
-            step = entries.last().map(|last| Step {
-                position: last.position,
-                recorded_at: last.recorded_at,
-                digest: apply::digest_after(self.fresh.digest, &changes),
-            });
-            if let Some(step) = &step {
-                self.fresh.advance(&mut transaction, step).await?;
-            }
-        }
-        let tables = self.fresh.model.table_names();
-        let swapped = sqlx::query("SELECT convoke.rm_swap($1, $2)")
-            .bind(&tables)
-            .bind(&self.fresh.suffix)
-            .execute(&mut *transaction)
-            .await;
-        match swapped {
-            Err(error) if is_lock_timeout(&error) => {
-                transaction.rollback().await?;
-                return Ok(None);
-            }
-            other => other?,
-        };
-        put_live(&mut transaction, &self.fresh, &live).await?;
-        self.fresh.forget(&mut transaction).await?;
-        transaction.commit().await?;
-        if let Some(step) = step {
-            self.settled = step.digest;
-            self.fresh.stepped(&step);
-        }
-        Ok(Some(true))
-    }
 }
 
 /// Folds on a thread that may be busy for a while.
@@ -322,36 +198,6 @@ async fn fold_aside<M: ReadModel>(
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         Err(_) => Err(RebuildError::Interrupted),
     }
-}
-
-fn is_lock_timeout(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "55P03")
-}
-
-/// The live checkpoint says what the fresh fold's said.
-async fn put_live(connection: &mut PgConnection, fresh: &Fresh, live: &Checkpoint) -> Result<(), RebuildError> {
-    sqlx::query(
-        "UPDATE convoke.projections p
-         SET position = r.position,
-             recorded_at = r.recorded_at,
-             digest = r.digest,
-             shape = r.shape,
-             epoch = r.epoch,
-             generation = $3,
-             updated_at = clock_timestamp(),
-             status = 'running',
-             error = NULL,
-             failed_position = NULL,
-             stopped_at = NULL
-         FROM convoke.projection_rebuilds r
-         WHERE p.name = $1 AND r.name = $1 AND r.purpose = $2",
-    )
-    .bind(fresh.model.name)
-    .bind(fresh.purpose.as_str())
-    .bind(live.generation + 1)
-    .execute(connection)
-    .await?;
-    Ok(())
 }
 
 impl<M: ReadModel> Lane for ModelLane<M> {
@@ -403,16 +249,7 @@ impl<M: ReadModel> Lane for ModelLane<M> {
     }
 
     fn swap<'a>(&'a mut self, log: &'a EventLog, gap: u64) -> BoxFuture<'a, Result<bool, RebuildError>> {
-        Box::pin(async move {
-            for patience in SWAP_PATIENCE {
-                if let Some(swapped) = self.try_swap(log, gap, patience).await? {
-                    return Ok(swapped);
-                }
-                // What waited behind this attempt goes first.
-                tokio::time::sleep(patience).await;
-            }
-            Err(RebuildError::InUse { name: M::NAME })
-        })
+        Box::pin(self.swap_in(log, gap))
     }
 
     fn discard(&mut self) -> BoxFuture<'_, Result<(), RebuildError>> {

@@ -18,22 +18,24 @@
 //! A swap locks the live checkpoint, folds what is missing, renames the tables and moves the checkpoint, all in one
 //! transaction. Queries go on before and after; none sees half of it.
 
+mod comparison;
 mod held;
 mod lane;
-mod live_rows;
+mod pipeline;
 mod scan;
 mod state;
+mod swap;
 
 use std::fmt;
 use std::sync::Arc;
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, Executor as _, PgConnection};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub use comparison::Comparison;
 use lane::{Lane, ModelLane};
-use scan::Chunk;
 
 use super::messages::Messages;
 use super::model::{ModelInfo, ReadModel};
@@ -42,9 +44,6 @@ use super::rows::{BadCopy, Digest, StoreError};
 use super::sessions::Sessions;
 use crate::events::envelope::{Position, UnreadableEvent};
 use crate::events::log::{EventLog, LogError};
-
-/// Events folded at a time; a transaction takes many such chunks.
-const CHUNK: usize = 16_384;
 
 /// How often the last events are caught up with before a swap gives up on a log that grows faster than it folds.
 const CATCH_UPS: usize = 20;
@@ -123,36 +122,6 @@ fn at(position: Option<Position>) -> String {
 impl From<sqlx::Error> for RebuildError {
     fn from(error: sqlx::Error) -> Self {
         Self::Store(error.into())
-    }
-}
-
-/// How live and fresh rows compare.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Comparison {
-    /// They are the same rows.
-    Equal {
-        at: Position,
-        digest: Digest,
-    },
-    /// The live model folded something else.
-    Different {
-        at: Position,
-        live: Digest,
-        fold: Digest,
-    },
-    /// The live rows are not those that the live model wrote: somebody changed them.
-    Changed {
-        at: Position,
-        rows: Digest,
-        checkpoint: Digest,
-        fold: Digest,
-    },
-    Impossible(String),
-}
-
-impl Comparison {
-    pub fn is_equal(&self) -> bool {
-        matches!(self, Comparison::Equal { .. })
     }
 }
 
@@ -326,78 +295,6 @@ impl Rebuild {
             }
         }
     }
-
-    /// Folds all models up to a position, from wherever each of them is.
-    async fn fold(
-        &self,
-        lanes: Vec<Box<dyn Lane>>,
-        through: Position,
-        stop: &CancellationToken,
-    ) -> Result<Vec<Box<dyn Lane>>, RebuildError> {
-        let after = lanes.iter().map(|lane| lane.fresh().position).min().unwrap_or(through);
-        self.progress.send_modify(|progress| (progress.position, progress.target) = (after, through));
-        let standing: Arc<std::sync::Mutex<Vec<(&'static str, Position)>>> =
-            Arc::new(std::sync::Mutex::new(lanes.iter().map(|l| (l.fresh().model.name, l.fresh().position)).collect()));
-        let mut workers = tokio::task::JoinSet::new();
-        let mut senders = Vec::new();
-        for (number, mut lane) in lanes.into_iter().enumerate() {
-            let (sender, chunks) = mpsc::channel(1);
-            senders.push(sender);
-            let (standing, progress) = (standing.clone(), self.progress.clone());
-            workers.spawn(async move {
-                let moved = move |name, position| told(&standing, &progress, name, position);
-                let folded = lane.consume(chunks, &moved).await;
-                (number, folded.map(|()| lane))
-            });
-        }
-        let (sender, mut chunks) = mpsc::channel::<Chunk>(1);
-        let share = tokio::spawn(async move {
-            while let Some(chunk) = chunks.recv().await {
-                let chunk = Arc::new(chunk);
-                for lane in &senders {
-                    if lane.send(chunk.clone()).await.is_err() {
-                        return;
-                    }
-                }
-            }
-        });
-        let mut reader = self.connect.open().await?;
-        let read = scan::scan(&mut reader, after, through, self.batch.min(CHUNK), sender, stop).await;
-        // A scan that was broken off leaves rows on its connection.
-        drop(reader);
-        _ = share.await;
-        let mut lanes = Vec::new();
-        while let Some(ended) = workers.join_next().await {
-            match ended {
-                Ok((number, lane)) => lanes.push((number, lane?)),
-                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-                Err(_) => return Err(RebuildError::Interrupted),
-            }
-        }
-        read?;
-        if stop.is_cancelled() {
-            return Err(RebuildError::Interrupted);
-        }
-        lanes.sort_by_key(|(number, _)| *number);
-        Ok(lanes.into_iter().map(|(_, lane)| lane).collect())
-    }
-}
-
-/// Notes where a model stands and tells the least of them.
-fn told(
-    standing: &std::sync::Mutex<Vec<(&'static str, Position)>>,
-    progress: &watch::Sender<Progress>,
-    name: &'static str,
-    position: Position,
-) {
-    let mut standing = standing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    for (model, at) in standing.iter_mut() {
-        if *model == name {
-            *at = position;
-        }
-    }
-    let least = standing.iter().map(|(_, at)| *at).min().unwrap_or(position);
-    progress.send_modify(|progress| progress.position = least);
 }
 
 fn report(lane: &dyn Lane, comparison: Comparison, swapped: bool) -> Report {

@@ -4,6 +4,7 @@ use convoke::commands::room::state;
 use convoke::events::ids::Identity;
 use convoke::events::log::RoomKey;
 use convoke::events::room::RoomEvent;
+use convoke::projections::apply;
 use convoke::projections::messages::{Message, MessageRow, Messages};
 use convoke::projections::model::ReadModel;
 use convoke::projections::rooms::{
@@ -25,6 +26,10 @@ fn fold<M: ReadModel>(story: &Story, seed: u64, holding: bool) -> Memory {
     while !rest.is_empty() {
         let (batch, later) = rest.split_at((dice.roll(40) + 1).min(rest.len()));
         memory.take(&mut model, batch);
+        if dice.roll(12) == 0 {
+            // As when too many rows are held.
+            memory.release(&mut model);
+        }
         rest = later;
     }
     memory.release(&mut model);
@@ -173,4 +178,28 @@ fn a_story_of_some_length_leaves_no_kind_of_event_out() {
     let all = RoomEvent::catalogue().into_iter().map(|kind| kind.name);
     let missing: Vec<_> = all.filter(|name| !seen.contains(name) && *name != "room.recording-failed").collect();
     assert!(missing.is_empty(), "{missing:?}");
+}
+
+/// The room's row and the person's, whatever the number of people.
+#[test]
+fn an_event_in_a_room_of_ten_thousand_writes_two_rows() {
+    let mut story = Story::new(1);
+    let key = story.open_room();
+    for number in 0..10_000 {
+        assert!(story.ask(&key, "join", &serde_json::json!({ "identity": format!("p{number}") })));
+    }
+    let mut model = Rooms::default();
+    let mut memory = Memory::default();
+    memory.take(&mut model, &story.entries());
+    let before = story.told.len();
+    assert!(story.ask(&key, "raise-hand", &serde_json::json!({ "identity": "p5000" })));
+    let entries = &story.entries()[before..];
+    assert_eq!(entries.len(), 1);
+    assert!(!apply::need(&mut model, entries), "both rows are in memory");
+    let changes = apply::fold(&mut model, entries);
+    let written: usize = changes.iter().map(|(_, changes)| changes.updates.len()).sum();
+    let others: usize = changes.iter().map(|(_, changes)| changes.inserts.len() + changes.deletes.len()).sum();
+    assert_eq!((written, others), (2, 0));
+    let bytes: usize = changes.iter().map(|(_, changes)| changes.updates.bytes().len()).sum();
+    assert!(bytes < 2_000, "{bytes} bytes");
 }

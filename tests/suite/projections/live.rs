@@ -11,14 +11,13 @@ use convoke::projections::model::ModelInfo;
 use convoke::projections::overview;
 use convoke::projections::rooms::Rooms;
 use convoke::telemetry::metrics::Metrics;
-use serde_json::json;
 use sqlx::Executor as _;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::memory::Memory;
-use super::story::{Story, tenant};
+use super::story::Story;
 use crate::harness::{TestDb, database_config, eventually};
 
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -269,15 +268,12 @@ async fn metrics_tell_where_each_model_stands() {
     let log = EventLog::new(db.system.clone());
     let workers = Workers::on(log.clone());
     let mut story = Story::new(8);
-    let key = convoke::events::log::RoomKey {
-        tenant: tenant("acme"),
-        room: "01936d2e-7c1a-7b3e-8a44-0f0a4f5d2c11".parse().unwrap(),
-    };
-    story.ask(&key, "create-room", &json!({}));
+    story.open_room();
     story.write(&log).await;
     workers.reach(1).await;
     let text = workers.metrics.encode().unwrap();
     assert!(text.contains("convoke_projection_position{projection=\"rooms\"} 1"), "{text}");
     assert!(text.contains("convoke_projection_lag_events{projection=\"rooms\"} 0"), "{text}");
+    assert!(text.contains("convoke_projection_stopped{projection=\"rooms\"} 0"), "{text}");
     workers.stop().await;
 }

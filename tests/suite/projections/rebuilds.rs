@@ -228,3 +228,18 @@ async fn a_stopped_model_follows_again_once_it_was_rebuilt() {
     let listed = Run::on(&db).args(["projection", "list", "--json"]).json().await;
     assert_eq!(listed[0]["generation"], 1, "{listed}");
 }
+
+#[tokio::test]
+async fn of_two_rebuilds_at_a_time_the_second_is_told() {
+    let db = TestDb::new().await;
+    let log = EventLog::new(db.system.clone());
+    let mut story = Story::new(17);
+    story.go_on(50).write(&log).await;
+    // What a rebuild of the rooms holds for as long as it runs.
+    let mut other = db.system.acquire().await.unwrap();
+    other.execute("SELECT pg_advisory_lock(hashtextextended('convoke.rebuild.rooms', 0))").await.unwrap();
+    let refused = Rebuild::new(log.clone(), 10).run(MODELS, Purpose::Rebuild, &CancellationToken::new()).await;
+    assert!(matches!(refused, Err(RebuildError::Busy { name: "rooms", .. })), "{refused:?}");
+    let verified = Rebuild::new(log, 10).run(MODELS, Purpose::Verify, &CancellationToken::new()).await;
+    assert!(verified.is_ok(), "{verified:?}");
+}

@@ -130,6 +130,13 @@ impl Story {
         self.ask(&key, "create-room", &body);
     }
 
+    /// An open room with the default settings.
+    pub fn open_room(&mut self) -> RoomKey {
+        let key = RoomKey { tenant: tenant("acme"), room: RoomId::from_uuid(self.id()) };
+        assert!(self.ask(&key, "create-room", &json!({})));
+        key
+    }
+
     /// A room with a name that no rule would let through.
     pub fn create_named(&mut self, name: &str) {
         let key = RoomKey { tenant: tenant("acme"), room: RoomId::from_uuid(self.id()) };

@@ -1,0 +1,90 @@
+//! The log read once, its chunks shared out to all lanes.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::lane::Lane;
+use super::scan::{self, Chunk};
+use super::{Progress, Rebuild, RebuildError};
+use crate::events::envelope::Position;
+
+/// Events folded at a time; a transaction takes many such chunks.
+const CHUNK: usize = 16_384;
+
+/// Where each lane is.
+type Standing = Arc<Mutex<Vec<(&'static str, Position)>>>;
+
+impl Rebuild {
+    /// Folds all models up to a position, from wherever each of them is.
+    pub(super) async fn fold(
+        &self,
+        lanes: Vec<Box<dyn Lane>>,
+        through: Position,
+        stop: &CancellationToken,
+    ) -> Result<Vec<Box<dyn Lane>>, RebuildError> {
+        let after = lanes.iter().map(|lane| lane.fresh().position).min().unwrap_or(through);
+        self.progress.send_modify(|progress| (progress.position, progress.target) = (after, through));
+        let standing: Vec<_> = lanes.iter().map(|lane| (lane.fresh().model.name, lane.fresh().position)).collect();
+        let standing: Standing = Arc::new(Mutex::new(standing));
+        let mut workers = JoinSet::new();
+        let mut senders = Vec::new();
+        for (number, mut lane) in lanes.into_iter().enumerate() {
+            let (sender, chunks) = mpsc::channel(1);
+            senders.push(sender);
+            let (standing, progress) = (standing.clone(), self.progress.clone());
+            workers.spawn(async move {
+                let moved = move |name, position| told(&standing, &progress, name, position);
+                let folded = lane.consume(chunks, &moved).await;
+                (number, folded.map(|()| lane))
+            });
+        }
+        let (sender, chunks) = mpsc::channel(1);
+        let sharing = tokio::spawn(share(chunks, senders));
+        let mut reader = self.connect.open().await?;
+        let read = scan::scan(&mut reader, after, through, self.batch.min(CHUNK), sender, stop).await;
+        // A scan that was broken off leaves rows on its connection.
+        drop(reader);
+        _ = sharing.await;
+        let mut lanes = Vec::new();
+        while let Some(ended) = workers.join_next().await {
+            match ended {
+                Ok((number, lane)) => lanes.push((number, lane?)),
+                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                Err(_) => return Err(RebuildError::Interrupted),
+            }
+        }
+        read?;
+        if stop.is_cancelled() {
+            return Err(RebuildError::Interrupted);
+        }
+        lanes.sort_by_key(|(number, _)| *number);
+        Ok(lanes.into_iter().map(|(_, lane)| lane).collect())
+    }
+}
+
+/// Gives each chunk to every lane, until there are no more or a lane takes none.
+async fn share(mut chunks: mpsc::Receiver<Chunk>, lanes: Vec<mpsc::Sender<Arc<Chunk>>>) {
+    while let Some(chunk) = chunks.recv().await {
+        let chunk = Arc::new(chunk);
+        for lane in &lanes {
+            if lane.send(chunk.clone()).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Notes where a model stands and tells the least of them.
+fn told(standing: &Standing, progress: &watch::Sender<Progress>, name: &'static str, position: Position) {
+    let mut standing = standing.lock().unwrap_or_else(PoisonError::into_inner);
+    for (model, at) in standing.iter_mut() {
+        if *model == name {
+            *at = position;
+        }
+    }
+    let least = standing.iter().map(|(_, at)| *at).min().unwrap_or(position);
+    progress.send_modify(|progress| progress.position = least);
+}
