@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod context;
+pub mod import;
 pub mod keys;
 pub mod log;
 pub mod migrate;
@@ -43,6 +44,7 @@ pub struct Cli {
 enum Command {
     Serve(serve::Serve),
     Migrate(migrate::Migrate),
+    Import(import::ImportFile),
     #[command(subcommand)]
     Log(log::Log),
     #[command(subcommand)]
@@ -68,6 +70,7 @@ impl Command {
         match self {
             Self::Serve(command) => command.run(context).await,
             Self::Migrate(command) => command.run(context).await,
+            Self::Import(command) => command.run(context).await,
             Self::Log(command) => command.run(context).await,
             Self::Partition(command) => command.run(context).await,
             Self::Projection(command) => command.run(context).await,

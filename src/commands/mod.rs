@@ -2,12 +2,14 @@
 //!
 //! [`command`] says what a command is, [`refusal`] why one may be refused, [`fault`] what can be wrong with a body.
 //! [`room`] holds the state of a room and one file for each command; nothing in there reads a clock, a database or a
-//! random number. [`execute`] carries commands out, [`deadlines`] gives those that time gives.
+//! random number. [`execute`] carries commands out, [`deadlines`] gives those that time
+//! gives, [`import`] those of the past.
 
 pub mod command;
 pub mod context;
 pub mod deadlines;
 pub mod execute;
 pub mod fault;
+pub mod import;
 pub mod refusal;
 pub mod room;

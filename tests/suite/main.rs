@@ -16,6 +16,7 @@ mod generated_docs;
 mod golden;
 mod house;
 mod http_frame;
+mod import;
 mod kills;
 mod log;
 mod log_commands;

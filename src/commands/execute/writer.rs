@@ -130,6 +130,8 @@ pub struct Committed<T> {
     pub answered: Vec<(T, Verdict)>,
     /// To be submitted again, in this order, before anything later to the same rooms.
     pub put_off: Vec<Submission<T>>,
+    /// Nothing that was foreseen is missing: all of it is written, all answers are as foreseen.
+    pub whole: bool,
 }
 
 /// The states of the rooms that were lately written.
@@ -166,6 +168,16 @@ impl Writer {
         Self { on, loader, limits, rooms: Rooms::new(limits.rooms), last_recorded: None }
     }
 
+    /// Goes on where the log is, in times that the log gives.
+    pub fn continue_after(&mut self, recorded_at: Option<Timestamp>) {
+        self.last_recorded = self.last_recorded.max(recorded_at);
+    }
+
+    /// Of what it wrote last.
+    pub fn last_recorded(&self) -> Option<Timestamp> {
+        self.last_recorded
+    }
+
     /// Decides and appends. The rooms of the submissions must be loaded; a submission with one that is not is put off.
     pub async fn commit<T>(&mut self, submissions: Vec<Submission<T>>) -> Committed<T> {
         match self.foresee(submissions, Purpose::Serve).await {
@@ -186,7 +198,7 @@ impl Writer {
                 let error = Arc::new(error);
                 let failed = || Verdict::Failed { index: 0, error: ExecuteError::Sealing(error.clone()) };
                 let answered = submissions.into_iter().map(|submission| (submission.ticket, failed())).collect();
-                return Err(Committed { answered, put_off: Vec::new() });
+                return Err(Committed { answered, put_off: Vec::new(), whole: false });
             }
         };
         let clock = self.on.clock.now();
@@ -241,7 +253,7 @@ impl Writer {
                 let error = Arc::new(error);
                 let failed = |index| Verdict::Failed { index, error: ExecuteError::Unavailable(error.clone()) };
                 let answered = answers.into_iter().map(|planned| (planned.submission.ticket, failed(0))).collect();
-                Committed { answered, put_off }
+                Committed { answered, put_off, whole: false }
             }
         }
     }

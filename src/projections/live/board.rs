@@ -18,9 +18,6 @@ use crate::projections::model::ModelInfo;
 /// Between two looks at the checkpoints while somebody waits for a model that another process works on.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// How long a waiter relies on this process's worker before it asks whether it still works.
-const RECHECK: Duration = Duration::from_millis(250);
-
 /// Why a model did not come to a position in time.
 #[derive(Debug, thiserror::Error)]
 pub enum WaitError {
@@ -45,8 +42,8 @@ pub(super) struct Place {
     standing: watch::Sender<Standing>,
     /// A worker of this process has the model: no need to look.
     here: AtomicBool,
-    /// How many wait for a later position.
-    waiting: watch::Sender<usize>,
+    /// The highest position that somebody waits for.
+    wanted: watch::Sender<Position>,
 }
 
 impl Place {
@@ -65,26 +62,10 @@ impl Place {
         self.here.store(here, Ordering::Release);
     }
 
-    /// Resolves at once while somebody waits, else when somebody begins to.
-    pub async fn hurried(&self) {
+    /// Resolves at once while somebody waits for a later position, else when somebody begins to.
+    pub async fn hurried(&self, position: Position) {
         // The sender lives as long as this place: waiting cannot fail.
-        _ = self.waiting.subscribe().wait_for(|waiting| *waiting > 0).await;
-    }
-}
-
-/// Somebody waits, for as long as this lives.
-struct Waiting<'a>(&'a Place);
-
-impl<'a> Waiting<'a> {
-    fn at(place: &'a Place) -> Self {
-        place.waiting.send_modify(|waiting| *waiting += 1);
-        Self(place)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.waiting.send_modify(|waiting| *waiting -= 1);
+        _ = self.wanted.subscribe().wait_for(|wanted| *wanted > position).await;
     }
 }
 
@@ -103,7 +84,7 @@ impl Board {
         let place = || Place {
             standing: watch::channel(Standing::default()).0,
             here: AtomicBool::new(false),
-            waiting: watch::channel(0).0,
+            wanted: watch::channel(0).0,
         };
         let places = models.iter().map(|model| (model.name, place())).collect();
         Self(Arc::new(Shared { pool, places, looking: Mutex::new(None) }))
@@ -113,7 +94,7 @@ impl Board {
         self.0.places.get(name)
     }
 
-    /// Waits until a model (one of [`crate::projections::MODELS`]) contains the event at `position`, for at most `patience`.
+    /// Waits until a model contains the event at `position`, for at most `patience`.
     pub async fn wait_for(
         &self,
         name: &'static str,
@@ -127,7 +108,7 @@ impl Board {
         if standing.borrow().position >= position {
             return Ok(());
         }
-        let _waiting = Waiting::at(place);
+        place.wanted.send_if_modified(|wanted| std::mem::replace(wanted, position.max(*wanted)) < position);
         loop {
             let here = place.here.load(Ordering::Acquire);
             if !here {
@@ -142,7 +123,7 @@ impl Board {
             }
             tokio::select! {
                 _ = standing.changed() => {}
-                () = tokio::time::sleep(if here { RECHECK } else { LOOK }) => {}
+                () = tokio::time::sleep(LOOK), if !here => {}
                 () = stop.cancelled() => return Err(WaitError::Stopping),
                 () = tokio::time::sleep_until(deadline) => {
                     return Err(WaitError::TimedOut { name, at: now.position, wanted: position });

@@ -5,8 +5,6 @@ mod batches;
 mod commands;
 mod events;
 mod idempotency;
-mod pages;
-mod readers;
 mod reads;
 mod streams;
 

@@ -102,7 +102,8 @@ impl Run {
         Server::start(run).await
     }
 
-    pub(super) fn command(&self) -> Command {
+    /// To be run by other means.
+    pub fn command(&self) -> Command {
         let mut command = Command::new(self.program());
         command.args(&self.args).env_clear().envs(&self.environment).current_dir(&self.folder);
         if let Some(uid) = self.user {

@@ -1,0 +1,223 @@
+//! `convoke import`
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use clap::Args;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use sqlx::PgPool;
+
+use super::context::Context;
+use super::progress::Progress;
+use super::table::table;
+use crate::commands::execute::{Foundation, Limits};
+use crate::commands::import::{
+    Ended, Import, ImportError, LineReader, Lines, Refused, Source, Standing, Survey, survey,
+};
+use crate::config::Config;
+use crate::events::ids::TenantId;
+use crate::events::log::EventLog;
+use crate::events::time::Clock;
+use crate::security::sealing::{MasterKeys, Sealer};
+use crate::telemetry::metrics::Metrics;
+
+/// Move history in: commands of the past, a line of JSON each.
+///
+/// Every line is judged as a command of now would be: applied, or counted as refused by reason; none stops the others. Lines
+/// are taken in order. Interrupted or killed, the same command goes on where it was, without doubling; done, it does nothing.
+/// What lines look like: docs/import.md.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  convoke import --tenant acme history.ndjson.zst\n  convoke import --tenant acme --recorded-as-occurred 2012.ndjson.gz\n  zcat *.gz | convoke import --tenant acme --name nightly -"
+)]
+pub struct ImportFile {
+    /// NDJSON, plain, gzip or zstd; `-` is the input stream
+    file: PathBuf,
+    /// Whose rooms they are, where a line does not say
+    #[arg(long, value_name = "TENANT")]
+    tenant: Option<TenantId>,
+    /// Record events at the times at which they occurred, in partitions made for them; the log must hold nothing else
+    #[arg(long)]
+    recorded_as_occurred: bool,
+    /// What to go on with when it is given again; needed for the input stream [default: by the file's content]
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    name: Option<String>,
+    /// The report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl ImportFile {
+    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+        let source = Source::new(&self.file);
+        anyhow::ensure!(
+            source != Source::Stdin || self.name.is_some(),
+            "the input stream needs --name NAME: under it the import is known again"
+        );
+        let Some(survey) = self.survey(&source, &context).await? else {
+            return Ok(ExitCode::FAILURE);
+        };
+        let config = context.config()?;
+        context.with_database(async |pool| self.import(pool, source, survey, config, &context).await).await
+    }
+
+    /// How many lines there are and what they are, before any is taken; nothing for a stream. `None`: told to stop.
+    async fn survey(&self, source: &Source, context: &Context) -> anyhow::Result<Option<Option<Survey>>> {
+        if *source == Source::Stdin {
+            return Ok(Some(None));
+        }
+        let (source, stop) = (source.clone(), context.stop.clone());
+        let read = move || source.open().and_then(|text| survey(text, &stop));
+        let found = tokio::task::spawn_blocking(read).await?;
+        Ok(found.with_context(|| self.file.display().to_string())?.map(Some))
+    }
+
+    async fn import(
+        &self,
+        pool: PgPool,
+        source: Source,
+        survey: Option<Survey>,
+        config: &Config,
+        context: &Context,
+    ) -> anyhow::Result<ExitCode> {
+        let name = self.known_as(survey.as_ref());
+        let masters = MasterKeys::configured(&config.keys).context("the master keys cannot be used")?;
+        let clock = Clock::system();
+        let on = Foundation {
+            log: EventLog::new(pool.clone()),
+            sealer: Sealer::new(pool, masters),
+            clock: clock.clone(),
+            metrics: Metrics::new(),
+        };
+        let unit = self.recorded_as_occurred.then_some(config.log.partition_unit);
+        let mut import = Import::begin(on, limits(config), &name, unit).await?;
+        let from = import.standing().clone();
+        let mut progress =
+            Progress::new("import", "lines", survey.map(|survey| survey.lines)).resuming_at(from.tally.lines());
+        let begun = Instant::now();
+        let ended = if survey.is_some_and(|survey| from.taken >= survey.lines && from.open.is_empty()) {
+            Ok(Ended::Done)
+        } else {
+            let reader = LineReader::new(&name, self.tenant.clone(), clock);
+            let lines = Lines::start(source, from.skip(), &reader)?;
+            import.run(lines, &context.stop, |standing| progress.set(standing.tally.lines())).await
+        };
+        progress.finish();
+        let standing = import.end().await?;
+        let report = Report::new(&standing, &from, begun.elapsed(), &ended);
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&report)?);
+        } else {
+            print!("{}", report.text());
+        }
+        match ended.context("the import was not finished; the same command goes on with it")? {
+            Ended::Done => Ok(ExitCode::SUCCESS),
+            Ended::Stopped => {
+                eprintln!("stopped before the end; the same command goes on with it");
+                Ok(ExitCode::FAILURE)
+            }
+        }
+    }
+
+    /// The name under which it is known again: that of the command line, or one of the content, whatever file it is in.
+    fn known_as(&self, survey: Option<&Survey>) -> String {
+        let tenant = self.tenant.as_ref().map_or("", TenantId::as_str);
+        match (&self.name, survey) {
+            (Some(name), _) => format!("import {tenant} {name}"),
+            (None, survey) => {
+                let content = survey.map_or(&[][..], |survey| &survey.digest);
+                let hash = Sha256::new().chain_update(tenant).chain_update("\0").chain_update(content).finalize();
+                format!("import {}", URL_SAFE_NO_PAD.encode(hash))
+            }
+        }
+    }
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits {
+        batch: config.log.append_batch,
+        queue: config.log.append_queue,
+        conflict_retries: config.log.conflict_retries,
+        rooms: config.log.room_cache,
+        snapshot_interval: config.log.snapshot_interval,
+    }
+}
+
+/// What became of the lines, over all imports of the source.
+#[derive(Serialize)]
+struct Report<'a> {
+    done: bool,
+    lines: u64,
+    applied: u64,
+    unchanged: u64,
+    repeated: u64,
+    blank: u64,
+    refused_lines: u64,
+    refused: &'a BTreeMap<String, Refused>,
+    events: u64,
+    /// Of this run alone.
+    this_run: Run,
+}
+
+#[derive(Serialize)]
+struct Run {
+    lines: u64,
+    events: u64,
+    seconds: f64,
+    lines_per_second: f64,
+}
+
+impl<'a> Report<'a> {
+    fn new(standing: &'a Standing, from: &Standing, took: Duration, ended: &Result<Ended, ImportError>) -> Self {
+        let tally = &standing.tally;
+        let (lines, seconds) = (tally.lines() - from.tally.lines(), took.as_secs_f64());
+        Self {
+            done: matches!(ended, Ok(Ended::Done)),
+            lines: tally.lines(),
+            applied: tally.applied,
+            unchanged: tally.unchanged,
+            repeated: tally.repeated,
+            blank: tally.blank,
+            refused_lines: tally.refused_lines(),
+            refused: &tally.refused,
+            events: tally.events,
+            this_run: Run {
+                lines,
+                events: tally.events - from.tally.events,
+                seconds,
+                lines_per_second: lines as f64 / seconds.max(f64::MIN_POSITIVE),
+            },
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut table = table(&["what became of it", "lines", "first line", "what was said of it"], &[1, 2]);
+        let mut row = |what: &str, lines: u64| {
+            if lines > 0 {
+                table.add_row([what, &lines.to_string(), "", ""]);
+            }
+        };
+        row("applied", self.applied);
+        row("accepted, it was so already", self.unchanged);
+        row("repeated under its idempotency key", self.repeated);
+        row("empty", self.blank);
+        let mut refused: Vec<_> = self.refused.iter().collect();
+        refused.sort_by_key(|(_, refused)| std::cmp::Reverse(refused.lines));
+        for (reason, refused) in refused {
+            let (lines, first) = (refused.lines.to_string(), refused.first_line.to_string());
+            table.add_row([&format!("refused: {reason}"), &lines, &first, &refused.detail]);
+        }
+        table.add_row(["all", &self.lines.to_string(), "", ""]);
+        let Run { lines, events, seconds, lines_per_second } = self.this_run;
+        format!(
+            "{table}\n\n{} events in all; this run: {lines} lines, {events} events in {seconds:.1} s, {lines_per_second:.0} lines/s\n",
+            self.events
+        )
+    }
+}

@@ -1,0 +1,353 @@
+//! One line: a command, and what is said around it. `docs/import.md` describes it to those who write such lines.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::blocks::{LONGEST_LINE, Raw};
+use crate::commands::context::Caller;
+use crate::commands::execute::{Idempotency, Request};
+use crate::commands::fault::CommandFault;
+use crate::commands::room::RoomCommand;
+use crate::events::envelope::Hash;
+use crate::events::ids::{Actor, CommandId, RoomId, TenantId};
+use crate::events::time::{Clock, Timestamp};
+use crate::security::grants::Grants;
+
+/// Reasons for which a line is refused before any rule is asked. Those of rules are [`crate::commands::refusal::RefusalCode`].
+pub const LINE_TOO_LONG: &str = "line-too-long";
+pub const INVALID_JSON: &str = "invalid-json";
+pub const INVALID_FIELDS: &str = "invalid-fields";
+pub const UNKNOWN_COMMAND: &str = "unknown-command";
+pub const OCCURRED_IN_FUTURE: &str = "occurred-in-future";
+
+/// Who did it, where a line does not say.
+const DEFAULT_ACTOR: &str = "key:import";
+/// Characters of a room's key, an actor's key and an idempotency key.
+const MAX_ROOM_KEY: usize = 128;
+const MAX_ACTOR_KEY: usize = 128;
+const MAX_IDEMPOTENCY_KEY: usize = 255;
+/// Callers that are kept; when there are more, they are made anew.
+const CALLERS: usize = 10_000;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fields<'a> {
+    occurred_at: Timestamp,
+    #[serde(borrow, default)]
+    tenant: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    room: Cow<'a, str>,
+    #[serde(borrow, default)]
+    actor: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    command: Cow<'a, str>,
+    #[serde(borrow, default)]
+    data: Option<&'a RawValue>,
+    #[serde(default)]
+    command_id: Option<CommandId>,
+    #[serde(borrow, default)]
+    idempotency_key: Option<Cow<'a, str>>,
+    #[serde(default)]
+    causation_id: Option<Uuid>,
+    #[serde(default)]
+    correlation_id: Option<Uuid>,
+}
+
+/// What a line is.
+#[derive(Debug)]
+pub enum Line {
+    Command(Box<Request>),
+    /// Nothing but white space.
+    Blank,
+    Refused(Fault),
+}
+
+/// Why a line is no command.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Fault {
+    pub reason: &'static str,
+    pub detail: String,
+}
+
+fn fault(reason: &'static str, detail: impl Into<String>) -> Fault {
+    Fault { reason, detail: detail.into() }
+}
+
+fn field(name: &str, detail: impl std::fmt::Display) -> Fault {
+    fault(INVALID_FIELDS, format!("{name}: {detail}"))
+}
+
+/// Reads lines of one import.
+#[derive(Clone)]
+pub struct LineReader {
+    /// Of lines that name none.
+    tenant: Option<TenantId>,
+    /// The name of the import, hashed: lines get ids by it.
+    seed: Hash,
+    clock: Clock,
+    callers: HashMap<String, Arc<Caller>>,
+    /// The key of a caller, as it is put together.
+    wanted: String,
+}
+
+impl LineReader {
+    pub fn new(name: &str, tenant: Option<TenantId>, clock: Clock) -> Self {
+        let seed = Sha256::new().chain_update("convoke import 1").chain_update(name).finalize().into();
+        Self { tenant, seed, clock, callers: HashMap::new(), wanted: String::new() }
+    }
+
+    pub fn read(&mut self, number: u64, raw: Raw<'_>) -> Line {
+        let text = match raw {
+            Raw::Line(text) => text.trim_ascii(),
+            Raw::TooLong => {
+                return Line::Refused(fault(LINE_TOO_LONG, format!("a line has at most {LONGEST_LINE} bytes")));
+            }
+        };
+        if text.is_empty() {
+            return Line::Blank;
+        }
+        self.command(number, text).map_or_else(Line::Refused, |request| Line::Command(Box::new(request)))
+    }
+
+    fn command(&mut self, number: u64, text: &[u8]) -> Result<Request, Fault> {
+        // A struct would be read from an array too, by the order of its fields.
+        if text[0] != b'{' {
+            return Err(not_an_object(text));
+        }
+        let fields: Fields<'_> = serde_json::from_slice(text).map_err(|error| not_read(&error))?;
+        let occurred_at = fields.occurred_at;
+        if occurred_at > self.clock.now() {
+            return Err(fault(
+                OCCURRED_IN_FUTURE,
+                format!("it is to have occurred at {occurred_at}, which is to come"),
+            ));
+        }
+        let caller = self.caller(fields.tenant.as_deref(), fields.actor.as_deref().unwrap_or(DEFAULT_ACTOR))?;
+        let room = room(&caller.tenant, &fields.room)?;
+        let body = fields.data.map_or("", RawValue::get);
+        let command = RoomCommand::parse(&fields.command, body.as_bytes()).map_err(|fault| refused(&fault))?;
+        let idempotency = fields.idempotency_key.as_deref().map(|key| idempotency(key, room, &fields.command, body));
+        Ok(Request {
+            caller,
+            room,
+            command,
+            command_id: fields.command_id.unwrap_or_else(|| self.command_id(number, occurred_at)),
+            idempotency: idempotency.transpose()?,
+            expected_version: None,
+            causation_id: fields.causation_id,
+            correlation_id: fields.correlation_id,
+            traceparent: None,
+            occurred_at: Some(occurred_at),
+        })
+    }
+
+    /// Whoever moves history in may do all: what is judged is what the rooms were at the time.
+    fn caller(&mut self, tenant: Option<&str>, actor: &str) -> Result<Arc<Caller>, Fault> {
+        let tenant = match (tenant, &self.tenant) {
+            (Some(named), Some(usual)) if named == usual.as_str() => usual.clone(),
+            (Some(named), _) => TenantId::new(named).map_err(|bad| field("tenant", bad))?,
+            (None, Some(usual)) => usual.clone(),
+            (None, None) => return Err(field("tenant", "is missing, and the import was given none")),
+        };
+        self.wanted.clear();
+        self.wanted.extend([tenant.as_str(), " ", actor]);
+        if let Some(caller) = self.callers.get(&self.wanted) {
+            return Ok(caller.clone());
+        }
+        let caller = Arc::new(Caller { tenant, actor: read_actor(actor)?, grants: Grants::everything() });
+        if self.callers.len() >= CALLERS {
+            self.callers.clear();
+        }
+        self.callers.insert(self.wanted.clone(), caller.clone());
+        Ok(caller)
+    }
+
+    /// The same at each attempt to import the line, so that what it made is named alike.
+    fn command_id(&self, number: u64, occurred_at: Timestamp) -> CommandId {
+        let hash: Hash = Sha256::new().chain_update(self.seed).chain_update(number.to_be_bytes()).finalize().into();
+        CommandId::from_uuid(uuid_v7(occurred_at.unix_micros() / 1000, &hash))
+    }
+}
+
+fn uuid_v7(millis: i64, hash: &Hash) -> Uuid {
+    let mut random = [0; 10];
+    random.copy_from_slice(&hash[..10]);
+    uuid::Builder::from_unix_timestamp_millis(u64::try_from(millis).unwrap_or(0), &random).into_uuid()
+}
+
+/// The room of an id, or of a key: the same key is the same room of a tenant in every import, for ever. Its id bears no time:
+/// whichever event comes first, the room is not younger than its id says.
+fn room(tenant: &TenantId, text: &str) -> Result<RoomId, Fault> {
+    if let Ok(id) = text.parse() {
+        return Ok(id);
+    }
+    if !(1..=MAX_ROOM_KEY).contains(&text.chars().count()) {
+        return Err(field("room", format!("is a UUID of version 7 or a key of 1 to {MAX_ROOM_KEY} characters")));
+    }
+    let hasher = Sha256::new().chain_update("convoke room key 1\0").chain_update(tenant.as_str()).chain_update("\0");
+    Ok(RoomId::from_uuid(uuid_v7(0, &hasher.chain_update(text).finalize().into())))
+}
+
+fn read_actor(text: &str) -> Result<Actor, Fault> {
+    let actor: Actor = text.parse().map_err(|bad| field("actor", bad))?;
+    let fits = |key: &str| key.chars().count() <= MAX_ACTOR_KEY && !key.chars().any(char::is_control);
+    match &actor {
+        Actor::Person(_) => Ok(actor),
+        Actor::Key(key) if fits(key) => Ok(actor),
+        Actor::Key(_) => Err(field(
+            "actor",
+            format!("a key has at most {MAX_ACTOR_KEY} characters, none of them a control character"),
+        )),
+        Actor::System(_) => Err(field("actor", "is user:IDENTITY or key:KEY; the system acts by itself")),
+    }
+}
+
+fn idempotency(key: &str, room: RoomId, command: &str, body: &str) -> Result<Idempotency, Fault> {
+    let fits = (1..=MAX_IDEMPOTENCY_KEY).contains(&key.chars().count()) && !key.chars().any(char::is_control);
+    if !fits {
+        let detail = format!("has 1 to {MAX_IDEMPOTENCY_KEY} characters, none of them a control character");
+        return Err(field("idempotency_key", detail));
+    }
+    let hasher = Sha256::new().chain_update(room.uuid()).chain_update(command).chain_update("\0");
+    Ok(Idempotency { key: format!("import {key}"), fingerprint: hasher.chain_update(body).finalize().into() })
+}
+
+fn refused(command: &CommandFault) -> Fault {
+    match command {
+        CommandFault::Unknown(_) => fault(UNKNOWN_COMMAND, command.to_string()),
+        CommandFault::NotJson { .. } => fault(INVALID_JSON, command.to_string()),
+        CommandFault::Fields(_) => fault(INVALID_FIELDS, format!("data: {command}")),
+    }
+}
+
+fn not_an_object(text: &[u8]) -> Fault {
+    match serde_json::from_slice::<serde::de::IgnoredAny>(text) {
+        Ok(_) => fault(INVALID_FIELDS, "a line is one JSON object, {…}"),
+        Err(error) => fault(INVALID_JSON, error.to_string()),
+    }
+}
+
+fn not_read(error: &serde_json::Error) -> Fault {
+    let reason = if error.is_data() { INVALID_FIELDS } else { INVALID_JSON };
+    // Lines have no lines in them: the column says where.
+    fault(reason, error.to_string().replace(" at line 1 column ", " at column "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reader() -> LineReader {
+        LineReader::new("test", Some(TenantId::new("acme").unwrap()), Clock::system())
+    }
+
+    fn read(text: &str) -> Line {
+        reader().read(1, Raw::Line(text.as_bytes()))
+    }
+
+    fn taken(text: &str) -> Request {
+        match read(text) {
+            Line::Command(request) => *request,
+            other => panic!("not taken: {other:?}"),
+        }
+    }
+
+    fn reason(text: &str) -> (&'static str, String) {
+        match read(text) {
+            Line::Refused(fault) => (fault.reason, fault.detail),
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+
+    fn with(more: &str) -> String {
+        format!(r#"{{"occurred_at": "2012-01-01T00:00:00Z", "room": "lobby", "command": "lock-room"{more}}}"#)
+    }
+
+    #[test]
+    fn a_line_is_a_command_that_somebody_gave_at_a_time() {
+        let request = taken(&with(r#", "actor": "user:ann", "tenant": "other""#));
+        assert_eq!(request.command.name(), "lock-room");
+        assert_eq!(request.caller.actor.to_string(), "user:ann");
+        assert_eq!(request.caller.tenant.as_str(), "other");
+        assert_eq!(request.occurred_at.unwrap().to_string(), "2012-01-01T00:00:00.000000Z");
+        let request = taken(&with(""));
+        assert_eq!((request.caller.actor.to_string().as_str(), request.caller.tenant.as_str()), ("key:import", "acme"));
+    }
+
+    #[test]
+    fn a_key_is_one_room_of_a_tenant_and_an_id_is_that_room() {
+        let other_time = r#"{"occurred_at": "2013-01-01T00:00:00Z", "room": "lobby", "command": "lock-room"}"#;
+        assert_eq!(taken(&with("")).room, taken(other_time).room);
+        assert_ne!(taken(&with("")).room, taken(&with(r#", "tenant": "other""#)).room);
+        assert_eq!(taken(&with("")).room.uuid().get_version_num(), 7);
+        let id = "01936d2e-7c1a-7b3e-8a44-0f0a4f5d2c11";
+        assert_eq!(taken(&with("").replace("lobby", id)).room.to_string(), id);
+    }
+
+    #[test]
+    fn a_line_is_named_alike_at_every_attempt_and_no_two_lines_are() {
+        let id = |number: u64| match reader().read(number, Raw::Line(with("").as_bytes())) {
+            Line::Command(request) => request.command_id.uuid(),
+            other => panic!("not taken: {other:?}"),
+        };
+        assert_eq!(id(1), id(1));
+        assert_ne!(id(1), id(2));
+        assert_eq!((id(1).get_version_num(), id(1).get_variant()), (7, uuid::Variant::RFC4122));
+        let own = r#", "command_id": "01936d2e-7c1a-7b3e-8a44-0f0a4f5d2c11""#;
+        assert_eq!(taken(&with(own)).command_id.to_string(), "01936d2e-7c1a-7b3e-8a44-0f0a4f5d2c11");
+    }
+
+    #[test]
+    fn white_space_is_no_line() {
+        assert!(matches!(read(" \t\r"), Line::Blank));
+        taken(&format!(" {}\r", with("")));
+    }
+
+    #[test]
+    fn what_is_no_command_is_refused_with_its_reason() {
+        let long = "x".repeat(129);
+        for (expected, text) in [
+            (INVALID_JSON, "{".to_owned()),
+            (INVALID_JSON, "nonsense".into()),
+            (INVALID_JSON, with("}")),
+            (INVALID_FIELDS, "[1]".into()),
+            (INVALID_FIELDS, "{}".into()),
+            (INVALID_FIELDS, with(r#", "sender": "ann""#)),
+            (INVALID_FIELDS, with("").replace("2012-01-01T00:00:00Z", "yesterday")),
+            (INVALID_FIELDS, with("").replace("lobby", "")),
+            (INVALID_FIELDS, with("").replace("lobby", &long)),
+            (INVALID_FIELDS, with(r#", "tenant": "Acme""#)),
+            (INVALID_FIELDS, with(r#", "actor": "ann""#)),
+            (INVALID_FIELDS, with(r#", "actor": "system:deadlines""#)),
+            (INVALID_FIELDS, with(r#", "actor": "key:a\u0000b""#)),
+            (INVALID_FIELDS, with(r#", "idempotency_key": """#)),
+            (INVALID_FIELDS, with(r#", "command_id": "6ba7b810-9dad-11d1-80b4-00c04fd430c8""#)),
+            (INVALID_FIELDS, with(r#", "data": {"colour": 1}"#)),
+            (INVALID_FIELDS, with(r#", "data": "a\ud800b""#)),
+            (UNKNOWN_COMMAND, with("").replace("lock-room", "fly")),
+            (OCCURRED_IN_FUTURE, with("").replace("2012", "9012")),
+        ] {
+            let (found, detail) = reason(&text);
+            assert_eq!(found, expected, "{text}: {detail}");
+        }
+        let bad = reader().read(1, Raw::Line(b"{\"room\": \"\xff\"}"));
+        assert!(matches!(bad, Line::Refused(Fault { reason: INVALID_JSON, .. })), "{bad:?}");
+    }
+
+    #[test]
+    fn a_fault_names_the_field_and_the_remedy() {
+        assert_eq!(
+            reason(&with(r#", "data": {"colour": 1}"#)).1,
+            "data: colour: is not a field here, there are no fields"
+        );
+        let mut reader = LineReader::new("test", None, Clock::system());
+        let Line::Refused(fault) = reader.read(1, Raw::Line(with("").as_bytes())) else { panic!("taken") };
+        assert_eq!(fault.detail, "tenant: is missing, and the import was given none");
+    }
+}

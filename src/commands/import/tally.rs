@@ -1,0 +1,196 @@
+//! What became of the lines: counted, kept with each batch, told at the end.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::blocks::Skip;
+use crate::commands::execute::ExecuteError;
+use crate::events::envelope::Position;
+use crate::events::log::append::Progress;
+
+/// Characters kept of an example's detail.
+const MAX_DETAIL: usize = 300;
+
+/// Lines by what became of them; of the whole source, over all its imports.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Accepted, and something was written.
+    pub applied: u64,
+    /// Accepted, and it was so already.
+    pub unchanged: u64,
+    /// Accepted before under the line's idempotency key.
+    pub repeated: u64,
+    /// Empty.
+    pub blank: u64,
+    /// By reason: the code of a refusal or of a fault of the line.
+    pub refused: BTreeMap<String, Refused>,
+    /// Written to the log.
+    pub events: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Refused {
+    pub lines: u64,
+    /// The number of the first one.
+    pub first_line: u64,
+    /// What was said of it.
+    pub detail: String,
+}
+
+impl Tally {
+    pub fn lines(&self) -> u64 {
+        self.applied + self.unchanged + self.repeated + self.blank + self.refused_lines()
+    }
+
+    pub fn refused_lines(&self) -> u64 {
+        self.refused.values().map(|refused| refused.lines).sum()
+    }
+
+    pub fn accept(&mut self, events: usize) {
+        if events == 0 {
+            self.unchanged += 1;
+        } else {
+            self.applied += 1;
+            self.events += events as u64;
+        }
+    }
+
+    pub fn refuse(&mut self, line: u64, reason: &str, detail: &str) {
+        let short = || detail.chars().take(MAX_DETAIL).collect();
+        match self.refused.get_mut(reason) {
+            Some(refused) => {
+                refused.lines += 1;
+                if line < refused.first_line {
+                    (refused.first_line, refused.detail) = (line, short());
+                }
+            }
+            None => {
+                self.refused.insert(reason.into(), Refused { lines: 1, first_line: line, detail: short() });
+            }
+        }
+    }
+}
+
+/// The code under which a command that was not carried out is counted; `None`: that is no judgement on the command.
+pub fn reason(error: &ExecuteError) -> Option<(&'static str, String)> {
+    let code = match error {
+        ExecuteError::Refused(refusal) => return Some((refusal.code.as_str(), refusal.detail.clone())),
+        ExecuteError::VersionMismatch { .. } => "version-mismatch",
+        ExecuteError::KeyReused => "idempotency-key-reused",
+        ExecuteError::Conflict => "conflict-retries-exhausted",
+        ExecuteError::Busy | ExecuteError::Unavailable(_) | ExecuteError::Sealing(_) | ExecuteError::Stopping => {
+            return None;
+        }
+    };
+    Some((code, error.to_string()))
+}
+
+/// How far an import has come.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Standing {
+    pub tally: Tally,
+    /// The last line that was taken up.
+    pub taken: u64,
+    /// Lines up to there that are not dealt with yet.
+    pub open: BTreeSet<u64>,
+    /// Of the log after it; kept where nobody else may write meanwhile.
+    pub position: Position,
+    pub recorded_as_occurred: bool,
+}
+
+/// What is kept of it beside the number of lines.
+#[derive(Serialize, Deserialize)]
+struct Detail {
+    #[serde(flatten)]
+    tally: Tally,
+    recorded_as_occurred: bool,
+    position: Position,
+    open: BTreeSet<u64>,
+}
+
+impl Standing {
+    /// What was kept of it; `None`: it is not in the shape that [`Standing::progress`] gives it.
+    pub fn read(kept: &Progress) -> Option<Self> {
+        let Detail { tally, recorded_as_occurred, position, open } = serde_json::from_str(kept.detail.get()).ok()?;
+        Some(Self { tally, taken: kept.done, open, position, recorded_as_occurred })
+    }
+
+    /// What is to be kept of it, under a name.
+    pub fn progress(&self, name: &str) -> Progress {
+        let (mut done, mut open) = (self.taken, self.open.clone());
+        // What is open at the end has not been begun.
+        while open.remove(&done) {
+            done -= 1;
+        }
+        let (tally, position) = (self.tally.clone(), self.position);
+        let detail = Detail { tally, recorded_as_occurred: self.recorded_as_occurred, position, open };
+        let json = serde_json::to_string(&detail).expect("numbers and strings are JSON");
+        let detail = RawValue::from_string(json).expect("what serde_json wrote is JSON");
+        Progress { name: name.into(), done, detail }
+    }
+
+    /// What need not be read again.
+    pub fn skip(&self) -> Skip {
+        Skip { through: self.taken, open: self.open.clone() }
+    }
+
+    /// A line of the source is taken up.
+    pub fn take(&mut self, line: u64) {
+        // One that was open before is not the last one.
+        self.taken = self.taken.max(line);
+        self.open.insert(line);
+    }
+
+    pub fn blank(&mut self, line: u64) {
+        self.open.remove(&line);
+        self.tally.blank += 1;
+    }
+
+    pub fn refuse(&mut self, line: u64, reason: &str, detail: &str) {
+        self.open.remove(&line);
+        self.tally.refuse(line, reason, detail);
+    }
+
+    pub fn accept(&mut self, line: u64, events: usize) {
+        self.open.remove(&line);
+        self.tally.accept(events);
+    }
+
+    pub fn repeat(&mut self, line: u64) {
+        self.open.remove(&line);
+        self.tally.repeated += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_reads_as_what_it_was_and_what_was_not_begun_is_begun_again() {
+        let mut standing = Standing { recorded_as_occurred: true, position: 7, ..Standing::default() };
+        (1..=6).for_each(|line| standing.take(line));
+        standing.accept(1, 2);
+        standing.refuse(3, "not-present", "ann is not in the room");
+        standing.accept(4, 0);
+        let kept = standing.progress("name");
+        assert_eq!((kept.name.as_str(), kept.done), ("name", 4));
+        let read = Standing::read(&kept).unwrap();
+        assert_eq!((read.taken, &read.open), (4, &[2].into()));
+        assert_eq!(read.tally, standing.tally);
+        assert_eq!((read.position, read.recorded_as_occurred), (7, true));
+        assert_eq!(read.skip(), Skip { through: 4, open: [2].into() });
+        assert_eq!(read.tally.lines(), 3);
+    }
+
+    #[test]
+    fn the_first_line_of_a_reason_stands_for_it_in_whatever_order_they_come() {
+        let mut tally = Tally::default();
+        for line in [5, 3, 4] {
+            tally.refuse(line, "banned", &format!("of line {line}"));
+        }
+        assert_eq!(tally.refused["banned"], Refused { lines: 3, first_line: 3, detail: "of line 3".into() });
+    }
+}
