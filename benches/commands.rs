@@ -2,6 +2,7 @@
 //! hot room. Client, server and PostgreSQL share the machine.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ground::{Failure, Peer, Postgres, Promise, Served, machine, median, tell};
@@ -27,6 +28,7 @@ struct Rounds {
     many: Vec<Report>,
     one: Vec<Report>,
     hot: Vec<Report>,
+    view: Vec<Report>,
 }
 
 pub async fn run() -> Result<Vec<Promise>, Failure> {
@@ -51,6 +53,8 @@ async fn measure(postgres: &Postgres) -> Result<Rounds, Failure> {
         rounds.one.push(load(&served, 1, Work::RoomsEach(64)).await?);
         let hot = make_room(served.address, &Served::token()?).await?;
         rounds.hot.push(load(&served, CONNECTIONS, Work::HotRoom(hot)).await?);
+        let path = Arc::new(vec![format!("/v1/rooms/{hot}")]);
+        rounds.view.push(load(&served, CONNECTIONS, Work::Get(path)).await?);
         served.stop().await?;
     }
     Ok(rounds)
@@ -105,7 +109,12 @@ fn told(rounds: &Rounds) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "| pgbench, clients: {clients} | {rate:.0} | {p50:.2} | | |");
     }
-    for (what, runs) in [("many rooms", &rounds.many), ("1 connection", &rounds.one), ("one hot room", &rounds.hot)] {
+    for (what, runs) in [
+        ("many rooms", &rounds.many),
+        ("1 connection", &rounds.one),
+        ("one hot room", &rounds.hot),
+        ("views of that room", &rounds.view),
+    ] {
         let (rate, p50) = (of(runs, |run| run.rate), of(runs, |run| run.p50_ms));
         let (p99, max) = (of(runs, |run| run.p99_ms), of(runs, |run| run.max_ms));
         let _ = writeln!(text, "| {what} | {rate:.0} | {p50:.2} | {p99:.2} | {max:.2} |");

@@ -10,6 +10,7 @@
 mod commands;
 mod ground;
 mod load;
+mod rebuild;
 
 use std::process::ExitCode;
 
@@ -24,6 +25,9 @@ fn main() -> Result<ExitCode, Failure> {
     let mut promises: Vec<Promise> = Vec::new();
     if wanted("commands") {
         promises.extend(runtime.block_on(commands::run())?);
+    }
+    if wanted("rebuild") {
+        promises.extend(runtime.block_on(rebuild::run())?);
     }
     let broken = promises.iter().filter(|promise| !promise.kept()).count();
     println!("{} promises kept, {broken} not", promises.len() - broken);

@@ -162,7 +162,7 @@ CREATE TABLE convoke.rm_sessions (
     identity text COLLATE "C" NOT NULL,
     role text COLLATE "C" NOT NULL,
     reason text COLLATE "C"
-) WITH (fillfactor = 90);
+) WITH (fillfactor = 75);
 CREATE UNIQUE INDEX rm_sessions_key ON convoke.rm_sessions (room, session, tenant);
 CREATE INDEX rm_sessions_by_identity ON convoke.rm_sessions (identity, session, room, tenant);
 

@@ -12,7 +12,7 @@ function make(tag, attributes = {}, ...children) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.flat().filter((child) => child !== undefined && child !== null && child !== false));
+  element.append(...children.flat(Infinity).filter((child) => child !== undefined && child !== null && child !== false));
   return element;
 }
 
@@ -145,7 +145,7 @@ function response(status, raw) {
     return [
       problem && shown.length > 0 && make("ul", { class: "codes" }, shown.map(([code, example]) =>
         make("li", {}, make("a", { href: `/problems/${code}` }, make("code", {}, code)), " ", prose(example.summary)))),
-      !problem && make("p", { class: "soft" }, make("code", {}, type)),
+      !problem && make("p", { class: "soft" }, make("code", {}, type), " ", prose(resolve(media.schema).type === "string" ? resolve(media.schema).description : "")),
       !problem && media.schema && inner(media.schema) &&
         make("details", {}, make("summary", {}, typeOf(media.schema)), fields(media.schema)),
       ...(problem ? [] : shown.map(([, example]) =>
@@ -153,9 +153,11 @@ function response(status, raw) {
     ];
   });
   const headers = Object.entries(answer.headers ?? {});
+  // A list of codes only: they stand below with their titles.
+  const about = /^(`[a-z-]+`(, )?)+$/.test(answer.description) ? "" : answer.description;
   return make("div", { class: "response" },
     make("b", { class: /^[123]/.test(status) ? "good" : "bad" }, status),
-    make("div", {}, prose(answer.description),
+    make("div", {}, prose(about),
       headers.length > 0 && make("div", { class: "soft" }, "headers: ", headers.map(([name, header], index) =>
         [index ? ", " : "", make("span", { title: resolve(header).description ?? "" }, make("code", {}, name))])),
       parts));

@@ -18,6 +18,9 @@ use crate::projections::model::ModelInfo;
 /// Between two looks at the checkpoints while somebody waits for a model that another process works on.
 const LOOK: Duration = Duration::from_millis(10);
 
+/// How long a waiter relies on this process's worker before it asks whether it still works.
+const RECHECK: Duration = Duration::from_millis(250);
+
 /// Why a model did not come to a position in time.
 #[derive(Debug, thiserror::Error)]
 pub enum WaitError {
@@ -42,8 +45,8 @@ pub(super) struct Place {
     standing: watch::Sender<Standing>,
     /// A worker of this process has the model: no need to look.
     here: AtomicBool,
-    /// The highest position that somebody waits for.
-    wanted: watch::Sender<Position>,
+    /// How many wait for a later position.
+    waiting: watch::Sender<usize>,
 }
 
 impl Place {
@@ -62,10 +65,26 @@ impl Place {
         self.here.store(here, Ordering::Release);
     }
 
-    /// Resolves at once while somebody waits for a later position, else when somebody begins to.
-    pub async fn hurried(&self, position: Position) {
+    /// Resolves at once while somebody waits, else when somebody begins to.
+    pub async fn hurried(&self) {
         // The sender lives as long as this place: waiting cannot fail.
-        _ = self.wanted.subscribe().wait_for(|wanted| *wanted > position).await;
+        _ = self.waiting.subscribe().wait_for(|waiting| *waiting > 0).await;
+    }
+}
+
+/// Somebody waits, for as long as this lives.
+struct Waiting<'a>(&'a Place);
+
+impl<'a> Waiting<'a> {
+    fn at(place: &'a Place) -> Self {
+        place.waiting.send_modify(|waiting| *waiting += 1);
+        Self(place)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.send_modify(|waiting| *waiting -= 1);
     }
 }
 
@@ -84,7 +103,7 @@ impl Board {
         let place = || Place {
             standing: watch::channel(Standing::default()).0,
             here: AtomicBool::new(false),
-            wanted: watch::channel(0).0,
+            waiting: watch::channel(0).0,
         };
         let places = models.iter().map(|model| (model.name, place())).collect();
         Self(Arc::new(Shared { pool, places, looking: Mutex::new(None) }))
@@ -94,7 +113,7 @@ impl Board {
         self.0.places.get(name)
     }
 
-    /// Waits until a model contains the event at `position`, for at most `patience`.
+    /// Waits until a model (one of [`crate::projections::MODELS`]) contains the event at `position`, for at most `patience`.
     pub async fn wait_for(
         &self,
         name: &'static str,
@@ -108,7 +127,7 @@ impl Board {
         if standing.borrow().position >= position {
             return Ok(());
         }
-        place.wanted.send_if_modified(|wanted| std::mem::replace(wanted, position.max(*wanted)) < position);
+        let _waiting = Waiting::at(place);
         loop {
             let here = place.here.load(Ordering::Acquire);
             if !here {
@@ -123,7 +142,7 @@ impl Board {
             }
             tokio::select! {
                 _ = standing.changed() => {}
-                () = tokio::time::sleep(LOOK), if !here => {}
+                () = tokio::time::sleep(if here { RECHECK } else { LOOK }) => {}
                 () = stop.cancelled() => return Err(WaitError::Stopping),
                 () = tokio::time::sleep_until(deadline) => {
                     return Err(WaitError::TimedOut { name, at: now.position, wanted: position });

@@ -182,7 +182,7 @@ impl<M: ReadModel> Worker<M> {
                     if caught_up {
                         tokio::select! {
                             () = tokio::time::sleep_until(began + GATHER) => {}
-                            () = place.hurried(hold.checkpoint.position) => {}
+                            () = place.hurried() => {}
                             () = stop.cancelled() => {}
                         }
                     }

@@ -5,6 +5,8 @@ mod batches;
 mod commands;
 mod events;
 mod idempotency;
+mod pages;
+mod readers;
 mod reads;
 mod streams;
 
