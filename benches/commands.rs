@@ -63,13 +63,7 @@ async fn measure(postgres: &Postgres) -> Result<Rounds, Failure> {
 async fn load(served: &Served, connections: usize, work: Work) -> Result<Report, Failure> {
     let until = Until::Time { warm_up: WARM_UP, measure: MEASURE };
     let load = Load { address: served.address, token: Served::token()?, connections, work, until };
-    let report = load.run().await?;
-    match report.failed.first() {
-        None => Ok(report),
-        Some(failed) => {
-            Err(format!("{} failed, such as {}: {}", report.failures(), failed.status, failed.example).into())
-        }
-    }
+    load.run().await?.clean()
 }
 
 fn of(runs: &[Report], figure: fn(&Report) -> f64) -> f64 {

@@ -7,9 +7,11 @@
 //!
 //! Prints tables and writes them to `docs/benchmarks.md`; fails when a promise is not kept.
 
+mod behind;
 mod commands;
 mod ground;
 mod load;
+mod long_room;
 mod rebuild;
 
 use std::process::ExitCode;
@@ -28,6 +30,12 @@ fn main() -> Result<ExitCode, Failure> {
     }
     if wanted("rebuild") {
         promises.extend(runtime.block_on(rebuild::run())?);
+    }
+    if wanted("long-room") {
+        promises.extend(runtime.block_on(long_room::run())?);
+    }
+    if wanted("behind") {
+        promises.extend(runtime.block_on(behind::run())?);
     }
     let broken = promises.iter().filter(|promise| !promise.kept()).count();
     println!("{} promises kept, {broken} not", promises.len() - broken);

@@ -8,7 +8,6 @@
 mod load;
 
 use std::net::SocketAddr;
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,7 +44,7 @@ struct Arguments {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<ExitCode, Failure> {
+async fn main() -> Result<(), Failure> {
     let arguments = Arguments::parse();
     let work = match arguments.get {
         Some(path) => Work::Get(Arc::new(vec![path])),
@@ -71,9 +70,7 @@ async fn main() -> Result<ExitCode, Failure> {
             "{:>11}  {:>10.0}  {:>7.2}  {:>7.2}  {:>7.2}  {:>7.2}",
             report.connections, report.rate, report.p50_ms, report.p90_ms, report.p99_ms, report.max_ms
         );
-        for failed in &report.failed {
-            println!("{} times {}: {}", failed.count, failed.status, failed.example);
-        }
     }
-    Ok(if report.failures() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    report.clean()?;
+    Ok(())
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::Seen;
+use super::{Failure, Seen};
 
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
@@ -48,6 +48,17 @@ impl Report {
             failed: failed
                 .map(|(&status, (count, example))| Failed { status, count: *count, example: example.clone() })
                 .collect(),
+        }
+    }
+
+    /// This report, if every answer was a success.
+    pub fn clean(self) -> Result<Self, Failure> {
+        match self.failed.first() {
+            None => Ok(self),
+            Some(failed) => {
+                let (count, Failed { status, example, .. }) = (self.failures(), failed);
+                Err(format!("{count} failed, such as {status}: {example}").into())
+            }
         }
     }
 
