@@ -151,10 +151,12 @@ BEGIN
         v_last := coalesce(e_recorded[cardinality(e_room)], v_recorded);
 
         INSERT INTO room_heads AS h (version, last_position, first_recorded_at, last_recorded_at, room, tenant, chain)
-        SELECT r.version, v_position[r.last], t.recorded_at, t.recorded_at, r.room, r.tenant, r.chain
+        SELECT r.version, v_position[r.last], t.first_at, t.last_at, r.room, r.tenant, r.chain
         FROM unnest(r_unit, r_tenant, r_room, r_expected, r_version, r_chain, r_last)
             AS r (unit, tenant, room, expected, version, chain, last)
-        CROSS JOIN LATERAL (SELECT coalesce(e_recorded[r.last], v_recorded)) AS t (recorded_at)
+        CROSS JOIN LATERAL (
+            SELECT coalesce(e_recorded[r.last - (r.version - r.expected)::integer + 1], v_recorded),
+                coalesce(e_recorded[r.last], v_recorded)) AS t (first_at, last_at)
         WHERE r.version > r.expected AND r.unit <> ALL (v_left_out)
         ON CONFLICT (tenant, room) DO UPDATE
         SET version = excluded.version,

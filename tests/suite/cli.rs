@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use convoke::security::grants::Grants;
 use rustix::process::Signal;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 
-use crate::harness::{Run, Server, TestDb, eventually};
+use crate::harness::{Run, Server, TestDb, eventually, tokens};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -143,7 +144,11 @@ async fn the_printed_line_creates_a_room_when_pasted() {
 async fn half_a_request(server: &Server) -> tokio::net::TcpStream {
     let address = server.url.strip_prefix("http://").unwrap();
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-    stream.write_all(b"POST /v1/rooms HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{").await.unwrap();
+    // Without a good token it would be answered by its head alone.
+    let token = tokens::of("dev", None, Grants::everything());
+    let head =
+        format!("POST /v1/rooms HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-length: 100\r\n\r\n{{");
+    stream.write_all(head.as_bytes()).await.unwrap();
     // A whole request on another connection comes after it: by its answer, the half one has been taken in.
     server.get("/health/live").await;
     stream
@@ -152,7 +157,7 @@ async fn half_a_request(server: &Server) -> tokio::net::TcpStream {
 #[tokio::test]
 async fn a_second_signal_ends_a_server_at_once() {
     let db = TestDb::new().await;
-    let mut server = Run::on(&db).with("CONVOKE_SHUTDOWN_TIMEOUT", "1h").serve().await;
+    let mut server = tokens::accepted_by(Run::on(&db)).with("CONVOKE_SHUTDOWN_TIMEOUT", "1h").serve().await;
     let _held = half_a_request(&server).await;
     server.signal(Signal::INT);
     eventually("the first signal is heard", SOON, async || server.log().contains("stopping").then_some(())).await;
@@ -163,7 +168,7 @@ async fn a_second_signal_ends_a_server_at_once() {
 #[tokio::test]
 async fn a_stop_waits_no_longer_than_configured() {
     let db = TestDb::new().await;
-    let mut server = Run::on(&db).with("CONVOKE_SHUTDOWN_TIMEOUT", "1s").serve().await;
+    let mut server = tokens::accepted_by(Run::on(&db)).with("CONVOKE_SHUTDOWN_TIMEOUT", "1s").serve().await;
     let _held = half_a_request(&server).await;
     assert_eq!(server.terminate().await.code(), Some(1));
     assert!(server.log().contains("not ended 1s after the stop, and aborted: "), "{}", server.log());

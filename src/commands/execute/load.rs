@@ -109,6 +109,10 @@ impl Loader {
 }
 
 fn step(room: &mut LoadedRoom, event: &Envelope) -> Result<(), LogError> {
+    if event.room_version != room.version + 1 {
+        let what = format!("room {} has no version {}", event.room, room.version + 1);
+        return Err(LogError::BadRow { position: event.position, what });
+    }
     let decoded = event.event()?;
     let state = std::mem::take(&mut room.state);
     room.state = state.evolve(event.room_version, event.happened_at(), &decoded, event.sealed.as_ref());

@@ -104,6 +104,8 @@ async fn history_keeps_its_times_and_lies_in_its_partitions() {
     let appended = log.append(&batch).await.unwrap();
     assert_eq!(appended.rooms[0].as_ref().unwrap().recorded_at, times[3]);
     let events = log.read(0, 10).await.unwrap();
+    let of_room = log.read_room(&key, 0, None, 10).await.unwrap();
+    assert!(of_room.iter().map(|event| event.room_version).eq(1..=4), "the room is bounded by its first event's time");
     let recorded: Vec<_> = events.iter().map(|event| event.recorded_at).collect();
     assert_eq!(recorded, [times[0], times[1], times[1], times[3]]);
     assert_eq!(events[2].occurred_at, Some(times[2]), "what came late says when it happened");
