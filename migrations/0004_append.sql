@@ -57,7 +57,7 @@ CREATE FUNCTION convoke.append(
     e_data text[],
     e_sealed bytea[],
     e_chain bytea[],
-    -- Names taken and let go: at most one change of a name in a batch.
+    -- Names taken and let go, in order. All changes of one name belong to one unit, unless the batch is one whole.
     n_room integer[],
     n_name text[],
     n_claim boolean[],
@@ -107,7 +107,12 @@ BEGIN
     IF cardinality(n_room) > 0 THEN
         SELECT array_agg(ROW('name', r_unit[n.room], n.room, NULL, NULL, x.room, NULL, n.name, NULL, NULL, NULL)::append_answer)
         INTO v_more
-        FROM unnest(n_room, n_name, n_claim) AS n (room, name, claim)
+        -- The first change of a name meets what is there; those after it meet one another.
+        FROM (
+            SELECT DISTINCT ON (r_tenant[c.room], c.name) c.room, c.name, c.claim
+            FROM unnest(n_room, n_name, n_claim) WITH ORDINALITY AS c (room, name, claim, number)
+            ORDER BY r_tenant[c.room], c.name, c.number
+        ) AS n
         JOIN room_names x ON x.tenant = r_tenant[n.room] AND x.name = n.name
         WHERE n.claim AND x.room <> r_room[n.room];
         v_answers := v_answers || v_more;
@@ -151,12 +156,14 @@ BEGIN
         v_last := coalesce(e_recorded[cardinality(e_room)], v_recorded);
 
         INSERT INTO room_heads AS h (version, last_position, first_recorded_at, last_recorded_at, room, tenant, chain)
-        SELECT r.version, v_position[r.last], t.first_at, t.last_at, r.room, r.tenant, r.chain
-        FROM unnest(r_unit, r_tenant, r_room, r_expected, r_version, r_chain, r_last)
-            AS r (unit, tenant, room, expected, version, chain, last)
-        CROSS JOIN LATERAL (
-            SELECT coalesce(e_recorded[r.last - (r.version - r.expected)::integer + 1], v_recorded),
-                coalesce(e_recorded[r.last], v_recorded)) AS t (first_at, last_at)
+        SELECT r.version, v_position[r.last], t.first, t.last, r.room, r.tenant, r.chain
+        FROM unnest(r_unit, r_tenant, r_room, r_expected, r_version, r_chain, r_last) WITH ORDINALITY
+            AS r (unit, tenant, room, expected, version, chain, last, number)
+        -- The first time counts for a room that is new. Its events need not lie side by side.
+        CROSS JOIN LATERAL (SELECT
+            CASE WHEN r.expected > 0 OR cardinality(e_recorded) = 0 THEN v_recorded
+                ELSE e_recorded[array_position(e_room, r.number::integer)] END,
+            coalesce(e_recorded[r.last], v_recorded)) AS t (first, last)
         WHERE r.version > r.expected AND r.unit <> ALL (v_left_out)
         ON CONFLICT (tenant, room) DO UPDATE
         SET version = excluded.version,
@@ -178,9 +185,14 @@ BEGIN
         USING unnest(n_room, n_name, n_claim) AS n (room, name, claim)
         WHERE NOT n.claim AND x.tenant = r_tenant[n.room] AND x.name = n.name AND x.room = r_room[n.room]
             AND r_unit[n.room] <> ALL (v_left_out);
+        -- The last change of a name is what stays.
         INSERT INTO room_names (room, tenant, name)
         SELECT r_room[n.room], r_tenant[n.room], n.name
-        FROM unnest(n_room, n_name, n_claim) AS n (room, name, claim)
+        FROM (
+            SELECT DISTINCT ON (r_tenant[c.room], c.name) c.room, c.name, c.claim
+            FROM unnest(n_room, n_name, n_claim) WITH ORDINALITY AS c (room, name, claim, number)
+            ORDER BY r_tenant[c.room], c.name, c.number DESC
+        ) AS n
         WHERE n.claim AND r_unit[n.room] <> ALL (v_left_out)
         ON CONFLICT DO NOTHING;
     END IF;

@@ -2,7 +2,7 @@
 //!
 //! Each command sees what those before it in the batch did. A command that cannot be part of this batch is put off to the
 //! next, and with it all later commands to its rooms, so that commands to one room keep their order. Put off are: a second use
-//! of an idempotency key, a second change of a name, a group whose rooms are in the batch already, a command to a room that
+//! of an idempotency key, another room's change of a name (unless the batch is one whole), a group whose rooms are in the batch already, a command to a room that
 //! is not loaded, and one whose person has no key yet.
 
 use std::collections::{HashMap, HashSet};
@@ -26,6 +26,8 @@ use crate::security::sealing::PersonKeys;
 pub struct PlannedRoom {
     pub append: RoomAppend,
     pub room: LoadedRoom,
+    /// How many of its changes of names the batch knows.
+    names_kept: usize,
 }
 
 impl PlannedRoom {
@@ -39,7 +41,7 @@ impl PlannedRoom {
             names: Vec::new(),
             outcomes: Vec::new(),
         };
-        Self { append, room }
+        Self { append, room, names_kept: 0 }
     }
 }
 
@@ -79,8 +81,8 @@ impl From<ExecuteError> for Halt {
 pub struct Plan<'k, T> {
     now: Timestamp,
     keys: &'k PersonKeys,
-    /// Whether answers are asked for where no idempotency key keeps them.
-    answering: bool,
+    /// It is history that is moved in: written whole or not at all, and nobody asks for answers.
+    whole: bool,
     pub rooms: Vec<PlannedRoom>,
     /// The room of each event, in the order in which they were decided.
     pub order: Vec<usize>,
@@ -89,24 +91,25 @@ pub struct Plan<'k, T> {
     index: HashMap<RoomKey, usize>,
     /// Rooms that take no further command in this batch.
     closed: HashSet<RoomKey>,
-    names: HashSet<(TenantId, String)>,
+    /// Who holds a name after what was decided, of names that changed.
+    names: HashMap<(TenantId, String), Option<RoomId>>,
     idempotency: HashSet<(TenantId, String)>,
     units: u32,
 }
 
 impl<'k, T> Plan<'k, T> {
-    pub fn new(now: Timestamp, keys: &'k PersonKeys, answering: bool) -> Self {
+    pub fn new(now: Timestamp, keys: &'k PersonKeys, whole: bool) -> Self {
         Self {
             now,
             keys,
-            answering,
+            whole,
             rooms: Vec::new(),
             order: Vec::new(),
             answers: Vec::new(),
             put_off: Vec::new(),
             index: HashMap::new(),
             closed: HashSet::new(),
-            names: HashSet::new(),
+            names: HashMap::new(),
             idempotency: HashSet::new(),
             units: 0,
         }
@@ -174,7 +177,8 @@ impl<'k, T> Plan<'k, T> {
                 .as_ref()
                 .is_some_and(|given| self.idempotency.contains(&(tenant(), given.key.clone())));
             let name_used = match request.command.needs() {
-                Need::NameHolder(name) => self.names.contains(&(tenant(), name)),
+                // Units may be left out one by one: a change of a name cannot build on another's.
+                Need::NameHolder(name) => !self.whole && self.names.contains_key(&(tenant(), name)),
                 Need::Nothing | Need::Message(_) => false,
             };
             key_used || name_used
@@ -214,13 +218,18 @@ impl<'k, T> Plan<'k, T> {
 
     fn keep_outcomes(&mut self, submission: &Submission<T>, outcomes: &[PlannedOutcome]) {
         for (request, outcome) in submission.requests.iter().zip(outcomes) {
-            for name in &self.rooms[outcome.room].append.names {
-                let (NameChange::Claim(name) | NameChange::Release(name)) = name;
-                self.names.insert((request.caller.tenant.clone(), name.clone()));
+            let planned = &mut self.rooms[outcome.room];
+            for change in &planned.append.names[planned.names_kept..] {
+                let (name, holder) = match change {
+                    NameChange::Claim(name) => (name, Some(request.room)),
+                    NameChange::Release(name) => (name, None),
+                };
+                self.names.insert((request.caller.tenant.clone(), name.clone()), holder);
             }
+            planned.names_kept = planned.append.names.len();
             let Some(given) = &request.idempotency else { continue };
             self.idempotency.insert((request.caller.tenant.clone(), given.key.clone()));
-            self.rooms[outcome.room].append.outcomes.push(NewOutcome {
+            planned.append.outcomes.push(NewOutcome {
                 key: given.key.clone(),
                 fingerprint: given.fingerprint,
                 status: outcome.status,
@@ -239,19 +248,36 @@ impl<'k, T> Plan<'k, T> {
             return Err(ExecuteError::VersionMismatch { actual: planned.room.version }.into());
         }
         let now = request.occurred_at.unwrap_or(self.now);
-        let sent = sent_in_batch(planned, request);
+        let changed = self.changed_in_batch(planned, request);
         let context = Context {
             caller: &request.caller,
             room: request.room,
             now,
             command_id: request.command_id,
-            facts: sent.as_ref().unwrap_or(&looked.facts),
+            facts: changed.as_ref().unwrap_or(&looked.facts),
         };
         let decision = request.command.decide(&planned.room.state, &context);
         match decision.map_err(|refusal| ExecuteError::Refused(Box::new(refusal)))? {
             Decision::Existing(room) if room == request.room => self.write(number, request, Vec::new(), now),
             Decision::Existing(room) => existing(number, room, looked),
             Decision::Facts(facts) => self.write(number, request, facts, now),
+        }
+    }
+
+    /// What this batch changes of what was looked up: it is not in the log yet.
+    fn changed_in_batch(&self, planned: &PlannedRoom, request: &Request) -> Option<Facts> {
+        match request.command.needs() {
+            Need::Nothing => None,
+            Need::NameHolder(name) => {
+                let name_holder = *self.names.get(&(request.caller.tenant.clone(), name))?;
+                Some(Facts { name_holder, ..Facts::default() })
+            }
+            Need::Message(version) => {
+                let index = usize::try_from(version.checked_sub(planned.append.expected + 1)?).ok()?;
+                let event = planned.append.events.get(index)?;
+                let event = RoomEvent::decode(event.event_type, event.type_version, event.data.get()).ok()?;
+                Some(Facts { message: MessageFacts::of(&event), ..Facts::default() })
+            }
         }
     }
 
@@ -264,33 +290,27 @@ impl<'k, T> Plan<'k, T> {
         now: Timestamp,
     ) -> Result<PlannedOutcome, Halt> {
         let created = matches!(facts.first(), Some(Fact { event: RoomEvent::RoomCreated(_), .. }));
-        let ends = facts.iter().any(|fact| matches!(fact.event, RoomEvent::RoomEnded(_)));
         let planned = &mut self.rooms[number];
-        if ends && !planned.append.names.is_empty() {
-            // A name is taken and let go in two batches, never in one: the append looks at names as they were before it.
-            return Err(Halt::PutOff(None));
-        }
         let events = encode(planned, request, &facts, self.keys)?;
-        let name = planned.room.state.charter().and_then(|charter| charter.name.clone());
         let actor = request.caller.identity();
         let mut session = actor.and_then(|actor| planned.room.state.session_of(actor));
         for (fact, event) in facts.iter().zip(&events) {
             planned.room.version += 1;
             let state = std::mem::take(&mut planned.room.state);
             planned.room.state = state.evolve(planned.room.version, now, &fact.event, event.sealed.as_ref());
-            match (&fact.event, &name) {
-                (RoomEvent::RoomCreated(created), _) => {
-                    planned.append.names.extend(created.name.clone().map(NameChange::Claim));
-                }
-                (RoomEvent::RoomEnded(_), Some(name)) => planned.append.names.push(NameChange::Release(name.clone())),
-                _ => {}
-            }
+            let name = || planned.room.state.charter().and_then(|charter| charter.name.clone());
+            let change = match &fact.event {
+                RoomEvent::RoomCreated(_) => name().map(NameChange::Claim),
+                RoomEvent::RoomEnded(_) => name().map(NameChange::Release),
+                _ => None,
+            };
+            planned.append.names.extend(change);
         }
         if !events.is_empty() {
             planned.room.happened_at = Some(now);
         }
         session = session.or_else(|| actor.and_then(|actor| planned.room.state.session_of(actor)));
-        let asked = self.answering || request.idempotency.is_some();
+        let asked = !self.whole || request.idempotency.is_some();
         let kept = if asked { answer::body(request.room, planned.room.version, &events) } else { String::new() };
         let count = events.len();
         self.order.extend(std::iter::repeat_n(number, count));
@@ -308,8 +328,8 @@ impl<'k, T> Plan<'k, T> {
 }
 
 fn existing(number: usize, room: RoomId, looked: &Looked) -> Result<PlannedOutcome, Halt> {
-    // The rule answers the holder that it was told of.
-    let holder = looked.holder.filter(|holder| holder.room == room).ok_or(ExecuteError::Conflict)?;
+    // The rule answers the holder that it was told of; one that is of this batch has no place in the log yet.
+    let holder = looked.holder.filter(|holder| holder.room == room).ok_or(Halt::PutOff(None))?;
     Ok(PlannedOutcome {
         room: number,
         about: room,
@@ -319,13 +339,4 @@ fn existing(number: usize, room: RoomId, looked: &Looked) -> Result<PlannedOutco
         at: OutcomeAt::Already { position: holder.position, recorded_at: holder.recorded_at },
         events: 0,
     })
-}
-
-/// The message that the command speaks of, where this batch sends it: it is not in the log yet.
-fn sent_in_batch(planned: &PlannedRoom, request: &Request) -> Option<Facts> {
-    let Need::Message(version) = request.command.needs() else { return None };
-    let index = usize::try_from(version.checked_sub(planned.append.expected + 1)?).ok()?;
-    let event = planned.append.events.get(index)?;
-    let event = RoomEvent::decode(event.event_type, event.type_version, event.data.get()).ok()?;
-    Some(Facts { message: MessageFacts::of(&event), ..Facts::default() })
 }

@@ -88,7 +88,8 @@ pub enum Verdict {
 pub enum Purpose {
     /// Callers wait for their answers.
     Serve,
-    /// History is moved in: nobody waits for the texts of answers, and events lie in the log in the order of the submissions.
+    /// History is moved in: nobody waits for the texts of answers, events lie in the log in the order of the submissions, and
+    /// the batch is one whole (it is carried out with its progress).
     Intake {
         /// See [`Batch::recorded_as_occurred`].
         recorded_as_occurred: bool,
@@ -203,7 +204,7 @@ impl Writer {
         };
         let clock = self.on.clock.now();
         let now = self.last_recorded.map_or(clock, |last| clock.max(last));
-        let mut plan = Plan::new(now, &keys, purpose == Purpose::Serve);
+        let mut plan = Plan::new(now, &keys, purpose != Purpose::Serve);
         for submission in submissions {
             if plan.order.len() < EVENTS_IN_BATCH {
                 plan.add(submission, &mut self.rooms);
@@ -230,7 +231,7 @@ impl Writer {
         self.on.sealer.ensure_keys(&persons).await
     }
 
-    /// Appends what was decided. With `progress`, all of it is written or nothing.
+    /// Appends what was decided. With `progress`, which an intake must give, all of it is written or nothing.
     pub async fn carry_out<T>(&mut self, foreseen: Foreseen<T>, progress: Option<Progress>) -> Committed<T> {
         let Foreseen { mut batch, states, answers, put_off, keys, events } = foreseen;
         batch.progress = progress;

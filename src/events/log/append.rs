@@ -79,7 +79,7 @@ pub struct RoomAppend {
     /// The chain at that version.
     pub chain: Hash,
     pub events: Vec<NewEvent>,
-    /// At most one for each name in a batch.
+    /// All changes of a name in a batch belong to one unit, unless the batch is one whole.
     pub names: Vec<NameChange>,
     /// Each key at most once in a batch.
     pub outcomes: Vec<NewOutcome>,

@@ -21,7 +21,8 @@ async fn a_history_lies_in_its_partitions_in_the_order_of_its_lines_and_verifies
     let log = EventLog::new(db.system.clone());
     let events = log.read(0, 1_000).await.unwrap();
     assert_eq!(report["events"], events.len());
-    assert!(events.is_sorted_by_key(|event| event.recorded_at));
+    assert!(events.is_sorted_by_key(|event| event.happened_at()), "the order of the lines is that of the log");
+    assert!(events.iter().all(|event| event.occurred_at.is_none()), "they were recorded when they occurred");
     assert_eq!(events[0].recorded_at.to_string(), "2012-01-01T06:49:00.000000Z");
     let partition: String =
         sqlx::query_scalar("SELECT name FROM convoke.log_partitions WHERE first_position IS NOT NULL")

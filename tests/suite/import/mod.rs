@@ -31,8 +31,8 @@ pub async fn content(db: &TestDb) -> (i64, String) {
         "SELECT
             count(*),
             coalesce(md5(string_agg(concat_ws('|', tenant, room, room_version, event_type, type_version, actor, session,
-                command_id, coalesce(occurred_at, recorded_at), data, sealed IS NULL), E'\\n'
-                ORDER BY tenant, room, room_version)), '')
+                command_id, position, recorded_at, occurred_at, data, sealed IS NULL), E'\\n'
+                ORDER BY position)), '')
          FROM convoke.log",
     )
     .fetch_one(&db.system)

@@ -2,6 +2,7 @@
 
 mod appending;
 mod hands;
+mod intake;
 mod outcomes;
 mod reading;
 mod tampering;

@@ -110,6 +110,8 @@ async fn history_keeps_its_times_and_lies_in_its_partitions() {
     assert_eq!(recorded, [times[0], times[1], times[1], times[3]]);
     assert_eq!(events[2].occurred_at, Some(times[2]), "what came late says when it happened");
     assert_eq!(events[3].occurred_at, None);
+    let of_room = log.read_room(&key, 0, None, 10).await.unwrap();
+    assert!(of_room.iter().map(|event| event.room_version).eq(1..=4), "from its very first event");
     assert!(matches!(
         log.verify(|_, _| true).await.unwrap(),
         convoke::events::log::verify::Verdict::Whole { events: 4, .. }

@@ -93,6 +93,7 @@ impl<'a> Columns<'a> {
         for (number, (room, after)) in batch.rooms.iter().zip(&after).enumerate() {
             columns.room(number, room, after);
         }
+        columns.names(batch, &after);
         columns.trim();
         (columns, after)
     }
@@ -157,18 +158,30 @@ impl<'a> Columns<'a> {
         self.r_version.push(big(room.expected + room.events.len() as u64));
         self.r_chain.push(after.chain.to_vec());
         self.r_last.push(after.events.last().copied().unwrap_or_default());
-        let number = int(number + 1);
-        for name in &room.names {
-            let (text, claim) = match name {
-                NameChange::Claim(text) => (text, true),
-                NameChange::Release(text) => (text, false),
-            };
+        for outcome in &room.outcomes {
+            self.outcome(int(number + 1), after, outcome);
+        }
+    }
+
+    /// In the order of the events that change them: a room takes its name with its first, and lets it go with its last.
+    fn names(&mut self, batch: &'a Batch, after: &[After]) {
+        let mut changes: Vec<(i32, i32, &'a str, bool)> = Vec::new();
+        for ((number, room), after) in (1..).zip(&batch.rooms).zip(after) {
+            changes.extend(
+                room.names
+                    .iter()
+                    .map(|name| match name {
+                        NameChange::Claim(text) => (after.events.first().copied(), number, text.as_str(), true),
+                        NameChange::Release(text) => (after.events.last().copied(), number, text.as_str(), false),
+                    })
+                    .map(|(event, number, text, claim)| (event.unwrap_or_default(), number, text, claim)),
+            );
+        }
+        changes.sort_by_key(|(event, ..)| *event);
+        for (_, number, text, claim) in changes {
             self.n_room.push(number);
             self.n_name.push(text);
             self.n_claim.push(claim);
-        }
-        for outcome in &room.outcomes {
-            self.outcome(number, after, outcome);
         }
     }
 
