@@ -15,8 +15,9 @@ use crate::events::time::Timestamp;
 pub struct Hold(PoolConnection<Postgres>);
 
 impl Hold {
-    pub async fn release(self) -> Result<(), LogError> {
-        // The lock is the connection's: it ends with it.
+    pub async fn release(mut self) -> Result<(), LogError> {
+        // A server ends a connection some time after it was closed here; whoever comes next is not to meet the lock until then.
+        sqlx::query("SELECT pg_advisory_unlock_all()").execute(&mut *self.0).await?;
         Ok(self.0.close().await?)
     }
 }
