@@ -12,7 +12,7 @@ use super::request::etags::{self, Tags};
 use super::request::headers::{CommandHeaders, IDEMPOTENCY_REPLAYED, POSITION};
 use super::request::{idempotency, json};
 use crate::commands::context::Caller;
-use crate::commands::execute::{ExecuteError, Idempotency, Outcome, Request};
+use crate::commands::execute::{ExecuteError, Executor, Idempotency, Outcome, Request};
 use crate::commands::room::RoomCommand;
 use crate::events::envelope::RoomVersion;
 use crate::events::ids::RoomId;
@@ -63,12 +63,12 @@ pub fn request(
 
 /// Executes a command if the room is at one of the versions that `if_match` names, whatever that may be where there is none.
 pub async fn execute(api: &Api, mut request: Request, if_match: Option<&Tags>) -> Result<Outcome, ExecuteError> {
-    let Some(tags @ Tags::Listed(_)) = if_match else { return api.executor.execute(request).await };
+    let Some(tags @ Tags::Listed(_)) = if_match else { return carry_out(&api.executor, request).await };
     // No room has the greatest version: a list that can match nothing is told the version there is.
     let newest = tags.strong_versions().first().copied();
     request.expected_version = Some(newest.unwrap_or(RoomVersion::MAX));
     for _ in 1..VERSION_TRIES {
-        match api.executor.execute(request.clone()).await {
+        match carry_out(&api.executor, request.clone()).await {
             Err(ExecuteError::VersionMismatch { actual })
                 if tags.matches_strongly(actual) && request.expected_version != Some(actual) =>
             {
@@ -77,7 +77,20 @@ pub async fn execute(api: &Api, mut request: Request, if_match: Option<&Tags>) -
             outcome => return outcome,
         }
     }
-    api.executor.execute(request).await
+    carry_out(&api.executor, request).await
+}
+
+/// Executes a command, and writes down what became of it.
+pub async fn carry_out(executor: &Executor, request: Request) -> Result<Outcome, ExecuteError> {
+    let (room, command) = (request.room, request.command.name());
+    let outcome = executor.execute(request).await;
+    match &outcome {
+        Ok(Outcome { position, room_version, replayed, .. }) => {
+            tracing::debug!(%room, command, position, room_version, replayed, "a command was carried out");
+        }
+        Err(error) => tracing::debug!(%room, command, %error, "a command was not carried out"),
+    }
+    outcome
 }
 
 /// The answer to an accepted command.

@@ -17,7 +17,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use hyper::body::Body as _;
-use tracing::{Instrument, field};
+use tracing::Instrument;
 use uuid::Uuid;
 
 use super::body::{BodyLimit, Patient};
@@ -52,14 +52,15 @@ async fn answer(State(Guard(around)): State<Guard>, request: Request, next: Next
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
-    let span = tracing::info_span!("request", id = %id, %method, route, room = field::Empty, command = field::Empty);
+    let uri = request.uri().clone();
+    // A span for each request is a twentieth of what a command costs: only for those who look closely.
+    let span = tracing::debug_span!("request", id = %id, %method, path = uri.path());
 
-    let mut response = run(&around, request, next).instrument(span.clone()).await;
+    let mut response = run(&around, request, next).instrument(span).await;
     response = as_problem(&method, response);
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        let _in_span = span.enter();
         around.metrics.problem(problem.code());
-        log(&problem);
+        log(&problem, id, &method, uri.path());
         response = with_instance(problem, id, response);
     }
     finish(response.headers_mut(), id);
@@ -76,11 +77,8 @@ async fn run(around: &Around, mut request: Request, next: Next) -> Response {
     let whole = AssertUnwindSafe(next.run(request)).catch_unwind();
     match tokio::time::timeout(around.patience, whole).await {
         Ok(Ok(response)) => response,
-        // The panic hook has logged it, within this request's span.
-        Ok(Err(_)) => {
-            let detail = "The server failed while it answered this request.";
-            Problem::new(ProblemCode::Internal, detail).into_response()
-        }
+        // The panic hook has logged what and where.
+        Ok(Err(_)) => Problem::internal("the program panicked").into_response(),
         Err(_) if arrived.load(Ordering::Relaxed) => Problem::new(
             ProblemCode::TooBusy,
             format!("There was no answer within {:?}. What was asked may still be done.", around.patience),
@@ -119,13 +117,15 @@ fn as_problem(method: &Method, response: Response) -> Response {
     Problem::new(code, detail).into_response()
 }
 
-fn log(problem: &Problem) {
+/// The path names the room and the command.
+fn log(problem: &Problem, request: Uuid, method: &Method, path: &str) {
+    let code = problem.code();
     match problem.cause() {
         Some(cause) if problem.status().is_server_error() => {
-            tracing::error!(code = problem.code(), cause, "a request failed");
+            tracing::error!(%request, %method, path, code, cause, "a request failed");
         }
-        Some(cause) => tracing::info!(code = problem.code(), cause, "a request was refused"),
-        None => tracing::debug!(code = problem.code(), detail = problem.detail(), "a request was refused"),
+        Some(cause) => tracing::info!(%request, %method, path, code, cause, "a request was refused"),
+        None => tracing::debug!(%request, %method, path, code, detail = problem.detail(), "a request was refused"),
     }
 }
 

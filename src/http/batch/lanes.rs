@@ -18,6 +18,7 @@ use super::item::Item;
 use crate::commands::context::Need;
 use crate::events::ids::RoomId;
 use crate::http::api::Api;
+use crate::http::command_request;
 use crate::http::problem::Problem;
 
 /// The commands on their way.
@@ -77,7 +78,7 @@ impl Lanes {
                     for before in before {
                         before.cancelled().await;
                     }
-                    CommandResult::text(executor.execute(request).await.map_err(Problem::from))
+                    CommandResult::text(command_request::carry_out(&executor, request).await.map_err(Problem::from))
                 });
                 let mut command = command.boxed();
                 self.running.push_back(match poll!(&mut command) {

@@ -89,3 +89,18 @@ async fn what_the_request_is_part_of_is_kept_with_its_events() {
     assert_eq!((&event["causation_id"], &event["correlation_id"]), (&json!(cause), &json!(whole)));
     assert_eq!((&event["traceparent"], &event["actor"]), (&json!(trace), &json!("key:main")));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_of_the_program_names_room_command_and_position() {
+    let service =
+        Service::start_with(|run| run.with("CONVOKE_LOG_LEVEL", "debug").with("CONVOKE_LOG_FORMAT", "json")).await;
+    let room = service.room(&json!({})).await;
+    service.command(&server_token(), &room, "lock-room", &json!({})).await.is(200);
+    service.command(&server_token(), &room, "stop-recording", &json!({})).await.is(409);
+    let log = service.server.log();
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let lines: Vec<_> = lines.map(|line| line.to_string()).filter(|line| line.contains(&room)).collect();
+    let holds = |parts: &[&str]| lines.iter().any(|line| parts.iter().all(|part| line.contains(part)));
+    assert!(holds(&["a command was carried out", "lock-room", "\"position\":2"]), "{lines:#?}");
+    assert!(holds(&["a request was refused", "stop-recording", "not-recording"]), "{lines:#?}");
+}
