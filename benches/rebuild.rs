@@ -15,7 +15,7 @@ const ROOMS: u32 = 200;
 const PRESENT: u32 = 31;
 
 /// Of the rate of `COPY`.
-const TO_COPY: f64 = 1.0 / 3.0;
+const TO_COPY: f64 = 0.333;
 
 pub async fn run() -> Result<Vec<Promise>, Failure> {
     let postgres = Postgres::fresh("rebuild").await?;

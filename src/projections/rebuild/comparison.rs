@@ -65,7 +65,7 @@ impl Picture {
             let mut stream = self.connection.copy_out_raw(&statement).await?;
             let mut splitter = Splitter::default();
             while let Some(message) = stream.next().await {
-                splitter.feed(message?, |row| sum.add(Digest::of_row(table.name, &row)))?;
+                splitter.feed(message?, |row| sum.add(Digest::of_row(table.name, row)))?;
             }
             splitter.finish()?;
         }

@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Executor as _, PgConnection};
 use super::RebuildError;
 use super::state::Fresh;
 use crate::projections::model::ReadModel;
-use crate::projections::rows::{AnySet, Digest, Splitter, Table, Tuple, copy};
+use crate::projections::rows::{AnySet, Digest, Splitter, StoreError, Table, Tuple, copy};
 
 /// Where the held rows of a table are kept.
 fn name(table: &Table, suffix: &str) -> String {
@@ -20,14 +20,17 @@ pub async fn restore(connection: &mut PgConnection, suffix: &str, set: &mut dyn 
         format!("COPY (SELECT {} FROM {}) TO STDOUT WITH (FORMAT binary)", table.list(""), name(table, suffix));
     let mut stream = connection.copy_out_raw(&statement).await?;
     let mut splitter = Splitter::default();
-    let mut rows = Vec::new();
+    let mut loaded = Ok(());
     while let Some(message) = stream.next().await {
-        splitter.feed(message?, |row| rows.push(row))?;
-        for row in rows.drain(..) {
-            set.load(&mut Tuple::of(&row)).map_err(crate::projections::rows::StoreError::from)?;
-        }
+        splitter.feed(message?, |row| {
+            let row = set.load(&mut Tuple::of(row));
+            if loaded.is_ok() {
+                loaded = row;
+            }
+        })?;
     }
-    Ok(splitter.finish()?)
+    splitter.finish()?;
+    Ok(loaded.map_err(StoreError::from)?)
 }
 
 /// Over all rows that are held.

@@ -30,7 +30,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{Connection as _, Executor as _, PgConnection};
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _, PgConnection};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -161,7 +161,9 @@ struct Connect(Arc<PgConnectOptions>);
 
 impl Connect {
     async fn open(&self) -> sqlx::Result<PgConnection> {
-        let mut connection = PgConnection::connect_with(&self.0).await?;
+        // Statements take long here, as they should.
+        let options = (*self.0).clone().disable_statement_logging();
+        let mut connection = PgConnection::connect_with(&options).await?;
         // The log is read in the order of its index and by one process a partition; a chunk that a crash of the server takes
         // back is folded again.
         connection

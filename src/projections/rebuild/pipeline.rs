@@ -12,7 +12,7 @@ use super::{Progress, Rebuild, RebuildError};
 use crate::events::envelope::Position;
 
 /// Events folded at a time; a transaction takes many such chunks.
-const CHUNK: usize = 16_384;
+const CHUNK: usize = 8_192;
 
 /// Where each lane is.
 type Standing = Arc<Mutex<Vec<(&'static str, Position)>>>;

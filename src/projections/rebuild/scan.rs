@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures_util::StreamExt as _;
 use sqlx::PgConnection;
@@ -18,7 +17,7 @@ use crate::events::sealed::Sealed;
 use crate::events::time::Timestamp;
 use crate::projections::checkpoint::{Obstacle, bigint, position};
 use crate::projections::entry::Entry;
-use crate::projections::rows::{BadField, Field, Fields, Splitter, Tuple};
+use crate::projections::rows::{BadField, Field, Fields, Splitter, Tuple, Tuples};
 
 /// In the order in which [`decode`] takes them.
 const COLUMNS: &str = "position, recorded_at, occurred_at, tenant, room, room_version, event_type, type_version::bigint, \
@@ -60,7 +59,7 @@ async fn copy(
     after: Position,
     through: Position,
     size: usize,
-    raw: mpsc::Sender<Vec<Bytes>>,
+    raw: mpsc::Sender<Tuples>,
     stop: &CancellationToken,
 ) -> Result<(), RebuildError> {
     for part in parts(connection, after, through).await? {
@@ -77,13 +76,14 @@ async fn copy(
         );
         let mut stream = connection.copy_out_raw(&statement).await?;
         let mut splitter = Splitter::default();
-        let mut rows = Vec::with_capacity(size);
+        let mut rows = Tuples::default();
         let mut received: u64 = 0;
         while let Some(message) = stream.next().await {
-            splitter.feed(message?, |row| rows.push(row))?;
+            splitter.feed(message?, |row| rows.append(row))?;
             if rows.len() >= size {
                 received += rows.len() as u64;
-                if stop.is_cancelled() || raw.send(std::mem::take(&mut rows)).await.is_err() {
+                let next = rows.another();
+                if stop.is_cancelled() || raw.send(std::mem::replace(&mut rows, next)).await.is_err() {
                     return Ok(());
                 }
             }
@@ -127,7 +127,7 @@ async fn parts(connection: &mut PgConnection, after: Position, through: Position
     Ok(parts.filter(|part| part.after < part.through).collect())
 }
 
-async fn decode_all(mut raw: mpsc::Receiver<Vec<Bytes>>, chunks: mpsc::Sender<Chunk>) {
+async fn decode_all(mut raw: mpsc::Receiver<Tuples>, chunks: mpsc::Sender<Chunk>) {
     while let Some(rows) = raw.recv().await {
         let chunk = match tokio::task::spawn_blocking(move || decode_chunk(&rows)).await {
             Ok(chunk) => chunk,
@@ -141,10 +141,10 @@ async fn decode_all(mut raw: mpsc::Receiver<Vec<Bytes>>, chunks: mpsc::Sender<Ch
     }
 }
 
-fn decode_chunk(rows: &[Bytes]) -> Chunk {
+fn decode_chunk(rows: &Tuples) -> Chunk {
     let mut tenants = HashMap::new();
     let mut entries = Vec::with_capacity(rows.len());
-    for row in rows {
+    for row in rows.iter() {
         match decode(row, &mut tenants) {
             Ok(entry) => entries.push(entry),
             Err((position, error)) => return Chunk { entries, obstacle: Some(Obstacle { position, error }) },
@@ -154,8 +154,7 @@ fn decode_chunk(rows: &[Bytes]) -> Chunk {
 }
 
 /// What is at fault, and where if that much could be read.
-fn decode(row: &[u8], tenants: &mut HashMap<Box<[u8]>, TenantId>) -> Result<Entry, (Option<Position>, String)> {
-    let mut fields = Tuple::of(row);
+fn decode(mut fields: Tuple<'_>, tenants: &mut HashMap<Box<[u8]>, TenantId>) -> Result<Entry, (Option<Position>, String)> {
     let at = Position::get(fields.next().flatten()).map_err(|error| (None, error.to_string()))?;
     read(at, fields, tenants).map_err(|error| (Some(at), error))
 }

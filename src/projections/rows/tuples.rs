@@ -44,6 +44,17 @@ impl Tuples {
         &self.bytes[start..]
     }
 
+    /// Adds a row as [`Splitter`] gives it.
+    pub fn append(&mut self, row: &[u8]) {
+        self.bytes.extend_from_slice(row);
+        self.ends.push(self.bytes.len());
+    }
+
+    /// With room for another as large as this one.
+    pub fn another(&self) -> Self {
+        Self { bytes: Vec::with_capacity(self.bytes.len()), ends: Vec::with_capacity(self.ends.len()) }
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = Tuple<'_>> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         starts.zip(&self.ends).map(|(start, end)| Tuple(&self.bytes[start + 2..*end]))
@@ -116,7 +127,7 @@ pub struct BadCopy;
 
 impl Splitter {
     /// Takes what came and gives the rows that are whole by now.
-    pub fn feed(&mut self, chunk: Bytes, mut row: impl FnMut(Bytes)) -> Result<(), BadCopy> {
+    pub fn feed(&mut self, chunk: Bytes, mut row: impl FnMut(&[u8])) -> Result<(), BadCopy> {
         // The server sends whole rows; only a proxy that cuts messages makes the copy necessary.
         let mut data = if self.pending.is_empty() {
             chunk
@@ -136,7 +147,10 @@ impl Splitter {
         }
         while !self.ended {
             match row_length(&data)? {
-                Length::Row(length) => row(data.split_to(length)),
+                Length::Row(length) => {
+                    row(&data[..length]);
+                    data.advance(length);
+                }
                 Length::End => {
                     data.advance(COPY_TRAILER.len());
                     self.ended = true;
@@ -202,7 +216,7 @@ mod tests {
             let mut splitter = Splitter::default();
             let mut rows = Vec::new();
             for part in stream.chunks(cut) {
-                splitter.feed(Bytes::copy_from_slice(part), |row| rows.push(row)).unwrap();
+                splitter.feed(Bytes::copy_from_slice(part), |row| rows.push(row.to_vec())).unwrap();
             }
             splitter.finish().unwrap();
             let read: Vec<(u64, Option<i64>)> = rows
