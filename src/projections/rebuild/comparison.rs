@@ -1,11 +1,14 @@
-//! Live and fresh rows compared by digest at one position. The live rows are read from a picture of their tables, taken when
-//! the fold begins, while everything goes on; the fold notes its own digest when it passes there.
+//! Live and fresh rows compared by digest at one position: where the live model is when the fold begins. The fold notes its
+//! own digest when it passes there.
+//!
+//! A rebuild, which replaces the live rows anyway, takes the digest that the live model kept of them. A verification reads the
+//! rows themselves, from a picture of their tables taken when it begins, while everything goes on.
 
 use futures_util::StreamExt as _;
 use sqlx::{Connection as _, PgConnection};
 
-use super::RebuildError;
 use super::lane::ModelLane;
+use super::{Purpose, RebuildError};
 use crate::events::envelope::Position;
 use crate::projections::checkpoint::{self, Checkpoint};
 use crate::projections::model::{ModelInfo, ReadModel};
@@ -80,8 +83,14 @@ impl<M: ReadModel> ModelLane<M> {
         if self.fresh.compared.is_some_and(|compared| compared.live_rows.is_some() && compared.own.is_some()) {
             return Ok(());
         }
-        let picture = Picture::take(self.connect.open().await?, self.fresh.model).await?;
-        let live = picture.checkpoint.clone();
+        let picture = match self.fresh.purpose {
+            Purpose::Verify => Some(Picture::take(self.connect.open().await?, self.fresh.model).await?),
+            Purpose::Rebuild => None,
+        };
+        let live = match &picture {
+            Some(picture) => picture.checkpoint.clone(),
+            None => checkpoint::find(&mut self.connection, M::NAME).await?,
+        };
         self.incomparable = if live.shape != i32::from(M::SHAPE) {
             Some(format!("the live rows have shape {}, these have shape {}", live.shape, M::SHAPE))
         } else if live.epoch != self.fresh.epoch {
@@ -91,9 +100,13 @@ impl<M: ReadModel> ModelLane<M> {
         } else {
             None
         };
-        if self.incomparable.is_none() {
-            self.fresh.compare_at(&mut self.connection, &live).await?;
-            self.looking = Some(tokio::spawn(picture.digest()));
+        if self.incomparable.is_some() {
+            return Ok(());
+        }
+        self.fresh.compare_at(&mut self.connection, &live).await?;
+        match picture {
+            Some(picture) => self.looking = Some(tokio::spawn(picture.digest())),
+            None => self.fresh.looked(&mut self.connection, live.digest).await?,
         }
         Ok(())
     }

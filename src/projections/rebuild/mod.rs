@@ -12,8 +12,7 @@
 //! transaction: a killed rebuild goes on from its last one. Once there are too many rows to hold, all are written, and what is
 //! needed is read back from the fresh tables.
 //!
-//! Live and fresh rows are compared by digest at one position: the live rows are read from a picture of the tables taken when
-//! the rebuild begins, and the fold notes its own digest when it passes there.
+//! Live and fresh rows are compared by digest at one position ([`comparison`]).
 //!
 //! A swap locks the live checkpoint, folds what is missing, renames the tables and moves the checkpoint, all in one
 //! transaction. Queries go on before and after; none sees half of it.

@@ -154,7 +154,10 @@ fn decode_chunk(rows: &Tuples) -> Chunk {
 }
 
 /// What is at fault, and where if that much could be read.
-fn decode(mut fields: Tuple<'_>, tenants: &mut HashMap<Box<[u8]>, TenantId>) -> Result<Entry, (Option<Position>, String)> {
+fn decode(
+    mut fields: Tuple<'_>,
+    tenants: &mut HashMap<Box<[u8]>, TenantId>,
+) -> Result<Entry, (Option<Position>, String)> {
     let at = Position::get(fields.next().flatten()).map_err(|error| (None, error.to_string()))?;
     read(at, fields, tenants).map_err(|error| (Some(at), error))
 }

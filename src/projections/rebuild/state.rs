@@ -17,7 +17,7 @@ pub struct Compared {
     pub position: Position,
     /// Of the live checkpoint at that position.
     pub live_digest: Digest,
-    /// Of the live rows themselves; `None`: not looked at yet.
+    /// Of the live rows themselves where they are read, else the same; `None`: not known yet.
     pub live_rows: Option<Digest>,
     /// Of this fold; `None`: not there yet.
     pub own: Option<Digest>,
