@@ -10,6 +10,7 @@
 mod behind;
 mod commands;
 mod ground;
+mod import;
 mod load;
 mod long_room;
 mod rebuild;
@@ -27,6 +28,9 @@ fn main() -> Result<ExitCode, Failure> {
     let mut promises: Vec<Promise> = Vec::new();
     if wanted("commands") {
         promises.extend(runtime.block_on(commands::run())?);
+    }
+    if wanted("import") {
+        promises.extend(runtime.block_on(import::run())?);
     }
     if wanted("rebuild") {
         promises.extend(runtime.block_on(rebuild::run())?);
