@@ -19,12 +19,10 @@ use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 
 use super::wire::{Turn, Wire};
-use super::{HEAD_PATIENCE, KEEP_ALIVE, LINGER};
+use super::{HEAD_PATIENCE, KEEP_ALIVE, LINGER, TURNED_AWAY_LINGER};
 use crate::config::HttpConfig;
 use crate::http::problem::{Problem, ProblemCode};
 
-/// Bytes of a refused request that are read and thrown away, so that its sender gets to read the answer.
-const LINGER_BYTES: usize = 1 << 20;
 /// The least that hyper takes as the bound of a buffer.
 const LEAST_BUFFER: usize = 8192;
 /// A connection's buffers for one body frame and one answer on its way.
@@ -74,7 +72,7 @@ impl Service {
             let _ = wire.write_all(&on_the_wire(&Problem::new(ProblemCode::RequestTimeout, detail))).await;
         }
         if result.is_err() || !(draining || wire.is_read_to_end()) {
-            linger(&mut wire).await;
+            linger(&mut wire, LINGER).await;
         } else {
             let _ = wire.shutdown().await;
         }
@@ -121,25 +119,20 @@ pub(super) fn on_the_wire(problem: &Problem) -> Vec<u8> {
 
 /// Answers a connection that is not served.
 pub(super) async fn tell_and_close(mut stream: TcpStream, problem: &Problem) {
-    let told = tokio::time::timeout(LINGER, stream.write_all(&on_the_wire(problem))).await;
+    let told = tokio::time::timeout(TURNED_AWAY_LINGER, stream.write_all(&on_the_wire(problem))).await;
     if let Ok(Ok(())) = told {
-        linger(&mut stream).await;
+        linger(&mut stream, TURNED_AWAY_LINGER).await;
     }
 }
 
-/// Closing a socket with unread bytes resets the connection, and the client may never see the answer: reads on for a
-/// bounded while.
-async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
+/// Closing a socket with unread bytes resets the connection, and the client may never see the answer: what still arrives is
+/// read and thrown away for a bounded while, however much it is.
+async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, patience: Duration) {
     let reading = async {
         stream.shutdown().await?;
-        let (mut rest, mut left) = ([0u8; 4096], LINGER_BYTES);
-        while left > 0 {
-            match stream.read(&mut rest).await? {
-                0 => break,
-                read => left = left.saturating_sub(read),
-            }
-        }
+        let mut rest = [0u8; 16 * 1024];
+        while stream.read(&mut rest).await? > 0 {}
         std::io::Result::Ok(())
     };
-    let _ = tokio::time::timeout(LINGER, reading).await;
+    let _ = tokio::time::timeout(patience, reading).await;
 }

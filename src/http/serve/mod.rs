@@ -35,8 +35,10 @@ const HEAD_PATIENCE: Duration = Duration::from_secs(10);
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// A client that does not read its answer for this long is given up.
 const WRITE_STALL: Duration = Duration::from_secs(30);
-/// How long a refused client may take to read why.
-const LINGER: Duration = Duration::from_secs(1);
+/// How long a client may go on sending a body that was refused, until it reads why.
+const LINGER: Duration = Duration::from_secs(5);
+/// The same for one whose connection is not served at all.
+const TURNED_AWAY_LINGER: Duration = Duration::from_secs(1);
 /// How many clients beyond the bound are told so at once; the others are just closed.
 const REFUSALS_AT_ONCE: usize = 64;
 /// After a failed accept (out of file descriptors), before the next.

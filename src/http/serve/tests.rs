@@ -127,6 +127,9 @@ async fn an_oversized_body_is_refused_before_it_is_read_whole() {
     let chunk = format!("3e8\r\n{}\r\n", "y".repeat(1000));
     let chunked = format!("POST /echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n{}", chunk.repeat(3));
     assert_problem(&told(server.address, chunked.as_bytes()).await, 413, "payload-too-large");
+    // Sent whole before the answer is read: the connection stays open for it.
+    let sent = format!("POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{}", 8 << 20, "y".repeat(8 << 20));
+    assert_problem(&told(server.address, sent.as_bytes()).await, 413, "payload-too-large");
     let whole =
         format!("POST /echo HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 1000\r\n\r\n{:1000}", "y");
     assert!(told(server.address, whole.as_bytes()).await.starts_with("HTTP/1.1 200 "));
