@@ -6,7 +6,12 @@
 --
 -- The lock on the head row is taken first and in a statement of its own: every later statement of this function has a
 -- snapshot younger than the lock, so what it reads of heads, names and outcomes is what the last commit left. Must run under
--- READ COMMITTED for that reason.
+-- READ COMMITTED for that reason. Since every writer waits for that lock, nobody else writes any of these tables meanwhile:
+-- what was looked up stays so, and plain inserts and updates do.
+--
+-- A batch has from one event to thousands, and planning costs more than writing one event: each statement is planned once a
+-- connection, for look-ups by key whatever the tables hold at that time. Arrays are unnested in the select list, which yields
+-- row by row; in FROM, each array would be copied into a store of its own first.
 --
 -- Answers one row of kind 'head' (position before the first event of this batch, recorded time of its last) and one row for
 -- each reason to leave a unit out.
@@ -77,7 +82,8 @@ CREATE FUNCTION convoke.append(
     i_done bigint,
     i_detail text
 ) RETURNS SETOF convoke.append_answer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = convoke, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = convoke, pg_temp SET plan_cache_mode = force_generic_plan
+SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off AS $$
 DECLARE
     v_head log_head;
     v_clock timestamptz;
@@ -88,12 +94,16 @@ DECLARE
     v_left_out integer[] := '{}';
     v_position bigint[];
     v_written bigint := cardinality(e_room);
+    v_bucket smallint;
+    v_alive timestamptz;
+    v_expired boolean;
 BEGIN
     SELECT * INTO v_head FROM log_head WHERE id = 1 FOR UPDATE;
     v_clock := clock_timestamp();
     v_recorded := greatest(CASE WHEN p_now <= v_clock + v_head.max_clock_lead THEN p_now ELSE v_clock END, v_head.recorded_at);
     -- Times that come with the events are the writer's to order; the log's own order is not.
-    IF EXISTS (SELECT 1 FROM unnest(e_recorded) WITH ORDINALITY AS e (recorded, number)
+    IF cardinality(e_recorded) > 0 AND EXISTS (
+        SELECT 1 FROM (SELECT unnest(e_recorded) AS recorded, generate_subscripts(e_recorded, 1) AS number) AS e
         WHERE e.recorded < coalesce(e_recorded[e.number - 1], v_head.recorded_at)) THEN
         RAISE EXCEPTION 'recorded times must not go back' USING ERRCODE = 'invalid_parameter_value';
     END IF;
@@ -101,7 +111,10 @@ BEGIN
     -- What cannot be written.
     SELECT array_agg(ROW('version', r.unit, r.number, NULL, NULL, NULL, coalesce(h.version, 0), NULL, NULL, NULL, NULL)::append_answer)
     INTO v_answers
-    FROM unnest(r_unit, r_tenant, r_room, r_expected) WITH ORDINALITY AS r (unit, tenant, room, expected, number)
+    FROM (
+        SELECT unnest(r_unit) AS unit, unnest(r_tenant) AS tenant, unnest(r_room) AS room, unnest(r_expected) AS expected,
+            generate_subscripts(r_unit, 1) AS number
+    ) AS r
     LEFT JOIN room_heads h ON h.tenant = r.tenant AND h.room = r.room
     WHERE coalesce(h.version, 0) <> r.expected;
     IF cardinality(n_room) > 0 THEN
@@ -110,7 +123,10 @@ BEGIN
         -- The first change of a name meets what is there; those after it meet one another.
         FROM (
             SELECT DISTINCT ON (r_tenant[c.room], c.name) c.room, c.name, c.claim
-            FROM unnest(n_room, n_name, n_claim) WITH ORDINALITY AS c (room, name, claim, number)
+            FROM (
+                SELECT unnest(n_room) AS room, unnest(n_name) AS name, unnest(n_claim) AS claim,
+                    generate_subscripts(n_room, 1) AS number
+            ) AS c
             ORDER BY r_tenant[c.room], c.name, c.number
         ) AS n
         JOIN room_names x ON x.tenant = r_tenant[n.room] AND x.name = n.name
@@ -118,12 +134,15 @@ BEGIN
         v_answers := v_answers || v_more;
     END IF;
     IF cardinality(o_room) > 0 THEN
+        v_alive := v_clock - make_interval(secs => v_head.outcome_ttl_s);
+        -- The bucket that is written at this time is never the one that is truncated: see log_head.outcome_ttl_s.
+        v_bucket := outcome_bucket(v_clock, v_head.outcome_ttl_s);
         SELECT array_agg(ROW('key', r_unit[o.room], o.room, x.position, x.recorded_at, x.room, NULL, o.key, x.status,
-            x.fingerprint, x.body)::append_answer)
-        INTO v_more
-        FROM unnest(o_room, o_key) AS o (room, key)
-        JOIN outcomes x ON x.tenant = r_tenant[o.room] AND x.key = o.key
-        WHERE x.stored_at > v_clock - make_interval(secs => v_head.outcome_ttl_s);
+                x.fingerprint, x.body)::append_answer) FILTER (WHERE x.stored_at > v_alive),
+            bool_or(x.stored_at <= v_alive)
+        INTO v_more, v_expired
+        FROM (SELECT unnest(o_room) AS room, unnest(o_key) AS key) AS o
+        JOIN outcomes x ON x.tenant = r_tenant[o.room] AND x.key = o.key;
         v_answers := v_answers || v_more;
     END IF;
 
@@ -135,7 +154,7 @@ BEGIN
         -- The number of an event that is left out is that of the event before it; it is not used.
         v_position := ARRAY(
             SELECT v_head.position + count(*) FILTER (WHERE r_unit[e.room] <> ALL (v_left_out)) OVER (ORDER BY e.number)
-            FROM unnest(e_room) WITH ORDINALITY AS e (room, number)
+            FROM (SELECT unnest(e_room) AS room, generate_subscripts(e_room, 1) AS number) AS e
             ORDER BY e.number);
     END IF;
 
@@ -146,30 +165,43 @@ BEGIN
             e.command, e.session, e.causation, e.correlation, e.type_version, r_tenant[e.room], e.type, e.actor,
             e.traceparent, e.data::json, e.sealed,
             sha256(e.chain || int8send(e.position) || int8send((extract(epoch FROM t.recorded_at) * 1000000)::bigint))
-        FROM unnest(v_position, e_room, e_version, e_recorded, e_occurred, e_command, e_session, e_causation,
-                e_correlation, e_traceparent, e_type, e_type_version, e_actor, e_data, e_sealed, e_chain)
-            AS e (position, room, version, recorded, occurred, command, session, causation, correlation, traceparent,
-                type, type_version, actor, data, sealed, chain)
+        FROM (
+            SELECT unnest(v_position) AS position, unnest(e_room) AS room, unnest(e_version) AS version,
+                unnest(e_recorded) AS recorded, unnest(e_occurred) AS occurred, unnest(e_command) AS command,
+                unnest(e_session) AS session, unnest(e_causation) AS causation, unnest(e_correlation) AS correlation,
+                unnest(e_traceparent) AS traceparent, unnest(e_type) AS type, unnest(e_type_version) AS type_version,
+                unnest(e_actor) AS actor, unnest(e_data) AS data, unnest(e_sealed) AS sealed, unnest(e_chain) AS chain
+        ) AS e
         CROSS JOIN LATERAL (SELECT coalesce(e.recorded, v_recorded)) AS t (recorded_at)
         WHERE r_unit[e.room] <> ALL (v_left_out);
 
         v_last := coalesce(e_recorded[cardinality(e_room)], v_recorded);
 
-        INSERT INTO room_heads AS h (version, last_position, first_recorded_at, last_recorded_at, room, tenant, chain)
-        SELECT r.version, v_position[r.last], t.first, t.last, r.room, r.tenant, r.chain
-        FROM unnest(r_unit, r_tenant, r_room, r_expected, r_version, r_chain, r_last) WITH ORDINALITY
-            AS r (unit, tenant, room, expected, version, chain, last, number)
-        -- The first time counts for a room that is new. Its events need not lie side by side.
-        CROSS JOIN LATERAL (SELECT
-            CASE WHEN r.expected > 0 OR cardinality(e_recorded) = 0 THEN v_recorded
-                ELSE e_recorded[array_position(e_room, r.number::integer)] END,
-            coalesce(e_recorded[r.last], v_recorded)) AS t (first, last)
-        WHERE r.version > r.expected AND r.unit <> ALL (v_left_out)
-        ON CONFLICT (tenant, room) DO UPDATE
-        SET version = excluded.version,
-            last_position = excluded.last_position,
-            last_recorded_at = excluded.last_recorded_at,
-            chain = excluded.chain;
+        UPDATE room_heads h
+        SET version = r.version,
+            last_position = v_position[r.last],
+            last_recorded_at = coalesce(e_recorded[r.last], v_recorded),
+            chain = r.chain
+        FROM (
+            SELECT unnest(r_unit) AS unit, unnest(r_tenant) AS tenant, unnest(r_room) AS room,
+                unnest(r_expected) AS expected, unnest(r_version) AS version, unnest(r_chain) AS chain,
+                unnest(r_last) AS last
+        ) AS r
+        WHERE h.tenant = r.tenant AND h.room = r.room AND r.expected > 0 AND r.version > r.expected
+            AND r.unit <> ALL (v_left_out);
+        IF 0 = ANY (r_expected) THEN
+            INSERT INTO room_heads (version, last_position, first_recorded_at, last_recorded_at, room, tenant, chain)
+            SELECT r.version, v_position[r.last],
+                -- Of the first event. The events of a room need not lie side by side.
+                CASE WHEN cardinality(e_recorded) = 0 THEN v_recorded ELSE e_recorded[array_position(e_room, r.number)] END,
+                coalesce(e_recorded[r.last], v_recorded), r.room, r.tenant, r.chain
+            FROM (
+                SELECT unnest(r_unit) AS unit, unnest(r_tenant) AS tenant, unnest(r_room) AS room,
+                    unnest(r_expected) AS expected, unnest(r_version) AS version, unnest(r_chain) AS chain,
+                    unnest(r_last) AS last, generate_subscripts(r_unit, 1) AS number
+            ) AS r
+            WHERE r.expected = 0 AND r.version > 0 AND r.unit <> ALL (v_left_out);
+        END IF;
 
         UPDATE log_head SET position = v_head.position + v_written, recorded_at = v_last WHERE id = 1;
         IF v_last >= v_head.partition_to THEN
@@ -182,7 +214,7 @@ BEGIN
 
     IF cardinality(n_room) > 0 THEN
         DELETE FROM room_names x
-        USING unnest(n_room, n_name, n_claim) AS n (room, name, claim)
+        USING (SELECT unnest(n_room) AS room, unnest(n_name) AS name, unnest(n_claim) AS claim) AS n
         WHERE NOT n.claim AND x.tenant = r_tenant[n.room] AND x.name = n.name AND x.room = r_room[n.room]
             AND r_unit[n.room] <> ALL (v_left_out);
         -- The last change of a name is what stays.
@@ -190,7 +222,10 @@ BEGIN
         SELECT r_room[n.room], r_tenant[n.room], n.name
         FROM (
             SELECT DISTINCT ON (r_tenant[c.room], c.name) c.room, c.name, c.claim
-            FROM unnest(n_room, n_name, n_claim) WITH ORDINALITY AS c (room, name, claim, number)
+            FROM (
+                SELECT unnest(n_room) AS room, unnest(n_name) AS name, unnest(n_claim) AS claim,
+                    generate_subscripts(n_room, 1) AS number
+            ) AS c
             ORDER BY r_tenant[c.room], c.name, c.number DESC
         ) AS n
         WHERE n.claim AND r_unit[n.room] <> ALL (v_left_out)
@@ -198,20 +233,24 @@ BEGIN
     END IF;
 
     IF cardinality(o_room) > 0 THEN
-        -- The bucket that is written at this time is never the one that is truncated: see log_head.outcome_ttl_s.
+        IF v_expired THEN
+            -- A key whose outcome is past its life may still lie in this bucket.
+            DELETE FROM outcomes x
+            USING (SELECT unnest(o_room) AS room, unnest(o_key) AS key) AS o
+            WHERE x.tenant = r_tenant[o.room] AND x.key = o.key AND x.bucket = v_bucket AND x.stored_at <= v_alive
+                AND r_unit[o.room] <> ALL (v_left_out);
+        END IF;
         INSERT INTO outcomes (position, recorded_at, stored_at, room, status, bucket, tenant, key, fingerprint, body)
         SELECT coalesce(v_position[o.event], o.position),
             CASE WHEN o.event IS NULL THEN o.recorded
                 ELSE coalesce(e_recorded[o.event], v_recorded) END,
-            v_clock, o.about, o.status, outcome_bucket(v_clock, v_head.outcome_ttl_s), r_tenant[o.room], o.key,
-            o.fingerprint, o.body
-        FROM unnest(o_room, o_key, o_fingerprint, o_status, o_body, o_about, o_event, o_position, o_recorded)
-            AS o (room, key, fingerprint, status, body, about, event, position, recorded)
-        WHERE r_unit[o.room] <> ALL (v_left_out)
-        -- A key whose outcome is past its life may still lie in this bucket.
-        ON CONFLICT (tenant, key, bucket) DO UPDATE
-        SET position = excluded.position, recorded_at = excluded.recorded_at, stored_at = excluded.stored_at,
-            room = excluded.room, status = excluded.status, fingerprint = excluded.fingerprint, body = excluded.body;
+            v_clock, o.about, o.status, v_bucket, r_tenant[o.room], o.key, o.fingerprint, o.body
+        FROM (
+            SELECT unnest(o_room) AS room, unnest(o_key) AS key, unnest(o_fingerprint) AS fingerprint,
+                unnest(o_status) AS status, unnest(o_body) AS body, unnest(o_about) AS about, unnest(o_event) AS event,
+                unnest(o_position) AS position, unnest(o_recorded) AS recorded
+        ) AS o
+        WHERE r_unit[o.room] <> ALL (v_left_out);
     END IF;
 
     IF i_name IS NOT NULL THEN
@@ -222,13 +261,15 @@ BEGIN
     END IF;
 
     RETURN NEXT ROW('head', 0, 0, v_head.position, v_recorded, NULL, NULL, NULL, NULL, NULL, NULL)::append_answer;
-    RETURN QUERY SELECT * FROM unnest(v_answers);
+    IF v_answers IS NOT NULL THEN
+        RETURN QUERY SELECT * FROM unnest(v_answers);
+    END IF;
 END
 $$;
 
--- The bucket of convoke.outcomes that is written at a time.
+-- The bucket of convoke.outcomes that is written at a time. Not immutable, so that callers have it inlined.
 CREATE FUNCTION convoke.outcome_bucket(p_at timestamptz, p_ttl_s integer) RETURNS smallint
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql STABLE PARALLEL SAFE
 RETURN (floor(extract(epoch FROM p_at) / (p_ttl_s / 2))::bigint % 4)::smallint;
 
 -- Called by the append that records past the end of the partitions in use: notes the first position of those it wrote to.

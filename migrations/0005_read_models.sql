@@ -122,7 +122,6 @@ CREATE TABLE convoke.rm_participants (
     metadata_set bytea
 ) WITH (fillfactor = 80);
 CREATE UNIQUE INDEX rm_participants_key ON convoke.rm_participants (room, tenant, identity);
-CREATE INDEX rm_participants_hands ON convoke.rm_participants (room, tenant, hand) WHERE hand IS NOT NULL;
 
 -- Who waits in the lobby, and who was let in and is about to join.
 CREATE TABLE convoke.rm_waiting (

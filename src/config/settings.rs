@@ -313,7 +313,7 @@ pub const PROJECTION_BATCH: Setting = Setting::new(
     "CONVOKE_PROJECTION_BATCH",
     "projections.batch",
     Accepts::Count(1, 100_000),
-    "2000",
+    "5000",
     "Events that a read model takes in one transaction at most.",
 );
 pub const PROJECTION_REBUILD_BATCH: Setting = Setting::new(

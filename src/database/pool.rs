@@ -17,7 +17,11 @@ const RESTED: Duration = Duration::from_secs(1);
 /// append, and can neither change the log nor the schema. Connects when first used.
 pub fn system(options: PgConnectOptions, config: &DatabaseConfig) -> PgPool {
     // A server behind a pooler refuses what it does not know at the start of a connection: hence statements.
-    let prepare = format!("SET ROLE convoke_system; SET statement_timeout = {}", config.statement_timeout.as_millis());
+    // Planning anew for each value costs more than most of the statements; partitions are pruned when a plan starts.
+    let prepare = format!(
+        "SET ROLE convoke_system; SET statement_timeout = {}; SET plan_cache_mode = force_generic_plan",
+        config.statement_timeout.as_millis()
+    );
     let prepare: std::sync::Arc<str> = prepare.into();
     tested(config)
         .max_connections(config.pool_size)

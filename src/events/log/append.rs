@@ -3,6 +3,7 @@
 //! A batch is told apart into units. A unit is written whole or left out whole; the others of the batch are not held up. A
 //! batch that says how far its source has come is one whole: with one unit of it left out, nothing is written.
 
+mod appender;
 mod columns;
 
 use std::collections::BTreeMap;
@@ -11,9 +12,10 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
-use sqlx::{Postgres, Row};
+use sqlx::{Connection as _, PgConnection, Postgres, Row};
 use uuid::Uuid;
 
+pub(super) use self::appender::Appender;
 use self::columns::{After, Columns, big};
 use super::{EventLog, LogError, RoomKey, rows};
 use crate::events::envelope::{Hash, Position, RoomVersion};
@@ -193,26 +195,29 @@ impl EventLog {
     pub async fn append(&self, batch: &Batch) -> Result<Appended, LogError> {
         let (columns, after) = Columns::of(batch);
         let query = bound(batch, &columns);
+        let mut lent = self.appender.lend(&self.pool).await?;
         let rows = match &batch.progress {
-            None => query.fetch_all(self.pool()).await,
-            Some(_) => self.all_or_nothing(query).await,
+            None => query.fetch_all(&mut *lent).await,
+            Some(_) => all_or_nothing(&mut lent, query).await,
         };
-        let appended = answer(batch, after, &rows.map_err(|error| no_partition(error, batch))?)?;
+        let rows = rows.map_err(|error| no_partition(error, batch))?;
+        lent.back();
+        let appended = answer(batch, after, &rows)?;
         self.saw(appended.position);
         Ok(appended)
     }
+}
 
-    async fn all_or_nothing(&self, query: Query<'_, Postgres, PgArguments>) -> sqlx::Result<Vec<PgRow>> {
-        let mut transaction = self.pool().begin().await?;
-        let rows = query.fetch_all(&mut *transaction).await?;
-        // The head's own row is always there; each other one is a conflict.
-        if rows.len() == 1 {
-            transaction.commit().await?
-        } else {
-            transaction.rollback().await?
-        };
-        Ok(rows)
-    }
+async fn all_or_nothing(on: &mut PgConnection, query: Query<'_, Postgres, PgArguments>) -> sqlx::Result<Vec<PgRow>> {
+    let mut transaction = on.begin().await?;
+    let rows = query.fetch_all(&mut *transaction).await?;
+    // The head's own row is always there; each other one is a conflict.
+    if rows.len() == 1 {
+        transaction.commit().await?
+    } else {
+        transaction.rollback().await?
+    };
+    Ok(rows)
 }
 
 fn bound<'q>(batch: &'q Batch, columns: &'q Columns<'_>) -> Query<'q, Postgres, PgArguments> {

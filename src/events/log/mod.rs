@@ -90,6 +90,7 @@ impl From<sqlx::Error> for LogError {
 pub struct EventLog {
     pool: PgPool,
     partitions: Arc<partitions::Catalogue>,
+    appender: Arc<append::Appender>,
     head: Arc<watch::Sender<Position>>,
 }
 
@@ -97,7 +98,7 @@ impl EventLog {
     /// Over a pool whose connections act as `convoke_system`.
     pub fn new(pool: PgPool) -> Self {
         let (head, _) = watch::channel(0);
-        Self { pool, partitions: Arc::default(), head: Arc::new(head) }
+        Self { pool, partitions: Arc::default(), appender: Arc::default(), head: Arc::new(head) }
     }
 
     pub fn pool(&self) -> &PgPool {

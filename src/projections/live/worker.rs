@@ -6,6 +6,7 @@
 //! Commits do not wait for the disk: what a crash of the server takes back, rows and checkpoint alike, is folded again.
 
 use std::marker::PhantomData;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,8 +29,11 @@ use crate::telemetry::metrics::Metrics;
 const RETRY: Duration = Duration::from_millis(250);
 /// How often a worker with nothing to do looks whether it still is the worker.
 const CHECK: Duration = Duration::from_secs(1);
-/// From one commit to the next while events keep coming and nobody waits: a commit costs the same for one event as for fifty.
-const GATHER: Duration = Duration::from_millis(25);
+/// From one commit to the next while events keep coming and nobody waits, at least and at most: what changes again meanwhile is
+/// written once.
+const GATHER: RangeInclusive<Duration> = Duration::from_millis(25)..=Duration::from_millis(250);
+/// A worker rests for so many times as long as it worked, within [`GATHER`]: the more there is to do, the more is done at once.
+const REST: u32 = 9;
 /// Of any one statement.
 const STATEMENT: Duration = Duration::from_secs(60);
 
@@ -137,8 +141,11 @@ impl<M: ReadModel> Worker<M> {
     async fn connect(&self) -> sqlx::Result<PgConnection> {
         let options = self.tail.log().pool().connect_options();
         let mut connection = PgConnection::connect_with(&options).await?;
+        // Its statements look up rows by key, few or many; they are planned once, for tables of any size.
         let prepare = format!(
-            "SET ROLE convoke_system; SET synchronous_commit = off; SET statement_timeout = {}",
+            "SET ROLE convoke_system; SET synchronous_commit = off; SET statement_timeout = {};
+             SET plan_cache_mode = force_generic_plan;
+             SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off",
             STATEMENT.as_millis()
         );
         connection.execute(sqlx::raw_sql(AssertSqlSafe(prepare))).await?;
@@ -180,8 +187,9 @@ impl<M: ReadModel> Worker<M> {
                     *failing = false;
                     place.moved(hold.checkpoint.position);
                     if caught_up {
+                        let gather = (began.elapsed() * REST).clamp(*GATHER.start(), *GATHER.end());
                         tokio::select! {
-                            () = tokio::time::sleep_until(began + GATHER) => {}
+                            () = tokio::time::sleep_until(began + gather) => {}
                             () = place.hurried() => {}
                             () = stop.cancelled() => {}
                         }
@@ -218,6 +226,10 @@ impl<M: ReadModel> Worker<M> {
                 Ok(Taken::All { caught_up })
             }
             (Ok(false), _) => Ok(Taken::Replaced),
+            (Err(error @ StoreError::Gone { .. }), _) => {
+                let error = format!("{error}; run `convoke projection rebuild {}`", M::NAME);
+                Ok(Taken::Obstacle(Obstacle { position: None, error }))
+            }
             (Err(StoreError::Refused(error)), [alone]) => {
                 Ok(Taken::Obstacle(Obstacle { position: Some(alone.position), error: error.to_string() }))
             }

@@ -23,6 +23,9 @@ pub enum StoreError {
     Refused(#[source] sqlx::Error),
     #[error(transparent)]
     BadRow(#[from] BadField),
+    /// Somebody else wrote the table.
+    #[error("{table} has only {updated} of {wanted} rows that were in it before")]
+    Gone { table: &'static str, updated: u64, wanted: u64 },
 }
 
 impl From<sqlx::Error> for StoreError {
@@ -100,27 +103,44 @@ impl Space {
                 .execute(&mut *connection)
                 .await?;
         }
-        self.upsert(connection, table, &changes.updates).await?;
+        self.update(connection, table, &changes.updates).await?;
         match self {
             Space::Fresh(_) => copy(connection, &self.name(table), table, &changes.inserts).await,
-            Space::Live => self.upsert(connection, table, &changes.inserts).await,
+            Space::Live => self.insert(connection, table, &changes.inserts).await,
         }
     }
 
-    async fn upsert(&self, connection: &mut PgConnection, table: &Table, rows: &Tuples) -> Result<(), StoreError> {
+    /// Half the work of an insert that meets what is there.
+    async fn update(&self, connection: &mut PgConnection, table: &Table, rows: &Tuples) -> Result<(), StoreError> {
+        let changed: Vec<String> = table.columns[table.key..].iter().map(|c| format!("{0} = k.{0}", c.name)).collect();
+        if rows.is_empty() || changed.is_empty() {
+            return Ok(());
+        }
+        let statement = format!(
+            "UPDATE {} t SET {} FROM (SELECT {}) AS k WHERE ({}) = ({})",
+            self.name(table),
+            changed.join(", "),
+            row_by_row(table.columns),
+            table.key_list("t."),
+            table.key_list("k."),
+        );
+        let updated =
+            bind(sqlx::query(AssertSqlSafe(statement)), table.columns, rows).execute(connection).await?.rows_affected();
+        let wanted = rows.len() as u64;
+        if updated == wanted { Ok(()) } else { Err(StoreError::Gone { table: table.name, updated, wanted }) }
+    }
+
+    async fn insert(&self, connection: &mut PgConnection, table: &Table, rows: &Tuples) -> Result<(), StoreError> {
         if rows.is_empty() {
             return Ok(());
         }
-        let selected: Vec<String> = table.columns.iter().map(selected).collect();
         let changed: Vec<String> =
             table.columns[table.key..].iter().map(|c| format!("{0} = excluded.{0}", c.name)).collect();
         let statement = format!(
-            "INSERT INTO {} ({}) SELECT {} FROM UNNEST({}) AS k ({}) ON CONFLICT ({}) DO {}",
+            "INSERT INTO {} ({}) SELECT {} ON CONFLICT ({}) DO {}",
             self.name(table),
             table.list(""),
-            selected.join(", "),
-            arrays(table.columns),
-            table.list(""),
+            row_by_row(table.columns),
             table.key_list(""),
             if changed.is_empty() { "NOTHING".into() } else { format!("UPDATE SET {}", changed.join(", ")) },
         );
@@ -156,11 +176,13 @@ fn arrays(columns: &[Column]) -> String {
     arrays.collect::<Vec<_>>().join(", ")
 }
 
-fn selected(column: &Column) -> String {
-    match column.kind {
-        Kind::Json => format!("k.{}::json", column.name),
-        _ => format!("k.{}", column.name),
-    }
+/// Bound rows in a select list, where arrays give row after row; in FROM, each would first be copied into a store of its own.
+fn row_by_row(columns: &[Column]) -> String {
+    let items = columns.iter().zip(1..).map(|(column, number)| {
+        let cast = if matches!(column.kind, Kind::Json) { "::json" } else { "" };
+        format!("unnest(${number}::{}[]){cast} AS {}", column.kind.bound(), column.name)
+    });
+    items.collect::<Vec<_>>().join(", ")
 }
 
 type Query<'q> = sqlx::query::Query<'q, Postgres, sqlx::postgres::PgArguments>;
