@@ -1,47 +1,74 @@
 //! Answers given lately, so that a caller who asks again does not disturb the room. Only a short cut: what is not here is found
 //! in the log's own table of outcomes.
+//!
+//! Every command comes by here and hardly any is asked for again. So nothing is kept in order of its use: answers gather in one
+//! generation, and when that is full, the one before it is let go.
 
-use moka::sync::Cache;
+use std::hash::BuildHasher as _;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use hashbrown::{DefaultHashBuilder, HashMap};
 
 use super::{AtomicError, ExecuteError, Idempotency, Outcome, Request};
 use crate::events::ids::TenantId;
 
-/// Of answers, in bytes of their text.
-const CAPACITY: u64 = 32 * 1024 * 1024;
+/// Of a generation's answers, in bytes of their text.
+const CAPACITY: usize = 16 * 1024 * 1024;
 
 /// Beside the text, an answer and its key take about this much.
 const OVERHEAD: usize = 256;
 
-/// Well below any life of keys.
-const LIFE: std::time::Duration = std::time::Duration::from_secs(60);
+/// Of a generation. Twice this is well below any life of keys.
+const LIFE: Duration = Duration::from_secs(30);
+
+struct Kept {
+    tenant: TenantId,
+    idempotency: Idempotency,
+    outcome: Outcome,
+}
+
+/// By the hash of tenant and key; of two with the same hash, the later one is kept.
+type Generation = HashMap<u64, Kept>;
+
+struct Generations {
+    young: Generation,
+    old: Generation,
+    /// Of the young ones.
+    bytes: usize,
+    since: Instant,
+}
 
 #[derive(Clone)]
-pub struct RecentOutcomes(Cache<(TenantId, String), (Idempotency, Outcome)>);
+pub struct RecentOutcomes {
+    hashing: DefaultHashBuilder,
+    generations: Arc<Mutex<Generations>>,
+}
 
 impl Default for RecentOutcomes {
     fn default() -> Self {
-        let cache = Cache::builder()
-            .max_capacity(CAPACITY)
-            .time_to_live(LIFE)
-            .weigher(|_, (_, outcome): &(Idempotency, Outcome)| {
-                u32::try_from(outcome.body.len() + OVERHEAD).unwrap_or(u32::MAX)
-            })
-            .build();
-        Self(cache)
+        let generations =
+            Generations { young: Generation::new(), old: Generation::new(), bytes: 0, since: Instant::now() };
+        Self { hashing: DefaultHashBuilder::default(), generations: Arc::new(Mutex::new(generations)) }
     }
 }
 
 impl RecentOutcomes {
     /// The answer to requests that were all answered lately; `None`: they are to be executed.
     pub fn answer(&self, requests: &[Request]) -> Option<Result<Vec<Outcome>, AtomicError>> {
+        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        generations.turn(Instant::now());
         let mut outcomes = Vec::with_capacity(requests.len());
         for (index, request) in requests.iter().enumerate() {
             let given = request.idempotency.as_ref()?;
-            let (kept, outcome) = self.0.get(&(request.caller.tenant.clone(), given.key.clone()))?;
-            if kept != *given {
+            let kept = generations.find(self.hash(&request.caller.tenant, &given.key))?;
+            if kept.tenant != request.caller.tenant || kept.idempotency.key != given.key {
+                return None;
+            }
+            if kept.idempotency != *given {
                 return Some(Err(AtomicError { index, error: ExecuteError::KeyReused }));
             }
-            outcomes.push(Outcome { replayed: true, ..outcome });
+            outcomes.push(Outcome { replayed: true, ..kept.outcome.clone() });
         }
         Some(Ok(outcomes))
     }
@@ -49,9 +76,88 @@ impl RecentOutcomes {
     pub fn keep(&self, requests: &[Request], outcomes: &[Outcome]) {
         for (request, outcome) in requests.iter().zip(outcomes) {
             if let Some(given) = &request.idempotency {
-                let key = (request.caller.tenant.clone(), given.key.clone());
-                self.0.insert(key, (given.clone(), outcome.clone()));
+                let tenant = request.caller.tenant.clone();
+                let hash = self.hash(&tenant, &given.key);
+                let kept = Kept { tenant, idempotency: given.clone(), outcome: outcome.clone() };
+                self.generations.lock().unwrap_or_else(PoisonError::into_inner).put(hash, kept);
             }
         }
+    }
+
+    fn hash(&self, tenant: &TenantId, key: &str) -> u64 {
+        self.hashing.hash_one((tenant, key))
+    }
+}
+
+impl Generations {
+    /// Lets go of what is too old, and begins anew where there is too much.
+    fn turn(&mut self, now: Instant) {
+        let age = now - self.since;
+        if age >= LIFE || self.bytes >= CAPACITY {
+            let young = std::mem::take(&mut self.young);
+            self.old = if age >= 2 * LIFE { Generation::new() } else { young };
+            (self.bytes, self.since) = (0, now);
+        }
+    }
+
+    fn find(&self, hash: u64) -> Option<&Kept> {
+        self.young.get(&hash).or_else(|| self.old.get(&hash))
+    }
+
+    fn put(&mut self, hash: u64, kept: Kept) {
+        self.bytes += OVERHEAD + kept.outcome.body.len();
+        self.young.insert(hash, kept);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::ids::RoomId;
+    use crate::events::time::Timestamp;
+
+    fn kept(body: usize) -> Kept {
+        let idempotency = Idempotency { key: "k".into(), fingerprint: [0; 32] };
+        let outcome = Outcome {
+            status: 200,
+            room: RoomId::from_uuid(uuid::Uuid::nil()),
+            room_version: 1,
+            position: 1,
+            recorded_at: Timestamp::EPOCH,
+            body: "x".repeat(body),
+            replayed: false,
+        };
+        Kept { tenant: TenantId::new("acme").unwrap(), idempotency, outcome }
+    }
+
+    fn fresh(now: Instant) -> Generations {
+        Generations { young: Generation::new(), old: Generation::new(), bytes: 0, since: now }
+    }
+
+    #[test]
+    fn an_answer_is_kept_for_one_generation_at_least_and_two_at_most() {
+        let begun = Instant::now();
+        let mut generations = fresh(begun);
+        generations.put(1, kept(10));
+        generations.turn(begun + LIFE);
+        assert!(generations.find(1).is_some());
+        generations.turn(begun + 2 * LIFE);
+        assert!(generations.find(1).is_none());
+        generations.put(2, kept(10));
+        generations.turn(begun + 4 * LIFE);
+        assert!(generations.find(2).is_none(), "nobody came by for two lives");
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_by_its_size() {
+        let begun = Instant::now();
+        let mut generations = fresh(begun);
+        for hash in 0..100 {
+            generations.put(hash, kept(CAPACITY / 10));
+            generations.turn(begun);
+        }
+        let held = generations.young.len() + generations.old.len();
+        assert!((10..=20).contains(&held), "{held}");
+        assert!(generations.find(99).is_some() && generations.find(0).is_none());
     }
 }
