@@ -40,7 +40,7 @@ pub struct Subscription {
     pub after: Position,
     events: mpsc::Receiver<Arc<Envelope>>,
     lagged: Arc<AtomicBool>,
-    _ticket: Ticket,
+    ticket: Ticket,
 }
 
 impl Subscription {
@@ -51,6 +51,13 @@ impl Subscription {
             None if self.lagged.load(Ordering::Acquire) => Next::Lagged,
             None => Next::Closed,
         }
+    }
+
+    /// Up to where the reader has had all there was for it, where nothing waits for it.
+    pub fn through(&self) -> Option<Position> {
+        // Events are handed out under this lock: none is on its way.
+        let readers = self.ticket.hub.readers();
+        (self.events.is_empty() && !self.lagged.load(Ordering::Acquire)).then_some(readers.position)
     }
 }
 
@@ -163,7 +170,7 @@ impl Hub {
         }
         let after = readers.position;
         drop(readers);
-        Subscription { after, events, lagged, _ticket: Ticket { hub: self.0.clone(), topic, number } }
+        Subscription { after, events, lagged, ticket: Ticket { hub: self.0.clone(), topic, number } }
     }
 
     /// Follows the log until told to stop, or until it meets a row that cannot be read; then every subscription ends.

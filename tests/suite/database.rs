@@ -1,8 +1,9 @@
 //! The database: rights of the pools, migrations.
 
+use convoke::database::pool;
 use sqlx::Executor as _;
 
-use crate::harness::TestDb;
+use crate::harness::{TestDb, database_config};
 
 #[tokio::test]
 async fn the_program_may_read_the_log_and_not_change_it() {
@@ -26,4 +27,20 @@ async fn migrating_twice_changes_nothing() {
     let db = TestDb::new().await;
     let applied = convoke::database::migrate::run(&db.owner).await.unwrap();
     assert!(applied.is_empty(), "{applied:?}");
+}
+
+#[tokio::test]
+async fn what_is_answered_is_durable_whatever_the_server_does_for_others() {
+    let db = TestDb::new().await;
+    let name: String = sqlx::query_scalar("SELECT current_database()").fetch_one(&db.owner).await.unwrap();
+    let off = format!("ALTER DATABASE {name} SET synchronous_commit = off");
+    db.owner.execute(sqlx::AssertSqlSafe(off)).await.unwrap();
+    let setting = "SELECT current_setting('synchronous_commit')";
+    let config = database_config();
+    for (pool, wanted) in
+        [(pool::owner(db.options.clone(), &config), "off"), (pool::system(db.options.clone(), &config), "on")]
+    {
+        let found: String = sqlx::query_scalar(setting).fetch_one(&pool).await.unwrap();
+        assert_eq!(found, wanted);
+    }
 }

@@ -130,7 +130,8 @@ pub(super) async fn tell_and_close(mut stream: TcpStream, problem: &Problem) {
 async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, patience: Duration) {
     let reading = async {
         stream.shutdown().await?;
-        let mut rest = [0u8; 16 * 1024];
+        // Not in the future itself, which every connection has.
+        let mut rest = vec![0u8; 16 * 1024];
         while stream.read(&mut rest).await? > 0 {}
         std::io::Result::Ok(())
     };

@@ -104,6 +104,13 @@ impl Follow {
         self.after
     }
 
+    /// Moves past what was only for others, where nothing waits: a reader who comes back need not search it.
+    pub fn rest(&mut self) {
+        if let (Whose::Tenant(_), false, Some(through)) = (&self.whose, self.behind, self.live.through()) {
+            self.after = self.after.max(through);
+        }
+    }
+
     pub fn whose(&self) -> &Whose {
         &self.whose
     }

@@ -204,6 +204,7 @@ impl Running {
         if !self.live.pass.is_good().await {
             return self.end(buffer, End::TokenEnded);
         }
+        self.live.follow.rest();
         let after = self.live.follow.after();
         if after == self.told {
             return sse::comment(buffer);

@@ -247,3 +247,26 @@ async fn a_stream_does_not_outlive_its_token() {
     assert_eq!((&*goodbye.event, &goodbye.data["reason"]), ("goodbye", &json!("token-ended")));
     assert_eq!(reader.block().await, None);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quiet_tenant_is_moved_past_what_only_others_did() {
+    let service = Service::start_with(|run| run.with("CONVOKE_STREAMS_HEARTBEAT", "1s")).await;
+    let mut reader = Reader::open(&service, &server_token(), "/v1/events?cursor=start", None).await;
+    let stranger = signed(&claims("globex", None, Grants::everything()));
+    for _ in 0..3 {
+        Answer::of(service.post(&stranger, "/v1/rooms", &json!({}))).await.is(201);
+    }
+    let moved = loop {
+        let block = reader.block().await.unwrap();
+        assert!(block.event.is_empty(), "{block:?}");
+        if block.id.ends_with("-p3") {
+            break block.id;
+        }
+    };
+    let mut again = Reader::open(&service, &server_token(), "/v1/events", Some(&moved)).await;
+    let room = service.room(&json!({})).await;
+    for reader in [&mut reader, &mut again] {
+        let event = reader.event().await.unwrap();
+        assert_eq!((&event.data["room"], &event.data["position"]), (&json!(room), &json!(4)));
+    }
+}
