@@ -164,7 +164,7 @@ BEGIN
         SELECT e.position, e.version, t.recorded_at, nullif(coalesce(e.occurred, p_now), t.recorded_at), r_room[e.room],
             e.command, e.session, e.causation, e.correlation, e.type_version, r_tenant[e.room], e.type, e.actor,
             e.traceparent, e.data::json, e.sealed,
-            sha256(e.chain || int8send(e.position) || int8send((extract(epoch FROM t.recorded_at) * 1000000)::bigint))
+            sha256(e.chain || int8send(e.position) || timestamptz_send(t.recorded_at))
         FROM (
             SELECT unnest(v_position) AS position, unnest(e_room) AS room, unnest(e_version) AS version,
                 unnest(e_recorded) AS recorded, unnest(e_occurred) AS occurred, unnest(e_command) AS command,

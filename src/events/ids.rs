@@ -199,6 +199,15 @@ pub enum Actor {
 }
 
 impl Actor {
+    /// What it is, with the colon, and its name: one after the other is the actor as it is written.
+    pub fn parts(&self) -> (&'static str, &str) {
+        match self {
+            Actor::Person(identity) => ("user:", identity.as_str()),
+            Actor::Key(key) => ("key:", key),
+            Actor::System(part) => ("system:", part),
+        }
+    }
+
     pub fn identity(&self) -> Option<&Identity> {
         match self {
             Actor::Person(identity) => Some(identity),
@@ -209,11 +218,9 @@ impl Actor {
 
 impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Actor::Person(identity) => write!(f, "user:{identity}"),
-            Actor::Key(key) => write!(f, "key:{key}"),
-            Actor::System(part) => write!(f, "system:{part}"),
-        }
+        let (kind, name) = self.parts();
+        f.write_str(kind)?;
+        f.write_str(name)
     }
 }
 

@@ -14,6 +14,7 @@
 
 mod answer;
 mod encode;
+pub mod intake;
 pub mod load;
 pub mod lookup;
 mod plan;

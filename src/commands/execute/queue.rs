@@ -39,7 +39,7 @@ impl Queue {
             if batch.is_empty() {
                 continue;
             }
-            let Committed { answered, put_off, .. } = self.writer.commit(batch).await;
+            let Committed { answered, put_off } = self.writer.commit(batch).await;
             for (ticket, verdict) in answered {
                 // Whoever asked may have gone; what was written stays written.
                 let _ = ticket.send(verdict);

@@ -15,8 +15,7 @@ pub fn settle<T>(
     conflict_retries: u32,
 ) -> Committed<T> {
     let nothing = !appended.conflicts.is_empty() && appended.rooms.iter().all(Option::is_none);
-    let whole = appended.conflicts.is_empty();
-    let mut committed = Committed { answered: Vec::with_capacity(answers.len()), put_off: Vec::new(), whole };
+    let mut committed = Committed { answered: Vec::with_capacity(answers.len()), put_off: Vec::new() };
     for planned in answers {
         let Planned { mut submission, unit, result } = planned;
         let Some(conflicts) = appended.conflicts.get(&unit) else {

@@ -13,14 +13,14 @@ use lru::LruCache;
 use super::answer::Outcome;
 use super::load::{LoadedRoom, Loader};
 use super::lookup::Looked;
-use super::plan::{Plan, Planned};
+use super::plan::Plan;
 use super::settle::settle;
 use super::{ExecuteError, Foundation, Limits, Request};
 use crate::events::ids::{Identity, TenantId};
-use crate::events::log::append::{Appended, Batch, Progress, RoomAppend};
+use crate::events::log::append::{Appended, Batch, RoomAppend};
 use crate::events::log::{LogError, RoomKey};
 use crate::events::time::Timestamp;
-use crate::security::sealing::PersonKeys;
+use crate::security::sealing::{KeyError, PersonKeys};
 
 /// How long an append may take before its connection is given up; what it did is then found out by its versions and keys.
 const APPEND_PATIENCE: Duration = Duration::from_secs(30);
@@ -83,56 +83,11 @@ pub enum Verdict {
     StaleFacts,
 }
 
-/// Why a batch is taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// Callers wait for their answers.
-    Serve,
-    /// History is moved in: nobody waits for the texts of answers, events lie in the log in the order of the submissions, and
-    /// the batch is one whole (it is carried out with its progress).
-    Intake {
-        /// See [`Batch::recorded_as_occurred`].
-        recorded_as_occurred: bool,
-    },
-}
-
-/// A batch that was decided and not yet written.
-pub struct Foreseen<T> {
-    batch: Batch,
-    states: Vec<LoadedRoom>,
-    answers: Vec<Planned<T>>,
-    put_off: Vec<Submission<T>>,
-    keys: PersonKeys,
-    events: usize,
-}
-
-impl<T> Foreseen<T> {
-    /// What each submission's first request will be answered, if the batch is written: how many events it writes, or why it is
-    /// not carried out.
-    pub fn outcomes(&self) -> impl Iterator<Item = (&T, Result<usize, &ExecuteError>)> {
-        self.answers.iter().map(|planned| {
-            let outcome = planned.result.as_ref().map(|outcomes| outcomes.iter().map(|outcome| outcome.events).sum());
-            (&planned.submission.ticket, outcome.map_err(|(_, error)| error))
-        })
-    }
-
-    /// Those that cannot be part of this batch.
-    pub fn put_off(&self) -> impl Iterator<Item = &T> {
-        self.put_off.iter().map(|submission| &submission.ticket)
-    }
-
-    pub fn events(&self) -> usize {
-        self.events
-    }
-}
-
 /// What became of a batch.
 pub struct Committed<T> {
     pub answered: Vec<(T, Verdict)>,
     /// To be submitted again, in this order, before anything later to the same rooms.
     pub put_off: Vec<Submission<T>>,
-    /// Nothing that was foreseen is missing: all of it is written, all answers are as foreseen.
-    pub whole: bool,
 }
 
 /// The states of the rooms that were lately written.
@@ -154,14 +109,18 @@ impl Rooms {
     pub fn put(&mut self, key: RoomKey, room: LoadedRoom) {
         self.0.put(key, room);
     }
+
+    pub(super) fn get_mut(&mut self, key: &RoomKey) -> Option<&mut LoadedRoom> {
+        self.0.peek_mut(key)
+    }
 }
 
 pub struct Writer {
-    on: Foundation,
-    loader: Loader,
-    limits: Limits,
+    pub(super) on: Foundation,
+    pub(super) loader: Loader,
+    pub(super) limits: Limits,
     pub rooms: Rooms,
-    last_recorded: Option<Timestamp>,
+    pub(super) last_recorded: Option<Timestamp>,
 }
 
 impl Writer {
@@ -169,76 +128,24 @@ impl Writer {
         Self { on, loader, limits, rooms: Rooms::new(limits.rooms), last_recorded: None }
     }
 
-    /// Goes on where the log is, in times that the log gives.
-    pub fn continue_after(&mut self, recorded_at: Option<Timestamp>) {
-        self.last_recorded = self.last_recorded.max(recorded_at);
-    }
-
-    /// Of what it wrote last.
-    pub fn last_recorded(&self) -> Option<Timestamp> {
-        self.last_recorded
-    }
-
     /// Decides and appends. The rooms of the submissions must be loaded; a submission with one that is not is put off.
     pub async fn commit<T>(&mut self, submissions: Vec<Submission<T>>) -> Committed<T> {
-        match self.foresee(submissions, Purpose::Serve).await {
-            Ok(foreseen) => self.carry_out(foreseen, None).await,
-            Err(failed) => failed,
-        }
-    }
-
-    /// Decides, as [`Writer::commit`] does. What was decided must be carried out before anything else is decided.
-    pub async fn foresee<T>(
-        &mut self,
-        submissions: Vec<Submission<T>>,
-        purpose: Purpose,
-    ) -> Result<Foreseen<T>, Committed<T>> {
         let keys = match self.keys_of(&submissions).await {
             Ok(keys) => keys,
             Err(error) => {
                 let error = Arc::new(error);
                 let failed = || Verdict::Failed { index: 0, error: ExecuteError::Sealing(error.clone()) };
                 let answered = submissions.into_iter().map(|submission| (submission.ticket, failed())).collect();
-                return Err(Committed { answered, put_off: Vec::new(), whole: false });
+                return Committed { answered, put_off: Vec::new() };
             }
         };
-        let clock = self.on.clock.now();
-        let now = self.last_recorded.map_or(clock, |last| clock.max(last));
-        let mut plan = Plan::new(now, &keys, purpose != Purpose::Serve);
-        for submission in submissions {
-            if plan.order.len() < EVENTS_IN_BATCH {
-                plan.add(submission, &mut self.rooms);
-            } else {
-                plan.put_off.push(submission);
-            }
-        }
-        let Plan { rooms, answers, put_off, order, .. } = plan;
-        let (appends, states) = rooms.into_iter().map(|planned| (planned.append, planned.room)).unzip();
-        let (mut batch, events) = (Batch::new(now, appends), order.len());
-        if let Purpose::Intake { recorded_as_occurred } = purpose {
-            batch.order = Some(order);
-            batch.recorded_as_occurred = recorded_as_occurred.then(|| self.last_recorded.unwrap_or(Timestamp::EPOCH));
-        }
-        Ok(Foreseen { batch, states, answers, put_off, keys, events })
-    }
-
-    async fn keys_of<T>(
-        &self,
-        submissions: &[Submission<T>],
-    ) -> Result<PersonKeys, crate::security::sealing::KeyError> {
-        let persons: HashSet<_> = submissions.iter().flat_map(|submission| &submission.persons).cloned().collect();
-        let persons: Vec<_> = persons.into_iter().collect();
-        self.on.sealer.ensure_keys(&persons).await
-    }
-
-    /// Appends what was decided. With `progress`, which an intake must give, all of it is written or nothing.
-    pub async fn carry_out<T>(&mut self, foreseen: Foreseen<T>, progress: Option<Progress>) -> Committed<T> {
-        let Foreseen { mut batch, states, answers, put_off, keys, events } = foreseen;
-        batch.progress = progress;
+        let now = self.now();
+        let Plan { rooms, answers, put_off, order, .. } = self.decide(submissions, Plan::new(now, &keys, false));
+        let (appends, states): (Vec<_>, Vec<_>) =
+            rooms.into_iter().map(|planned| (planned.append, planned.room)).unzip();
+        let (batch, events) = (Batch::new(now, appends), order.len());
         let begun = Instant::now();
-        let done = tokio::time::timeout(APPEND_PATIENCE, self.append(&batch)).await;
-        let done = done.unwrap_or_else(|_| Err(LogError::Unavailable(sqlx::Error::PoolTimedOut)));
-        match done {
+        match patiently(self.append(&batch)).await {
             Ok(appended) => {
                 self.on.metrics.append(events, begun.elapsed());
                 // Keys are durable by the flush of events that were written; without any there was no flush.
@@ -252,11 +159,34 @@ impl Writer {
             Err(error) => {
                 tracing::warn!(%error, events, "a batch was not appended");
                 let error = Arc::new(error);
-                let failed = |index| Verdict::Failed { index, error: ExecuteError::Unavailable(error.clone()) };
-                let answered = answers.into_iter().map(|planned| (planned.submission.ticket, failed(0))).collect();
-                Committed { answered, put_off, whole: false }
+                let failed = || Verdict::Failed { index: 0, error: ExecuteError::Unavailable(error.clone()) };
+                let answered = answers.into_iter().map(|planned| (planned.submission.ticket, failed())).collect();
+                Committed { answered, put_off }
             }
         }
+    }
+
+    /// What is decided now happens now. Time does not go back.
+    pub(super) fn now(&self) -> Timestamp {
+        let clock = self.on.clock.now();
+        self.last_recorded.map_or(clock, |last| clock.max(last))
+    }
+
+    pub(super) fn decide<'k, T>(&mut self, submissions: Vec<Submission<T>>, mut plan: Plan<'k, T>) -> Plan<'k, T> {
+        for submission in submissions {
+            if plan.order.len() < EVENTS_IN_BATCH {
+                plan.add(submission, &mut self.rooms);
+            } else {
+                plan.put_off.push(submission);
+            }
+        }
+        plan
+    }
+
+    pub(super) async fn keys_of<T>(&self, submissions: &[Submission<T>]) -> Result<PersonKeys, KeyError> {
+        let persons: HashSet<_> = submissions.iter().flat_map(|submission| &submission.persons).cloned().collect();
+        let persons: Vec<_> = persons.into_iter().collect();
+        self.on.sealer.ensure_keys(&persons).await
     }
 
     /// Appends, or where there is nothing to write sees whether the states decided on are those of the log.
@@ -287,4 +217,10 @@ impl Writer {
             self.rooms.put(append.key, room);
         }
     }
+}
+
+/// Gives an append up that takes too long.
+pub(super) async fn patiently(append: impl Future<Output = Result<Appended, LogError>>) -> Result<Appended, LogError> {
+    let done = tokio::time::timeout(APPEND_PATIENCE, append).await;
+    done.unwrap_or_else(|_| Err(LogError::Unavailable(sqlx::Error::PoolTimedOut)))
 }

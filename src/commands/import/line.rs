@@ -62,7 +62,8 @@ struct Fields<'a> {
 /// What a line is.
 #[derive(Debug)]
 pub enum Line {
-    Command(Box<Request>),
+    /// One, as a writer takes it.
+    Command(Arc<[Request]>),
     /// Nothing but white space.
     Blank,
     Refused(Fault),
@@ -112,7 +113,7 @@ impl LineReader {
         if text.is_empty() {
             return Line::Blank;
         }
-        self.command(number, text).map_or_else(Line::Refused, |request| Line::Command(Box::new(request)))
+        self.command(number, text).map_or_else(Line::Refused, |request| Line::Command(Arc::from([request])))
     }
 
     fn command(&mut self, number: u64, text: &[u8]) -> Result<Request, Fault> {
@@ -253,7 +254,7 @@ mod tests {
 
     fn taken(text: &str) -> Request {
         match read(text) {
-            Line::Command(request) => *request,
+            Line::Command(requests) => requests[0].clone(),
             other => panic!("not taken: {other:?}"),
         }
     }
@@ -293,7 +294,7 @@ mod tests {
     #[test]
     fn a_line_is_named_alike_at_every_attempt_and_no_two_lines_are() {
         let id = |number: u64| match reader().read(number, Raw::Line(with("").as_bytes())) {
-            Line::Command(request) => request.command_id.uuid(),
+            Line::Command(requests) => requests[0].command_id.uuid(),
             other => panic!("not taken: {other:?}"),
         };
         assert_eq!(id(1), id(1));

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::blocks::Skip;
 use crate::commands::execute::ExecuteError;
+use crate::commands::execute::intake::Outcomes;
 use crate::events::envelope::Position;
 use crate::events::log::append::Progress;
 
@@ -74,7 +75,7 @@ impl Tally {
 }
 
 /// The code under which a command that was not carried out is counted; `None`: that is no judgement on the command.
-pub fn reason(error: &ExecuteError) -> Option<(&'static str, String)> {
+fn reason(error: &ExecuteError) -> Option<(&'static str, String)> {
     let code = match error {
         ExecuteError::Refused(refusal) => return Some((refusal.code.as_str(), refusal.detail.clone())),
         ExecuteError::VersionMismatch { .. } => "version-mismatch",
@@ -95,7 +96,7 @@ pub struct Standing {
     pub taken: u64,
     /// Lines up to there that are not dealt with yet.
     pub open: BTreeSet<u64>,
-    /// Of the log after it; kept where nobody else may write meanwhile.
+    /// Of the log after it; kept where recorded times are those of occurrence, so that nobody else may write.
     pub position: Position,
     pub recorded_as_occurred: bool,
 }
@@ -156,6 +157,29 @@ impl Standing {
     pub fn accept(&mut self, line: u64, events: usize) {
         self.open.remove(&line);
         self.tally.accept(events);
+        if self.recorded_as_occurred {
+            self.position += events as u64;
+        }
+    }
+
+    /// What lines come to: how many events each writes, or why it is not carried out.
+    pub fn come_to(&mut self, outcomes: &Outcomes<u64>) {
+        for (line, outcome) in outcomes.iter() {
+            match outcome {
+                Ok(events) => self.accept(*line, events),
+                // What is no judgement stays open.
+                Err(error) => _ = self.refuse_for(*line, error),
+            }
+        }
+    }
+
+    /// Whether the error is a judgement on the command.
+    pub fn refuse_for(&mut self, line: u64, error: &ExecuteError) -> bool {
+        let found = reason(error);
+        if let Some((reason, detail)) = &found {
+            self.refuse(line, reason, detail);
+        }
+        found.is_some()
     }
 
     pub fn repeat(&mut self, line: u64) {
@@ -180,7 +204,7 @@ mod tests {
         let read = Standing::read(&kept).unwrap();
         assert_eq!((read.taken, &read.open), (4, &[2].into()));
         assert_eq!(read.tally, standing.tally);
-        assert_eq!((read.position, read.recorded_as_occurred), (7, true));
+        assert_eq!((read.position, read.recorded_as_occurred), (9, true));
         assert_eq!(read.skip(), Skip { through: 4, open: [2].into() });
         assert_eq!(read.tally.lines(), 3);
     }

@@ -4,6 +4,7 @@
 //! batch that says how far its source has come is one whole: with one unit of it left out, nothing is written.
 
 mod appender;
+mod chains;
 mod columns;
 
 use std::collections::BTreeMap;
@@ -12,11 +13,13 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
-use sqlx::{Connection as _, PgConnection, Postgres, Row};
+use sqlx::{Arguments as _, Connection as _, PgConnection, Postgres, Row};
 use uuid::Uuid;
 
 pub(super) use self::appender::Appender;
-use self::columns::{After, Columns, big};
+use self::chains::After;
+pub use self::chains::Chains;
+use self::columns::{Columns, big};
 use super::{EventLog, LogError, RoomKey, rows};
 use crate::events::envelope::{Hash, Position, RoomVersion};
 use crate::events::ids::{Actor, CommandId, RoomId, SessionId};
@@ -189,20 +192,50 @@ const APPEND: &str = "SELECT kind, unit, room_number, at_position, at_recorded, 
      FROM convoke.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
         $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38)";
 
+/// A batch as it is sent, but for its progress: encoded ahead, it has only to wait for its turn.
+pub struct Encoded {
+    batch: Batch,
+    chains: Chains,
+    arguments: PgArguments,
+}
+
+impl Encoded {
+    pub fn new(batch: Batch, chains: Chains) -> Result<Self, LogError> {
+        let arguments = Columns::of(&batch, &chains).arguments(batch.now)?;
+        Ok(Self { batch, chains, arguments })
+    }
+}
+
 impl EventLog {
     /// Writes a batch in one transaction. Once this returns, what it says was written is durable. On an error nothing is known:
     /// the batch may or may not have been written; versions and idempotency keys make it safe to try again.
     pub async fn append(&self, batch: &Batch) -> Result<Appended, LogError> {
-        let (columns, after) = Columns::of(batch);
-        let query = bound(batch, &columns);
+        let chains = Chains::of(batch);
+        let arguments = Columns::of(batch, &chains).arguments(batch.now)?;
+        self.send(batch, &chains, arguments).await
+    }
+
+    /// The same, of a batch that is encoded, with the progress that it makes.
+    pub async fn append_encoded(&self, encoded: Encoded, progress: Progress) -> Result<Appended, LogError> {
+        let Encoded { mut batch, chains, arguments } = encoded;
+        batch.progress = Some(progress);
+        self.send(&batch, &chains, arguments).await
+    }
+
+    async fn send(&self, batch: &Batch, chains: &Chains, mut arguments: PgArguments) -> Result<Appended, LogError> {
+        let progress = batch.progress.as_ref();
+        arguments.add(progress.map(|progress| progress.name.as_str())).map_err(sqlx::Error::Encode)?;
+        arguments.add(progress.map(|progress| big(progress.done))).map_err(sqlx::Error::Encode)?;
+        arguments.add(progress.map(|progress| progress.detail.get())).map_err(sqlx::Error::Encode)?;
+        let query = sqlx::query_with(APPEND, arguments);
         let mut lent = self.appender.lend(&self.pool).await?;
-        let rows = match &batch.progress {
+        let rows = match progress {
             None => query.fetch_all(&mut *lent).await,
             Some(_) => all_or_nothing(&mut lent, query).await,
         };
         let rows = rows.map_err(|error| no_partition(error, batch))?;
         lent.back();
-        let appended = answer(batch, after, &rows)?;
+        let appended = answer(batch, &chains.rooms, &rows)?;
         self.saw(appended.position);
         Ok(appended)
     }
@@ -220,49 +253,6 @@ async fn all_or_nothing(on: &mut PgConnection, query: Query<'_, Postgres, PgArgu
     Ok(rows)
 }
 
-fn bound<'q>(batch: &'q Batch, columns: &'q Columns<'_>) -> Query<'q, Postgres, PgArguments> {
-    let progress = batch.progress.as_ref();
-    sqlx::query(APPEND)
-        .bind(batch.now.utc())
-        .bind(&columns.r_unit)
-        .bind(&columns.r_tenant)
-        .bind(&columns.r_room)
-        .bind(&columns.r_expected)
-        .bind(&columns.r_version)
-        .bind(&columns.r_chain)
-        .bind(&columns.r_last)
-        .bind(&columns.e_room)
-        .bind(&columns.e_version)
-        .bind(&columns.e_recorded)
-        .bind(&columns.e_occurred)
-        .bind(&columns.e_command)
-        .bind(&columns.e_session)
-        .bind(&columns.e_causation)
-        .bind(&columns.e_correlation)
-        .bind(&columns.e_traceparent)
-        .bind(&columns.e_type)
-        .bind(&columns.e_type_version)
-        .bind(&columns.e_actor)
-        .bind(&columns.e_data)
-        .bind(&columns.e_sealed)
-        .bind(&columns.e_chain)
-        .bind(&columns.n_room)
-        .bind(&columns.n_name)
-        .bind(&columns.n_claim)
-        .bind(&columns.o_room)
-        .bind(&columns.o_key)
-        .bind(&columns.o_fingerprint)
-        .bind(&columns.o_status)
-        .bind(&columns.o_body)
-        .bind(&columns.o_about)
-        .bind(&columns.o_event)
-        .bind(&columns.o_position)
-        .bind(&columns.o_recorded)
-        .bind(progress.map(|progress| progress.name.as_str()))
-        .bind(progress.map(|progress| big(progress.done)))
-        .bind(progress.map(|progress| progress.detail.get()))
-}
-
 /// What PostgreSQL says when no partition takes a row is SQLSTATE 23514, as for any broken check; the log has no other.
 fn no_partition(error: sqlx::Error, batch: &Batch) -> LogError {
     match error.as_database_error().and_then(|db| db.code()) {
@@ -276,7 +266,7 @@ fn no_partition(error: sqlx::Error, batch: &Batch) -> LogError {
     }
 }
 
-fn answer(batch: &Batch, after: Vec<After>, rows: &[PgRow]) -> Result<Appended, LogError> {
+fn answer(batch: &Batch, after: &[After], rows: &[PgRow]) -> Result<Appended, LogError> {
     let mut conflicts: BTreeMap<u32, Vec<Conflict>> = BTreeMap::new();
     let mut base = None;
     for row in rows {

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Fields in the order of [`link`]; a text or bytes field is its length (u32, big-endian) and itself, an absent field is the
-//! length `u32::MAX`, numbers are big-endian. Times are microseconds since the Unix epoch (i64). A batch is chained before its
+//! length `u32::MAX`, numbers are big-endian. Times are microseconds since the Unix epoch (i64), but for the
+//! recorded time, which is as PostgreSQL sends it: microseconds since 2000. A batch is chained before its
 //! place in the log is known, so position and recorded time join only in `hash`, which the append computes.
 
 use sha2::{Digest, Sha256};
@@ -16,6 +17,9 @@ use crate::events::envelope::{Envelope, Hash, Position, RoomVersion};
 use crate::events::ids::{Actor, CommandId, SessionId};
 use crate::events::log::RoomKey;
 use crate::events::time::Timestamp;
+
+/// 2000-01-01, in microseconds since the Unix epoch.
+const YEAR_2000_MICROS: i64 = 946_684_800_000_000;
 
 /// The chain of a room without events.
 pub const START: Hash = [0; 32];
@@ -46,6 +50,14 @@ fn bytes(hasher: &mut Sha256, field: Option<&[u8]>) {
     }
 }
 
+/// As it is written, without writing it.
+fn actor(hasher: &mut Sha256, actor: &Actor) {
+    let (kind, name) = actor.parts();
+    hasher.update(((kind.len() + name.len()) as u32).to_be_bytes());
+    hasher.update(kind);
+    hasher.update(name);
+}
+
 /// The chain after one more event.
 pub fn link(before: &Hash, event: &Link<'_>) -> Hash {
     let mut hasher = Sha256::new();
@@ -56,7 +68,7 @@ pub fn link(before: &Hash, event: &Link<'_>) -> Hash {
     bytes(&mut hasher, Some(event.event_type.as_bytes()));
     hasher.update(event.type_version.to_be_bytes());
     hasher.update(event.happened_at.unix_micros().to_be_bytes());
-    bytes(&mut hasher, Some(event.actor.to_string().as_bytes()));
+    actor(&mut hasher, event.actor);
     bytes(&mut hasher, event.session.map(SessionId::uuid).as_ref().map(|id| id.as_bytes().as_slice()));
     hasher.update(event.command_id.uuid().as_bytes());
     bytes(&mut hasher, event.causation_id.as_ref().map(|id| id.as_bytes().as_slice()));
@@ -95,6 +107,6 @@ pub fn seal(chain: &Hash, position: Position, recorded_at: Timestamp) -> Hash {
     let mut hasher = Sha256::new();
     hasher.update(chain);
     hasher.update(position.to_be_bytes());
-    hasher.update(recorded_at.unix_micros().to_be_bytes());
+    hasher.update((recorded_at.unix_micros() - YEAR_2000_MICROS).to_be_bytes());
     hasher.finalize().into()
 }

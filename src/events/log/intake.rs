@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
 
-use super::append::Progress;
+use super::append::{Batch, Progress};
 use super::{EventLog, LogError, RoomKey, rows};
 use crate::config::PartitionUnit;
 use crate::events::time::Timestamp;
@@ -23,7 +23,7 @@ impl Hold {
 }
 
 impl EventLog {
-    /// `None`: another process holds it.
+    /// `None`: another process holds it. What the last one to hold it sent before it died is written by then, or never will be.
     pub async fn hold_intake(&self, name: &str) -> Result<Option<Hold>, LogError> {
         let mut connection = self.pool.acquire().await?;
         let held: bool =
@@ -31,7 +31,15 @@ impl EventLog {
                 .bind(name)
                 .fetch_one(&mut *connection)
                 .await?;
-        Ok(held.then_some(Hold(connection)))
+        if !held {
+            return Ok(None);
+        }
+        // Whatever happens to it, the lock does not go back to the pool.
+        connection.close_on_drop();
+        // Its connections do not end all at once. A batch with progress is committed by a message that is sent only after its
+        // append was answered, under the head row's lock; an append of nothing waits for that lock.
+        self.append(&Batch::new(Timestamp::EPOCH, Vec::new())).await?;
+        Ok(Some(Hold(connection)))
     }
 
     /// How far the source of this name had come with its last batch.

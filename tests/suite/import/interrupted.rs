@@ -15,7 +15,7 @@ use crate::harness::{Run, TestDb, eventually, folder};
 const SOON: Duration = Duration::from_secs(60);
 const SETS: usize = 12;
 
-/// Batches of eight lines.
+/// Batches of sixteen lines.
 fn in_small_batches(run: Run) -> Run {
     run.with("CONVOKE_LOG_APPEND_BATCH", "1").args(["--recorded-as-occurred"])
 }

@@ -135,6 +135,23 @@ async fn a_name_goes_from_room_to_room_in_the_order_of_the_lines() {
 }
 
 #[tokio::test]
+async fn what_became_of_the_last_lines_is_kept_though_nothing_is_written_of_them() {
+    let (db, folder) = (TestDb::new().await, folder());
+    let create = r#"{"occurred_at":"2012-01-01T00:00:00Z","room":"a","command":"create-room"}"#;
+    let lock = r#"{"occurred_at":"2012-01-01T00:00:00Z","room":"a","command":"lock-room","idempotency_key":"once"}"#;
+    let (first, again) = (folder.join("first"), folder.join("again"));
+    std::fs::write(&first, format!("{create}\n{lock}")).unwrap();
+    std::fs::write(&again, format!("{lock}\n\n")).unwrap();
+    import(&db, &first).json().await;
+    for this_run in [2, 0] {
+        let report = import(&db, &again).json().await;
+        assert_eq!((&report["repeated"], &report["lines"]), (&1.into(), &2.into()), "{report}");
+        assert_eq!(report["this_run"]["lines"], this_run);
+    }
+    assert_eq!(content(&db).await.0, 2);
+}
+
+#[tokio::test]
 async fn messages_of_the_same_source_are_answered_and_edited() {
     let (db, folder) = (TestDb::new().await, folder());
     let line = |command: &str, data: &str| {

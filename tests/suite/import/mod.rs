@@ -2,6 +2,7 @@
 
 mod interrupted;
 mod judged;
+mod overlapping;
 
 use std::path::Path;
 

@@ -1,11 +1,15 @@
 //! Batches that say how far their source has come: one whole, in the order of their events.
 
+use std::time::Duration;
+
 use convoke::events::log::append::{Appended, Batch, Conflict, NameChange, Progress, RoomAppend};
 use convoke::events::log::verify::Verdict;
 use serde_json::value::RawValue;
 
 use super::{fresh, log_of, more, now, room, write};
-use crate::harness::TestDb;
+use crate::harness::{TestDb, eventually};
+
+const SOON: Duration = Duration::from_secs(20);
 
 fn progress(done: u64) -> Option<Progress> {
     Some(Progress { name: "source".into(), done, detail: RawValue::from_string("{}".into()).unwrap() })
@@ -127,6 +131,38 @@ async fn a_source_is_held_by_one_process_until_it_is_let_go() {
     log.hold_intake("another").await.unwrap().unwrap().release().await.unwrap();
     hold.release().await.unwrap();
     log.hold_intake("source").await.unwrap().unwrap().release().await.unwrap();
+}
+
+/// Whether somebody waits for the head row.
+async fn waits_for_the_head(db: &TestDb) -> bool {
+    let waiting = "SELECT count(*) > 0 FROM pg_stat_activity
+                   WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%convoke.append(%'";
+    sqlx::query_scalar(waiting).fetch_one(&db.owner).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_batch_that_its_dead_process_had_sent_is_waited_for_before_the_source_is_held() {
+    let db = TestDb::new().await;
+    let log = log_of(&db);
+    // As the server of a process that was killed after its last message: the append is done, the commit not yet.
+    let mut dying = db.owner.begin().await.unwrap();
+    sqlx::query("SELECT 1 FROM convoke.log_head FOR UPDATE").execute(&mut *dying).await.unwrap();
+    sqlx::query("INSERT INTO convoke.intake_progress VALUES ('source', 7, '{}', now())")
+        .execute(&mut *dying)
+        .await
+        .unwrap();
+    let next = tokio::spawn({
+        let log = log.clone();
+        async move {
+            let hold = log.hold_intake("source").await.unwrap().unwrap();
+            let done = log.intake_progress("source").await.unwrap().map(|progress| progress.done);
+            hold.release().await.unwrap();
+            done
+        }
+    });
+    eventually("it waits", SOON, async || waits_for_the_head(&db).await.then_some(())).await;
+    dying.commit().await.unwrap();
+    assert_eq!(next.await.unwrap(), Some(7));
 }
 
 #[tokio::test]

@@ -1,22 +1,14 @@
-//! A batch as the arrays that `convoke.append` takes: one for each column, and the running hash of each room through it.
+//! A batch as the arrays that `convoke.append` takes: one for each column.
 
 use chrono::{DateTime, Utc};
+use sqlx::Arguments as _;
+use sqlx::postgres::PgArguments;
 use uuid::Uuid;
 
-use super::super::chain::{self, Link};
+use super::chains::{After, Chained, Chains};
 use super::{Batch, NameChange, NewEvent, NewOutcome, OutcomeAt, RoomAppend};
-use crate::events::envelope::Hash;
 use crate::events::ids::SessionId;
 use crate::events::time::Timestamp;
-
-/// What is known of a room after the batch before the log has answered.
-pub(super) struct After {
-    pub chain: Hash,
-    /// Of its last event, where that comes with the batch.
-    pub recorded_at: Option<Timestamp>,
-    /// Numbers (from 1) of its events in the batch.
-    pub events: Vec<i32>,
-}
 
 #[derive(Default)]
 pub(super) struct Columns<'a> {
@@ -25,7 +17,7 @@ pub(super) struct Columns<'a> {
     pub r_room: Vec<Uuid>,
     pub r_expected: Vec<i64>,
     pub r_version: Vec<i64>,
-    pub r_chain: Vec<Vec<u8>>,
+    pub r_chain: Vec<&'a [u8]>,
     pub r_last: Vec<i32>,
     pub e_room: Vec<i32>,
     pub e_version: Vec<i64>,
@@ -41,7 +33,7 @@ pub(super) struct Columns<'a> {
     pub e_actor: Vec<String>,
     pub e_data: Vec<&'a str>,
     pub e_sealed: Vec<Option<&'a [u8]>>,
-    pub e_chain: Vec<Vec<u8>>,
+    pub e_chain: Vec<&'a [u8]>,
     pub n_room: Vec<i32>,
     pub n_name: Vec<&'a str>,
     pub n_claim: Vec<bool>,
@@ -66,75 +58,23 @@ fn int(number: usize) -> i32 {
 }
 
 impl<'a> Columns<'a> {
-    pub fn of(batch: &'a Batch) -> (Self, Vec<After>) {
+    pub fn of(batch: &'a Batch, chains: &'a Chains) -> Self {
         let mut columns = Self::default();
-        let mut recorded = batch.recorded_as_occurred;
-        let before = |room: &RoomAppend| After {
-            chain: room.chain,
-            recorded_at: None,
-            events: Vec::with_capacity(room.events.len()),
-        };
-        let mut after: Vec<After> = batch.rooms.iter().map(before).collect();
-        match &batch.order {
-            None => {
-                for (number, (room, after)) in batch.rooms.iter().zip(&mut after).enumerate() {
-                    for event in &room.events {
-                        columns.event(number, room, event, after, batch.now, &mut recorded);
-                    }
-                }
-            }
-            Some(order) => {
-                for &number in order {
-                    let (room, after) = (&batch.rooms[number], &mut after[number]);
-                    columns.event(number, room, &room.events[after.events.len()], after, batch.now, &mut recorded);
-                }
-            }
+        for chained in &chains.events {
+            columns.event(&batch.rooms[chained.room].events[chained.index], chained);
         }
-        for (number, (room, after)) in batch.rooms.iter().zip(&after).enumerate() {
+        for (number, (room, after)) in batch.rooms.iter().zip(&chains.rooms).enumerate() {
             columns.room(number, room, after);
         }
-        columns.names(batch, &after);
+        columns.names(batch, &chains.rooms);
         columns.trim();
-        (columns, after)
+        columns
     }
 
-    fn event(
-        &mut self,
-        number: usize,
-        room: &'a RoomAppend,
-        event: &'a NewEvent,
-        after: &mut After,
-        now: Timestamp,
-        recorded: &mut Option<Timestamp>,
-    ) {
-        let version = room.expected + 1 + after.events.len() as u64;
-        let sealed = event.sealed.as_ref().map(|sealed| &*sealed.0);
-        let happened_at = event.occurred_at.unwrap_or(now);
-        after.chain = chain::link(
-            &after.chain,
-            &Link {
-                key: &room.key,
-                room_version: version,
-                event_type: event.event_type,
-                type_version: event.type_version,
-                happened_at,
-                actor: &event.actor,
-                session: event.session,
-                command_id: event.command_id,
-                causation_id: event.causation_id,
-                correlation_id: event.correlation_id,
-                traceparent: event.traceparent.as_deref(),
-                data: event.data.get(),
-                sealed,
-            },
-        );
-        if let Some(last) = recorded {
-            *last = happened_at.max(*last);
-            self.e_recorded.push(last.utc());
-            after.recorded_at = Some(*last);
-        }
-        self.e_room.push(int(number + 1));
-        self.e_version.push(big(version));
+    fn event(&mut self, event: &'a NewEvent, chained: &'a Chained) {
+        self.e_room.push(int(chained.room + 1));
+        self.e_version.push(big(chained.version));
+        self.e_recorded.extend(chained.recorded_at.map(Timestamp::utc));
         self.e_occurred.push(event.occurred_at.map(Timestamp::utc));
         self.e_command.push(event.command_id.uuid());
         self.e_session.push(event.session.map(SessionId::uuid));
@@ -145,18 +85,17 @@ impl<'a> Columns<'a> {
         self.e_type_version.push(i16::try_from(event.type_version).unwrap_or(i16::MAX));
         self.e_actor.push(event.actor.to_string());
         self.e_data.push(event.data.get());
-        self.e_sealed.push(sealed);
-        self.e_chain.push(after.chain.to_vec());
-        after.events.push(int(self.e_room.len()));
+        self.e_sealed.push(event.sealed.as_ref().map(|sealed| &*sealed.0));
+        self.e_chain.push(&chained.chain);
     }
 
-    fn room(&mut self, number: usize, room: &'a RoomAppend, after: &After) {
+    fn room(&mut self, number: usize, room: &'a RoomAppend, after: &'a After) {
         self.r_unit.push(i32::try_from(room.unit).unwrap_or(i32::MAX));
         self.r_tenant.push(room.key.tenant.as_str());
         self.r_room.push(room.key.room.uuid());
         self.r_expected.push(big(room.expected));
         self.r_version.push(big(room.expected + room.events.len() as u64));
-        self.r_chain.push(after.chain.to_vec());
+        self.r_chain.push(&after.chain);
         self.r_last.push(after.events.last().copied().unwrap_or_default());
         for outcome in &room.outcomes {
             self.outcome(int(number + 1), after, outcome);
@@ -214,5 +153,22 @@ impl<'a> Columns<'a> {
         empty(&mut self.e_correlation);
         empty(&mut self.e_traceparent);
         empty(&mut self.e_sealed);
+    }
+
+    /// In the order of the parameters, without those of the progress.
+    pub fn arguments(&self, now: Timestamp) -> sqlx::Result<PgArguments> {
+        let mut arguments = PgArguments::default();
+        arguments.add(now.utc()).map_err(sqlx::Error::Encode)?;
+        macro_rules! add {
+            ($($column:ident)*) => {
+                $(arguments.add(&self.$column).map_err(sqlx::Error::Encode)?;)*
+            };
+        }
+        add!(r_unit r_tenant r_room r_expected r_version r_chain r_last);
+        add!(e_room e_version e_recorded e_occurred e_command e_session e_causation e_correlation e_traceparent e_type
+            e_type_version e_actor e_data e_sealed e_chain);
+        add!(n_room n_name n_claim);
+        add!(o_room o_key o_fingerprint o_status o_body o_about o_event o_position o_recorded);
+        Ok(arguments)
     }
 }

@@ -1,0 +1,210 @@
+//! History taken in by a writer: nobody waits for answers, so that the next batch is decided while one is on its way.
+//!
+//! What is decided on a batch that is still on its way counts only if that batch is written. A batch of an intake is written
+//! whole or not at all ([`Batch::progress`]); where it is not, what was decided on it is undone: the rooms are forgotten and its
+//! submissions come back. Should a state in memory be wrong nonetheless, the append finds out by the rooms' versions, also of
+//! those that nothing is written to.
+
+use std::time::Instant;
+
+use tokio::task::{JoinError, JoinHandle};
+
+use super::ExecuteError;
+use super::load::LoadedRoom;
+use super::plan::{Plan, Planned};
+use super::settle::settle;
+use super::writer::{Committed, Submission, Writer, patiently};
+use crate::events::log::append::{Appended, Batch, Chains, Encoded, Progress};
+use crate::events::log::{LogError, RoomKey};
+use crate::events::time::Timestamp;
+use crate::security::sealing::{KeyError, PersonKeys};
+
+/// What an intake's batch means, decided and not yet written.
+struct Decided<T> {
+    outcomes: Outcomes<T>,
+    /// In the batch's order, each with the number of its events.
+    rooms: Vec<(RoomKey, usize)>,
+    /// By index of their room: states worth keeping, at the version that the batch leads to.
+    snapshots: Vec<(usize, LoadedRoom)>,
+    keys: PersonKeys,
+    events: usize,
+    /// When the log recorded last, as far as was known.
+    recorded_before: Option<Timestamp>,
+}
+
+/// A batch that was decided and is to be launched next.
+pub struct Foreseen<T> {
+    decided: Decided<T>,
+    encoded: JoinHandle<Result<Encoded, LogError>>,
+    /// Not part of it: to be submitted again, in this order, before anything later to the same rooms.
+    pub put_off: Vec<Submission<T>>,
+}
+
+/// A batch on its way into the log.
+pub struct Flying<T> {
+    decided: Decided<T>,
+    append: JoinHandle<Result<Appended, LogError>>,
+    begun: Instant,
+}
+
+/// How a batch ended.
+pub enum Landed<T> {
+    /// Written, all of it as foreseen.
+    Whole(Outcomes<T>),
+    /// It met what others had written, and nothing of it was. Its rooms are forgotten.
+    Nothing(Committed<T>),
+}
+
+/// What the submissions of a batch come to.
+pub struct Outcomes<T>(Vec<Planned<T>>);
+
+impl<T> Outcomes<T> {
+    /// How many events each writes, or why it is not carried out.
+    pub fn iter(&self) -> impl Iterator<Item = (&T, Result<usize, &ExecuteError>)> {
+        self.0.iter().map(|planned| {
+            let outcome = planned.result.as_ref().map(|outcomes| outcomes.iter().map(|outcome| outcome.events).sum());
+            (&planned.submission.ticket, outcome.map_err(|(_, error)| error))
+        })
+    }
+
+    pub fn submissions(&self) -> impl Iterator<Item = &Submission<T>> {
+        self.0.iter().map(|planned| &planned.submission)
+    }
+}
+
+impl<T> Foreseen<T> {
+    /// If the batch is written.
+    pub fn outcomes(&self) -> &Outcomes<T> {
+        &self.decided.outcomes
+    }
+}
+
+impl Writer {
+    /// Goes on where the log is, in times that the log gives.
+    pub fn continue_after(&mut self, recorded_at: Option<Timestamp>) {
+        self.last_recorded = self.last_recorded.max(recorded_at);
+    }
+
+    /// Of what it decided last, where recorded times are those of occurrence.
+    pub fn last_recorded(&self) -> Option<Timestamp> {
+        self.last_recorded
+    }
+
+    /// Decides a batch on the rooms as they are, and as the batches before it leave them if they are written. The rooms of the
+    /// submissions must be loaded; a submission with one that is not is put off.
+    pub async fn foresee<T>(
+        &mut self,
+        submissions: Vec<Submission<T>>,
+        recorded_as_occurred: bool,
+    ) -> Result<Foreseen<T>, KeyError> {
+        let keys = self.keys_of(&submissions).await?;
+        let now = self.now();
+        let Plan { rooms, answers, put_off, order, .. } = self.decide(submissions, Plan::new(now, &keys, true));
+        let (appends, states): (Vec<_>, Vec<_>) =
+            rooms.into_iter().map(|planned| (planned.append, planned.room)).unzip();
+        let events = order.len();
+        let mut batch = Batch { order: Some(order), ..Batch::new(now, appends) };
+        if recorded_as_occurred {
+            batch.recorded_as_occurred = Some(self.last_recorded.unwrap_or(Timestamp::EPOCH));
+        }
+        let chains = Chains::of(&batch);
+        let recorded_before = self.last_recorded;
+        self.last_recorded = recorded_before.max(chains.last_recorded());
+        let rooms: Vec<_> = batch.rooms.iter().map(|append| (append.key.clone(), append.events.len())).collect();
+        let mut snapshots = Vec::new();
+        for (index, (mut room, (key, _))) in states.into_iter().zip(&rooms).enumerate() {
+            // A room that is still absent is asked for again: somebody else may create it.
+            if room.version == 0 {
+                continue;
+            }
+            room.chain = chains.of_room(index);
+            if room.snapshot_due(self.limits.snapshot_interval) {
+                room.snapshot = room.version;
+                snapshots.push((index, room.clone()));
+            }
+            self.rooms.put(key.clone(), room);
+        }
+        let outcomes = Outcomes(answers);
+        let decided = Decided { outcomes, rooms, snapshots, keys, events, recorded_before };
+        let encoded = tokio::spawn(async move { Encoded::new(batch, chains) });
+        Ok(Foreseen { decided, encoded, put_off })
+    }
+
+    /// Sends a batch on its way, with the progress that it makes. All before it must have landed; what it put off is no part of
+    /// it and must have been taken out.
+    pub fn launch<T>(&self, foreseen: Foreseen<T>, progress: Progress) -> Flying<T> {
+        let Foreseen { decided, encoded, .. } = foreseen;
+        let log = self.on.log.clone();
+        let append = tokio::spawn(async move {
+            let encoded = ended(encoded.await)?;
+            patiently(log.append_encoded(encoded, progress)).await
+        });
+        Flying { decided, append, begun: Instant::now() }
+    }
+
+    /// Waits for a batch that is on its way. On an error it is not known whether it was written; its rooms are forgotten.
+    pub async fn land<T>(&mut self, flying: Flying<T>) -> Result<Landed<T>, LogError> {
+        let Flying { decided, append, begun } = flying;
+        let Decided { outcomes, rooms, snapshots, keys, events, recorded_before } = decided;
+        let appended = match ended(append.await) {
+            Ok(appended) => appended,
+            Err(error) => {
+                self.forget(&rooms, recorded_before);
+                return Err(error);
+            }
+        };
+        self.on.metrics.append(events, begun.elapsed());
+        if !appended.conflicts.is_empty() {
+            self.forget(&rooms, recorded_before);
+            let committed = settle(outcomes.0, Vec::new(), &appended, self.limits.conflict_retries);
+            return Ok(Landed::Nothing(committed));
+        }
+        if events > 0 {
+            self.on.sealer.keep(&keys);
+        }
+        self.place(&rooms, snapshots, &appended);
+        Ok(Landed::Whole(outcomes))
+    }
+
+    /// Takes back what was decided on a batch that was not written; the submissions are to be decided again.
+    pub fn undo<T>(&mut self, foreseen: Foreseen<T>) -> Vec<Submission<T>> {
+        let Decided { outcomes, rooms, recorded_before, .. } = foreseen.decided;
+        self.forget(&rooms, recorded_before);
+        let submissions = outcomes.0.into_iter().map(|planned| planned.submission);
+        submissions.chain(foreseen.put_off).collect()
+    }
+
+    fn forget(&mut self, rooms: &[(RoomKey, usize)], recorded_before: Option<Timestamp>) {
+        for (key, _) in rooms {
+            self.rooms.take(key);
+        }
+        self.last_recorded = self.last_recorded.min(recorded_before);
+    }
+
+    /// The places in the log of what is known of the rooms.
+    fn place(&mut self, rooms: &[(RoomKey, usize)], snapshots: Vec<(usize, LoadedRoom)>, appended: &Appended) {
+        let place = |index: usize, room: &mut LoadedRoom| {
+            let (Some(written), Some(last)) = (&appended.rooms[index], rooms[index].1.checked_sub(1)) else { return };
+            // A room that a later batch has taken on gets its place by that one.
+            if written.version == room.version {
+                room.position = written.position_of(last);
+                room.recorded_at = Some(written.recorded_at);
+            }
+        };
+        for (index, (key, _)) in rooms.iter().enumerate() {
+            if let Some(room) = self.rooms.get_mut(key) {
+                place(index, room);
+            }
+        }
+        for (index, mut room) in snapshots {
+            place(index, &mut room);
+            let (loader, key) = (self.loader.clone(), rooms[index].0.clone());
+            tokio::spawn(async move { loader.keep(&key, &room).await });
+        }
+    }
+}
+
+/// A task that panicked is a defect of the program; the process must not go on as if nothing were.
+fn ended<V>(task: Result<V, JoinError>) -> V {
+    task.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
