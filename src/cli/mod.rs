@@ -6,6 +6,8 @@
 
 pub mod config;
 pub mod context;
+mod event_line;
+pub mod export;
 pub mod import;
 pub mod keys;
 pub mod log;
@@ -45,6 +47,7 @@ enum Command {
     Serve(serve::Serve),
     Migrate(migrate::Migrate),
     Import(import::ImportFile),
+    Export(export::Export),
     #[command(subcommand)]
     Log(log::Log),
     #[command(subcommand)]
@@ -71,6 +74,7 @@ impl Command {
             Self::Serve(command) => command.run(context).await,
             Self::Migrate(command) => command.run(context).await,
             Self::Import(command) => command.run(context).await,
+            Self::Export(command) => command.run(context).await,
             Self::Log(command) => command.run(context).await,
             Self::Partition(command) => command.run(context).await,
             Self::Projection(command) => command.run(context).await,

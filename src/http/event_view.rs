@@ -12,6 +12,7 @@ use crate::events::ids::{Actor, CommandId, RoomId, SessionId};
 use crate::events::room::RoomEvent;
 use crate::events::sealed::PersonalFields;
 use crate::events::time::Timestamp;
+use crate::security::sealing::{OpeningKeys, Place};
 
 /// An event, in the newest version of its shape.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -80,6 +81,20 @@ pub struct PersonalView {
     #[serde(skip_serializing_if = "is_false")]
     #[schemars(default)]
     pub withheld: bool,
+}
+
+impl PersonalView {
+    /// What is sealed in an event, opened with `keys`; `None`: the reader may not see it. What is sealed under a key that could
+    /// not be loaded is withheld.
+    pub fn of(envelope: &Envelope, keys: Option<&OpeningKeys>) -> Self {
+        let Some(sealed) = &envelope.sealed else { return Self::default() };
+        let Some(keys) = keys.filter(|keys| keys.can_tell(sealed)) else {
+            return Self { withheld: true, ..Self::default() };
+        };
+        let place = Place { tenant: &envelope.tenant, room: envelope.room, room_version: envelope.room_version };
+        let personal = keys.open(&place, sealed);
+        Self { erased: personal.is_none(), personal, withheld: false }
+    }
 }
 
 impl<'a> EventView<'a> {

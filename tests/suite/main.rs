@@ -11,6 +11,7 @@ mod database;
 mod deadlines;
 mod embedded;
 mod execute;
+mod export;
 mod full_disk;
 mod generated_docs;
 mod golden;

@@ -3,12 +3,12 @@
 use std::io::{self, Write};
 
 use clap::Args;
-use serde::Serialize;
 
+use crate::cli::event_line;
 use crate::events::envelope::{Envelope, Position, RoomVersion};
 use crate::events::ids::{RoomId, TenantId};
 use crate::events::log::{EventLog, LogError, RoomKey};
-use crate::http::event_view::{EventView, PersonalView};
+use crate::http::event_view::PersonalView;
 
 #[derive(Debug, Clone, Args)]
 pub struct Selection {
@@ -21,14 +21,6 @@ pub struct Selection {
     /// For a program: one JSON object a line
     #[arg(long)]
     pub json: bool,
-}
-
-/// An event as the API shows it, with the tenant in front; personal fields are withheld.
-#[derive(Serialize)]
-struct Line<'a> {
-    tenant: &'a TenantId,
-    #[serde(flatten)]
-    event: EventView<'a>,
 }
 
 /// Where a reader stands: at a position of the log, or at a version of its room.
@@ -77,9 +69,6 @@ impl Selection {
                 event.data.get()
             );
         }
-        let personal = PersonalView { withheld: event.sealed.is_some(), ..PersonalView::default() };
-        let line = Line { tenant: &event.tenant, event: EventView::new(event, personal) };
-        serde_json::to_writer(&mut *output, &line)?;
-        writeln!(output)
+        event_line::write_with_tenant(output, event, PersonalView::of(event, None))
     }
 }

@@ -95,19 +95,22 @@ impl EventLog {
         let Some(times) = self.partitions.times_of(&self.pool, after + 1).await? else {
             return Ok(TenantPage { events: Vec::new(), through: after });
         };
+        let last = self.partitions.times_of(&self.pool, end).await?.filter(|last| !last.newest);
         let mut transaction = tenant::begin(&self.pool, tenant).await?;
         let rows = sqlx::query(concat!(
             "SELECT ",
             columns!(),
             " FROM convoke.log
-              WHERE position > $1 AND position <= $2 AND tenant = $3 AND recorded_at >= $4
+              WHERE position > $1 AND position <= $2 AND tenant = $3
+                  AND recorded_at >= $4 AND recorded_at < coalesce($5, 'infinity'::timestamptz)
               ORDER BY position
-              LIMIT $5"
+              LIMIT $6"
         ))
         .bind(bind(after))
         .bind(bind(end))
         .bind(tenant.as_str())
         .bind(times.from)
+        .bind(last.map(|last| last.to))
         .bind(bind(limit as u64))
         .fetch_all(&mut *transaction)
         .await?;
@@ -139,6 +142,34 @@ impl EventLog {
         let mut transaction = tenant::begin(&self.pool, &key.tenant).await?;
         let found = read_room_on(&mut *transaction, key, after, None, limit).await?;
         transaction.commit().await?;
+        Ok(found)
+    }
+
+    /// Some of the tenants that have rooms, by name; told to those who asked for one that has none.
+    pub async fn some_tenants(&self, limit: u16) -> Result<Vec<TenantId>, LogError> {
+        // From name to name by the index: it may hold millions of rooms.
+        let names: Vec<String> = sqlx::query_scalar(
+            "WITH RECURSIVE named AS (
+                SELECT min(h.tenant) AS tenant FROM convoke.room_heads h
+                UNION ALL
+                SELECT (SELECT min(h.tenant) FROM convoke.room_heads h WHERE h.tenant > n.tenant)
+                FROM named n
+                WHERE n.tenant IS NOT NULL
+             )
+             SELECT tenant FROM named WHERE tenant IS NOT NULL LIMIT $1",
+        )
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await?;
+        let tenant = |name: &String| TenantId::new(name).map_err(|bad| LogError::Damaged(bad.to_string()));
+        names.iter().map(tenant).collect()
+    }
+
+    pub async fn has_rooms_of(&self, tenant: &TenantId) -> Result<bool, LogError> {
+        let found = sqlx::query_scalar("SELECT EXISTS (SELECT FROM convoke.room_heads h WHERE h.tenant = $1)")
+            .bind(tenant.as_str())
+            .fetch_one(&self.pool)
+            .await?;
         Ok(found)
     }
 

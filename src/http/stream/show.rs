@@ -6,11 +6,10 @@ use super::follow::Whose;
 use crate::events::envelope::{Envelope, RoomVersion};
 use crate::events::ids::{RoomId, TenantId};
 use crate::events::log::{EventLog, RoomKey};
-use crate::events::sealed::Sealed;
 use crate::http::event_view::{EventView, PersonalView};
 use crate::http::problem::Problem;
 use crate::http::reader::{Messages, Reader, Sight};
-use crate::security::sealing::{OpeningKeys, Place, Sealer};
+use crate::security::sealing::{OpeningKeys, Sealer};
 
 /// An event that the reader gets, as JSON.
 #[derive(Debug)]
@@ -48,7 +47,7 @@ impl Show {
         }
         let keys = if self.personal { Some(self.keys(&seen).await?) } else { None };
         let shown = seen.into_iter().map(|envelope| {
-            let view = EventView::new(&envelope, personal(&envelope, keys.as_ref()));
+            let view = EventView::new(&envelope, PersonalView::of(&envelope, keys.as_ref()));
             match serde_json::to_string(&view) {
                 Ok(json) => Ok(Shown { json, envelope }),
                 Err(error) => Err(Problem::internal(format!("event {}: {error}", envelope.position))),
@@ -89,18 +88,4 @@ impl Show {
         self.messages.remember(room, message, sight);
         Ok(sight)
     }
-}
-
-fn personal(envelope: &Envelope, keys: Option<&OpeningKeys>) -> PersonalView {
-    match (&envelope.sealed, keys) {
-        (None, _) => PersonalView::default(),
-        (Some(_), None) => PersonalView { withheld: true, ..Default::default() },
-        (Some(sealed), Some(keys)) => open(envelope, sealed, keys),
-    }
-}
-
-fn open(envelope: &Envelope, sealed: &Sealed, keys: &OpeningKeys) -> PersonalView {
-    let place = Place { tenant: &envelope.tenant, room: envelope.room, room_version: envelope.room_version };
-    let personal = keys.open(&place, sealed);
-    PersonalView { erased: personal.is_none(), personal, withheld: false }
 }

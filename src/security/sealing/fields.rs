@@ -1,6 +1,6 @@
 //! Sealing and opening in memory: no database, no waiting.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
@@ -108,9 +108,21 @@ pub enum OpenError {
 pub struct OpeningKeys {
     /// `None`: the key is gone, the person was erased.
     pub(super) keys: HashMap<Uuid, Option<Arc<PersonKey>>>,
+    /// Ids of master keys that this process lacks and that wrap some of the keys.
+    pub(super) locked: BTreeSet<String>,
 }
 
 impl OpeningKeys {
+    /// Master keys that are missing: what is sealed under the keys that they wrap cannot be told.
+    pub fn locked(&self) -> &BTreeSet<String> {
+        &self.locked
+    }
+
+    /// Whether the key of a sealed part was loaded, or is known to be gone.
+    pub fn can_tell(&self, sealed: &Sealed) -> bool {
+        key_id(sealed).is_none_or(|id| self.keys.contains_key(&id))
+    }
+
     /// `None`: erased. What is damaged also reads as erased, after an entry in the log of the program; see
     /// [`OpeningKeys::try_open`].
     pub fn open(&self, place: &Place<'_>, sealed: &Sealed) -> Option<PersonalFields> {
@@ -153,7 +165,7 @@ mod tests {
         let person = (tenant("acme"), Identity::new(identity).unwrap());
         (
             PersonKeys { keys: [(person, key.clone())].into(), fresh: vec![], moment: Moment::default() },
-            OpeningKeys { keys: [(key.id, Some(key))].into() },
+            OpeningKeys { keys: [(key.id, Some(key))].into(), locked: BTreeSet::new() },
         )
     }
 

@@ -1,6 +1,6 @@
 //! The keys of persons: found or made in batches, loaded, deleted.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use sqlx::PgPool;
@@ -128,6 +128,19 @@ impl Sealer {
         tenant: &TenantId,
         sealed: impl IntoIterator<Item = &Sealed>,
     ) -> Result<OpeningKeys, KeyError> {
+        let keys = self.load_available_keys(tenant, sealed).await?;
+        match keys.locked.first() {
+            Some(id) => Err(KeyError::UnknownMaster { id: id.clone() }),
+            None => Ok(keys),
+        }
+    }
+
+    /// The same, without those that are wrapped under master keys which this process lacks: [`OpeningKeys::locked`].
+    pub async fn load_available_keys(
+        &self,
+        tenant: &TenantId,
+        sealed: impl IntoIterator<Item = &Sealed>,
+    ) -> Result<OpeningKeys, KeyError> {
         let moment = self.cache.moment();
         let mut keys: HashMap<Uuid, Found> = HashMap::new();
         let mut missing: HashSet<Uuid> = HashSet::new();
@@ -140,15 +153,21 @@ impl Sealer {
                 None => _ = missing.insert(id),
             }
         }
+        let mut locked = BTreeSet::new();
         if !missing.is_empty() {
-            let loaded = self.load(tenant, missing).await?;
+            let loaded = self.load(tenant, missing, &mut locked).await?;
             self.cache.keep_ids(moment, tenant, loaded.iter().map(|(id, found)| (*id, found.clone())));
             keys.extend(loaded);
         }
-        Ok(OpeningKeys { keys })
+        Ok(OpeningKeys { keys, locked })
     }
 
-    async fn load(&self, tenant: &TenantId, ids: HashSet<Uuid>) -> Result<HashMap<Uuid, Found>, KeyError> {
+    async fn load(
+        &self,
+        tenant: &TenantId,
+        ids: HashSet<Uuid>,
+        locked: &mut BTreeSet<String>,
+    ) -> Result<HashMap<Uuid, Found>, KeyError> {
         let ids: Vec<Uuid> = ids.into_iter().collect();
         let rows: Vec<(Uuid, String, Vec<u8>)> = sqlx::query_as(
             "SELECT
@@ -165,7 +184,14 @@ impl Sealer {
         .await?;
         let mut loaded: HashMap<Uuid, Found> = ids.into_iter().map(|id| (id, None)).collect();
         for (id, master, bytes) in rows {
-            let cipher: Cipher = self.masters.unwrap_person(tenant, id, &Wrapped { master, bytes })?;
+            let cipher: Cipher = match self.masters.unwrap_person(tenant, id, &Wrapped { master, bytes }) {
+                Err(KeyError::UnknownMaster { id: master }) => {
+                    locked.insert(master);
+                    loaded.remove(&id);
+                    continue;
+                }
+                unwrapped => unwrapped?,
+            };
             loaded.insert(id, Some(Arc::new(PersonKey { id, cipher })));
         }
         Ok(loaded)

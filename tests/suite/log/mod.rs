@@ -4,7 +4,7 @@ mod appending;
 mod hands;
 mod intake;
 mod outcomes;
-mod reading;
+pub mod reading;
 mod tampering;
 mod time;
 

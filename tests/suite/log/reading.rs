@@ -18,7 +18,7 @@ fn at(text: &str) -> Timestamp {
 }
 
 /// A room with four events in each of six months of 2031, and another in between.
-async fn half_a_year(db: &TestDb) -> (EventLog, RoomKey) {
+pub async fn half_a_year(db: &TestDb) -> (EventLog, RoomKey) {
     believe_any_clock(db).await;
     db.owner.execute("SELECT convoke.ensure_partitions('month', '2031-01-01Z', '2031-08-01Z')").await.unwrap();
     let (log, key, other) = (log_of(db), room(), room_of("other"));
@@ -93,6 +93,13 @@ async fn reads_visit_only_the_partitions_that_can_hold_what_they_want() {
         WHERE position > 20 AND recorded_at >= '2031-03-01Z' AND recorded_at < '2031-04-01Z' ORDER BY position LIMIT 10";
     assert_eq!(visited(&db, position).await, ["20310301"]);
     let (tenant, room) = (&key.tenant, key.room);
+    let of_tenant = format!(
+        "SELECT position FROM convoke.log
+         WHERE position > 9 AND position <= 20 AND tenant = '{tenant}'
+             AND recorded_at >= '2031-02-01Z' AND recorded_at < coalesce('2031-04-01Z'::timestamptz, 'infinity'::timestamptz)
+         ORDER BY position LIMIT 10"
+    );
+    assert_eq!(visited(&db, &of_tenant).await, ["20310201", "20310301"]);
     let of_room = format!(
         "SELECT position FROM convoke.log
          WHERE tenant = '{tenant}' AND room = '{room}' AND room_version > 2

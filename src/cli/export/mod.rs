@@ -1,0 +1,237 @@
+//! `convoke export`
+//!
+//! ```text
+//! log ─► pages of events ─► lines (reading) ─► packed, written (target), on a thread of its own
+//! ```
+//!
+//! What holds:
+//! - The end is fixed before the first event is read: an export ends, whatever is appended meanwhile.
+//! - Memory is that of three pages, whatever the size of the log.
+//! - A file appears, or changes, only as a whole: done, stopped, or cut off from the log, it ends with a whole line and a whole
+//!   packed stream, and the position is told after which to go on. What cannot be written leaves nothing.
+
+mod existing;
+mod packing;
+mod reading;
+mod report;
+mod selection;
+mod target;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use clap::Args;
+use sqlx::PgPool;
+use tokio::sync::mpsc;
+
+use super::context::Context;
+use super::progress::Progress;
+use crate::events::log::EventLog;
+use crate::security::sealing::{MasterKeys, Sealer};
+use existing::{Existing, LastLine};
+use reading::{Page, Reading};
+use report::{Report, Written, to_go_on};
+use selection::{Selection, Stretch};
+use target::{How, Output, Target};
+
+/// Pages that wait to be written.
+const WAITING: usize = 1;
+
+/// Write events out, a line of JSON each, in the order of the log.
+///
+/// Lines have the shape that the API gives; without --tenant each begins with its tenant. The end is where the log ends when it
+/// begins. A file is packed by its ending (.gz, .zst) and appears once it is whole. Stopped by Ctrl-C it is whole up to where it
+/// came, and what goes on with it is told. Exit code 1: not all is written. More: docs/export.md.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  convoke export log.ndjson.zst\n  convoke export --append log.ndjson.zst\n  convoke export --tenant acme --from 2026-01-01T00:00:00Z --until 2026-02-01T00:00:00Z --open january.ndjson.gz\n  convoke export --tenant acme --room 01936d2e-7c1a-7b3e-8a44-0f0a4f5d2c11 | jq .type"
+)]
+pub struct Export {
+    /// Where to; `-` is the output stream
+    #[arg(default_value = "-", hide_default_value = true)]
+    file: PathBuf,
+    #[command(flatten)]
+    selection: Selection,
+    /// Open the personal fields, with the configured master keys; the file is for its owner alone
+    #[arg(long)]
+    open: bool,
+    /// Write over a file that is there
+    #[arg(long, conflicts_with = "append")]
+    force: bool,
+    /// Go on after the last line of a file that is there
+    #[arg(long)]
+    append: bool,
+    /// The summary as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Why it ended.
+enum Ended {
+    Done,
+    Stopped,
+    /// It could not be read on.
+    CutOff(anyhow::Error),
+}
+
+impl Export {
+    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+        anyhow::ensure!(!self.append || self.file().is_some(), "--append goes on with a file: name it");
+        let Some((target, last)) = self.target(&context).await? else {
+            eprintln!("stopped before anything was written");
+            return Ok(ExitCode::FAILURE);
+        };
+        context.with_database(async |pool| self.export(pool, target, last, &context).await).await
+    }
+
+    /// `None`: the output stream.
+    fn file(&self) -> Option<&Path> {
+        (self.file.as_os_str() != "-").then_some(&*self.file)
+    }
+
+    /// Where it goes, and what the file there ends with. `None`: told to stop.
+    async fn target(&self, context: &Context) -> anyhow::Result<Option<(Target, Option<LastLine>)>> {
+        let Some(file) = self.file() else { return Ok(Some((Target::stdout()?, None))) };
+        let how = match (self.append, self.force) {
+            (true, _) => How::Append,
+            (_, true) => How::Overwrite,
+            _ => How::New,
+        };
+        let mut target = Target::file(file, how, self.open)?;
+        let stop = context.stop.clone();
+        // Disks take their time.
+        let ready = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
+            let last = match target.existing() {
+                None => None,
+                Some(existing) => match existing::read(existing, target.packing(), &stop)? {
+                    Existing::Stopped => return Ok(None),
+                    Existing::Empty => None,
+                    Existing::EndsWith(last) => Some(last),
+                },
+            };
+            Ok(target.copy_existing(&stop)?.then_some((target, last)))
+        });
+        ready.await?
+    }
+
+    async fn export(
+        &self,
+        pool: PgPool,
+        target: Target,
+        last: Option<LastLine>,
+        context: &Context,
+    ) -> anyhow::Result<ExitCode> {
+        let sealer = if self.open {
+            let masters = MasterKeys::configured(&context.config()?.keys).context("the master keys cannot be used")?;
+            Some(Sealer::new(pool.clone(), masters))
+        } else {
+            None
+        };
+        let log = EventLog::new(pool);
+        let stretch = self.selection.stretch(&log, last.as_ref()).await?;
+        let mut reading = Reading::new(log, sealer, &self.selection, stretch).await?;
+        let begun = Instant::now();
+        let (sender, pages) = mpsc::channel(WAITING);
+        let progress = self.progress(&reading);
+        let output = target.open()?;
+        let writing = tokio::task::spawn_blocking(move || write(output, stretch, pages, progress));
+        let ended = match reading.send(sender, &context.stop).await {
+            Ok(true) => Ended::Done,
+            Ok(false) => Ended::Stopped,
+            Err(error) => Ended::CutOff(error),
+        };
+        let (output, written) = writing.await??;
+        if !reading.locked.is_empty() {
+            let masters: Vec<&str> = reading.locked.iter().map(String::as_str).collect();
+            eprintln!(
+                "some personal fields stay sealed: their keys are wrapped under master keys that are not in CONVOKE_MASTER_KEYS: {}",
+                masters.join(", ")
+            );
+        }
+        self.end(output, written, stretch, begun.elapsed(), ended).await
+    }
+
+    /// None where the lines themselves run over the terminal.
+    fn progress(&self, reading: &Reading) -> Option<Progress> {
+        use std::io::IsTerminal as _;
+        let (total, unit) = reading.total();
+        let seen = self.file().is_none() && std::io::stdout().is_terminal();
+        (!seen).then(|| Progress::new("export", unit, Some(total)))
+    }
+
+    async fn end(
+        &self,
+        output: Output,
+        written: Written,
+        stretch: Stretch,
+        took: Duration,
+        ended: Ended,
+    ) -> anyhow::Result<ExitCode> {
+        let done = matches!(ended, Ended::Done);
+        if !done && written.events == 0 {
+            drop(output);
+            return match ended {
+                Ended::CutOff(error) => Err(error.context("nothing was exported")),
+                Ended::Done | Ended::Stopped => {
+                    eprintln!("stopped before anything was written");
+                    Ok(ExitCode::FAILURE)
+                }
+            };
+        }
+        let size = tokio::task::spawn_blocking(move || output.keep()).await??;
+        let go_on = (!done).then(|| to_go_on(&self.selection, self.open, written.through, self.file()));
+        let mut report = Report::new(&written, stretch, took, done).with_go_on(go_on.clone());
+        if let Some(file) = self.file() {
+            report = report.in_file(file.to_owned(), size);
+        }
+        self.tell(&report)?;
+        let Some(go_on) = go_on else { return Ok(ExitCode::SUCCESS) };
+        let place = self.file().map_or("what was written".into(), |file| file.display().to_string());
+        let told = format!("{place} is whole up to position {}; go on with:\n  {go_on}", written.through);
+        eprintln!("stopped before the end: {told}");
+        match ended {
+            Ended::CutOff(error) => Err(error.context("the export was cut off")),
+            Ended::Done | Ended::Stopped => Ok(ExitCode::FAILURE),
+        }
+    }
+
+    /// On the output stream, unless the lines are there.
+    fn tell(&self, report: &Report) -> anyhow::Result<()> {
+        use std::io::Write as _;
+        let text = if self.json { serde_json::to_string_pretty(report)? + "\n" } else { report.text() };
+        if self.file().is_some() {
+            std::io::stdout().write_all(text.as_bytes())?;
+        } else {
+            std::io::stderr().write_all(text.as_bytes())?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes pages until there are no more.
+fn write(
+    mut output: Output,
+    stretch: Stretch,
+    mut pages: mpsc::Receiver<Page>,
+    mut progress: Option<Progress>,
+) -> anyhow::Result<(Output, Written)> {
+    let mut written = Written { through: stretch.after, ..Written::default() };
+    while let Some(page) = pages.blocking_recv() {
+        output.write_all(&page.text)?;
+        written.events += page.events;
+        written.bytes += page.text.len() as u64;
+        written.through = page.through;
+        written.personal.open += page.personal.open;
+        written.personal.sealed += page.personal.sealed;
+        written.personal.erased += page.personal.erased;
+        if let Some(progress) = &mut progress {
+            progress.set(page.done);
+        }
+    }
+    if let Some(progress) = progress {
+        progress.finish();
+    }
+    Ok((output, written))
+}

@@ -1,0 +1,307 @@
+//! Where lines go: standard output, or a file that appears only once it is whole.
+//!
+//! A file is written as `FILE.part` beside its place, put onto the disk and then renamed: at every moment FILE is what it was, or
+//! is whole. To go on with a file, what it holds is copied first (file systems that share blocks copy nothing). A `.part` left by a
+//! process that was killed is taken over by the next export to the same file; two at once exclude each other by a lock on it.
+//! What is no regular file (a device, a pipe) is written to as it is.
+
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
+use std::io::{self, Read as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail, ensure};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+use tokio_util::sync::CancellationToken;
+
+use super::packing::{Packer, Packing};
+
+/// Bytes copied between two looks at whether to stop.
+const COPIED_AT_ONCE: u64 = 64 * 1024 * 1024;
+/// Of files with personal fields in the clear: for their owner alone.
+const PRIVATE: u32 = 0o600;
+
+/// What may become of a file that is there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// It must not be there.
+    New,
+    Overwrite,
+    Append,
+}
+
+/// A place that nobody else writes to meanwhile.
+pub struct Target {
+    to: File,
+    packing: Packing,
+    /// `None`: written to as it is.
+    part: Option<Part>,
+}
+
+/// The file beside the target. Removed unless it was put in its place.
+struct Part {
+    path: PathBuf,
+    target: PathBuf,
+    how: How,
+    remove: bool,
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if self.remove {
+            // Nothing more can be done about one that cannot be removed: the next export takes it over.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+impl Target {
+    pub fn stdout() -> anyhow::Result<Self> {
+        // The file itself: what the standard library puts around it looks for line ends.
+        let to = io::stdout().as_fd().try_clone_to_owned().context("standard output")?;
+        Ok(Self { to: to.into(), packing: Packing::Plain, part: None })
+    }
+
+    /// `private`: nobody but the owner of a new file may read it.
+    pub fn file(path: &Path, how: How, private: bool) -> anyhow::Result<Self> {
+        let shown = path.display();
+        let there = match fs::metadata(path) {
+            Ok(there) => Some(there),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error).with_context(|| shown.to_string()),
+        };
+        let packing = Packing::by_name(path);
+        if let Some(there) = &there {
+            ensure!(!there.is_dir(), "{shown} is a directory: name a file in it");
+            if !there.is_file() {
+                ensure!(how != How::Append, "{shown} is no regular file: --append cannot find its end");
+                let to = OpenOptions::new().write(true).open(path).with_context(|| shown.to_string())?;
+                return Ok(Self { to, packing, part: None });
+            }
+            ensure!(
+                how != How::New,
+                "{shown} is there already: --append goes on after its last line, --force writes over it"
+            );
+        }
+        // Through a symbolic link: the link stays, what it names is replaced.
+        let target = if there.is_some() { fs::canonicalize(path)? } else { path.to_owned() };
+        let (to, part) = locked_part(target, how)?;
+        if private {
+            to.set_permissions(Permissions::from_mode(PRIVATE))?;
+        } else if let Some(there) = there {
+            to.set_permissions(there.permissions())?;
+        }
+        Ok(Self { to, packing, part: Some(part) })
+    }
+
+    pub fn packing(&self) -> Packing {
+        self.packing
+    }
+
+    /// The file that it goes on with, where there is one.
+    pub fn existing(&self) -> Option<&Path> {
+        let part = self.part.as_ref()?;
+        (part.how == How::Append && part.target.exists()).then_some(&*part.target)
+    }
+
+    /// Takes over what the existing file holds. `false`: told to stop before its end.
+    pub fn copy_existing(&mut self, stop: &CancellationToken) -> anyhow::Result<bool> {
+        let Some(existing) = self.existing().map(Path::to_owned) else { return Ok(true) };
+        let copied = File::open(&existing).and_then(|mut from| {
+            while io::copy(&mut from.by_ref().take(COPIED_AT_ONCE), &mut self.to)? > 0 {
+                if stop.is_cancelled() {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        });
+        copied.map_err(|error| explained(error, &existing))
+    }
+
+    pub fn open(self) -> anyhow::Result<Output> {
+        let packer = Packer::new(self.packing, self.to)?;
+        Ok(Output { packer, part: self.part })
+    }
+}
+
+fn locked_part(target: PathBuf, how: How) -> anyhow::Result<(File, Part)> {
+    let Some(name) = target.file_name() else { bail!("{}: name a file", target.display()) };
+    let mut name = name.to_owned();
+    name.push(".part");
+    let path = target.with_file_name(name);
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o666)
+        .open(&path)
+        .with_context(|| format!("{} cannot be written", path.display()))?;
+    let in_use = || format!("another export to {} is under way: wait for it, or name another file", target.display());
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => bail!(in_use()),
+        Err(TryLockError::Error(error)) => return Err(error).with_context(|| path.display().to_string()),
+    }
+    // Whoever held the lock may have just put the file in its place.
+    let same = fs::metadata(&path).is_ok_and(|there| file.metadata().is_ok_and(|ours| there.ino() == ours.ino()));
+    ensure!(same, in_use());
+    let part = Part { path, target, how, remove: true };
+    file.set_len(0)?;
+    Ok((file, part))
+}
+
+/// Takes text; whole only after [`Output::keep`].
+pub struct Output {
+    packer: Packer<File>,
+    part: Option<Part>,
+}
+
+impl Output {
+    pub fn write_all(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        self.packer.write_all(bytes).map_err(|error| match &self.part {
+            Some(part) => explained(error, &part.target),
+            None => anyhow::Error::new(error).context("the output cannot be written"),
+        })
+    }
+
+    /// Ends the stream and puts the file in its place. Gives the size of the file.
+    pub fn keep(self) -> anyhow::Result<Option<u64>> {
+        let Self { packer, part } = self;
+        let Some(mut part) = part else {
+            packer.finish().context("the output cannot be written")?;
+            return Ok(None);
+        };
+        let written = packer.finish().and_then(|file| {
+            file.sync_all()?;
+            Ok((file.metadata()?.len(), file))
+        });
+        // The lock on it lasts until it is in its place.
+        let (size, _file) = written.map_err(|error| explained(error, &part.target))?;
+        part.put_in_place()?;
+        Ok(Some(size))
+    }
+}
+
+impl Part {
+    fn put_in_place(&mut self) -> anyhow::Result<()> {
+        let renamed = match self.how {
+            How::New => rename_new(&self.path, &self.target),
+            How::Overwrite | How::Append => fs::rename(&self.path, &self.target),
+        };
+        // From here on the name may be that of somebody else's.
+        self.remove = false;
+        renamed.with_context(|| {
+            let (part, target) = (self.path.display(), self.target.display());
+            format!("the export is whole and lies in {part}: it could not be renamed to {target}")
+        })?;
+        let folder = self.target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(folder).and_then(|folder| folder.sync_all()).with_context(|| folder.display().to_string())
+    }
+}
+
+/// Renames where nobody made a file of that name meanwhile.
+fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // Not every file system can: there, looking first has to do.
+        Err(Errno::INVAL | Errno::NOSYS) if !to.exists() => fs::rename(from, to),
+        Err(Errno::INVAL | Errno::NOSYS) => Err(io::ErrorKind::AlreadyExists.into()),
+        renamed => Ok(renamed?),
+    }
+}
+
+fn explained(error: io::Error, target: &Path) -> anyhow::Error {
+    let target = target.display();
+    let full =
+        matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge);
+    let told = if full {
+        format!(
+            "there is no room for {target}, and nothing of this export was left there: make room, or name a file of the \
+             ending .zst, and export again"
+        )
+    } else {
+        format!("{target} cannot be written, and nothing of this export was left there")
+    };
+    anyhow::Error::new(error).context(told)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(path: &Path, how: How, text: &str) -> anyhow::Result<()> {
+        let mut target = Target::file(path, how, false)?;
+        target.copy_existing(&CancellationToken::new())?;
+        let mut output = target.open()?;
+        output.write_all(text.as_bytes())?;
+        output.keep().map(drop)
+    }
+
+    #[test]
+    fn a_file_appears_once_it_is_whole_and_is_not_written_over_unasked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let mut output = Target::file(&path, How::New, false).unwrap().open().unwrap();
+        output.write_all(b"one\n").unwrap();
+        assert!(!path.exists());
+        let second = Target::file(&path, How::New, false).err().expect("the first one is still writing");
+        assert!(second.to_string().contains("another export"), "{second}");
+        output.keep().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one\n");
+        let again = written(&path, How::New, "two\n").unwrap_err().to_string();
+        assert!(again.contains("--append") && again.contains("--force"), "{again}");
+        written(&path, How::Append, "two\n").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one\ntwo\n");
+        written(&path, How::Overwrite, "three\n").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "three\n");
+        drop(Target::file(&path, How::Append, false).unwrap().open().unwrap());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "three\n", "what was given up left it as it was");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing lies beside it");
+    }
+
+    #[test]
+    fn what_a_killed_export_left_is_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        fs::write(folder.path().join("log.part"), "half a li").unwrap();
+        written(&path, How::New, "one\n").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one\n");
+    }
+
+    #[test]
+    fn a_file_made_meanwhile_is_kept_and_so_is_the_export() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let mut output = Target::file(&path, How::New, false).unwrap().open().unwrap();
+        output.write_all(b"ours\n").unwrap();
+        fs::write(&path, "theirs\n").unwrap();
+        let refused = output.keep().unwrap_err().to_string();
+        assert!(refused.contains("log.part"), "{refused}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "theirs\n");
+        assert_eq!(fs::read_to_string(folder.path().join("log.part")).unwrap(), "ours\n");
+    }
+
+    #[test]
+    fn a_link_stays_a_link_and_what_is_private_is_its_owners() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, link) = (folder.path().join("log"), folder.path().join("link"));
+        fs::write(&path, "").unwrap();
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        written(&link, How::Overwrite, "one\n").unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one\n");
+        let private = folder.path().join("private");
+        Target::file(&private, How::New, true).unwrap().open().unwrap().keep().unwrap();
+        assert_eq!(fs::metadata(private).unwrap().permissions().mode() & 0o777, PRIVATE);
+    }
+
+    #[test]
+    fn a_device_is_written_to_as_it_is() {
+        let mut output = Target::file(Path::new("/dev/full"), How::New, false).unwrap().open().unwrap();
+        output.write_all(b"one\n").unwrap();
+        assert!(output.keep().is_err());
+        assert!(Target::file(Path::new("/dev/null"), How::Append, false).is_err());
+        assert!(Target::file(Path::new("/"), How::New, false).is_err());
+    }
+}
