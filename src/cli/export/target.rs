@@ -122,7 +122,7 @@ impl Target {
 
     pub fn open(self) -> anyhow::Result<Output> {
         let packer = Packer::new(self.packing, self.to)?;
-        Ok(Output { packer, part: self.part })
+        Ok(Output { packer, part: self.part, empty: true })
     }
 }
 
@@ -156,10 +156,13 @@ fn locked_part(target: PathBuf, how: How) -> anyhow::Result<(File, Part)> {
 pub struct Output {
     packer: Packer<File>,
     part: Option<Part>,
+    /// Nothing was written to it.
+    empty: bool,
 }
 
 impl Output {
     pub fn write_all(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        self.empty &= bytes.is_empty();
         self.packer.write_all(bytes).map_err(|error| match &self.part {
             Some(part) => explained(error, &part.target),
             None => anyhow::Error::new(error).context("the output cannot be written"),
@@ -168,11 +171,18 @@ impl Output {
 
     /// Ends the stream and puts the file in its place. Gives the size of the file.
     pub fn keep(self) -> anyhow::Result<Option<u64>> {
-        let Self { packer, part } = self;
+        let Self { packer, part, empty } = self;
         let Some(mut part) = part else {
             packer.finish().context("the output cannot be written")?;
             return Ok(None);
         };
+        if empty
+            && part.how == How::Append
+            && let Ok(there) = fs::metadata(&part.target)
+        {
+            // Nothing to be added: not even the frame of a packed nothing, each time that it is asked for.
+            return Ok(Some(there.len()));
+        }
         let written = packer.finish().and_then(|file| {
             file.sync_all()?;
             Ok((file.metadata()?.len(), file))

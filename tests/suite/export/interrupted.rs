@@ -5,8 +5,10 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use convoke::events::log::append::Batch;
+use convoke::events::log::{EventLog, RoomKey};
 use convoke::events::sealed::Sealed;
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::value::RawValue;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
@@ -26,7 +28,12 @@ async fn sealed_later() -> TestDb {
     let db = TestDb::new().await;
     let (log, key) = (log_of(&db), room());
     write(&log, &key, FIRST).await;
-    let mut later = more(&log, 0, &key, SECOND).await;
+    append_sealed(&log, &key, SECOND).await;
+    db
+}
+
+async fn append_sealed(log: &EventLog, key: &RoomKey, count: usize) {
+    let mut later = more(log, 0, key, count).await;
     for event in &mut later.events {
         // As if under a key that is gone.
         let mut bytes = vec![7; 100];
@@ -34,7 +41,6 @@ async fn sealed_later() -> TestDb {
         event.sealed = Some(Sealed(bytes.into()));
     }
     log.append(&Batch::new(now(), vec![later])).await.unwrap();
-    db
 }
 
 /// Keeps everybody from the keys for as long as the connection lives.
@@ -199,6 +205,35 @@ async fn it_ends_where_the_log_ended_and_stopped_in_a_pipe_it_ends_with_a_whole_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_long_export_takes_no_more_memory_than_a_short_one() {
+    let folder = folder();
+    let mut peaks = Vec::new();
+    for (name, batches) in [("short", 6), ("long", 60)] {
+        let db = TestDb::new().await;
+        let (log, key) = (log_of(&db), room());
+        for _ in 0..batches {
+            let mut batch = more(&log, 0, &key, 500).await;
+            for event in &mut batch.events {
+                let data = serde_json::json!({ "identity": "x".repeat(2_000) }).to_string();
+                event.data = RawValue::from_string(data).unwrap().into();
+            }
+            log.append(&Batch::new(now(), vec![batch])).await.unwrap();
+        }
+        append_sealed(&log, &key, 1).await;
+        let (file, held) = (folder.join(name), keys_held(&db).await);
+        let child = halfway(&db, &export(&db, &[file.to_str().unwrap()])).await;
+        // Its last page waits: it has been through all the others.
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id().unwrap())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap().trim().trim_end_matches(" kB");
+        peaks.push(peak.parse::<u64>().unwrap() / 1024);
+        held.close().await.unwrap();
+        assert_eq!(ends(child).await.0, Some(0));
+    }
+    let size = std::fs::metadata(folder.join("long")).unwrap().len() / 1024 / 1024;
+    assert!(size > 60 && peaks[1] < peaks[0] + 24, "MiB at most: {peaks:?}; the long one wrote {size}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_has_seen_enough_is_no_failure() {
     let db = TestDb::new().await;
     write(&log_of(&db), &room(), 6_000).await;
@@ -223,7 +258,9 @@ async fn a_file_grows_with_the_log_and_only_with_its_own() {
             write(&log, &key, 4).await;
             write(&log, &room_of("other"), 1).await;
             assert_eq!(append(&[]).await.status, 0);
+            let before = std::fs::read(&file).unwrap();
             assert_eq!(append(&[]).await.status, 0, "nothing new");
+            assert_eq!(std::fs::read(&file).unwrap(), before);
             let whole = export(&db, &[]).run().await.stdout;
             assert_eq!(text(&file), whole);
         }
