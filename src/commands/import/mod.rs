@@ -53,8 +53,6 @@ use crate::security::sealing::KeyError;
 
 /// Lines of a batch, for each command that a server's batch holds: nobody waits for their answers.
 const LINES_TO_COMMANDS: usize = 16;
-/// The past is seldom looked at: its snapshots are so many times farther apart.
-const SNAPSHOTS_APART: u64 = 2;
 
 /// Why an import stopped before its end. All but [`ImportError::InUse`] can be gone on from once they are mended.
 #[derive(Debug, thiserror::Error)]
@@ -134,11 +132,7 @@ impl Import {
         }
         let batch = limits.batch.max(1) * LINES_TO_COMMANDS;
         // All rooms of a batch, and of the one before it, are in memory at once.
-        let limits = Limits {
-            rooms: limits.rooms.max(3 * batch),
-            snapshot_interval: limits.snapshot_interval.saturating_mul(SNAPSHOTS_APART),
-            ..limits
-        };
+        let limits = Limits { rooms: limits.rooms.max(3 * batch), ..limits };
         let loader = Loader::new(log.clone(), limits.snapshot_interval);
         let mut writer = Writer::new(on, loader.clone(), limits);
         writer.continue_after(head.recorded_at);
