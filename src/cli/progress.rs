@@ -1,10 +1,11 @@
 //! How far long work has come: a bar on a terminal, a line every few seconds elsewhere. On the error stream, so that the
 //! output stays what was asked for.
 
+use std::fmt;
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressStyle};
+use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 
 const BETWEEN_LINES: Duration = Duration::from_secs(5);
 const REDRAW_HZ: u8 = 10;
@@ -106,10 +107,15 @@ impl Progress {
 
 fn bar(what: &str, unit: &str, total: Option<u64>) -> ProgressBar {
     let template = match total {
-        Some(_) => format!("{what} [{{bar:30}}] {{human_pos}}/{{human_len}} {unit}  {{per_sec}}  {{eta}} left"),
-        None => format!("{what} {{spinner}} {{human_pos}} {unit}  {{per_sec}}  {{elapsed}}"),
+        Some(_) => format!("{what} [{{bar:30}}] {{human_pos}}/{{human_len}} {unit}  {{whole_per_sec}}  {{eta}} left"),
+        None => format!("{what} {{spinner}} {{human_pos}} {unit}  {{whole_per_sec}}  {{elapsed}}"),
+    };
+    let whole_per_sec = |state: &ProgressState, out: &mut dyn fmt::Write| {
+        // A rate is far below the end of u64, and parts of an event are no news.
+        let _ = write!(out, "{}/s", HumanCount(state.per_sec() as u64));
     };
     let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style = style.with_key("whole_per_sec", whole_per_sec);
     let target = indicatif::ProgressDrawTarget::stderr_with_hz(REDRAW_HZ);
     ProgressBar::with_draw_target(total, target).with_style(style.progress_chars("=> "))
 }
