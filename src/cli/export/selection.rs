@@ -8,6 +8,7 @@ use crate::events::envelope::Position;
 use crate::events::ids::{RoomId, TenantId};
 use crate::events::log::{EventLog, RoomKey};
 use crate::events::time::Timestamp;
+use crate::http::event_view::digits;
 
 /// Names told to those who asked for a tenant that is not there.
 const TENANTS_TOLD: u16 = 10;
@@ -111,7 +112,8 @@ impl Selection {
     async fn goes_on_with(&self, log: &EventLog, head: Position, last: &LastLine) -> anyhow::Result<()> {
         let at = last.position;
         let found = if (1..=head).contains(&at) { log.read(at - 1, 1).await? } else { Vec::new() };
-        let same = found.first().is_some_and(|event| event.position == at && hexadecimal(&event.hash) == last.hash);
+        let same =
+            found.first().is_some_and(|event| event.position == at && digits(&event.hash) == last.hash.as_bytes());
         ensure!(
             same,
             "the file ends with an event at position {at} that is not in this log: it is of another log, or the log was restored \
@@ -128,8 +130,4 @@ impl Selection {
         );
         Ok(())
     }
-}
-
-fn hexadecimal(hash: &[u8]) -> String {
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
