@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use super::openapi;
 use crate::events::envelope::{Envelope, Position, RoomVersion};
 use crate::events::ids::{Actor, CommandId, RoomId, SessionId};
 use crate::events::room::RoomEvent;
@@ -16,7 +17,7 @@ use crate::security::sealing::{OpeningKeys, Place};
 
 /// An event, in the newest version of its shape.
 #[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Event")]
+#[schemars(rename = "Event", transform = openapi::any_event)]
 pub struct EventView<'a> {
     /// Place in the whole log: from 1, gapless, in commit order.
     #[schemars(range(min = 1))]

@@ -110,6 +110,18 @@ fn the_golden_files_show_every_field_and_every_choice_of_the_newest_shapes() {
     }
 }
 
+#[test]
+fn what_is_written_has_the_shape_that_the_catalogue_tells() {
+    for kind in RoomEvent::catalogue() {
+        let shape = jsonschema::draft202012::new((kind.schema)().as_value()).unwrap();
+        for variant in &Golden::load(kind.name, kind.version).unwrap().variants {
+            let data: Value = serde_json::from_str(variant.data.get()).unwrap();
+            let faults: Vec<_> = shape.iter_errors(&data).map(|e| format!("{} {e}", e.instance_path())).collect();
+            assert!(faults.is_empty(), "{} ({}): {faults:#?}", kind.name, variant.about);
+        }
+    }
+}
+
 /// The names of fields and the fixed strings that a schema speaks of.
 fn words_of_schema(schema: &Value, words: &mut BTreeSet<String>) {
     match schema {

@@ -23,7 +23,7 @@ use self::item::{Around, CommandItem, Item};
 use self::lanes::Lanes;
 use super::api::Api;
 use super::body::WholeBody;
-use super::openapi::{Document, Operation, Tag, command_headers};
+use super::openapi::{CommandAnswer, Document, Operation, Tag, command_headers};
 use super::problem::{Problem, ProblemCode};
 use super::request::caller::Signed;
 use super::request::headers::{self, BodyType, CommandHeaders};
@@ -66,7 +66,7 @@ pub struct CommandResult {
     status: u16,
     /// What it would have been answered by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
+    #[schemars(with = "Option<CommandAnswer>")]
     result: Option<Box<RawValue>>,
     /// It was done before, under the same idempotency key.
     #[serde(skip_serializing_if = "std::ops::Not::not")]

@@ -44,6 +44,7 @@ function typeOf(raw, level = 0) {
   const schema = resolve(raw);
   if (schema.const !== undefined) return JSON.stringify(schema.const);
   if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(" | ");
+  if (schema.discriminator && schema["x-name"]) return schema["x-name"];
   const choices = alternatives(schema);
   if (choices.length && level < 3) {
     return [...new Set(choices.map((choice) => typeOf(choice, level + 1)))].join(" | ");
@@ -86,8 +87,21 @@ function fields(raw, level = 0, within = []) {
   if (!schema || level > MAX_LEVELS || within.includes(schema["x-name"] ?? schema)) return undefined;
   const trail = [...within, schema["x-name"] ?? schema];
   const required = new Set(schema.required ?? []);
-  return make("div", { class: "fields" }, Object.entries(schema.properties).map(([name, property]) =>
-    field(name, property, required.has(name), () => fields(property, level + 1, trail))));
+  return make("div", { class: "fields" },
+    Object.entries(schema.properties).map(([name, property]) =>
+      field(name, property, required.has(name), () => fields(property, level + 1, trail))),
+    schema.discriminator && kinds(schema, level, trail));
+}
+
+/** What one of several kinds adds to the fields that all of them have: an event's type and its data. */
+function kinds(schema, level, trail) {
+  const told = schema.discriminator.propertyName;
+  return make("div", { class: "field" },
+    make("div", { class: "head" }, make("b", {}, told), make("span", { class: "required" }, "one of these")),
+    make("details", {}, make("summary", {}, `${alternatives(schema).length} kinds`),
+      make("div", { class: "fields" }, alternatives(schema).map(resolve).map((kind) =>
+        field(kind.properties[told].const, { description: kind.description, type: "" }, false,
+          () => fields({ ...kind, "x-name": undefined }, level + 1, trail))))));
 }
 
 function field(name, schema, required, nested) {

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{Document, Operation, Tag};
+use super::{Document, Operation, Tag, catalogue};
 use crate::commands::command::{Command as _, CommandKind};
 use crate::commands::room::{CreateRoom, RoomCommand};
 use crate::events::envelope::{Position, RoomVersion};
@@ -14,7 +14,7 @@ use crate::http::problem::ProblemCode;
 
 /// What became of a command: its events are durable.
 #[derive(Serialize, JsonSchema)]
-struct CommandAnswer {
+pub struct CommandAnswer {
     /// Of the command's last event; where it wrote none, of the room's last.
     position: Position,
     /// When the log took it.
@@ -29,7 +29,9 @@ struct CommandAnswer {
     more_events: Option<u64>,
 }
 
+/// An event that a command wrote: in short, the whole of it is in the lists of events.
 #[derive(Serialize, JsonSchema)]
+#[schemars(transform = catalogue::any_event)]
 struct WrittenEvent {
     #[serde(rename = "type")]
     event_type: String,
@@ -68,7 +70,7 @@ pub(super) fn describe(document: &mut Document) {
 
 /// One command at a path.
 pub fn describe_command(document: &mut Document, path: &str, operation: Operation, kind: &CommandKind) {
-    let answer = document.answer::<CommandAnswer>();
+    let answer = answer(document, kind);
     let headers = ["ETag", "Convoke-Position", "Idempotency-Replayed"];
     let mut operation = command_headers(operation)
         .about(kind.description)
@@ -81,6 +83,23 @@ pub fn describe_command(document: &mut Document, path: &str, operation: Operatio
             operation.json(201, "Created", &["Location", "ETag", "Convoke-Position", "Idempotency-Replayed"], &answer);
     }
     document.add(path, operation);
+}
+
+/// The answer of one command: as of any, with no events but those that it can lead to.
+fn answer(document: &mut Document, kind: &CommandKind) -> Value {
+    let (mut answer, mut written) = (document.answer_apart::<CommandAnswer>(), document.answer_apart::<WrittenEvent>());
+    if let Some(written) = written.as_object_mut() {
+        catalogue::one_of_these(written, kind.events);
+    }
+    answer["properties"]["events"]["items"] = written;
+    let name: String = kind.name.split('-').map(capital).chain(["Answer".to_owned()]).collect();
+    document.keep_as(name.clone(), answer);
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+fn capital(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
 }
 
 fn body(document: &mut Document, kind: &CommandKind) -> Value {

@@ -1,8 +1,9 @@
 //! Lists of events, which come in three forms.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Document, Operation};
+use crate::events::room::RoomEvent;
 use crate::http::event_view::EventView;
 use crate::http::events_answer::EventPage;
 use crate::http::events_request::MOST;
@@ -30,13 +31,32 @@ pub fn describe_events(document: &mut Document, path: &str, operation: Operation
             Some(json!({
                 "application/json": { "schema": page },
                 "application/x-ndjson": { "schema": event.clone() },
-                "text/event-stream": { "schema": {
-                    "type": "string",
-                    "description": "Server-sent events. `id`: the cursor; `event`: the event's type; `data`: the event as JSON. \
-                        An `id` alone moves the cursor. `goodbye` says why the stream ends: come back with the last id",
-                } },
+                "text/event-stream": {
+                    "schema": {
+                        "type": "string",
+                        "description": "Server-sent events. `id`: the cursor; `event`: the event's type; `data`: the event as \
+                            JSON, an `Event`. An `id` alone moves the cursor. `goodbye` says why the stream ends: come back with \
+                            the last id",
+                    },
+                    "x-itemSchema": item(&event),
+                },
             })),
         )
         .problems(&[ProblemCode::Forbidden, ProblemCode::NotAcceptable, ProblemCode::CursorMalformed, ProblemCode::CursorOfAnotherEpoch]);
     document.add(path, operation);
+}
+
+/// One of a stream, as OpenAPI 3.2 would have it in `itemSchema`.
+fn item(event: &Value) -> Value {
+    let mut names: Vec<_> = RoomEvent::catalogue().iter().map(|kind| kind.name).collect();
+    names.push("goodbye");
+    json!({
+        "type": "object",
+        "required": ["id"],
+        "properties": {
+            "id": { "type": "string" },
+            "event": { "enum": names },
+            "data": { "type": "string", "contentMediaType": "application/json", "contentSchema": event },
+        },
+    })
 }

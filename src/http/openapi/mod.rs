@@ -2,6 +2,7 @@
 //! the catalogue of commands, schemas come from the types that are read and written. Served at `/openapi.json`, kept in
 //! `docs/openapi.json`, browsed at `/docs`.
 
+mod catalogue;
 mod commands;
 mod events;
 mod operation;
@@ -13,7 +14,8 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
-pub use commands::{command_headers, describe_command};
+pub use catalogue::any_event;
+pub use commands::{CommandAnswer, command_headers, describe_command};
 pub use events::describe_events;
 pub use operation::{Operation, Tag};
 
@@ -40,6 +42,13 @@ impl Document {
     pub fn answer<T: JsonSchema>(&mut self) -> Value {
         let settings = SchemaSettings::draft2020_12().for_serialize();
         self.keep(settings.into_generator().into_root_schema_for::<T>())
+    }
+
+    /// The schema of what is answered, to be kept under another name; the parts it is made of are kept.
+    fn answer_apart<T: JsonSchema>(&mut self) -> Value {
+        let Value::Object(reference) = self.answer::<T>() else { return Value::Null };
+        let name = reference.get("$ref").and_then(Value::as_str).and_then(|reference| reference.rsplit('/').next());
+        name.and_then(|name| self.schemas.get(name)).cloned().unwrap_or_default()
     }
 
     /// The schema of what is sent, kept once for the whole document.
@@ -115,6 +124,8 @@ const ABOUT: &str = "Live rooms, event-sourced: commands are posted, what happen
     read or streamed is derived from it.\n\nAn answer to a command is given when its events are durable. It carries the room's \
     version (also as `ETag`) and the position in the log (`Convoke-Position`); a read that names that position in `at_least` \
     never shows anything older. A command sent again under the same `Idempotency-Key` is answered as it was the first time.\n\n\
+    Events have a `type` and a `type_version` that never change their meaning, and `data` of the shape that goes with them. A \
+    reader must go on at a type, and at fields, that it does not know: a newer server may write to the same log.\n\n\
     What is not done is told as a problem (RFC 9457) with a code that never changes its meaning.";
 
 /// schemars keeps the parts of a schema under `$defs`, the document has one place for all; and the line breaks of the sources
@@ -146,6 +157,7 @@ pub fn document() -> Value {
 }
 
 fn describe(document: &mut Document) {
+    catalogue::describe(document);
     routes::describe(document);
     commands::describe(document);
 }
@@ -204,6 +216,29 @@ mod tests {
                 let answer = &operation["responses"][code.status().to_string()]["content"]["application/problem+json"];
                 assert!(answer["examples"][code.as_str()]["$ref"].is_string(), "{} {code}", kind.name);
             }
+        }
+    }
+
+    #[test]
+    fn a_command_is_answered_with_the_events_that_it_can_lead_to_and_their_shapes() {
+        let document = document();
+        for kind in RoomCommand::catalogue() {
+            let operation = &document["paths"][format!("/v1/rooms/{{room}}/commands/{}", kind.name)]["post"];
+            let answer = &operation["responses"]["200"]["content"]["application/json"]["schema"];
+            let answer = document.pointer(&answer["$ref"].as_str().unwrap()[1..]).unwrap();
+            let written = answer["properties"]["events"]["items"]["oneOf"].as_array().unwrap();
+            let mut named: Vec<_> = written
+                .iter()
+                .map(|event| &document.pointer(&event["$ref"].as_str().unwrap()[1..]).unwrap()["properties"])
+                .map(|fields| {
+                    assert!(fields["type_version"]["const"].is_u64() && fields["data"]["$ref"].is_string(), "{fields}");
+                    fields["type"]["const"].as_str().unwrap()
+                })
+                .collect();
+            let mut told = kind.events.to_vec();
+            named.sort_unstable();
+            told.sort_unstable();
+            assert_eq!(named, told, "{}", kind.name);
         }
     }
 

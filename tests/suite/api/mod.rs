@@ -3,6 +3,7 @@
 mod bad_input;
 mod batches;
 mod commands;
+mod described;
 mod events;
 mod idempotency;
 mod pages;
