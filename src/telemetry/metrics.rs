@@ -1,6 +1,8 @@
-//! Counts and times of all that matters, as Prometheus reads them. `docs/metrics.md` is generated from [`DESCRIBED`].
+//! Counts and times of all that matters, as Prometheus reads them. [`described`] says what each is.
 //!
 //! Labels are bounded: names of commands, routes, projections and outcomes, never a room, a person or a tenant.
+
+mod described;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,105 +13,24 @@ use prometheus::{Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntC
 use prometheus::{IntGaugeVec, Opts, Registry, TextEncoder};
 use sqlx::PgPool;
 
-/// One metric: name, kind, labels, and what it says.
-#[derive(Debug, Clone, Copy)]
-pub struct Described {
-    pub name: &'static str,
-    pub kind: &'static str,
-    pub labels: &'static [&'static str],
-    pub help: &'static str,
-}
-
-const fn described(
-    name: &'static str,
-    kind: &'static str,
-    labels: &'static [&'static str],
-    help: &'static str,
-) -> Described {
-    Described { name, kind, labels, help }
-}
-
-const COMMAND_SECONDS: Described = described(
-    "convoke_command_seconds",
-    "histogram",
-    &["command", "outcome"],
-    "Time of a command from its execution to its durable outcome; outcome is `accepted`, `replayed`, or why not",
-);
-const APPEND_SECONDS: Described =
-    described("convoke_append_seconds", "histogram", &[], "Time of one append transaction, commit included");
-const APPEND_EVENTS: Described =
-    described("convoke_append_events", "histogram", &[], "Events that one append transaction wrote");
-const APPENDED: Described =
-    described("convoke_events_appended_total", "counter", &[], "Events that this process appended to the log");
-const PROJECTION_SECONDS: Described = described(
-    "convoke_projection_batch_seconds",
-    "histogram",
-    &["projection"],
-    "Time of one batch of a projection, rows and checkpoint committed",
-);
-const PROJECTED: Described =
-    described("convoke_projection_events_total", "counter", &["projection"], "Events that a projection has applied");
-const PROJECTION_POSITION: Described =
-    described("convoke_projection_position", "gauge", &["projection"], "Position of a projection's checkpoint");
-const PROJECTION_LAG: Described = described(
-    "convoke_projection_lag_events",
-    "gauge",
-    &["projection"],
-    "Events in the log that a projection has yet to apply",
-);
-const PROJECTION_STOPPED: Described = described(
-    "convoke_projection_stopped",
-    "gauge",
-    &["projection"],
-    "1 while a projection of this process has stopped at something that it cannot apply, else 0",
-);
-const HTTP_SECONDS: Described = described(
-    "convoke_http_request_seconds",
-    "histogram",
-    &["method", "route", "status"],
-    "Time from the head of a request to the head of its answer",
-);
-const HTTP_CONNECTIONS: Described = described("convoke_http_connections_open", "gauge", &[], "Open HTTP connections");
-const HTTP_REFUSED: Described = described(
-    "convoke_http_connections_refused_total",
-    "counter",
-    &[],
-    "Connections refused because the bound on them was reached",
-);
-const PROBLEMS: Described = described("convoke_problems_total", "counter", &["code"], "Problem responses, by code");
-const STREAMS_OPEN: Described = described("convoke_streams_open", "gauge", &[], "Open live streams of events");
-const POOL_CONNECTIONS: Described = described(
-    "convoke_pool_connections",
-    "gauge",
-    &["pool", "state"],
-    "Connections to PostgreSQL; state is `busy`, `idle` or `limit`",
-);
-const BUILD: Described = described("convoke_build_info", "gauge", &["version"], "Always 1; which version runs");
-
-/// Every metric there is.
-pub const DESCRIBED: &[Described] = &[
-    COMMAND_SECONDS,
-    APPEND_SECONDS,
-    APPEND_EVENTS,
-    APPENDED,
-    PROJECTION_SECONDS,
-    PROJECTED,
-    PROJECTION_POSITION,
-    PROJECTION_LAG,
-    PROJECTION_STOPPED,
-    HTTP_SECONDS,
-    HTTP_CONNECTIONS,
-    HTTP_REFUSED,
-    PROBLEMS,
-    STREAMS_OPEN,
-    POOL_CONNECTIONS,
-    BUILD,
-];
+use described::*;
+pub use described::{DESCRIBED, Described, markdown};
 
 /// Seconds: a commit is about a millisecond, a time-out some ten seconds.
 const TIMES: &[f64] = &[0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// Events of a batch.
 const SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 4096.0];
+
+const NO_LABELS: &[&str] = &[];
+
+/// The newest end of the log, and how long its partitions reach.
+#[derive(Clone, Copy, Debug)]
+pub struct LogStanding {
+    pub position: u64,
+    /// Of the last event, since the beginning of 1970.
+    pub recorded: Option<Duration>,
+    pub runway: Duration,
+}
 
 /// The metrics of one process. Cheap to clone; all clones count together.
 #[derive(Clone, Debug)]
@@ -122,6 +43,10 @@ struct Instruments {
     append_seconds: Histogram,
     append_events: Histogram,
     appended: IntCounter,
+    // Families of at most one: a gauge that is not told is not there, rather than old.
+    log_position: IntGaugeVec,
+    log_recorded: GaugeVec,
+    log_runway: IntGaugeVec,
     projection_seconds: HistogramVec,
     projected: IntCounterVec,
     projection_position: IntGaugeVec,
@@ -150,6 +75,9 @@ impl Metrics {
             append_seconds: register(&registry, histogram(&APPEND_SECONDS, TIMES)),
             append_events: register(&registry, histogram(&APPEND_EVENTS, SIZES)),
             appended: register(&registry, IntCounter::with_opts(opts(&APPENDED))),
+            log_position: register(&registry, gauges(&LOG_POSITION)),
+            log_recorded: register(&registry, GaugeVec::new(opts(&LOG_RECORDED), LOG_RECORDED.labels)),
+            log_runway: register(&registry, gauges(&LOG_RUNWAY)),
             projection_seconds: register(&registry, histograms(&PROJECTION_SECONDS, TIMES)),
             projected: register(&registry, IntCounterVec::new(opts(&PROJECTED), PROJECTED.labels)),
             projection_position: register(&registry, gauges(&PROJECTION_POSITION)),
@@ -174,6 +102,20 @@ impl Metrics {
         self.0.append_seconds.observe(took.as_secs_f64());
         self.0.append_events.observe(events as f64);
         self.0.appended.inc_by(events as u64);
+    }
+
+    /// How the log stands; `None` while it does not tell.
+    pub fn log(&self, standing: Option<LogStanding>) {
+        self.0.log_recorded.reset();
+        let Some(standing) = standing else {
+            self.0.log_position.reset();
+            return self.0.log_runway.reset();
+        };
+        self.0.log_position.with_label_values(NO_LABELS).set(gauge_value(standing.position));
+        self.0.log_runway.with_label_values(NO_LABELS).set(gauge_value(standing.runway.as_secs()));
+        if let Some(recorded) = standing.recorded {
+            self.0.log_recorded.with_label_values(NO_LABELS).set(recorded.as_secs_f64());
+        }
     }
 
     /// One batch of a projection that now stands at `position`, while the log stands at `head`.
@@ -297,21 +239,6 @@ fn three_digits(status: u16, digits: &mut [u8; 3]) -> &str {
     std::str::from_utf8(digits).unwrap_or("000")
 }
 
-/// `docs/metrics.md`.
-pub fn markdown() -> String {
-    let rows: String = DESCRIBED
-        .iter()
-        .map(|d| {
-            let labels: Vec<String> = d.labels.iter().map(|label| format!("`{label}`")).collect();
-            format!("| `{}` | {} | {} | {} |\n", d.name, d.kind, labels.join(", "), d.help)
-        })
-        .collect();
-    format!(
-        "# Metrics\n\n`GET /metrics` answers in the text format of Prometheus. Labels are bounded: none carries a room, a \
-         person or a tenant.\n\n| name | kind | labels | what it says |\n|---|---|---|---|\n{rows}"
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -334,6 +261,23 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }
+    }
+
+    #[test]
+    fn a_log_that_does_not_tell_has_no_old_gauges() {
+        let metrics = Metrics::new();
+        let recorded = Some(Duration::from_millis(1_700_000_000_250));
+        metrics.log(Some(LogStanding { position: 7, recorded, runway: Duration::from_secs(90) }));
+        let text = metrics.encode().expect("all names are valid");
+        for line in [
+            "convoke_log_position 7\n",
+            "convoke_log_recorded_timestamp_seconds 1700000000.25\n",
+            "convoke_log_runway_seconds 90\n",
+        ] {
+            assert!(text.contains(line), "{line} is missing in\n{text}");
+        }
+        metrics.log(None);
+        assert!(!metrics.encode().expect("all names are valid").contains("convoke_log_"));
     }
 
     #[test]

@@ -12,7 +12,8 @@ use serde_json::Value;
 use sqlx::Executor as _;
 use tokio_util::sync::CancellationToken;
 
-use crate::harness::{Run, TestDb, eventually};
+use crate::harness::{Run, Server, TestDb, eventually};
+use crate::log;
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -120,11 +121,43 @@ async fn outcomes_past_their_life_are_dropped_and_no_others() {
     running.await.unwrap();
 }
 
+/// `None` where it is not told.
+async fn metric(server: &Server, name: &str) -> Option<f64> {
+    let text = server.get("/metrics").await.text().await.unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
+    Some(line.parse().unwrap())
+}
+
+#[tokio::test]
+async fn the_metrics_tell_where_the_log_ends_and_how_long_its_partitions_reach() {
+    let db = TestDb::new().await;
+    let server = Run::on(&db).args(["--roles", "projector"]).serve().await;
+    assert_eq!(metric(&server, "convoke_log_position").await, Some(0.0));
+    assert_eq!(metric(&server, "convoke_log_recorded_timestamp_seconds").await, None);
+    let log = EventLog::new(db.system.clone());
+    log::write(&log, &log::room(), 3).await;
+    eventually("three events are told", SOON, async || {
+        (metric(&server, "convoke_log_position").await == Some(3.0)).then_some(())
+    })
+    .await;
+    let recorded = log.head().await.unwrap().recorded_at.unwrap().unix_micros() as f64 / 1e6;
+    let told = metric(&server, "convoke_log_recorded_timestamp_seconds").await.unwrap();
+    assert!((told - recorded).abs() < 1e-3, "{told} {recorded}");
+
+    let runway = metric(&server, "convoke_log_runway_seconds").await.unwrap();
+    let health: Value = server.get("/health/ready").await.json().await.unwrap();
+    let partitions = health["checks"].as_array().unwrap().iter().find(|check| check["name"] == "partitions").unwrap();
+    let days = partitions["detail"].as_str().unwrap().strip_prefix("made ahead for ").unwrap();
+    let days: f64 = days.strip_suffix(" days").unwrap().parse().unwrap();
+    assert!((days - runway / 86_400.0).abs() < 0.1, "{health} {runway}");
+}
+
 #[tokio::test]
 async fn a_server_without_partitions_ahead_is_not_ready() {
     let db = TestDb::new().await;
     let server = Run::on(&db).args(["--roles", "api"]).serve().await;
     assert_eq!(server.get("/health/ready").await.status(), 200);
+    assert!(metric(&server, "convoke_log_runway_seconds").await > Some(0.0));
     let drop_all = "DO $$
         DECLARE v_name text;
         BEGIN
@@ -141,6 +174,10 @@ async fn a_server_without_partitions_ahead_is_not_ready() {
     .await;
     let body = body.text().await.unwrap();
     assert!(body.contains("convoke partition ensure"), "{body}");
+    eventually("the metrics tell of no partition", SOON, async || {
+        (metric(&server, "convoke_log_runway_seconds").await == Some(0.0)).then_some(())
+    })
+    .await;
 
     let made = Run::on(&db).args(["partition", "ensure"]).run().await;
     assert_eq!(made.status, 0, "{made:?}");

@@ -9,6 +9,7 @@ mod api;
 mod foundation;
 mod readiness;
 mod routes;
+mod standing;
 mod workers;
 
 use std::process::ExitCode;

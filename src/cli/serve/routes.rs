@@ -3,7 +3,7 @@
 use axum::Router;
 
 use super::foundation::Foundation;
-use super::{api, readiness};
+use super::{api, readiness, standing};
 use crate::http;
 use crate::tasks::Tasks;
 
@@ -11,7 +11,7 @@ use crate::tasks::Tasks;
 pub async fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Result<Router> {
     let checks = readiness::checks(foundation, tasks.token().clone());
     let router = http::health::routes(checks)
-        .merge(http::metrics::routes(foundation.metrics.clone()))
+        .merge(http::metrics::routes(foundation.metrics.clone(), standing::look(foundation)))
         .merge(http::problem::pages::routes());
     if foundation.config.roles.api { Ok(router.merge(api::router(foundation, tasks).await?)) } else { Ok(router) }
 }

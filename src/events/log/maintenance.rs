@@ -36,6 +36,15 @@ pub enum Runway {
     Short(Duration),
 }
 
+impl Runway {
+    /// Until the end of the partitions made ahead.
+    pub fn left(self) -> Duration {
+        match self {
+            Runway::Enough(left) | Runway::Short(left) => left,
+        }
+    }
+}
+
 impl Maintenance {
     pub fn new(log: EventLog, config: LogConfig, clock: Clock) -> Self {
         Self { log, config, clock }

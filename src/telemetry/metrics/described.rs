@@ -1,0 +1,137 @@
+//! What each metric is called and what it says: the registry and `docs/metrics.md` are made from this.
+
+/// One metric: name, kind, labels, and what it says.
+#[derive(Debug, Clone, Copy)]
+pub struct Described {
+    pub name: &'static str,
+    pub kind: &'static str,
+    pub labels: &'static [&'static str],
+    pub help: &'static str,
+}
+
+const fn described(
+    name: &'static str,
+    kind: &'static str,
+    labels: &'static [&'static str],
+    help: &'static str,
+) -> Described {
+    Described { name, kind, labels, help }
+}
+
+pub(super) const COMMAND_SECONDS: Described = described(
+    "convoke_command_seconds",
+    "histogram",
+    &["command", "outcome"],
+    "Time of a command from its execution to its durable outcome; outcome is `accepted`, `replayed`, or why not",
+);
+pub(super) const APPEND_SECONDS: Described =
+    described("convoke_append_seconds", "histogram", &[], "Time of one append transaction, commit included");
+pub(super) const APPEND_EVENTS: Described =
+    described("convoke_append_events", "histogram", &[], "Events that one append transaction wrote");
+pub(super) const APPENDED: Described =
+    described("convoke_events_appended_total", "counter", &[], "Events that this process appended to the log");
+pub(super) const LOG_POSITION: Described = described(
+    "convoke_log_position",
+    "gauge",
+    &[],
+    "Position of the log's last event; this and the next two are not there while the log's database does not answer",
+);
+pub(super) const LOG_RECORDED: Described = described(
+    "convoke_log_recorded_timestamp_seconds",
+    "gauge",
+    &[],
+    "When the log's last event was recorded, Unix time; not there while the log is empty",
+);
+pub(super) const LOG_RUNWAY: Described = described(
+    "convoke_log_runway_seconds",
+    "gauge",
+    &[],
+    "Seconds until the end of the partitions made ahead, 0 where the present has none; the server is not ready below a tenth of \
+     `CONVOKE_LOG_PARTITION_RUNWAY`",
+);
+pub(super) const PROJECTION_SECONDS: Described = described(
+    "convoke_projection_batch_seconds",
+    "histogram",
+    &["projection"],
+    "Time of one batch of a projection, rows and checkpoint committed",
+);
+pub(super) const PROJECTED: Described =
+    described("convoke_projection_events_total", "counter", &["projection"], "Events that a projection has applied");
+pub(super) const PROJECTION_POSITION: Described =
+    described("convoke_projection_position", "gauge", &["projection"], "Position of a projection's checkpoint");
+pub(super) const PROJECTION_LAG: Described = described(
+    "convoke_projection_lag_events",
+    "gauge",
+    &["projection"],
+    "Events in the log that a projection has yet to apply",
+);
+pub(super) const PROJECTION_STOPPED: Described = described(
+    "convoke_projection_stopped",
+    "gauge",
+    &["projection"],
+    "1 while a projection of this process has stopped at something that it cannot apply, else 0",
+);
+pub(super) const HTTP_SECONDS: Described = described(
+    "convoke_http_request_seconds",
+    "histogram",
+    &["method", "route", "status"],
+    "Time from the head of a request to the head of its answer",
+);
+pub(super) const HTTP_CONNECTIONS: Described =
+    described("convoke_http_connections_open", "gauge", &[], "Open HTTP connections");
+pub(super) const HTTP_REFUSED: Described = described(
+    "convoke_http_connections_refused_total",
+    "counter",
+    &[],
+    "Connections refused because the bound on them was reached",
+);
+pub(super) const PROBLEMS: Described =
+    described("convoke_problems_total", "counter", &["code"], "Problem responses, by code");
+pub(super) const STREAMS_OPEN: Described =
+    described("convoke_streams_open", "gauge", &[], "Open live streams of events");
+pub(super) const POOL_CONNECTIONS: Described = described(
+    "convoke_pool_connections",
+    "gauge",
+    &["pool", "state"],
+    "Connections to PostgreSQL; state is `busy`, `idle` or `limit`",
+);
+pub(super) const BUILD: Described =
+    described("convoke_build_info", "gauge", &["version"], "Always 1; which version runs");
+
+/// Every metric there is.
+pub const DESCRIBED: &[Described] = &[
+    COMMAND_SECONDS,
+    APPEND_SECONDS,
+    APPEND_EVENTS,
+    APPENDED,
+    LOG_POSITION,
+    LOG_RECORDED,
+    LOG_RUNWAY,
+    PROJECTION_SECONDS,
+    PROJECTED,
+    PROJECTION_POSITION,
+    PROJECTION_LAG,
+    PROJECTION_STOPPED,
+    HTTP_SECONDS,
+    HTTP_CONNECTIONS,
+    HTTP_REFUSED,
+    PROBLEMS,
+    STREAMS_OPEN,
+    POOL_CONNECTIONS,
+    BUILD,
+];
+
+/// `docs/metrics.md`.
+pub fn markdown() -> String {
+    let rows: String = DESCRIBED
+        .iter()
+        .map(|d| {
+            let labels: Vec<String> = d.labels.iter().map(|label| format!("`{label}`")).collect();
+            format!("| `{}` | {} | {} | {} |\n", d.name, d.kind, labels.join(", "), d.help)
+        })
+        .collect();
+    format!(
+        "# Metrics\n\n`GET /metrics` answers in the text format of Prometheus. Labels are bounded: none carries a room, a \
+         person or a tenant.\n\n| name | kind | labels | what it says |\n|---|---|---|---|\n{rows}"
+    )
+}
