@@ -136,18 +136,26 @@ impl EventLog {
                 return Ok(whole(&walk));
             }
         }
-        self.verify_heads(&walk, end).await
+        self.verify_heads(walk, end).await
     }
 
-    /// Every room's head must be where the walk ended, and none beyond the log's own; a cut-off tail shows here. Rooms that went
-    /// on meanwhile are left out.
-    async fn verify_heads(&self, walk: &Walk, end: Position) -> Result<Verdict, LogError> {
+    /// Every room must have a head, and it must be where the walk ended, none beyond the log's own; a cut-off tail shows here.
+    /// Of rooms that went on meanwhile only that there is one.
+    async fn verify_heads(&self, mut walk: Walk, end: Position) -> Result<Verdict, LogError> {
         use futures_util::TryStreamExt;
         use sqlx::Row;
+        let verdict = whole(&walk);
         let mut heads = sqlx::query(
-            "SELECT version, last_position, first_recorded_at, last_recorded_at, chain, tenant, room
+            "SELECT
+                version,
+                last_position,
+                first_recorded_at,
+                last_recorded_at,
+                chain,
+                tenant,
+                room,
+                last_position > $1 AND last_position <= (SELECT position FROM convoke.log_head) AS went_on
              FROM convoke.room_heads
-             WHERE last_position <= $1 OR last_position > (SELECT position FROM convoke.log_head)
              ORDER BY last_position",
         )
         .bind(i64::try_from(end).unwrap_or(i64::MAX))
@@ -158,11 +166,17 @@ impl EventLog {
                 tenant: tenant.parse().map_err(|error| LogError::Damaged(format!("a room's tenant: {error}")))?,
                 room: crate::events::ids::RoomId::from_uuid(row.try_get("room")?),
             };
-            if let Err(fault) = walk.ends_at(&key, &super::rows::room_head(&row)?) {
+            let went_on: bool = row.try_get("went_on")?;
+            if !went_on && let Err(fault) = walk.ends_at(&key, &super::rows::room_head(&row)?) {
                 return Ok(Verdict::Broken(fault));
             }
+            walk.rooms.remove(&key);
         }
-        Ok(whole(walk))
+        let headless = walk.rooms.into_iter().min_by_key(|(_, reached)| reached.position);
+        Ok(headless.map_or(verdict, |(room, reached)| {
+            let what = "the room's head is gone: its events are there, and nobody finds them".into();
+            Verdict::Broken(Fault { position: reached.position, room: Some(room), what })
+        }))
     }
 
     /// Proves one room, from its first event to its head. A room that is not there is whole and has no events.

@@ -20,7 +20,7 @@ pub async fn run(log: EventLog, stop: CancellationToken) {
     let mut failing = false;
     loop {
         let heard = tokio::select! {
-            heard = listen(&log) => heard,
+            heard = listen(&log, &mut failing) => heard,
             () = stop.cancelled() => return,
         };
         if let Err(error) = heard {
@@ -36,10 +36,11 @@ pub async fn run(log: EventLog, stop: CancellationToken) {
     }
 }
 
-async fn listen(log: &EventLog) -> Result<(), super::LogError> {
+async fn listen(log: &EventLog, failing: &mut bool) -> Result<(), super::LogError> {
     let mut listener = PgListener::connect_with(&log.pool).await?;
     listener.listen("convoke_log").await?;
     log.head().await?;
+    *failing = false;
     loop {
         match tokio::time::timeout(POLL, listener.recv()).await {
             Ok(Ok(notification)) => match notification.payload().parse() {

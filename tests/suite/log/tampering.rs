@@ -84,6 +84,18 @@ async fn a_cut_off_end_is_found() {
 }
 
 #[tokio::test]
+async fn a_room_without_its_head_is_found() {
+    let db = TestDb::new().await;
+    let (log, whole, headless) = (log_of(&db), room(), room());
+    write(&log, &whole, 2).await;
+    write(&log, &headless, 3).await;
+    behind_its_back(&db, &format!("DELETE FROM convoke.room_heads WHERE room = '{}'", headless.room)).await;
+    let found = fault(&db).await;
+    assert_eq!((found.position, found.room), (5, Some(headless)));
+    assert!(found.what.contains("head is gone"), "{}", found.what);
+}
+
+#[tokio::test]
 async fn an_event_put_in_by_hand_is_found() {
     let db = TestDb::new().await;
     let (log, key) = (log_of(&db), room());
