@@ -114,8 +114,20 @@ fn failure(error: &anyhow::Error) -> ExitCode {
     if error.chain().any(closed) {
         return ExitCode::SUCCESS;
     }
-    eprintln!("error: {error:#}");
+    eprintln!("error: {}", told(error));
     ExitCode::FAILURE
+}
+
+/// The error and its causes. Many an error repeats its cause in its own words; it is told once.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.ends_with(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
 }
 
 #[cfg(test)]
@@ -123,6 +135,15 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
+
+    #[test]
+    fn a_cause_that_an_error_repeats_is_told_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot be reached: {0}")]
+        struct Unreachable(#[source] io::Error);
+        let error = anyhow::Error::new(Unreachable(io::Error::other("refused"))).context("no server");
+        assert_eq!(told(&error), "no server: cannot be reached: refused");
+    }
 
     #[test]
     fn every_command_says_what_it_does_and_shows_an_example() {

@@ -23,8 +23,19 @@ pub enum MigrateError {
     TooOld { found: String, least: u32 },
     #[error("the database could not be brought to this version's schema: {0}")]
     Failed(#[from] sqlx::migrate::MigrateError),
+    #[error("the database refuses what the user of DATABASE_URL asks of it: {0}")]
+    Refused(#[source] sqlx::Error),
     #[error("the database cannot be reached: {0}")]
-    Unreachable(#[from] sqlx::Error),
+    Unreachable(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for MigrateError {
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::Database(_) => Self::Refused(error),
+            error => Self::Unreachable(error),
+        }
+    }
 }
 
 /// Applies what is missing. Returns what was applied, as `number name`; nothing where the schema was as it should be.

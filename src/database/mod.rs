@@ -6,11 +6,13 @@ pub mod pool;
 pub mod tenant;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
+use crate::config::{Config, DatabaseConfig};
 use embedded::{Embedded, EmbeddedError, Launch};
 
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +21,8 @@ pub enum DatabaseError {
     Embedded(#[from] EmbeddedError),
     #[error("DATABASE_URL is not usable: {0}")]
     Url(sqlx::Error),
+    #[error("the database at {place} cannot be reached: {cause}. Start it, or correct DATABASE_URL")]
+    Unreachable { place: String, cause: String },
 }
 
 /// A PostgreSQL to connect to; with it, the private server if this process owns one. [`Database::stop`] ends that server.
@@ -31,7 +35,7 @@ pub struct Database {
 impl Database {
     /// For the process that serves: without `DATABASE_URL` it must own the private server.
     pub async fn own(config: &Config) -> Result<Self, DatabaseError> {
-        if let Some(external) = Self::external(config)? {
+        if let Some(external) = Self::external(&config.database).await? {
             return Ok(external);
         }
         let launch = Launch {
@@ -82,11 +86,35 @@ impl Database {
         }
     }
 
-    fn external(config: &Config) -> Result<Option<Self>, DatabaseError> {
-        let Some(url) = &config.database.url else { return Ok(None) };
-        let options = url.reveal().parse::<PgConnectOptions>().map_err(DatabaseError::Url)?;
-        Ok(Some(Self { options: named(options), embedded: None }))
+    async fn external(config: &DatabaseConfig) -> Result<Option<Self>, DatabaseError> {
+        let Some(url) = &config.url else { return Ok(None) };
+        let options = named(url.reveal().parse::<PgConnectOptions>().map_err(DatabaseError::Url)?);
+        reach(&options, config.acquire_timeout).await?;
+        Ok(Some(Self { options, embedded: None }))
     }
+}
+
+/// Whether it lets us in. A pool would try on for as long as it may, and then say no more than that.
+async fn reach(options: &PgConnectOptions, patience: Duration) -> Result<(), DatabaseError> {
+    let cause = match tokio::time::timeout(patience, options.connect()).await {
+        Ok(Ok(connection)) => {
+            // It has answered: that its closing failed would show at the next connection.
+            let _ = connection.close().await;
+            return Ok(());
+        }
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("there was no answer within {patience:?}"),
+    };
+    Err(DatabaseError::Unreachable { place: place(options), cause })
+}
+
+/// Where it is and as whom we come, without the password.
+fn place(options: &PgConnectOptions) -> String {
+    let at = match options.get_socket() {
+        Some(socket) => socket.display().to_string(),
+        None => format!("{}:{}", options.get_host(), options.get_port()),
+    };
+    format!("{at} (user {}, database {})", options.get_username(), options.get_database().unwrap_or("of that name"))
 }
 
 /// What `pg_stat_activity` shows.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use convoke::security::grants::Grants;
 use rustix::process::Signal;
 use serde_json::Value;
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::harness::{Run, Server, TestDb, eventually, tokens};
@@ -101,6 +102,26 @@ async fn a_database_that_does_not_answer_is_told_at_once_and_plainly() {
     let ended = run.args(["migrate"]).run().await;
     assert_eq!(ended.status, 1);
     assert!(ended.stderr.contains("cannot be reached") && !ended.stderr.contains("hunter2"), "{ended:?}");
+    assert_eq!(ended.stderr.matches("Connection refused").count(), 1, "{ended:?}");
+    assert!(ended.stderr.contains("127.0.0.1:1 ") && ended.stderr.contains("DATABASE_URL"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_database_that_lets_nobody_in_or_gives_no_rights_says_why() {
+    let db = TestDb::new().await;
+    let mut superuser = db.superuser().connect().await.unwrap();
+    superuser.execute("CREATE ROLE convoke_guest LOGIN").await.unwrap();
+    superuser.close().await.unwrap();
+    let (server, query) = db.url.split_once('?').unwrap();
+    let (server, _) = server.rsplit_once('/').unwrap();
+    let absent = format!("{server}/no_such_database?{query}");
+    let absent = Run::new().with("DATABASE_URL", &absent).args(["serve"]).run().await;
+    assert_eq!(absent.status, 1);
+    assert!(absent.stderr.contains("\"no_such_database\" does not exist"), "{absent:?}");
+    let guest = db.url.replacen("//convoke_owner@", "//convoke_guest@", 1);
+    let guest = Run::new().with("DATABASE_URL", &guest).args(["serve"]).run().await;
+    assert_eq!(guest.status, 1);
+    assert!(guest.stderr.contains("refuses") && guest.stderr.contains("permission denied"), "{guest:?}");
 }
 
 #[tokio::test]
