@@ -55,7 +55,7 @@ fn too_large(limit: usize) -> Problem {
 }
 
 /// Why a body could not be read whole: too large, too slow, or cut off by its sender.
-fn unreadable(error: &(dyn Error + 'static), limit: usize) -> Problem {
+pub(super) fn unreadable(error: &(dyn Error + 'static), limit: usize) -> Problem {
     let mut causes = std::iter::successors(Some(error), |cause| (*cause).source());
     if error.is::<LengthLimitError>() {
         too_large(limit)

@@ -13,6 +13,7 @@ use super::problem::Problem;
 use super::request::caller::Signed;
 use super::request::headers::{self, CommandHeaders};
 use super::request::path::CommandInPath;
+use super::request::query::Query;
 
 pub fn routes() -> Router<Api> {
     Router::new().route("/v1/rooms/{room}/commands/{command}", post(run))
@@ -26,6 +27,7 @@ async fn run(
     given: HeaderMap,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
+    Query::read(&uri)?.finish()?;
     headers::json_only(&given)?;
     let mut headers = CommandHeaders::read(&given)?;
     let if_match = headers.if_match.take();

@@ -52,6 +52,9 @@ pub async fn answer(
         reached(api, wanted).await?;
     }
     let after = after(api, &whose, epoch, &request.begin).await?;
+    if let Begin::After { given_in, .. } = &request.begin {
+        not_beyond(api, &whose, after, given_in).await?;
+    }
     let until =
         request.until.as_deref().map(|text| events_request::number(text, &whose, epoch, "until")).transpose()?;
     let show = Show::new(api.log.clone(), api.sealer.clone(), &whose, access.reader, access.personal);
@@ -77,6 +80,8 @@ async fn page(
     limit: usize,
     epoch: Uuid,
 ) -> Result<Response, Problem> {
+    // Told of before it is read: what comes meanwhile may not be on the page.
+    let position = api.executor.position();
     let until = until.unwrap_or(u64::MAX);
     let mut events = Vec::with_capacity(limit.min(follow::PAGE));
     let mut has_more = after < until;
@@ -94,7 +99,7 @@ async fn page(
     }
     let next_cursor = events_request::cursor(whose, epoch, after).to_string();
     let mut response = Json(EventPage { events, next_cursor, has_more }).into_response();
-    response.headers_mut().insert(POSITION, HeaderValue::from(api.executor.position()));
+    response.headers_mut().insert(POSITION, HeaderValue::from(position));
     Ok(response)
 }
 
@@ -131,6 +136,23 @@ async fn after(api: &Api, whose: &Whose, epoch: Uuid, begin: &Begin) -> Result<u
         Begin::Now => Ok(follow::newest(&api.log, whose).await?),
         Begin::Since(since) => before(api, whose, *since).await,
     }
+}
+
+/// Refuses a cursor that lies beyond the end. A reader that waited there would miss all that comes until then.
+async fn not_beyond(api: &Api, whose: &Whose, after: u64, given_in: &str) -> Result<(), Problem> {
+    if matches!(whose, Whose::Tenant(_)) && after <= api.executor.position() {
+        return Ok(());
+    }
+    let newest = follow::newest(&api.log, whose).await?;
+    if after <= newest {
+        return Ok(());
+    }
+    let of = match whose {
+        Whose::Room(_) => "the room is at version",
+        Whose::Tenant(_) => "the log is at position",
+    };
+    let detail = format!("{after} is beyond the end: {of} {newest}. Begin again from what is there");
+    Err(Problem::new(ProblemCode::CursorMalformed, format!("{given_in}: {detail}.")).with_error(given_in, detail))
 }
 
 /// The number of the last event recorded before a time.

@@ -3,12 +3,12 @@
 use axum::http::HeaderMap;
 
 use super::api::Api;
-use super::events_request;
 use super::problem::{Problem, ProblemCode};
 use super::request::query::Query;
+use super::{events_answer, events_request};
 use crate::events::envelope::Position;
 use crate::projections::live::WaitError;
-use crate::projections::read::{Page, ReadError};
+use crate::projections::read::{PageRequest, ReadError};
 
 /// Waits, a bounded time, until `model` contains what `at_least` names, where the request names anything. Gives the position
 /// that the model contains for certain, to be told as `Convoke-Position`.
@@ -24,6 +24,13 @@ pub async fn reached(
     let wanted = events_request::position(&given, api.epoch().await?, "at_least")?;
     api.board.wait_for(model, wanted, api.http.at_least_timeout, &api.stop).await?;
     Ok(api.board.standing(model).await?.max(wanted))
+}
+
+/// The same for what is read from the log itself.
+pub async fn log_reached(api: &Api, query: &mut Query, headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(given) = events_request::at_least(query, headers)? else { return Ok(()) };
+    let wanted = events_request::position(&given, api.epoch().await?, "at_least")?;
+    events_answer::reached(api, wanted).await
 }
 
 impl From<WaitError> for Problem {
@@ -74,17 +81,7 @@ impl Paging {
         Ok(Self { limit: query.limit(USUAL, MOST)?, cursor: query.take("cursor")? })
     }
 
-    pub fn request(&self) -> crate::projections::read::PageRequest<'_> {
-        crate::projections::read::PageRequest { limit: self.limit, cursor: self.cursor.as_deref() }
-    }
-
-    /// A page of a list that is in memory, in the order of its keys.
-    pub fn cut<T>(&self, items: Vec<T>, key: impl Fn(&T) -> &str) -> Page<T> {
-        let after = self.cursor.as_deref().unwrap_or_default();
-        let mut rest: Vec<T> = items.into_iter().filter(|item| key(item) > after).collect();
-        let more = rest.len() > self.limit;
-        rest.truncate(self.limit);
-        let next_cursor = rest.last().filter(|_| more).map(|last| key(last).to_owned());
-        Page { items: rest, next_cursor }
+    pub fn request(&self) -> PageRequest<'_> {
+        PageRequest { limit: self.limit, cursor: self.cursor.as_deref() }
     }
 }

@@ -26,7 +26,7 @@ use crate::events::log::RoomKey;
 use crate::events::room::view::{ParticipantView, WaitingView};
 use crate::projections::model::ReadModel as _;
 use crate::projections::read::Page;
-use crate::projections::rooms::{Participant, Rooms, Waiting};
+use crate::projections::rooms::{Participant, Rooms, Waiting, page_of_people};
 
 const PARTICIPANTS: &str = "/v1/rooms/{room}/participants";
 const WAITING: &str = "/v1/rooms/{room}/waiting";
@@ -117,6 +117,7 @@ async fn participants(
         query.finish()?;
         (api.models.participants(&key.tenant, room, paging.request()).await?, position)
     } else {
+        fresh::log_reached(&api, &mut query, &headers).await?;
         query.finish()?;
         at(&api, &key, moment, &paging).await?
     };
@@ -142,7 +143,7 @@ async fn at(
         .participants()
         .into_iter()
         .map(|state::Participant { view, name, metadata }| Participant { view, name, metadata });
-    Ok((paging.cut(people.collect(), |person| person.view.identity.as_str()), loaded.position))
+    Ok((page_of_people(people.collect(), paging.request())?, loaded.position))
 }
 
 async fn waiting(

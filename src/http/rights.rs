@@ -76,6 +76,14 @@ pub fn room_itself(caller: &Caller, room: RoomId, name: Option<&str>) -> Result<
     }
 }
 
+/// The room as the log has it now, for those who may see it.
+pub async fn room_in_log(api: &Api, caller: &Caller, key: &RoomKey) -> Result<LoadedRoom, Problem> {
+    let room = api.executor.loader().now(key).await?;
+    let charter = room.state.charter().ok_or_else(no_such_room)?;
+    room_itself(caller, key.room, charter.name.as_deref())?;
+    Ok(room)
+}
+
 /// What goes on in the room: its people, its messages, its events.
 pub async fn inside_room(api: &Api, caller: &Caller, key: &RoomKey) -> Result<Access, Problem> {
     let grants = &caller.grants;
@@ -84,9 +92,7 @@ pub async fn inside_room(api: &Api, caller: &Caller, key: &RoomKey) -> Result<Ac
         api.log.room_head(key).await?.ok_or_else(no_such_room)?;
         return Ok(if grants.room_admin { Access::admin() } else { Access::outsider() });
     }
-    let room = api.executor.loader().now(key).await?;
-    let charter = room.state.charter().ok_or_else(no_such_room)?;
-    room_itself(caller, key.room, charter.name.as_deref())?;
+    let room = room_in_log(api, caller, key).await?;
     match caller.identity() {
         _ if grants.room_admin => Ok(Access::admin()),
         _ if grants.room_list => Ok(Access::outsider()),

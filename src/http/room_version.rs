@@ -20,7 +20,7 @@ pub enum Moment {
 
 impl Moment {
     pub fn read(query: &mut Query) -> Result<Self, Problem> {
-        match (query.parsed("version")?, query.parsed("at")?) {
+        match (query.number("version")?, query.parsed("at")?) {
             (None, None) => Ok(Moment::Now),
             (Some(version), None) => Ok(Moment::Version(version)),
             (None, Some(at)) => Ok(Moment::At(at)),

@@ -17,6 +17,7 @@ use super::request::path::RoomInPath;
 use super::request::query::Query;
 use super::rights;
 use super::room_version::{self, Moment};
+use crate::commands::context::Caller;
 use crate::events::envelope::Position;
 use crate::events::log::RoomKey;
 use crate::events::room::view::RoomView;
@@ -66,8 +67,9 @@ async fn view(
             now(&api, &key, position).await?
         }
         Moment::Version(_) | Moment::At(_) => {
+            fresh::log_reached(&api, &mut query, &headers).await?;
             query.finish()?;
-            at(&api, &key, moment).await?
+            past(&api, &caller, &key, moment).await?
         }
     };
     rights::room_itself(&caller, room, view.name.as_deref())?;
@@ -88,6 +90,17 @@ async fn now(api: &Api, key: &RoomKey, position: Position) -> Result<(RoomView, 
     match api.models.room(&key.tenant, key.room).await? {
         Some(view) => Ok((view, position)),
         None => at(api, key, Moment::Now).await,
+    }
+}
+
+/// Which versions there are is told to those only who may see the room.
+async fn past(api: &Api, caller: &Caller, key: &RoomKey, moment: Moment) -> Result<(RoomView, Position), Problem> {
+    match at(api, key, moment).await {
+        Ok(found) => Ok(found),
+        Err(problem) => {
+            rights::room_in_log(api, caller, key).await?;
+            Err(problem)
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! `POST /v1/rooms`: the command `create-room` to a room of its own.
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{OriginalUri, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::post;
@@ -13,6 +13,7 @@ use super::openapi::{self, Document, Operation, Tag};
 use super::problem::Problem;
 use super::request::caller::Signed;
 use super::request::headers::{self, CommandHeaders};
+use super::request::query::Query;
 use crate::commands::command::{Command as _, CommandKind};
 use crate::commands::room::{CreateRoom, RoomCommand};
 
@@ -30,9 +31,11 @@ pub fn describe(document: &mut Document) {
 async fn create(
     State(api): State<Api>,
     Signed(caller): Signed,
+    OriginalUri(uri): OriginalUri,
     given: HeaderMap,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
+    Query::read(&uri)?.finish()?;
     headers::json_only(&given)?;
     let mut headers = CommandHeaders::read(&given)?;
     let if_match = headers.if_match.take();

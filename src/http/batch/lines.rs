@@ -12,12 +12,16 @@ use super::AT_ONCE;
 use super::item::{Around, Item};
 use super::lanes::Lanes;
 use crate::http::api::Api;
+use crate::http::body;
 use crate::http::problem::{Problem, ProblemCode};
+use crate::http::request::caller::Pass;
 use crate::http::request::json;
 
 struct Lines {
     api: Api,
     around: Around,
+    /// The sender's token; no line is taken that comes after its end.
+    pass: Pass,
     input: BodyDataStream,
     /// What has been read and not yet been taken as lines.
     buffer: BytesMut,
@@ -29,11 +33,12 @@ struct Lines {
     lanes: Lanes,
 }
 
-pub fn answer(api: Api, around: Around, body: Body) -> Response {
+pub fn answer(api: Api, around: Around, pass: Pass, body: Body) -> Response {
     let lines = Lines {
         lanes: Lanes::new(api.clone()),
         api,
         around,
+        pass,
         input: body.into_data_stream(),
         buffer: BytesMut::new(),
         scanned: 0,
@@ -71,7 +76,7 @@ impl Lines {
             tokio::select! {
                 biased;
                 answer = self.lanes.next() => return answer.map(|answer| self.gather(&answer)),
-                read = self.input.next() => self.took(read),
+                read = self.input.next() => self.took(read).await,
                 () = stop.cancelled() => self.stop().await,
             }
         }
@@ -97,18 +102,20 @@ impl Lines {
     async fn read(&mut self) {
         let stop = self.api.stop.clone();
         tokio::select! {
-            read = self.input.next() => self.took(read),
+            read = self.input.next() => self.took(read).await,
             () = stop.cancelled() => self.stop().await,
         }
     }
 
-    fn took(&mut self, read: Option<Result<Bytes, axum::Error>>) {
+    async fn took(&mut self, read: Option<Result<Bytes, axum::Error>>) {
         match read {
-            Some(Ok(bytes)) => self.buffer.extend_from_slice(&bytes),
-            // The sender has gone, or sends no more: what came is carried out, half a line is not.
-            Some(Err(_)) => {
-                self.drop_rest();
-            }
+            Some(Ok(bytes)) => match self.pass.check().await {
+                Ok(()) => self.buffer.extend_from_slice(&bytes),
+                Err(problem) => self.refuse(problem).await,
+            },
+            // The sender has gone, or stalls: what came whole is carried out, half a line is not, and who still listens is
+            // told so.
+            Some(Err(error)) => self.refuse(body::unreadable(&error, self.api.http.body_limit)).await,
             None => {
                 self.ended = true;
                 if !self.buffer.is_empty() {

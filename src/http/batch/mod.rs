@@ -10,7 +10,7 @@ mod lines;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{FromRequest, Request, State};
+use axum::extract::{FromRequest, OriginalUri, Request, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
@@ -25,9 +25,10 @@ use super::api::Api;
 use super::body::WholeBody;
 use super::openapi::{CommandAnswer, Document, Operation, Tag, command_headers};
 use super::problem::{Problem, ProblemCode};
-use super::request::caller::Signed;
+use super::request::caller::{Pass, Signed};
 use super::request::headers::{self, BodyType, CommandHeaders};
 use super::request::json;
+use super::request::query::Query;
 use crate::commands::execute::Outcome;
 
 const PATH: &str = "/v1/commands";
@@ -118,8 +119,9 @@ pub fn describe(document: &mut Document) {
             "Each command is judged by itself, those of one room in the order sent, and what became of each is answered in that \
              order. With `\"atomic\": true` all are carried out or none; the answer is then that of the first one that was \
              refused, with its place in `command_index`.\n\nAs lines (`application/x-ndjson`) a list may be of any length. Answers \
-             come while commands are still sent: read them meanwhile. An `Idempotency-Key` of the request stands for one of each \
-             command: its own is `KEY#0`, `KEY#1` and so on.",
+             come while commands are still sent: read them meanwhile. Where the list breaks off (the body ends or stalls half-way, \
+             the token expires, the server stops), the last answer says so: what was sent behind it was not read. An \
+             `Idempotency-Key` of the request stands for one of each command: its own is `KEY#0`, `KEY#1` and so on.",
         )
         .body(
             "",
@@ -147,9 +149,12 @@ pub fn describe(document: &mut Document) {
 async fn run(
     State(api): State<Api>,
     Signed(caller): Signed,
+    pass: Pass,
+    OriginalUri(uri): OriginalUri,
     given: HeaderMap,
     request: Request,
 ) -> Result<Response, Problem> {
+    Query::read(&uri)?.finish()?;
     let kind = headers::body_type(&given)?;
     let headers = CommandHeaders::read(&given)?;
     if headers.if_match.is_some() {
@@ -157,7 +162,7 @@ async fn run(
     }
     let around = Around { caller, headers };
     match kind {
-        BodyType::NdJson => Ok(lines::answer(api, around, request.into_body())),
+        BodyType::NdJson => Ok(lines::answer(api, around, pass, request.into_body())),
         BodyType::Json => {
             let WholeBody(body) = WholeBody::from_request(request, &api).await?;
             list(&api, &around, &body).await

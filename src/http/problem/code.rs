@@ -63,19 +63,19 @@ problem_codes! {
         "A part of the path, of the query or a header has a form that it cannot have. `errors` names each.",
         "Correct the parameters that `errors` names.";
     InvalidJson "invalid-json" 400 "The body is not JSON",
-        "The body is not one JSON text (RFC 8259) in UTF-8: a syntax error, a NUL or half a surrogate pair in a string, nesting \
-         that is too deep, or a field given twice. `detail` has line and column.",
+        "The body is not one JSON text (RFC 8259) in UTF-8: a syntax error, half a surrogate pair in a string, or a number that \
+         is too large. `detail` has line and column.",
         "Serialise the body with a JSON library and send it as UTF-8.";
     InvalidFields "invalid-fields" 422 "Fields of the body are at fault",
-        "The body is JSON, but fields of it are missing, unknown, of another type or out of their bounds. `errors` names \
-         each with its fault.",
+        "The body is JSON, but fields of it are missing, unknown, given twice, of another type, out of their bounds, nested too \
+         deeply, or hold a NUL. `errors` names each with its fault.",
         "Correct the fields that `errors` names. The schema of each command is in `/openapi.json`.";
     NotAcceptable "not-acceptable" 406 "None of the wanted forms is served",
         "The `Accept` header names no form in which the route answers.",
         "Leave out `Accept`, or name one of the forms that `detail` lists.";
     UnsupportedMediaType "unsupported-media-type" 415 "This content type is not taken",
-        "The `Content-Type` of the body is not one that this route reads.",
-        "Send `Content-Type: application/json`, or `application/x-ndjson` where a route takes a list.";
+        "The `Content-Type` of the body is not one that this route reads, or the body came with a `Content-Encoding`.",
+        "Send `Content-Type: application/json`, or `application/x-ndjson` where a route takes a list, and the body unpacked.";
     UnknownCommand "unknown-command" 404 "No command has this name",
         "The last part of the path is not the name of a command.",
         "Names are kebab-case, such as `raise-hand`. `/openapi.json` lists them all.";
@@ -128,7 +128,7 @@ problem_codes! {
         "Other servers kept writing to the same room, and the bounded number of new attempts is used up. Nothing was done.",
         "Repeat the request after `Retry-After`, with the same idempotency key.";
     CursorMalformed "cursor-malformed" 400 "The cursor is malformed",
-        "The cursor is not one that this server gave out.",
+        "The cursor is not one that this server gave out: its form is another, it is of another list, or it lies beyond the end.",
         "Use a cursor as it was given, or leave it out to begin at the start.";
     CursorOfAnotherEpoch "cursor-of-another-epoch" 410 "The cursor is of another epoch",
         "The log was restored or renewed since this cursor was given: what it points to may not be what you saw.",

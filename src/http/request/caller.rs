@@ -37,7 +37,15 @@ impl Pass {
     /// Whether the token is still good: it has not expired, its key was not revoked. A moment at which that cannot be told
     /// is not held against it.
     pub async fn is_good(&self) -> bool {
-        matches!(self.verifier.verify(&self.token, self.clock.now()).await, Ok(_) | Err(TokenError::Unavailable(_)))
+        self.check().await.is_ok()
+    }
+
+    /// The same, or what is wrong with it by now.
+    pub async fn check(&self) -> Result<(), Problem> {
+        match self.verifier.verify(&self.token, self.clock.now()).await {
+            Ok(_) | Err(TokenError::Unavailable(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

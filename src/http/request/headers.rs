@@ -99,6 +99,10 @@ pub enum BodyType {
 
 /// The type of the body; one that is not named is taken as JSON.
 pub fn body_type(headers: &HeaderMap) -> Result<BodyType, Problem> {
+    let coding = single(headers, header::CONTENT_ENCODING)?;
+    if coding.is_some_and(|coding| !coding.trim_ascii().eq_ignore_ascii_case(b"identity")) {
+        return Err(unsupported("the body has to come as it is, without Content-Encoding"));
+    }
     let Some(value) = single(headers, header::CONTENT_TYPE)? else { return Ok(BodyType::Json) };
     let text = String::from_utf8_lossy(value).to_ascii_lowercase();
     let (essence, parameters) = text.split_once(';').unwrap_or((&text, ""));
@@ -187,6 +191,9 @@ mod tests {
         }
         assert_eq!(body_type(&headers(&[])).unwrap(), BodyType::Json);
         assert_eq!(body_type(&headers(&[("content-type", "application/x-ndjson")])).unwrap(), BodyType::NdJson);
+        let packed = body_type(&headers(&[("content-encoding", "gzip")])).unwrap_err();
+        assert_eq!(packed.code(), "unsupported-media-type");
+        assert_eq!(body_type(&headers(&[("content-encoding", "identity")])).unwrap(), BodyType::Json);
         for text in ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin1", ""] {
             let problem = body_type(&headers(&[("content-type", text)])).unwrap_err();
             assert_eq!(problem.code(), "unsupported-media-type", "{text}");

@@ -46,7 +46,17 @@ impl Query {
     /// A value that reads as `T`, whose error says what is wrong with it.
     pub fn parsed<T: FromStr<Err: std::fmt::Display>>(&mut self, name: &'static str) -> Result<Option<T>, Problem> {
         let Some(text) = self.take(name)? else { return Ok(None) };
-        text.parse().map(Some).map_err(|error| Problem::parameter(name, error))
+        // Times of a zone east of Greenwich are often pasted as they are.
+        let hint = if text.contains(' ') { "; in a query a + is written %2B" } else { "" };
+        text.parse().map(Some).map_err(|error| Problem::parameter(name, format!("{error}{hint}")))
+    }
+
+    /// A whole number, in digits.
+    pub fn number(&mut self, name: &'static str) -> Result<Option<u64>, Problem> {
+        let Some(text) = self.take(name)? else { return Ok(None) };
+        let digits = text.bytes().all(|b| b.is_ascii_digit());
+        let number = digits.then(|| text.parse().ok()).flatten();
+        number.map(Some).ok_or_else(|| Problem::parameter(name, "is a whole number such as 12"))
     }
 
     /// `limit`: how many, at most; refused outside of 1 to `most`.
@@ -70,6 +80,7 @@ impl Query {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::events::time::Timestamp;
 
     fn query(text: &str) -> Result<Query, Problem> {
         Query::read(&text.parse().expect(text))
@@ -99,7 +110,13 @@ mod tests {
             assert!(query(text).unwrap().limit(100, 1000).is_err(), "{text}");
         }
         assert_eq!(query("/").unwrap().limit(100, 1000).unwrap(), 100);
-        assert!(query("/?version=x").unwrap().parsed::<u64>("version").is_err());
+        assert_eq!(query("/?version=12").unwrap().number("version").unwrap(), Some(12));
+        for text in ["/?version=x", "/?version=", "/?version=-1", "/?version=%2B1", "/?version=99999999999999999999"] {
+            let problem = query(text).unwrap().number("version").unwrap_err();
+            assert_eq!(problem.detail(), "version: is a whole number such as 12", "{text}");
+        }
+        let problem = query("/?at=2026-11-25T10:00:00+01:00").unwrap().parsed::<Timestamp>("at").unwrap_err();
+        assert!(problem.detail().ends_with("in a query a + is written %2B"), "{}", problem.detail());
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod tables;
 
 pub use due::{DueRoom, due};
 pub use list::RoomFilter;
-pub use people_read::{Participant, Waiting};
+pub use people_read::{Participant, Waiting, page_of_people};
 pub use tables::{LabelRow, ParticipantRow, RoomRow, TrackRow, WaitingRow};
 
 use super::entry::Entry;

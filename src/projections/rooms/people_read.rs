@@ -27,6 +27,18 @@ pub struct Waiting {
     pub personal: Option<SealedAt>,
 }
 
+/// A page of people who are all in memory, by identity: cut as [`ReadModels::participants`] cuts, with cursors of the same list.
+pub fn page_of_people(mut people: Vec<Participant>, page: PageRequest<'_>) -> Result<Page<Participant>, ReadError> {
+    let after: Option<(Identity,)> = decode(List::Participants, page.cursor)?;
+    people.retain(|person| after.as_ref().is_none_or(|(after,)| person.view.identity > *after));
+    people.sort_unstable_by(|a, b| a.view.identity.cmp(&b.view.identity));
+    let more = people.len() > page.limit;
+    people.truncate(page.limit);
+    let last = people.last().filter(|_| more);
+    let next_cursor = last.map(|last| List::Participants.cursor(&(last.view.identity.clone(),)));
+    Ok(Page { items: people, next_cursor })
+}
+
 fn sealed_at(at: Option<RoomVersion>, sealed: Option<Sealed>) -> Option<SealedAt> {
     let (room_version, sealed) = at.zip(sealed)?;
     Some(SealedAt { room_version, sealed })

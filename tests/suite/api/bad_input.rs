@@ -61,6 +61,11 @@ async fn a_path_a_query_or_a_header_that_cannot_be_is_named() {
         ("/v1/events?since=yesterday", 400, "invalid-parameters", "since"),
         ("/v1/events?at_least=x", 400, "cursor-malformed", "at_least"),
         ("/v1/events?cursor=%00", 400, "invalid-parameters", "cursor"),
+        ("/v1/events?cursor=99", 400, "cursor-malformed", "cursor"),
+        (&format!("/v1/rooms/{room}/events?cursor=99"), 400, "cursor-malformed", "cursor"),
+        (&format!("/v1/rooms/{room}/participants?version=1&cursor=nonsense"), 400, "cursor-malformed", "cursor"),
+        (&format!("/v1/rooms/{room}?version=1.5"), 400, "invalid-parameters", "version"),
+        (&format!("/v1/rooms/{room}?version=1&at_least=x"), 400, "cursor-malformed", "at_least"),
     ] {
         let answer = Answer::of(service.get(&server_token(), path)).await.is(status).problem(code);
         assert_eq!(answer.field(), field, "{path}");
@@ -74,6 +79,13 @@ async fn a_path_a_query_or_a_header_that_cannot_be_is_named() {
         let request = service.post(&server_token(), &lock, &json!({})).header(header, value);
         assert_eq!(Answer::of(request).await.is(400).problem(code).field(), header);
     }
+    let ahead = service.get(&server_token(), &format!("/v1/rooms/{room}/events")).header("last-event-id", "99");
+    let ahead = Answer::of(ahead.header("accept", "text/event-stream")).await.is(400).problem("cursor-malformed");
+    assert_eq!(ahead.field(), "Last-Event-ID");
+    let misspelt = service.command(&server_token(), &room, "lock-room?if_match=1", &json!({})).await;
+    assert_eq!(misspelt.is(400).problem("invalid-parameters").field(), "if_match");
+    let packed = service.post(&server_token(), "/v1/rooms", &json!({})).header("content-encoding", "gzip");
+    Answer::of(packed).await.is(415).problem("unsupported-media-type");
     raw(&service, "/v1/rooms", "text/plain", "{}").await.is(415).problem("unsupported-media-type");
     raw(&service, "/v1/rooms", "application/json", "x".repeat(3 << 20)).await.is(413).problem("payload-too-large");
     let fly = service.command(&server_token(), &room, "fly", &json!({})).await;

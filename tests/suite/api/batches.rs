@@ -1,8 +1,14 @@
 //! Many commands at once, as a list or as lines.
 
+use convoke::security::grants::Grants;
+use convoke::security::tokens::{Claims, NumericDate};
+use futures_util::stream;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 
-use super::{Answer, Service, person, server_token};
+use super::{Answer, Service, claims, person, server_token, signed};
 
 async fn send(service: &Service, body: &Value) -> Answer {
     Answer::of(service.post(&server_token(), "/v1/commands", body)).await
@@ -121,6 +127,52 @@ async fn a_line_at_fault_is_told_and_the_others_are_done() {
     let long = format!("{{\"command\": \"{}\"}}\n", "x".repeat(3 << 20));
     let refused = lines(&service, &long).await;
     assert_eq!(refused[0]["problem"]["code"], "payload-too-large");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_sends_a_body_that_breaks_off_is_told_what_was_not_read() {
+    let service = Service::start().await;
+    let line = "{\"command\": \"create-room\"}\n";
+    let head = format!(
+        "POST /v1/commands HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-type: application/x-ndjson\r\n\
+         transfer-encoding: chunked\r\n\r\n",
+        server_token()
+    );
+    let mut stream = TcpStream::connect(service.server.url.strip_prefix("http://").unwrap()).await.unwrap();
+    let broken = format!("{head}{:x}\r\n{line}\r\nno chunk\r\n{line}", line.len());
+    stream.write_all(broken.as_bytes()).await.unwrap();
+    let mut told = String::new();
+    stream.read_to_string(&mut told).await.unwrap();
+    let results: Vec<Value> = told.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let results: Vec<Value> = results.into_iter().filter(Value::is_object).collect();
+    assert_eq!(statuses(&results), [201, 400], "{told}");
+    assert_eq!(results[1]["problem"]["code"], "malformed-request");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_line_is_taken_that_comes_after_the_end_of_its_token() {
+    let service = Service::start().await;
+    let soon = convoke::events::time::Clock::system().now().plus_seconds(3);
+    let short = claims("acme", None, Grants::everything());
+    let short = signed(&Claims { exp: Some(NumericDate::at(soon)), ..short });
+    let (send, lines) = mpsc::channel::<String>(1);
+    let body =
+        stream::unfold(lines, |mut lines| async move { Some((Ok::<_, std::io::Error>(lines.recv().await?), lines)) });
+    let request = service.server.client.post(format!("{}/v1/commands", service.server.url)).bearer_auth(&short);
+    let request = request.header("content-type", "application/x-ndjson").body(reqwest::Body::wrap_stream(body));
+    let answer = tokio::spawn(Answer::of(request));
+    send.send("{\"command\": \"create-room\"}\n".to_owned()).await.unwrap();
+    crate::harness::eventually("the token has expired", std::time::Duration::from_secs(20), async || {
+        let now = Answer::of(service.get(&short, "/v1/rooms")).await;
+        (now.status.as_u16() == 401).then_some(())
+    })
+    .await;
+    send.send("{\"command\": \"create-room\"}\n".to_owned()).await.unwrap();
+    drop(send);
+    let answer = answer.await.unwrap().is(200);
+    let results: Vec<Value> = answer.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(statuses(&results), [201, 401]);
+    assert_eq!(results[1]["problem"]["code"], "token-expired");
 }
 
 #[tokio::test(flavor = "multi_thread")]

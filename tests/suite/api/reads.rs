@@ -59,6 +59,16 @@ async fn a_room_is_shown_as_it_was() {
     let beyond = at("?version=99").await.is(404).problem("no-such-version");
     assert_eq!(beyond.body["room_version"], 5);
     at("?at=2001-01-01T00:00:00Z").await.is(404).problem("no-such-version");
+    let position = locked.header("convoke-position");
+    at(&format!("?version=3&at_least={position}")).await.is(200);
+    let stranger = Grants { room: Some("another".into()), room_join: true, ..Grants::default() };
+    for grants in [Grants::default(), stranger] {
+        let token = signed(&claims("acme", Some("eve"), grants));
+        for query in ["", "?version=1", "?version=99", "?at=2001-01-01T00:00:00Z"] {
+            let refused = Answer::of(service.get(&token, &format!("{path}{query}"))).await.is(403).problem("forbidden");
+            assert!(refused.body.get("room_version").is_none(), "{query}: {}", refused.text);
+        }
+    }
     at("?version=1&at=2001-01-01T00:00:00Z").await.is(400);
     at("?version=0").await.is(404);
     at("?version=-1").await.is(400);
@@ -127,6 +137,30 @@ async fn people_are_shown_with_their_names_to_those_who_are_with_them() {
         (&withheld.body["participants"][0]["withheld"], &withheld.body["participants"][0]["personal"]),
         (&json!(true), &Value::Null)
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_of_the_past_are_told_in_pages_too() {
+    let service = Service::start().await;
+    let room = service.room(&json!({})).await;
+    for identity in ["carol", "alice", "bob"] {
+        service.join(&room, identity, "speaker").await;
+    }
+    let path = format!("/v1/rooms/{room}/participants");
+    for moment in ["version=4", "at_least=4"] {
+        let mut found = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let page =
+                Answer::of(service.get(&server_token(), &format!("{path}?{moment}&limit=2{cursor}"))).await.is(200);
+            let people = page.body["participants"].as_array().unwrap().iter();
+            found.extend(people.map(|person| person["identity"].as_str().unwrap().to_owned()));
+            let Some(next) = page.body["next_cursor"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+        assert_eq!(found, ["alice", "bob", "carol"], "{moment}");
+        assert_ne!(cursor, "");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
