@@ -69,6 +69,10 @@ impl Import {
             Landed::Whole(outcomes) => {
                 self.standing.come_to(&outcomes);
                 self.kept = Some(progress);
+                for (line, outcome) in outcomes.iter() {
+                    self.claims.settle(*line, outcome.is_ok_and(|events| events > 0));
+                }
+                self.claims.release().await?;
                 Ok(foreseen)
             }
             Landed::Nothing(committed) => {
@@ -95,17 +99,22 @@ impl Import {
         again.extend(unlooked(undone));
         for (line, verdict) in committed.answered {
             match verdict {
-                Verdict::Done(_) => self.standing.repeat(line),
+                Verdict::Done(_) => {
+                    self.standing.repeat(line);
+                    self.claims.settle(line, false);
+                }
                 Verdict::Failed { error, .. } => {
                     if !self.standing.refuse_for(line, &error) {
                         return Err(ImportError::Undecided { line, error });
                     }
+                    self.claims.settle(line, false);
                 }
                 Verdict::StaleFacts => {
                     // Only commands that create a room want a name.
                     let Some((requests, attempts)) = named.get(&line) else { continue };
                     if *attempts >= self.conflict_retries {
                         self.standing.refuse_for(line, &ExecuteError::Conflict);
+                        self.claims.settle(line, false);
                         continue;
                     }
                     again.push(Submission::new(requests.clone(), vec![Looked::default()], attempts + 1, line));

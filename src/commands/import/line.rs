@@ -63,7 +63,11 @@ struct Fields<'a> {
 #[derive(Debug)]
 pub enum Line {
     /// One, as a writer takes it.
-    Command(Arc<[Request]>),
+    Command {
+        requests: Arc<[Request]>,
+        /// The line gives the command its id.
+        named: bool,
+    },
     /// Nothing but white space.
     Blank,
     Refused(Fault),
@@ -113,10 +117,14 @@ impl LineReader {
         if text.is_empty() {
             return Line::Blank;
         }
-        self.command(number, text).map_or_else(Line::Refused, |request| Line::Command(Arc::from([request])))
+        match self.command(number, text) {
+            Ok((request, named)) => Line::Command { requests: Arc::from([request]), named },
+            Err(fault) => Line::Refused(fault),
+        }
     }
 
-    fn command(&mut self, number: u64, text: &[u8]) -> Result<Request, Fault> {
+    /// And whether the line gives the command its id.
+    fn command(&mut self, number: u64, text: &[u8]) -> Result<(Request, bool), Fault> {
         // A struct would be read from an array too, by the order of its fields.
         if text[0] != b'{' {
             return Err(not_an_object(text));
@@ -134,7 +142,7 @@ impl LineReader {
         let body = fields.data.map_or("", RawValue::get);
         let command = RoomCommand::parse(&fields.command, body.as_bytes()).map_err(|fault| refused(&fault))?;
         let idempotency = fields.idempotency_key.as_deref().map(|key| idempotency(key, room, &fields.command, body));
-        Ok(Request {
+        let request = Request {
             caller,
             room,
             command,
@@ -145,7 +153,8 @@ impl LineReader {
             correlation_id: fields.correlation_id,
             traceparent: None,
             occurred_at: Some(occurred_at),
-        })
+        };
+        Ok((request, fields.command_id.is_some()))
     }
 
     /// Whoever moves history in may do all: what is judged is what the rooms were at the time.
@@ -254,7 +263,7 @@ mod tests {
 
     fn taken(text: &str) -> Request {
         match read(text) {
-            Line::Command(requests) => requests[0].clone(),
+            Line::Command { requests, .. } => requests[0].clone(),
             other => panic!("not taken: {other:?}"),
         }
     }
@@ -294,7 +303,7 @@ mod tests {
     #[test]
     fn a_line_is_named_alike_at_every_attempt_and_no_two_lines_are() {
         let id = |number: u64| match reader().read(number, Raw::Line(with("").as_bytes())) {
-            Line::Command(requests) => requests[0].command_id.uuid(),
+            Line::Command { requests, named: false } => requests[0].command_id.uuid(),
             other => panic!("not taken: {other:?}"),
         };
         assert_eq!(id(1), id(1));
@@ -302,6 +311,7 @@ mod tests {
         assert_eq!((id(1).get_version_num(), id(1).get_variant()), (7, uuid::Variant::RFC4122));
         let own = r#", "command_id": "01936d2e-7c1a-7b3e-8a44-0f0a4f5d2c11""#;
         assert_eq!(taken(&with(own)).command_id.to_string(), "01936d2e-7c1a-7b3e-8a44-0f0a4f5d2c11");
+        assert!(matches!(read(&with(own)), Line::Command { named: true, .. }));
     }
 
     #[test]

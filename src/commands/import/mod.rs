@@ -19,6 +19,7 @@
 
 mod batches;
 mod blocks;
+mod claims;
 mod line;
 mod pipeline;
 mod source;
@@ -37,17 +38,18 @@ pub use source::{Source, Survey, survey};
 pub use tally::{Refused, Standing, Tally};
 
 use self::batches::Flying;
+use self::claims::{COMMAND_ID_REUSED, Claims};
 use self::line::Line;
 use self::times::Times;
 use crate::commands::context::Need;
 use crate::commands::execute::load::Loader;
 use crate::commands::execute::lookup::Looked;
 use crate::commands::execute::writer::{Submission, Writer};
-use crate::commands::execute::{ExecuteError, Foundation, Limits};
+use crate::commands::execute::{ExecuteError, Foundation, Limits, Request};
 use crate::config::PartitionUnit;
 use crate::events::envelope::Position;
 use crate::events::log::append::Progress;
-use crate::events::log::intake::Hold;
+use crate::events::log::intake::{GivenId, Hold};
 use crate::events::log::{EventLog, LogError};
 use crate::security::sealing::KeyError;
 
@@ -103,6 +105,7 @@ pub struct Import {
     standing: Standing,
     /// Where recorded times are those of the lines.
     times: Option<Times>,
+    claims: Claims,
     flying: Option<Flying>,
     /// Read ahead.
     read: VecDeque<(u64, Line)>,
@@ -141,6 +144,7 @@ impl Import {
             batch,
             writer,
             loader,
+            claims: Claims::new(log.clone(), name),
             log,
             hold,
             conflict_retries: limits.conflict_retries,
@@ -212,7 +216,7 @@ impl Import {
 
     /// The next commands, as many as fit in a batch beside those that are to be submitted again. `None`: there are no more lines.
     async fn gather(&mut self, lines: &mut Lines) -> Result<Option<Vec<Submission<u64>>>, ImportError> {
-        let mut commands = Vec::with_capacity(self.batch);
+        let (mut commands, mut given) = (Vec::with_capacity(self.batch), Vec::new());
         let mut room = self.batch.saturating_sub(self.again.len());
         let before = room;
         while room > 0 {
@@ -227,13 +231,22 @@ impl Import {
             room -= 1;
             self.standing.take(number);
             match line {
-                Line::Command(requests) => {
+                Line::Command { requests, named } => {
+                    if named {
+                        let Request { command_id: id, .. } = requests[0];
+                        given.push(GivenId { line: number, room: requests[0].key(), id });
+                    }
                     commands.push(Submission::new(requests, vec![Looked::default()], 0, number));
                 }
                 Line::Blank => self.standing.blank(number),
                 Line::Refused(fault) => self.standing.refuse(number, fault.reason, &fault.detail),
             }
         }
+        let taken = self.claims.take(given).await?;
+        for &line in &taken {
+            self.standing.refuse(line, COMMAND_ID_REUSED, "the command_id is that of another line of the same room");
+        }
+        commands.retain(|submission| taken.binary_search(&submission.ticket).is_err());
         Ok(Some(commands))
     }
 

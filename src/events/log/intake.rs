@@ -1,5 +1,5 @@
 //! What those who feed the log need besides [`append`](super::append): how far they had come, that nobody else feeds the same,
-//! which of many rooms are there, partitions for history.
+//! which of many rooms are there, whose an id is, partitions for history.
 
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
@@ -9,7 +9,36 @@ use sqlx::pool::PoolConnection;
 use super::append::{Batch, Progress};
 use super::{EventLog, LogError, RoomKey, rows};
 use crate::config::PartitionUnit;
+use crate::events::ids::CommandId;
 use crate::events::time::Timestamp;
+
+/// An id that a line gives to its command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GivenId {
+    /// Of the source.
+    pub line: u64,
+    pub room: RoomKey,
+    pub id: CommandId,
+}
+
+/// The columns of many, each in an array of its own.
+struct Columns<'a> {
+    lines: Vec<i64>,
+    tenants: Vec<&'a str>,
+    rooms: Vec<uuid::Uuid>,
+    ids: Vec<uuid::Uuid>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(given: &'a [GivenId]) -> Self {
+        Self {
+            lines: given.iter().map(|given| i64::try_from(given.line).unwrap_or(i64::MAX)).collect(),
+            tenants: given.iter().map(|given| given.room.tenant.as_str()).collect(),
+            rooms: given.iter().map(|given| given.room.room.uuid()).collect(),
+            ids: given.iter().map(|given| given.id.uuid()).collect(),
+        }
+    }
+}
 
 /// The right to feed the log from one source, for as long as its connection lives.
 pub struct Hold(PoolConnection<Postgres>);
@@ -57,6 +86,58 @@ impl EventLog {
         let Some((done, detail)) = found else { return Ok(None) };
         let detail = RawValue::from_string(detail).map_err(|error| LogError::Damaged(format!("progress: {error}")))?;
         Ok(Some(Progress { name: name.into(), done: rows::position(done)?, detail }))
+    }
+
+    /// Claims ids for lines of the source of this name. Gives the lines whose id was claimed by another line, of whatever source.
+    pub async fn claim_ids(&self, name: &str, given: &[GivenId]) -> Result<Vec<u64>, LogError> {
+        let Columns { lines, tenants, rooms, ids } = Columns::of(given);
+        // By id first: two that claim the same ids wait for one another in one order. Of two lines the first has it.
+        sqlx::query(
+            "INSERT INTO convoke.intake_ids (line, room, id, tenant, name)
+             SELECT g.line, g.room, g.id, g.tenant, $1
+             FROM unnest($2::bigint[], $3::text[], $4::uuid[], $5::uuid[]) AS g (line, tenant, room, id)
+             ORDER BY g.room, g.id, g.tenant, g.line
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(name)
+        .bind(&lines)
+        .bind(&tenants)
+        .bind(&rooms)
+        .bind(&ids)
+        .execute(&self.pool)
+        .await?;
+        let taken: Vec<i64> = sqlx::query_scalar(
+            "SELECT g.line
+             FROM unnest($2::bigint[], $3::text[], $4::uuid[], $5::uuid[]) AS g (line, tenant, room, id)
+             JOIN convoke.intake_ids i ON i.room = g.room AND i.id = g.id AND i.tenant = g.tenant
+             WHERE (i.name, i.line) <> ($1, g.line)",
+        )
+        .bind(name)
+        .bind(&lines)
+        .bind(&tenants)
+        .bind(&rooms)
+        .bind(&ids)
+        .fetch_all(&self.pool)
+        .await?;
+        taken.into_iter().map(rows::position).collect()
+    }
+
+    /// Gives up what lines of the source of this name had claimed.
+    pub async fn release_ids(&self, name: &str, given: &[GivenId]) -> Result<(), LogError> {
+        let Columns { lines, tenants, rooms, ids } = Columns::of(given);
+        sqlx::query(
+            "DELETE FROM convoke.intake_ids i
+             USING unnest($2::bigint[], $3::text[], $4::uuid[], $5::uuid[]) AS g (line, tenant, room, id)
+             WHERE i.room = g.room AND i.id = g.id AND i.tenant = g.tenant AND i.name = $1 AND i.line = g.line",
+        )
+        .bind(name)
+        .bind(&lines)
+        .bind(&tenants)
+        .bind(&rooms)
+        .bind(&ids)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
     }
 
     /// For each room, whether it is there.

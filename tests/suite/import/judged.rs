@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use convoke::events::log::EventLog;
 use convoke::events::log::verify::Verdict;
+use serde_json::json;
 use sqlx::Executor as _;
 
 use super::{SAMPLE, content, import, refused};
@@ -110,6 +111,50 @@ async fn a_broken_line_is_counted_with_its_reason_and_stops_nothing() {
     assert_eq!(report["refused"]["invalid-json"]["first_line"], 2);
     assert_eq!(report["refused"]["not-present"]["detail"], "bob is not in the room");
     assert_eq!(count("events"), 4);
+}
+
+/// Two stays of one id would be one row of the sessions, and no rebuild could get past them.
+#[tokio::test]
+async fn a_command_id_names_one_command_of_its_room_for_ever() {
+    let (db, folder) = (TestDb::new().await, folder());
+    let id = |number: u32| format!("01936d2e-7c1a-7b3e-8a44-0000{number:08x}");
+    let line = |room: &str, command: &str, identity: &str, id: &str| {
+        let (at, data) = ("2012-01-01T00:00:00Z", json!({ "identity": identity }));
+        let mut line = json!({ "occurred_at": at, "room": room, "command": command, "data": data });
+        if !id.is_empty() {
+            line["command_id"] = id.into();
+        }
+        format!("{line}\n")
+    };
+    let rooms: String =
+        ["a", "b"].map(|room| line(room, "create-room", "", "").replace("{\"identity\":\"\"}", "{}")).concat();
+    let first = [
+        rooms,
+        line("a", "join", "ann", &id(1)),
+        line("a", "leave", "ann", ""),
+        line("a", "join", "ann", &id(1)),
+        line("a", "join", "bob", &id(2)),
+        line("b", "join", "bob", &id(2)),
+        line("a", "leave", "nobody", &id(3)),
+        line("a", "raise-hand", "bob", ""),
+        line("a", "raise-hand", "bob", &id(4)),
+    ];
+    let second =
+        [line("a", "join", "carol", &id(1)), line("a", "join", "carol", &id(3)), line("a", "join", "dave", &id(4))];
+    let file = folder.join("lines");
+    std::fs::write(&file, first.concat()).unwrap();
+    let report = import(&db, &file).json().await;
+    assert_eq!(refused(&report), [("command-id-reused", 1), ("not-present", 1)], "{report}");
+    assert_eq!(report["refused"]["command-id-reused"]["first_line"], 5);
+    // What created nothing needs its id no longer.
+    std::fs::write(&file, second.concat()).unwrap();
+    let report = import(&db, &file).json().await;
+    assert_eq!((refused(&report), &report["applied"]), (vec![("command-id-reused", 1)], &json!(2)), "{report}");
+    let folded = Run::on(&db).args(["projection", "rebuild", "sessions"]).run().await;
+    assert_eq!(folded.status, 0, "{folded:?}");
+    let stays: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM convoke.rm_sessions").fetch_one(&db.system).await.unwrap();
+    assert_eq!(stays, 5);
 }
 
 #[tokio::test]
