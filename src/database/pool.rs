@@ -18,9 +18,11 @@ const RESTED: Duration = Duration::from_secs(1);
 pub fn system(options: PgConnectOptions, config: &DatabaseConfig) -> PgPool {
     // A server behind a pooler refuses what it does not know at the start of a connection: hence statements.
     // Planning anew for each value costs more than most of the statements; partitions are pruned when a plan starts.
+    // An append that waited for the head's lock has to see what was committed meanwhile.
     // And what is answered is durable, whatever the server was told to do for others.
     let prepare = format!(
         "SET ROLE convoke_system; SET statement_timeout = {}; SET plan_cache_mode = force_generic_plan;
+         SET default_transaction_isolation = 'read committed';
          SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
         config.statement_timeout.as_millis()
     );

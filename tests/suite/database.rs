@@ -30,17 +30,21 @@ async fn migrating_twice_changes_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_answered_is_durable_whatever_the_server_does_for_others() {
+async fn what_is_answered_is_durable_and_decided_on_the_newest_whatever_the_server_does_for_others() {
     let db = TestDb::new().await;
     let name: String = sqlx::query_scalar("SELECT current_database()").fetch_one(&db.owner).await.unwrap();
-    let off = format!("ALTER DATABASE {name} SET synchronous_commit = off");
-    db.owner.execute(sqlx::AssertSqlSafe(off)).await.unwrap();
-    let setting = "SELECT current_setting('synchronous_commit')";
     let config = database_config();
-    for (pool, wanted) in
-        [(pool::owner(db.options.clone(), &config), "off"), (pool::system(db.options.clone(), &config), "on")]
+    for (setting, theirs, ours) in
+        [("synchronous_commit", "off", "on"), ("default_transaction_isolation", "serializable", "read committed")]
     {
-        let found: String = sqlx::query_scalar(setting).fetch_one(&pool).await.unwrap();
-        assert_eq!(found, wanted);
+        let change = format!("ALTER DATABASE {name} SET {setting} = '{theirs}'");
+        db.owner.execute(sqlx::AssertSqlSafe(change)).await.unwrap();
+        for (pool, wanted) in
+            [(pool::owner(db.options.clone(), &config), theirs), (pool::system(db.options.clone(), &config), ours)]
+        {
+            let found: String =
+                sqlx::query_scalar("SELECT current_setting($1)").bind(setting).fetch_one(&pool).await.unwrap();
+            assert_eq!(found, wanted);
+        }
     }
 }

@@ -144,7 +144,7 @@ impl<M: ReadModel> Worker<M> {
         // Its statements look up rows by key, few or many; they are planned once, for tables of any size.
         let prepare = format!(
             "SET ROLE convoke_system; SET synchronous_commit = off; SET statement_timeout = {};
-             SET plan_cache_mode = force_generic_plan;
+             SET plan_cache_mode = force_generic_plan; SET default_transaction_isolation = 'read committed';
              SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off",
             STATEMENT.as_millis()
         );
