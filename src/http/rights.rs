@@ -6,7 +6,8 @@
 //! | `room_list` | all rooms and the tenant's events; of messages those to everyone; personal fields withheld |
 //! | `room_join`, a person's | the room as it is; while in it, its people, messages and events, personal fields open |
 //!
-//! After a room has ended, those who were in it at any time may read it. A token whose grant `room` names one room reads that
+//! After a room has ended, those who were in it may read it, but for whom staff put out: removed or banned, and not let in
+//! again. A token whose grant `room` names one room reads that
 //! room only. Rooms of other tenants are not there: the same answer as for a room that never was.
 
 use super::api::Api;
@@ -18,7 +19,7 @@ use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::commands::room::state::Room;
 use crate::events::ids::{Identity, RoomId};
 use crate::events::log::RoomKey;
-use crate::events::room::Role;
+use crate::events::room::{LeaveReason, Role};
 
 /// What a caller sees of the events of a room, or of all rooms.
 #[derive(Clone, Debug)]
@@ -105,12 +106,16 @@ pub async fn inside_room(api: &Api, caller: &Caller, key: &RoomKey) -> Result<Ac
 async fn as_person(api: &Api, identity: &Identity, key: &RoomKey, room: &LoadedRoom) -> Result<Access, Problem> {
     let staff = match role(identity, room) {
         Some(role) => role.is_staff(),
-        None if matches!(room.state, Room::Ended(_)) && api.models.was_in(&key.tenant, key.room, identity).await? => {
-            false
-        }
+        None if matches!(room.state, Room::Ended(_)) && stayed(api, key, identity).await? => false,
         None => return Err(forbidden(format!("{identity} is not in the room: join first."))),
     };
     Ok(Access { reader: person(identity, staff, room), personal: true })
+}
+
+/// Whether somebody was in a room and was not put out of it.
+async fn stayed(api: &Api, key: &RoomKey, identity: &Identity) -> Result<bool, Problem> {
+    let ended = api.models.last_stay(&key.tenant, key.room, identity).await?;
+    Ok(ended.is_some_and(|reason| !matches!(reason, Some(LeaveReason::Removed | LeaveReason::Banned))))
 }
 
 fn role(identity: &Identity, room: &LoadedRoom) -> Option<Role> {

@@ -167,20 +167,22 @@ async fn people_of_the_past_are_told_in_pages_too() {
 async fn stays_are_told_with_how_they_ended() {
     let service = Service::start().await;
     let room = service.room(&json!({})).await;
-    for identity in ["alice", "bob"] {
+    for identity in ["alice", "bob", "mallory"] {
         service.join(&room, identity, "speaker").await;
     }
+    service.command(&server_token(), &room, "remove", &json!({ "identity": "mallory" })).await.is(200);
     let left = service.command(&person("alice"), &room, "leave", &json!({})).await.is(200);
     let path = format!("/v1/rooms/{room}/sessions");
     let sessions = after(&service, &person("bob"), &left, &path).await.is(200);
     let sessions = sessions.body["sessions"].as_array().unwrap();
     assert_eq!((&sessions[0]["identity"], &sessions[0]["reason"]), (&json!("alice"), &json!("left")));
     assert!(sessions[0]["seconds"].is_u64() && sessions[1].get("left_at").is_none());
-    // Once the room has ended, those who were in it may look back; others may not.
+    // Once the room has ended, those who were in it may look back; others may not, nor who was put out.
     let ended = service.command(&server_token(), &room, "end-room", &json!({})).await.is(200);
     after(&service, &server_token(), &ended, &path).await.is(200);
     Answer::of(service.get(&person("alice"), &path)).await.is(200);
     Answer::of(service.get(&person("eve"), &path)).await.is(403);
+    Answer::of(service.get(&person("mallory"), &path)).await.is(403);
 }
 
 #[tokio::test(flavor = "multi_thread")]
