@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use serde_json::json;
 
 use super::context::Context;
 use crate::database::{migrate, pool};
@@ -17,6 +18,9 @@ pub struct Migrate {
     /// Only tell what would be done; exit code 1 where that is something
     #[arg(long)]
     dry_run: bool,
+    /// For a program: one JSON object, with `migrations` and whether they were `applied`
+    #[arg(long)]
+    json: bool,
 }
 
 impl Migrate {
@@ -27,6 +31,10 @@ impl Migrate {
         owner.close().await;
         database.stop().await;
         let migrations = result?;
+        if self.json {
+            println!("{}", json!({ "migrations": migrations, "applied": !self.dry_run }));
+            return Ok(self.code(&migrations));
+        }
         let did = if self.dry_run { "to be applied" } else { "applied" };
         for migration in &migrations {
             println!("{did}: {migration}");
@@ -34,6 +42,10 @@ impl Migrate {
         if migrations.is_empty() {
             println!("the schema is up to date");
         }
-        Ok(if self.dry_run && !migrations.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+        Ok(self.code(&migrations))
+    }
+
+    fn code(&self, migrations: &[String]) -> ExitCode {
+        if self.dry_run && !migrations.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
     }
 }

@@ -71,6 +71,8 @@ async fn migrate_brings_an_empty_database_to_the_schema_once() {
     let first = run().args(["migrate"]).run().await;
     assert_eq!(first.status, 0, "{first:?}");
     assert!(first.stdout.contains("applied: 0001 log"), "{first:?}");
+    let told = run().args(["migrate", "--json"]).json().await;
+    assert_eq!((&told["migrations"], &told["applied"]), (&Value::Array(Vec::new()), &Value::Bool(true)));
     let second = run().args(["migrate"]).run().await;
     assert_eq!((second.status, second.stdout.as_str()), (0, "the schema is up to date\n"));
     assert_eq!(run().args(["log", "stat"]).run().await.status, 0);

@@ -198,6 +198,8 @@ async fn partitions_of_the_past_are_made_by_hand_and_listed() {
     assert_eq!((made.status, made.stdout.as_str()), (0, "made log_20120101\nmade log_20120201\nmade log_20120301\n"));
     let again = ensure().await;
     assert!(again.stdout.starts_with("every partition from"), "{again:?}");
+    let april = ["partition", "ensure", "--json", "--from", "2012-03-01T00:00:00Z", "--until", "2012-04-01T00:00:00Z"];
+    assert_eq!(Run::on(&db).args(april).json().await["made"], serde_json::json!(["log_20120401"]));
     let listed = Run::on(&db).args(["partition", "list", "--json"]).json().await;
     assert_eq!(listed[0]["name"], "log_20120101");
     assert_eq!(listed[0]["to"], "2012-02-01T00:00:00.000000Z");
@@ -224,6 +226,9 @@ async fn a_fence_begins_a_new_epoch_and_wants_to_be_meant() {
     let after = stat().await;
     assert_ne!(after["epoch"], before["epoch"]);
     assert_eq!((&after["position"], &after["rooms"]), (&Value::from(0), &Value::from(0)));
+    let told = Run::on(&db).args(["log", "fence", "--yes", "--json"]).json().await;
+    assert_eq!((&told["ended"], &told["begun"]), (&after["epoch"], &stat().await["epoch"]));
+    let after = stat().await;
     let text = Run::on(&db).args(["log", "stat"]).run().await;
     assert!(text.stdout.contains(after["epoch"].as_str().unwrap()), "{text:?}");
 }

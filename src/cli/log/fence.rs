@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::Args;
+use serde_json::json;
 
 use crate::cli::context::Context;
 use crate::events::log::EventLog;
@@ -19,6 +20,9 @@ pub struct Fence {
     /// Do it: all readers will have to start again
     #[arg(long)]
     yes: bool,
+    /// For a program: one JSON object, with the epochs that `ended` and that has `begun`
+    #[arg(long)]
+    json: bool,
 }
 
 impl Fence {
@@ -32,6 +36,10 @@ impl Fence {
                 Ok((log.head().await?.epoch, log.fence().await?))
             })
             .await?;
+        if self.json {
+            println!("{}", json!({ "ended": before, "begun": after }));
+            return Ok(ExitCode::SUCCESS);
+        }
         println!("epoch {before} has ended, {after} has begun");
         Ok(ExitCode::SUCCESS)
     }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use serde_json::json;
 
 use crate::cli::context::Context;
 use crate::events::log::EventLog;
@@ -20,6 +21,9 @@ pub struct Ensure {
     /// Up to the partition of this time [default: the configured runway from now]
     #[arg(long, value_name = "TIME")]
     until: Option<Timestamp>,
+    /// For a program: one JSON object, with the names of what was `made`
+    #[arg(long)]
+    json: bool,
 }
 
 impl Ensure {
@@ -35,6 +39,10 @@ impl Ensure {
                 Ok(EventLog::new(pool).ensure_partitions(config.partition_unit, from, until).await?)
             })
             .await?;
+        if self.json {
+            println!("{}", json!({ "made": made, "from": from, "until": until }));
+            return Ok(ExitCode::SUCCESS);
+        }
         for name in &made {
             println!("made {name}");
         }

@@ -1,9 +1,12 @@
 //! Events in pages and in lines: all of them, in order, and only for those they are meant for.
 
+use convoke::events::log::append::Batch;
 use convoke::security::grants::Grants;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::{Answer, Service, claims, person, server_token, signed};
+use crate::log::{log_of, more, now, room};
 
 /// A room with two people and one who will not be told everything.
 async fn room_with_messages(service: &Service) -> String {
@@ -107,6 +110,35 @@ async fn deletions_of_hidden_messages_are_hidden_too() {
         let types: Vec<_> = page.body["events"].as_array().unwrap().iter().map(|event| event["type"].clone()).collect();
         assert_eq!(types.contains(&json!("room.message-deleted")), shown, "{reader} from {cursor}: {types:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_of_a_long_log_take_no_more_memory_than_those_of_a_short_one() {
+    let mut peaks = Vec::new();
+    let mut bytes = 0;
+    for batches in [6, 60] {
+        let service = Service::start_with(|run| run.with("CONVOKE_ROLES", "api")).await;
+        let (log, key) = (log_of(&service.db), room());
+        for _ in 0..batches {
+            let mut batch = more(&log, 0, &key, 500).await;
+            for event in &mut batch.events {
+                let data = json!({ "identity": "x".repeat(2_000) }).to_string();
+                event.data = RawValue::from_string(data).unwrap().into();
+            }
+            log.append(&Batch::new(now(), vec![batch])).await.unwrap();
+        }
+        let request = service.get(&server_token(), "/v1/events").header("accept", "application/x-ndjson");
+        let mut answer = request.send().await.unwrap();
+        bytes = 0;
+        while let Some(chunk) = answer.chunk().await.unwrap() {
+            bytes += chunk.len();
+        }
+        let status = std::fs::read_to_string(format!("/proc/{}/status", service.server.pid)).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap().trim().trim_end_matches(" kB");
+        peaks.push(peak.parse::<usize>().unwrap() / 1024);
+    }
+    let size = bytes / 1024 / 1024;
+    assert!(size > 60 && peaks[1] < peaks[0] + 24, "MiB at most: {peaks:?}; the long one sent {size}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,7 +27,7 @@ pub struct Service {
     pub server: Server,
     /// Serves again on the same database.
     pub run: Run,
-    _db: TestDb,
+    pub db: TestDb,
 }
 
 /// An answer, read to its end.
@@ -108,7 +108,7 @@ impl Service {
     pub async fn start_with(set: impl FnOnce(Run) -> Run) -> Self {
         let db = TestDb::new().await;
         let run = set(Run::on(&db).with("CONVOKE_SIGNING_KEYS", &format!("{KID}:{SECRET}")));
-        Self { server: run.clone().serve().await, run, _db: db }
+        Self { server: run.clone().serve().await, run, db }
     }
 
     pub fn get(&self, token: &str, path: &str) -> RequestBuilder {
