@@ -57,11 +57,27 @@ pub struct ModelLane<M> {
     open: Option<Open>,
     /// Over the rows in the tables, those that are held left out.
     pub(super) settled: Digest,
-    /// Events of one transaction.
-    batch: usize,
+    bounds: Bounds,
     /// Why there is nothing to compare with.
     pub(super) incomparable: Option<String>,
     pub(super) looking: Option<tokio::task::JoinHandle<Result<Digest, RebuildError>>>,
+}
+
+/// What a lane does at a time.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Events of one transaction.
+    pub batch: usize,
+    /// Rows of a table that stay in memory.
+    pub kept: usize,
+}
+
+impl Bounds {
+    fn model<M: ReadModel>(self) -> M {
+        let mut model = M::default();
+        model.sets().into_iter().for_each(|set| set.keep_at_most(self.kept));
+        model
+    }
 }
 
 struct Open {
@@ -71,7 +87,12 @@ struct Open {
 }
 
 impl<M: ReadModel> ModelLane<M> {
-    pub async fn open(connect: Connect, purpose: Purpose, log: &EventLog, batch: usize) -> Result<Self, RebuildError> {
+    pub async fn open(
+        connect: Connect,
+        purpose: Purpose,
+        log: &EventLog,
+        bounds: Bounds,
+    ) -> Result<Self, RebuildError> {
         let info = ModelInfo::of::<M>();
         let mut connection = connect.open().await?;
         let lock = format!("convoke.{}.{}", purpose.as_str(), info.name);
@@ -88,7 +109,7 @@ impl<M: ReadModel> ModelLane<M> {
         if fresh.position > head.position {
             return Err(RebuildError::Ahead { name: info.name, at: fresh.position, end: head.position });
         }
-        let mut model = M::default();
+        let mut model: M = bounds.model();
         let mut settled = fresh.digest;
         if fresh.holding {
             for set in model.sets() {
@@ -98,7 +119,7 @@ impl<M: ReadModel> ModelLane<M> {
             settled.subtract(held::digest(&mut model));
         }
         let (model, open, incomparable, looking) = (Some(model), None, None, None);
-        Ok(Self { connection, connect, model, fresh, open, settled, batch, incomparable, looking })
+        Ok(Self { connection, connect, model, fresh, open, settled, bounds, incomparable, looking })
     }
 
     fn space(&self) -> Space {
@@ -116,8 +137,10 @@ impl<M: ReadModel> ModelLane<M> {
                 continue;
             }
             self.take_range(chunk, range).await?;
-            let full =
-                self.open.as_ref().is_some_and(|open| open.events >= self.batch || Some(open.position) == compared);
+            let full = self
+                .open
+                .as_ref()
+                .is_some_and(|open| open.events >= self.bounds.batch || Some(open.position) == compared);
             if full {
                 self.commit().await?;
             }
@@ -129,7 +152,7 @@ impl<M: ReadModel> ModelLane<M> {
     async fn take_range(&mut self, chunk: &Arc<Chunk>, range: Range<usize>) -> Result<(), RebuildError> {
         let Some(last) = chunk.entries.get(range.end - 1) else { return Ok(()) };
         let space = self.space();
-        let mut model = self.model.take().unwrap_or_default();
+        let mut model = self.model.take().unwrap_or_else(|| self.bounds.model());
         let open = match self.open.take() {
             Some(open) => open,
             None => {

@@ -34,12 +34,12 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub use comparison::Comparison;
-use lane::{Lane, ModelLane};
+use lane::{Bounds, Lane, ModelLane};
 
 use super::messages::Messages;
 use super::model::{ModelInfo, ReadModel};
 use super::rooms::Rooms;
-use super::rows::{BadCopy, Digest, StoreError};
+use super::rows::{BadCopy, CAPACITY, Digest, StoreError};
 use super::sessions::Sessions;
 use crate::events::envelope::{Position, UnreadableEvent};
 use crate::events::log::{EventLog, LogError};
@@ -180,16 +180,23 @@ impl Connect {
 pub struct Rebuild {
     log: EventLog,
     connect: Connect,
-    /// Events of one transaction.
-    batch: usize,
+    bounds: Bounds,
     progress: watch::Sender<Progress>,
 }
 
 impl Rebuild {
+    /// `batch`: events of one transaction.
     pub fn new(log: EventLog, batch: usize) -> Self {
         let connect = Connect(log.pool().connect_options());
         let progress = watch::channel(Progress { phase: Phase::Folding, position: 0, target: 0 }).0;
-        Self { log, connect, batch: batch.max(1), progress }
+        Self { log, connect, bounds: Bounds { batch: batch.max(1), kept: CAPACITY }, progress }
+    }
+
+    /// Keeps at most so many rows of a table in memory: once there are more to hold, all are written and read back where they
+    /// are needed.
+    pub fn keeping_at_most(mut self, rows: usize) -> Self {
+        self.bounds.kept = rows;
+        self
     }
 
     pub fn progress(&self) -> watch::Receiver<Progress> {
@@ -217,11 +224,11 @@ impl Rebuild {
     }
 
     async fn open(&self, model: &ModelInfo, purpose: Purpose) -> Result<Box<dyn Lane>, RebuildError> {
-        let (connect, log, batch) = (self.connect.clone(), &self.log, self.batch);
+        let (connect, log, bounds) = (self.connect.clone(), &self.log, self.bounds);
         Ok(match model.name {
-            Rooms::NAME => Box::new(ModelLane::<Rooms>::open(connect, purpose, log, batch).await?),
-            Sessions::NAME => Box::new(ModelLane::<Sessions>::open(connect, purpose, log, batch).await?),
-            _ => Box::new(ModelLane::<Messages>::open(connect, purpose, log, batch).await?),
+            Rooms::NAME => Box::new(ModelLane::<Rooms>::open(connect, purpose, log, bounds).await?),
+            Sessions::NAME => Box::new(ModelLane::<Sessions>::open(connect, purpose, log, bounds).await?),
+            _ => Box::new(ModelLane::<Messages>::open(connect, purpose, log, bounds).await?),
         })
     }
 
@@ -252,7 +259,7 @@ impl Rebuild {
     async fn swap(&self, mut lane: Box<dyn Lane>, stop: &CancellationToken) -> Result<Box<dyn Lane>, RebuildError> {
         for _ in 0..CATCH_UPS {
             lane = self.catch_up(vec![lane], stop).await?.pop().ok_or(RebuildError::Interrupted)?;
-            if lane.swap(&self.log, self.batch as u64).await? {
+            if lane.swap(&self.log, self.bounds.batch as u64).await? {
                 return Ok(lane);
             }
         }
@@ -291,7 +298,7 @@ impl Rebuild {
                 return Ok(lanes);
             }
             lanes = self.fold(lanes, head, stop).await?;
-            if head - behind <= self.batch as u64 {
+            if head - behind <= self.bounds.batch as u64 {
                 return Ok(lanes);
             }
         }

@@ -44,7 +44,7 @@ impl Rebuild {
         let (sender, chunks) = mpsc::channel(1);
         let sharing = tokio::spawn(share(chunks, senders));
         let mut reader = self.connect.open().await?;
-        let read = scan::scan(&mut reader, after, through, self.batch.min(CHUNK), sender, stop).await;
+        let read = scan::scan(&mut reader, after, through, self.bounds.batch.min(CHUNK), sender, stop).await;
         // A scan that was broken off leaves rows on its connection.
         drop(reader);
         _ = sharing.await;

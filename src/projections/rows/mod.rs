@@ -14,4 +14,4 @@ pub use store::{Space, StoreError, columns, copy};
 pub(crate) use table::read_model_table;
 pub use table::{Column, Row, Table};
 pub use tuples::{BadCopy, COPY_HEADER, COPY_TRAILER, Fields, Splitter, Tuple, TupleWriter, Tuples};
-pub use working_set::{AnySet, Changes, WorkingSet};
+pub use working_set::{AnySet, CAPACITY, Changes, WorkingSet};

@@ -17,8 +17,8 @@ use super::field::BadField;
 use super::table::{Row, Table};
 use super::tuples::{Fields, Tuples};
 
-/// How many rows of a table stay in memory between batches.
-const CAPACITY: usize = 200_000;
+/// How many rows of a table stay in memory between batches, where nobody says otherwise.
+pub const CAPACITY: usize = 200_000;
 
 pub struct WorkingSet<R: Row> {
     slots: HashMap<R::Key, Slot<R>>,
@@ -193,6 +193,9 @@ pub trait AnySet: Send {
     /// What the batch changed; then the batch is over.
     fn take_changes(&mut self) -> Changes;
 
+    /// So many rows stay in memory between batches.
+    fn keep_at_most(&mut self, rows: usize);
+
     /// From now on unsettled rows are held; there are none yet, but for what [`AnySet::load`] brings.
     fn hold(&mut self);
 
@@ -254,6 +257,10 @@ impl<R: Row> AnySet for WorkingSet<R> {
         // About as much comes with the next batch.
         self.passing.inserts.reserve(changes.inserts.bytes().len());
         changes
+    }
+
+    fn keep_at_most(&mut self, rows: usize) {
+        self.capacity = rows;
     }
 
     fn hold(&mut self) {

@@ -109,6 +109,24 @@ async fn rows_that_somebody_changed_are_found_and_mended() {
     assert_eq!(verified.status, 0, "{verified:?}");
 }
 
+/// Where the fold stands that has come the least far.
+async fn least_position(db: &TestDb) -> Option<i64> {
+    let positions: Vec<i64> =
+        sqlx::query_scalar("SELECT position FROM convoke.projection_rebuilds").fetch_all(&db.owner).await.unwrap();
+    positions.into_iter().min()
+}
+
+/// The server has noticed that whoever held them is gone.
+async fn locks_are_free(db: &TestDb) {
+    let held = "SELECT count(*) FROM pg_locks
+        WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    eventually("the locks of who is gone are free", PATIENCE, async || {
+        let held: i64 = sqlx::query_scalar(held).fetch_one(&db.owner).await.unwrap();
+        (held == 0).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_killed_rebuild_goes_on_where_it_was() {
     let db = TestDb::new().await;
@@ -126,25 +144,13 @@ async fn a_killed_rebuild_goes_on_where_it_was() {
         command.env("CONVOKE_PROJECTION_REBUILD_BATCH", "7").stderr(Stdio::null()).kill_on_drop(true);
         let mut child = command.spawn().unwrap();
         reached = eventually("the rebuild comes further", PATIENCE, async || {
-            let positions: Vec<i64> = sqlx::query_scalar("SELECT position FROM convoke.projection_rebuilds")
-                .fetch_all(&db.owner)
-                .await
-                .unwrap();
-            let least = positions.into_iter().min().filter(|least| *least > reached);
+            let least = least_position(&db).await.filter(|least| *least > reached);
             assert!(least.is_some() || child.try_wait().unwrap().is_none(), "it ended by itself");
             least
         })
         .await;
         child.kill().await.unwrap();
-        // The server notices that the process is gone.
-        eventually("its locks are free", PATIENCE, async || {
-            let held: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())")
-                .fetch_one(&db.owner)
-                .await
-                .unwrap();
-            (held == 0).then_some(())
-        })
-        .await;
+        locks_are_free(&db).await;
     }
     assert!(u64::try_from(reached).unwrap() < end, "it was killed in the middle");
     let log = EventLog::new(db.system.clone());
@@ -163,6 +169,80 @@ async fn a_killed_rebuild_goes_on_where_it_was() {
 async fn first_position(mut progress: tokio::sync::watch::Receiver<Progress>) -> u64 {
     progress.changed().await.unwrap();
     progress.borrow().position
+}
+
+/// Rows of a table in memory: far fewer than the stories below have of people and sessions.
+const FEW: usize = 12;
+
+/// Models that a fold in the middle no longer holds in memory.
+async fn spilt(db: &TestDb) -> Vec<String> {
+    let statement = "SELECT name FROM convoke.projection_rebuilds WHERE NOT holding ORDER BY name";
+    sqlx::query_scalar(statement).fetch_all(&db.owner).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn more_rows_than_memory_may_hold_are_written_and_read_back_and_give_the_same_rows() {
+    let db = TestDb::new().await;
+    let log = EventLog::new(db.system.clone());
+    let mut story = Story::new(18);
+    story.go_on(1_500).write(&log).await;
+    let end = story.told.len() as u64;
+    let workers = Workers::on(log.clone());
+    workers.reach(end).await;
+    workers.stop().await;
+    for (purpose, batch) in [(Purpose::Verify, 40), (Purpose::Verify, 10_000), (Purpose::Rebuild, 40)] {
+        let few = Rebuild::new(log.clone(), batch).keeping_at_most(FEW);
+        for report in few.run(MODELS, purpose, &CancellationToken::new()).await.unwrap() {
+            assert!(report.comparison.is_equal(), "{report:?}");
+            assert_eq!((report.position, report.digest), (end, checkpoint_of(&db, report.name).await.digest));
+        }
+    }
+    let models = ReadModels::new(db.system.clone());
+    for (key, (room, version)) in &story.rooms {
+        assert_eq!(models.room(&key.tenant, key.room).await.unwrap(), room.view(key.room, *version));
+    }
+    for report in rebuild(&db, Purpose::Verify, 1_000).await {
+        assert!(report.comparison.is_equal(), "the rows are those that were folded in memory: {report:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_rebuild_cut_off_after_it_spilt_goes_on_with_the_rows_that_are_in_the_tables() {
+    let db = TestDb::new().await;
+    let log = EventLog::new(db.system.clone());
+    let mut story = Story::new(19);
+    story.go_on(1_500).write(&log).await;
+    let end = story.told.len() as u64;
+    let workers = Workers::on(log.clone());
+    workers.reach(end).await;
+    workers.stop().await;
+    let mut reached = 0;
+    for cut in 1..=4 {
+        // Its connections end in the middle of whatever they are at.
+        let cut_off = Rebuild::new(log.clone(), 7).keeping_at_most(FEW);
+        let mut progress = cut_off.progress();
+        let running =
+            tokio::spawn(async move { cut_off.run(MODELS, Purpose::Rebuild, &CancellationToken::new()).await });
+        progress.wait_for(|progress| progress.position >= end * cut / 5).await.unwrap();
+        running.abort();
+        assert!(running.await.unwrap_err().is_cancelled(), "it was cut off before its end");
+        locks_are_free(&db).await;
+        let least = least_position(&db).await.unwrap();
+        assert!(least >= reached && least < i64::try_from(end).unwrap(), "{least} after {reached}");
+        reached = least;
+    }
+    assert_eq!(spilt(&db).await, ["rooms", "sessions"], "messages are never held");
+    let resumed = Rebuild::new(log, 500).keeping_at_most(FEW);
+    let first = tokio::spawn(first_position(resumed.progress()));
+    let reports = resumed.run(MODELS, Purpose::Rebuild, &CancellationToken::new()).await.unwrap();
+    assert!(first.await.unwrap() >= u64::try_from(reached).unwrap(), "it did not begin anew");
+    for report in reports {
+        assert!(report.comparison.is_equal() && report.swapped, "{report:?}");
+    }
+    for report in rebuild(&db, Purpose::Verify, 1_000).await {
+        assert!(report.comparison.is_equal(), "{report:?}");
+    }
+    assert_eq!(tables(&db).await, Vec::<String>::new());
 }
 
 #[tokio::test]
