@@ -2,6 +2,7 @@
 
 mod commands;
 mod erasure;
+mod forgotten;
 mod roles;
 mod rotation;
 mod sealing;
