@@ -38,6 +38,29 @@ async fn a_refusal_has_its_status_its_code_and_what_stands_in_the_way() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_token_for_a_rooms_name_is_for_the_next_of_that_name_too_and_one_for_its_id_is_not() {
+    let service = Service::start().await;
+    let only = |room: &str| {
+        let grants = Grants { room: Some(room.into()), room_join: true, ..Grants::default() };
+        signed(&claims("acme", Some("alice"), grants))
+    };
+    let join = async |token: &str, room: &str| service.command(token, room, "join", &json!({})).await;
+    let first = service.room(&json!({ "name": "standup" })).await;
+    let (by_name, by_id) = (only("standup"), only(&first));
+    join(&by_name, &first).await.is(200);
+    join(&by_id, &first).await.is(200);
+    service.command(&server_token(), &first, "end-room", &json!({})).await.is(200);
+    let next = service.room(&json!({ "name": "standup" })).await;
+    join(&by_name, &next).await.is(200);
+    join(&by_id, &next).await.is(403).problem("not-granted");
+    let other = service.room(&json!({ "name": "retro" })).await;
+    join(&by_name, &other).await.is(403).problem("not-granted");
+    for token in [&by_name, &by_id] {
+        Answer::of(service.get(token, &format!("/v1/rooms/{first}/sessions"))).await.is(200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_command_goes_upon_the_version_it_was_decided_on() {
     let service = Service::start().await;
     let room = service.room(&json!({})).await;
