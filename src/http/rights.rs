@@ -7,8 +7,8 @@
 //! | `room_join`, a person's | the room as it is; while in it, its people, messages and events, personal fields open |
 //!
 //! After a room has ended, those who were in it may read it, but for whom staff put out: removed or banned, and not let in
-//! again. A token whose grant `room` names one room reads that
-//! room only. Rooms of other tenants are not there: the same answer as for a room that never was.
+//! again. A token whose grant `room` names one room reads that room only. Rooms of other tenants are not there: the same
+//! answer as for a room that never was.
 
 use super::api::Api;
 use super::problem::{Problem, ProblemCode};
@@ -17,9 +17,12 @@ use crate::commands::context::Caller;
 use crate::commands::execute::load::LoadedRoom;
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::commands::room::state::Room;
+use crate::events::envelope::Position;
 use crate::events::ids::{Identity, RoomId};
 use crate::events::log::RoomKey;
 use crate::events::room::{LeaveReason, Role};
+use crate::projections::model::ReadModel as _;
+use crate::projections::sessions::Sessions;
 
 /// What a caller sees of the events of a room, or of all rooms.
 #[derive(Clone, Debug)]
@@ -106,14 +109,16 @@ pub async fn inside_room(api: &Api, caller: &Caller, key: &RoomKey) -> Result<Ac
 async fn as_person(api: &Api, identity: &Identity, key: &RoomKey, room: &LoadedRoom) -> Result<Access, Problem> {
     let staff = match role(identity, room) {
         Some(role) => role.is_staff(),
-        None if matches!(room.state, Room::Ended(_)) && stayed(api, key, identity).await? => false,
+        None if matches!(room.state, Room::Ended(_)) && stayed(api, key, identity, room.position).await? => false,
         None => return Err(forbidden(format!("{identity} is not in the room: join first."))),
     };
     Ok(Access { reader: person(identity, staff, room), personal: true })
 }
 
-/// Whether somebody was in a room and was not put out of it.
-async fn stayed(api: &Api, key: &RoomKey, identity: &Identity) -> Result<bool, Problem> {
+/// Whether somebody was in a room that ended at a position, and was not put out of it. The read model of stays may not have come
+/// so far yet: it is waited for.
+async fn stayed(api: &Api, key: &RoomKey, identity: &Identity, end: Position) -> Result<bool, Problem> {
+    api.board.wait_for(Sessions::NAME, end, api.http.at_least_timeout, &api.stop).await?;
     let ended = api.models.last_stay(&key.tenant, key.room, identity).await?;
     Ok(ended.is_some_and(|reason| !matches!(reason, Some(LeaveReason::Removed | LeaveReason::Banned))))
 }

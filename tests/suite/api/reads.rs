@@ -186,6 +186,18 @@ async fn stays_are_told_with_how_they_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_was_in_a_room_may_look_back_at_the_moment_of_its_end() {
+    let service = Service::start().await;
+    for _ in 0..20 {
+        let room = service.room(&json!({})).await;
+        service.join(&room, "alice", "speaker").await;
+        service.command(&server_token(), &room, "end-room", &json!({})).await.is(200);
+        Answer::of(service.get(&person("alice"), &format!("/v1/rooms/{room}/events"))).await.is(200);
+        Answer::of(service.get(&person("eve"), &format!("/v1/rooms/{room}/events"))).await.is(403);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn messages_are_read_as_the_one_who_reads() {
     let service = Service::start().await;
     let room = service.room(&json!({})).await;
