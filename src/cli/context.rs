@@ -61,10 +61,10 @@ impl Context {
             // Somebody else's database is changed when asked to, not by looking at it.
             migrate::check(&owner).await?;
         }
-        owner.close().await;
+        pool::close(owner).await;
         let system = pool::system(database.options(), config);
         let result = work(system.clone()).await;
-        system.close().await;
+        pool::close(system).await;
         result
     }
 }

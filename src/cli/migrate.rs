@@ -28,7 +28,7 @@ impl Migrate {
         let database = context.database().await?;
         let owner = pool::owner(database.options(), &context.config()?.database);
         let result = if self.dry_run { migrate::pending(&owner).await } else { migrate::run(&owner).await };
-        owner.close().await;
+        pool::close(owner).await;
         database.stop().await;
         let migrations = result?;
         if self.json {

@@ -10,6 +10,8 @@ use crate::config::DatabaseConfig;
 
 /// Migrations, partitions: one at a time, and one to spare.
 const OWNER_CONNECTIONS: u32 = 2;
+/// How long a server is given to hear that its connections end.
+const GOODBYE: Duration = Duration::from_secs(2);
 /// A connection that rested this long is tried before it is lent.
 const RESTED: Duration = Duration::from_secs(1);
 
@@ -47,6 +49,13 @@ pub fn owner(options: PgConnectOptions, config: &DatabaseConfig) -> PgPool {
             Box::pin(async move { connection.execute(sqlx::raw_sql(prepare)).await.map(drop) })
         })
         .connect_lazy_with(options)
+}
+
+/// Ends a pool's connections. A server that does not answer is not waited for: it finds out.
+pub async fn close(pool: PgPool) {
+    if tokio::time::timeout(GOODBYE, pool.close()).await.is_err() {
+        tracing::warn!("the database does not answer to the end of its connections; leaving it");
+    }
 }
 
 fn tested(config: &DatabaseConfig) -> PgPoolOptions {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 use tokio::io::AsyncWriteExt as _;
 
-use crate::harness::{Run, Server, TestDb, eventually, tokens};
+use crate::harness::{Run, Server, TestDb, Wire, eventually, tokens};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -195,6 +195,30 @@ async fn a_stop_waits_no_longer_than_configured() {
     let _held = half_a_request(&server).await;
     assert_eq!(server.terminate().await.code(), Some(1));
     assert!(server.log().contains("not ended 1s after the stop, and aborted: "), "{}", server.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_falls_silent_does_not_hold_up_the_end() {
+    let db = TestDb::new().await;
+    let wire = Wire::to(&db).await;
+    let run = Run::new().with("DATABASE_URL", &wire.url).with("CONVOKE_SHUTDOWN_TIMEOUT", "2s");
+    let mut server = run.clone().serve().await;
+    let mut tail = run.args(["log", "tail"]).command();
+    let mut tail = tail.stdout(std::process::Stdio::null()).spawn().unwrap();
+    eventually("the tail listens", SOON, async || {
+        let listening = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%convoke_log%'
+            AND datname = current_database()";
+        let count: i64 = sqlx::query_scalar(listening).fetch_one(&db.owner).await.unwrap();
+        (count >= 2).then_some(())
+    })
+    .await;
+    wire.cut();
+    let begun = std::time::Instant::now();
+    server.signal(Signal::TERM);
+    rustix::process::kill_process(rustix::process::Pid::from_child(&tail), Signal::INT).unwrap();
+    server.ended().await;
+    eventually("the tail ends", SOON, async || tail.try_wait().unwrap()).await;
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}\n{}", begun.elapsed(), server.log());
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ impl Foundation {
         for migration in migrate::run(&owner).await? {
             tracing::info!(migration, "the database was brought to a newer schema");
         }
-        owner.close().await;
+        pool::close(owner).await;
         let pool = pool::system(database.options(), &config.database);
         let metrics = Metrics::new();
         metrics.pool("system", &pool);
@@ -46,6 +46,6 @@ impl Foundation {
 
     /// Closes what is open.
     pub async fn leave(self) {
-        self.pool.close().await;
+        pool::close(self.pool).await;
     }
 }

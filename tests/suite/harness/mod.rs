@@ -11,9 +11,11 @@ mod server;
 mod shared_server;
 mod test_db;
 pub mod tokens;
+mod wire;
 
 pub use eventually::eventually;
 pub use folder::{Folder, folder};
 pub use run::Run;
 pub use server::Server;
 pub use test_db::{TestDb, database_config};
+pub use wire::Wire;
