@@ -25,6 +25,9 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Rooms asked for at a time; more wait for the next turn.
 pub const AT_A_TIME: u32 = 500;
 
+/// Rooms that are due are found by an index: no answer for this long is none.
+const SILENCE: Duration = Duration::from_secs(60);
+
 /// Orders on their way at the same time.
 const AT_ONCE: usize = 32;
 
@@ -43,7 +46,11 @@ where
 {
     let mut failing = false;
     while !stop.is_cancelled() {
-        match candidates(clock.now()).await {
+        let Ok(found) = tokio::time::timeout(SILENCE, candidates(clock.now())).await else {
+            // A server that fell silent; what it is asked next goes over another connection.
+            continue;
+        };
+        match found {
             Ok(rooms) => {
                 failing = false;
                 futures_util::stream::iter(rooms)

@@ -3,6 +3,7 @@
 pub mod embedded;
 pub mod migrate;
 pub mod pool;
+pub mod silence;
 pub mod tenant;
 
 use std::sync::Arc;

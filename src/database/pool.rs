@@ -6,6 +6,7 @@ use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, Executor as _};
 
+use super::silence::NOTICE_A_LOST_CLIENT;
 use crate::config::DatabaseConfig;
 
 /// Migrations, partitions: one at a time, and one to spare.
@@ -24,7 +25,7 @@ pub fn system(options: PgConnectOptions, config: &DatabaseConfig) -> PgPool {
     // And what is answered is durable, whatever the server was told to do for others.
     let prepare = format!(
         "SET ROLE convoke_system; SET statement_timeout = {}; SET plan_cache_mode = force_generic_plan;
-         SET default_transaction_isolation = 'read committed';
+         SET default_transaction_isolation = 'read committed'; {NOTICE_A_LOST_CLIENT};
          SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
         config.statement_timeout.as_millis()
     );

@@ -17,9 +17,13 @@ use tokio_util::sync::CancellationToken;
 use super::envelope::{Envelope, Position};
 use super::ids::TenantId;
 use super::log::{EventLog, LogError, RoomKey};
+use crate::database::silence::heard;
 
 /// Events read from the log at a time.
 const PAGE: usize = 1_000;
+
+/// A page takes no longer, where anybody answers.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// Between attempts to read while the log's database is away.
 const RETRY: Duration = Duration::from_millis(250);
@@ -213,7 +217,7 @@ impl Hub {
     /// Hands out all that is in the log.
     async fn catch_up(&self) -> Result<(), LogError> {
         if *self.0.log.head_watch().borrow() == 0 {
-            self.0.log.head().await?;
+            heard(SILENCE, self.0.log.head()).await?;
         }
         loop {
             let after = {
@@ -225,7 +229,7 @@ impl Hub {
                 }
                 readers.position
             };
-            let page = self.0.log.read(after, PAGE).await?;
+            let page = heard(SILENCE, self.0.log.read(after, PAGE)).await?;
             let ended = page.len() < PAGE;
             let mut readers = self.0.readers();
             for event in page {

@@ -221,6 +221,31 @@ async fn a_database_that_falls_silent_does_not_hold_up_the_end() {
     assert!(begun.elapsed() < Duration::from_secs(15), "{:?}\n{}", begun.elapsed(), server.log());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_fell_silent_are_given_up_for_new_ones() {
+    const PATIENCE: Duration = Duration::from_secs(90);
+    let db = TestDb::new().await;
+    let wire = Wire::to(&db).await;
+    let token = tokens::of("acme", None, Grants::everything());
+    let server = tokens::accepted_by(Run::new().with("DATABASE_URL", &wire.url)).serve().await;
+    let rooms = format!("{}/v1/rooms", server.url);
+    let create = async || {
+        let request = server.client.post(&rooms).bearer_auth(&token).json(&serde_json::json!({}));
+        let answer = request.send().await.unwrap();
+        (answer.status() == 201).then_some(answer)?.json::<Value>().await.ok()
+    };
+    let shows = async |position: &Value| {
+        let path = format!("{rooms}?limit=1&at_least={position}");
+        (server.client.get(path).bearer_auth(&token).send().await.unwrap().status() == 200).then_some(())
+    };
+    let before = create().await.unwrap();
+    eventually("the read models follow", SOON, async || shows(&before["position"]).await).await;
+    wire.cut();
+    wire.mend();
+    let after = eventually("commands are taken again", PATIENCE, create).await;
+    eventually("the read models follow again", PATIENCE, async || shows(&after["position"]).await).await;
+}
+
 #[tokio::test]
 async fn the_description_of_the_api_is_printed() {
     let description = Run::new().args(["openapi"]).json().await;

@@ -34,9 +34,12 @@ async fn what_is_answered_is_durable_and_decided_on_the_newest_whatever_the_serv
     let db = TestDb::new().await;
     let name: String = sqlx::query_scalar("SELECT current_database()").fetch_one(&db.owner).await.unwrap();
     let config = database_config();
-    for (setting, theirs, ours) in
-        [("synchronous_commit", "off", "on"), ("default_transaction_isolation", "serializable", "read committed")]
-    {
+    for (setting, theirs, ours) in [
+        ("synchronous_commit", "off", "on"),
+        ("default_transaction_isolation", "serializable", "read committed"),
+        // A process that is no more keeps no lock.
+        ("idle_in_transaction_session_timeout", "0", "1min"),
+    ] {
         let change = format!("ALTER DATABASE {name} SET {setting} = '{theirs}'");
         db.owner.execute(sqlx::AssertSqlSafe(change)).await.unwrap();
         for (pool, wanted) in

@@ -9,12 +9,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::{EventLog, LogError};
 use crate::config::LogConfig;
+use crate::database::silence::heard;
 use crate::events::time::{Clock, Timestamp};
 
 /// Between two rounds, at most.
 const ROUND: Duration = Duration::from_secs(60);
 /// At least, for outcomes that live for seconds.
 const SHORTEST_ROUND: Duration = Duration::from_millis(500);
+/// A round takes no longer, where anybody answers.
+const SILENCE: Duration = Duration::from_secs(120);
 /// How long appends may queue behind the cleaning of outcomes before it steps back until the next round.
 const LOCK_PATIENCE: &str = "SET LOCAL lock_timeout = '200ms'";
 /// The part of the configured runway below which the process is not ready any more. Well before the end, so that there is
@@ -76,7 +79,7 @@ impl Maintenance {
         let mut health = Health::default();
         loop {
             let done = tokio::select! {
-                done = self.round(&mut health) => done,
+                done = heard(SILENCE, self.round(&mut health)) => done,
                 () = stop.cancelled() => return,
             };
             match done {

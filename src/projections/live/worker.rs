@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::board::{Board, Place};
 use super::tail::Tail;
+use crate::database::silence::{NOTICE_A_LOST_CLIENT, heard};
 use crate::events::log::LogError;
 use crate::projections::apply;
 use crate::projections::checkpoint::{self, Checkpoint, Obstacle, Status, Step};
@@ -36,6 +37,12 @@ const GATHER: RangeInclusive<Duration> = Duration::from_millis(25)..=Duration::f
 const REST: u32 = 9;
 /// Of any one statement.
 const STATEMENT: Duration = Duration::from_secs(60);
+/// Of a batch, which is a few statements. Beyond it the server has fallen silent.
+const SILENCE: Duration = Duration::from_secs(90);
+/// The same of events that are read.
+const READ_SILENCE: Duration = Duration::from_secs(30);
+/// The same where next to nothing is asked.
+const SHORT_SILENCE: Duration = Duration::from_secs(10);
 
 /// Why a worker let go of its model.
 enum End {
@@ -130,7 +137,7 @@ impl<M: ReadModel> Worker<M> {
             if matches!(end, End::Stopped) {
                 return Ok(());
             }
-            connection.execute("SELECT pg_advisory_unlock_all()").await?;
+            heard(SHORT_SILENCE, connection.execute("SELECT pg_advisory_unlock_all()")).await?;
             if !pause(CHECK, stop).await {
                 return Ok(());
             }
@@ -140,15 +147,16 @@ impl<M: ReadModel> Worker<M> {
 
     async fn connect(&self) -> sqlx::Result<PgConnection> {
         let options = self.tail.log().pool().connect_options();
-        let mut connection = PgConnection::connect_with(&options).await?;
+        let mut connection = heard(SHORT_SILENCE, PgConnection::connect_with(&options)).await?;
         // Its statements look up rows by key, few or many; they are planned once, for tables of any size.
         let prepare = format!(
             "SET ROLE convoke_system; SET synchronous_commit = off; SET statement_timeout = {};
              SET plan_cache_mode = force_generic_plan; SET default_transaction_isolation = 'read committed';
+             {NOTICE_A_LOST_CLIENT};
              SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off",
             STATEMENT.as_millis()
         );
-        connection.execute(sqlx::raw_sql(AssertSqlSafe(prepare))).await?;
+        heard(SHORT_SILENCE, connection.execute(sqlx::raw_sql(AssertSqlSafe(prepare)))).await?;
         Ok(connection)
     }
 
@@ -160,7 +168,8 @@ impl<M: ReadModel> Worker<M> {
         stop: &CancellationToken,
         failing: &mut bool,
     ) -> Result<End, WorkError> {
-        let checkpoint = Checkpoint::claim(connection, &ModelInfo::of::<M>(), Uuid::new_v4()).await?;
+        let model = ModelInfo::of::<M>();
+        let checkpoint = heard(SILENCE, Checkpoint::claim(connection, &model, Uuid::new_v4())).await?;
         if checkpoint.shape > i32::from(M::SHAPE) {
             return Ok(End::Newer);
         }
@@ -170,17 +179,17 @@ impl<M: ReadModel> Worker<M> {
             Status::Stopped { error, .. } => place.stopped(hold.checkpoint.position, error),
         }
         self.metrics.projection_stopped(M::NAME, false);
-        if let Some(why) = self.unfit(&hold.checkpoint).await? {
+        if let Some(why) = heard(SHORT_SILENCE, self.unfit(&hold.checkpoint)).await? {
             return self.halt(connection, place, &hold.checkpoint, Obstacle { position: None, error: why }, stop).await;
         }
         let mut grown = self.tail.log().head_watch();
         while !stop.is_cancelled() {
             grown.borrow_and_update();
             let began = Instant::now();
-            let batch = self.tail.read(hold.checkpoint.position, hold.limit).await?;
+            let batch = heard(READ_SILENCE, self.tail.read(hold.checkpoint.position, hold.limit)).await?;
             let step = match batch.entries() {
                 [] => batch.obstacle().cloned().map_or(Taken::Nothing, Taken::Obstacle),
-                entries => self.take(connection, &mut hold, entries).await?,
+                entries => heard(SILENCE, self.take(connection, &mut hold, entries)).await?,
             };
             match step {
                 Taken::All { caught_up } => {
@@ -313,7 +322,7 @@ impl<M: ReadModel> Worker<M> {
             "the read model stopped; the others go on"
         );
         while pause(CHECK, stop).await {
-            let now = checkpoint::find(connection, M::NAME).await?;
+            let now = heard(SHORT_SILENCE, checkpoint::find(connection, M::NAME)).await?;
             if now.worker != checkpoint.worker
                 || now.generation != checkpoint.generation
                 || now.status == Status::Running
@@ -326,17 +335,17 @@ impl<M: ReadModel> Worker<M> {
 }
 
 async fn is_ours(connection: &mut PgConnection, checkpoint: &Checkpoint) -> sqlx::Result<bool> {
-    let now = checkpoint::find(connection, &checkpoint.name).await?;
+    let now = heard(SHORT_SILENCE, checkpoint::find(connection, &checkpoint.name)).await?;
     Ok(now.worker == checkpoint.worker && now.generation == checkpoint.generation && now.epoch == checkpoint.epoch)
 }
 
 /// Waits to become the one worker; `false`: told to stop.
 async fn elect(connection: &mut PgConnection, name: &str, stop: &CancellationToken) -> sqlx::Result<bool> {
     loop {
-        let elected: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtextextended($1, 0))")
+        let asking = sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtextextended($1, 0))")
             .bind(format!("convoke.projection.{name}"))
-            .fetch_one(&mut *connection)
-            .await?;
+            .fetch_one(&mut *connection);
+        let elected: bool = heard(SHORT_SILENCE, asking).await?;
         if elected {
             return Ok(true);
         }

@@ -19,6 +19,9 @@ const OVERDUE: Duration = Duration::from_secs(10);
 /// From this age on nothing is verified: with the table out of reach, a revoked key must not go on for ever.
 const TOO_OLD: Duration = Duration::from_secs(60);
 
+/// The table is small: a database that says nothing for this long has fallen silent, and others wait.
+const SILENCE: Duration = Duration::from_secs(10);
+
 /// After a failure the table is left alone for this long.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -127,7 +130,8 @@ impl Rings {
         }
         // Noted before the question: what is committed after it is not in the answer.
         let read_at = Instant::now();
-        let rows = match self.store.rows().await {
+        let answer = tokio::time::timeout(SILENCE, self.store.rows()).await;
+        let rows = match answer.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
             Ok(rows) => rows,
             Err(problem) => {
                 let problem: Arc<str> = problem.to_string().into();

@@ -1,4 +1,6 @@
-//! The way to the shared PostgreSQL, which a test can block: as when a cable is cut, nobody is told.
+//! The way to the shared PostgreSQL, which a test can cut: this end is not told.
+
+use std::sync::{Arc, Mutex};
 
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, UnixStream};
@@ -11,7 +13,8 @@ use super::shared_server::{OWNER, shared_server};
 pub struct Wire {
     /// What a process is given as `DATABASE_URL`.
     pub url: String,
-    cut: CancellationToken,
+    /// Cuts the connections made since it was mended last.
+    cut: Arc<Mutex<CancellationToken>>,
 }
 
 impl Wire {
@@ -19,18 +22,23 @@ impl Wire {
         let socket = format!("{}/.s.PGSQL.5432", shared_server().socket_folder());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let cut = CancellationToken::new();
-        let is_cut = cut.clone();
+        let cut = Arc::new(Mutex::new(CancellationToken::new()));
+        let of_new = cut.clone();
         tokio::spawn(async move {
             while let Ok((mut near, _)) = listener.accept().await {
-                let (socket, is_cut) = (socket.clone(), is_cut.clone());
+                let (socket, cut) = (socket.clone(), of_new.lock().unwrap().clone());
                 tokio::spawn(async move {
-                    let mut far = UnixStream::connect(socket).await.unwrap();
+                    let passing = async {
+                        let mut far = UnixStream::connect(socket).await.unwrap();
+                        copy_bidirectional(&mut near, &mut far).await
+                    };
                     tokio::select! {
-                        _ = copy_bidirectional(&mut near, &mut far) => {}
-                        // Both ends stay open, and nothing passes.
-                        () = is_cut.cancelled() => std::future::pending().await,
+                        _ = passing => return,
+                        () = cut.cancelled() => {}
                     }
+                    // The server has noticed by itself that the client is gone; the client knows of nothing.
+                    let _near = near;
+                    std::future::pending::<()>().await;
                 });
             }
         });
@@ -40,6 +48,11 @@ impl Wire {
 
     /// From now on nothing passes, and no new connection is answered.
     pub fn cut(&self) {
-        self.cut.cancel();
+        self.cut.lock().unwrap().cancel();
+    }
+
+    /// New connections pass again; what was cut stays so.
+    pub fn mend(&self) {
+        *self.cut.lock().unwrap() = CancellationToken::new();
     }
 }
