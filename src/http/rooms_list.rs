@@ -17,6 +17,7 @@ use super::request::caller::Signed;
 use super::request::headers::POSITION;
 use super::request::query::Query;
 use super::rights;
+use crate::events::room::MAX_LABELS;
 use crate::events::room::view::{RoomStatus, RoomView};
 use crate::projections::model::ReadModel as _;
 use crate::projections::rooms::{RoomFilter, Rooms};
@@ -75,7 +76,15 @@ async fn list(
 }
 
 fn filter(query: &mut Query) -> Result<RoomFilter, Problem> {
-    let labels = query.take_all("label").into_iter().map(|label| match label.split_once(':') {
+    let labels = query.take_all("label");
+    // Each is a look-up of its own, and no room has more.
+    if labels.len() > MAX_LABELS {
+        return Err(Problem::parameter(
+            "label",
+            format!("is given {} times; a room has at most {MAX_LABELS}", labels.len()),
+        ));
+    }
+    let labels = labels.into_iter().map(|label| match label.split_once(':') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err(Problem::parameter("label", "is KEY:VALUE, such as team:blue")),
     });
