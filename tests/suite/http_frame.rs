@@ -107,6 +107,29 @@ async fn broken_oversized_and_slow_requests_are_answered_and_harm_nobody() {
 }
 
 #[tokio::test]
+async fn a_method_that_a_path_does_not_take_is_told_those_that_it_does() {
+    let db = TestDb::new().await;
+    let server = Run::on(&db).serve().await;
+    for (method, path, status, allow) in [
+        ("HEAD", "/health/live", 200, None),
+        ("HEAD", "/v1/rooms", 401, None),
+        ("OPTIONS", "/v1/rooms", 204, Some("POST,GET,HEAD")),
+        ("OPTIONS", "/no/such/path", 404, None),
+        ("PUT", "/v1/rooms", 405, Some("POST,GET,HEAD")),
+        ("TRACE", "/v1/commands", 405, Some("POST")),
+        ("BREW", "/health/live", 405, Some("GET,HEAD")),
+    ] {
+        let request = server.client.request(method.parse().unwrap(), format!("{}{path}", server.url));
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), status, "{method} {path}");
+        let told = answer.headers().get("allow").map(|allow| allow.to_str().unwrap().to_owned());
+        assert_eq!(told.as_deref(), allow, "{method} {path}");
+        let body = answer.text().await.unwrap();
+        assert_eq!(body.is_empty(), method == "HEAD" || status == 204, "{method} {path}: {body}");
+    }
+}
+
+#[tokio::test]
 async fn a_connection_beyond_the_bound_is_told_so() {
     let db = TestDb::new().await;
     let server = Run::on(&db).with("CONVOKE_HTTP_MAX_CONNECTIONS", "3").serve().await;

@@ -61,6 +61,11 @@ impl Place {
         self.standing.send_replace(Standing { position, stopped: Some(error.to_owned()) });
     }
 
+    /// What is known may be more than the database has: a server that crashed takes back commits that did not wait for the disk.
+    pub fn forget(&self) {
+        self.standing.send_replace(Standing::default());
+    }
+
     pub fn set_here(&self, here: bool) {
         self.here.store(here, Ordering::Release);
     }
@@ -124,7 +129,8 @@ impl Board {
         let Some(place) = self.0.places.get(name) else { return Ok(()) };
         let deadline = Instant::now() + patience;
         let mut standing = place.standing.subscribe();
-        if standing.borrow().position >= position {
+        // What another process's worker did is looked up each time: it is known only as of the last look.
+        if place.here.load(Ordering::Acquire) && standing.borrow().position >= position {
             return Ok(());
         }
         let _waiting = Waiting::at(place);

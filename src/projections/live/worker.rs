@@ -109,16 +109,22 @@ impl<M: ReadModel> Worker<M> {
         loop {
             match self.serve(&stop, &mut failing).await {
                 Ok(()) => return,
-                Err(error) if !failing => {
-                    failing = true;
-                    tracing::warn!(projection = M::NAME, %error, "the read model cannot go on for now; trying on");
-                }
-                Err(_) => {}
+                Err(error) => self.failed(&error, &mut failing),
             }
             if !pause(RETRY, &stop).await {
                 return;
             }
         }
+    }
+
+    fn failed(&self, error: &WorkError, failing: &mut bool) {
+        if let Some(place) = self.board.place(M::NAME) {
+            place.forget();
+        }
+        if !*failing {
+            tracing::warn!(projection = M::NAME, %error, "the read model cannot go on for now; trying on");
+        }
+        *failing = true;
     }
 
     /// One connection's life.

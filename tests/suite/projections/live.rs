@@ -240,6 +240,27 @@ async fn waiting_for_a_position_ends_in_time() {
     workers.stop().await;
 }
 
+/// Workers do not wait for the disk: a server that crashes comes back with less than they had done.
+#[tokio::test]
+async fn what_a_crash_of_the_server_took_back_is_not_taken_for_there() {
+    let db = TestDb::new().await;
+    let log = EventLog::new(db.system.clone());
+    let workers = Workers::start(&db);
+    let mut story = Story::new(9);
+    story.go_on(20).write(&log).await;
+    let told = story.told.len() as u64;
+    workers.reach(told).await;
+    let (elsewhere, stop) = (Board::new(db.system.clone(), MODELS), CancellationToken::new());
+    reach(&elsewhere, told).await;
+    let here = workers.board.clone();
+    workers.stop().await;
+    db.owner.execute("UPDATE convoke.projections SET position = position - 1").await.unwrap();
+    for board in [here, elsewhere] {
+        let error = board.wait_for("rooms", told, Duration::from_millis(50), &stop).await.unwrap_err();
+        assert!(matches!(error, WaitError::TimedOut { at, .. } if at == told - 1), "{error}");
+    }
+}
+
 #[tokio::test]
 async fn a_lost_database_connection_is_ridden_out() {
     let db = TestDb::new().await;
