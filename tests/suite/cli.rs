@@ -227,7 +227,9 @@ async fn connections_that_fell_silent_are_given_up_for_new_ones() {
     let db = TestDb::new().await;
     let wire = Wire::to(&db).await;
     let token = tokens::of("acme", None, Grants::everything());
-    let server = tokens::accepted_by(Run::new().with("DATABASE_URL", &wire.url)).serve().await;
+    // Hardly a room is kept in memory: they are loaded for their commands.
+    let run = Run::new().with("DATABASE_URL", &wire.url).with("CONVOKE_LOG_ROOM_CACHE", "1");
+    let server = tokens::accepted_by(run).serve().await;
     let rooms = format!("{}/v1/rooms", server.url);
     let create = async || {
         let request = server.client.post(&rooms).bearer_auth(&token).json(&serde_json::json!({}));
@@ -238,10 +240,24 @@ async fn connections_that_fell_silent_are_given_up_for_new_ones() {
         let path = format!("{rooms}?limit=1&at_least={position}");
         (server.client.get(path).bearer_auth(&token).send().await.unwrap().status() == 200).then_some(())
     };
-    let before = create().await.unwrap();
-    eventually("the read models follow", SOON, async || shows(&before["position"]).await).await;
-    wire.cut();
+    let lock = async |room: &Value| {
+        let path = format!("{rooms}/{}/commands/lock-room", room["room"].as_str().unwrap());
+        let request = server.client.post(path).bearer_auth(&token).json(&serde_json::json!({}));
+        (request.send().await.unwrap().status() == 200).then_some(())
+    };
+    let mut before = Vec::new();
+    for _ in 0..12 {
+        before.push(create().await.unwrap());
+    }
+    eventually("the read models follow", SOON, async || shows(&before[11]["position"]).await).await;
+    // More than are loaded at a time.
+    let (loads, ()) = tokio::join!(futures_util::future::join_all(before.iter().map(lock)), async { wire.cut() });
+    assert!(loads.iter().flatten().count() < 12, "some were on their way");
     wire.mend();
+    for room in &before {
+        eventually("commands to rooms that were being loaded are taken again", PATIENCE, async || lock(room).await)
+            .await;
+    }
     let after = eventually("commands are taken again", PATIENCE, create).await;
     eventually("the read models follow again", PATIENCE, async || shows(&after["position"]).await).await;
 }

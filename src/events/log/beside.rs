@@ -4,21 +4,23 @@ use std::collections::BTreeMap;
 
 use sqlx::Row;
 
+use super::SILENCE;
 use super::append::{Appended, Batch, Conflict, StoredOutcome, Written};
 use super::{EventLog, LogError, RoomHead, RoomKey, rows};
+use crate::database::silence::heard;
 use crate::events::ids::{RoomId, TenantId};
 
 impl EventLog {
     pub async fn room_head(&self, key: &RoomKey) -> Result<Option<RoomHead>, LogError> {
-        let row = sqlx::query(
+        let asking = sqlx::query(
             "SELECT version, last_position, first_recorded_at, last_recorded_at, chain
              FROM convoke.room_heads
              WHERE tenant = $1 AND room = $2",
         )
         .bind(key.tenant.as_str())
         .bind(key.room.uuid())
-        .fetch_optional(&self.pool)
-        .await?;
+        .fetch_optional(&self.pool);
+        let row = heard(SILENCE, asking).await?;
         row.as_ref().map(rows::room_head).transpose()
     }
 

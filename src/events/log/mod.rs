@@ -21,6 +21,7 @@ pub mod verify;
 pub mod wake;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::PgPool;
 use tokio::sync::watch;
@@ -29,6 +30,9 @@ use uuid::Uuid;
 use super::envelope::{Hash, Position, RoomVersion, UnreadableEvent};
 use super::ids::{RoomId, TenantId};
 use super::time::Timestamp;
+
+/// Reads that others wait for, and that nobody may give up in the reader's place, take no longer where anybody answers.
+const SILENCE: Duration = Duration::from_secs(45);
 
 /// A room of a tenant: the full name of a stream. The same room id under another tenant is another room.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 use sqlx::postgres::PgRow;
 
 use super::rows::{self, columns};
-use super::{EventLog, LogError, RoomKey};
+use super::{EventLog, LogError, RoomKey, SILENCE};
+use crate::database::silence::heard;
 use crate::database::tenant;
 use crate::events::envelope::{Envelope, Position, RoomVersion};
 use crate::events::ids::TenantId;
@@ -129,7 +130,7 @@ impl EventLog {
         since: Option<Timestamp>,
         limit: usize,
     ) -> Result<Vec<Envelope>, LogError> {
-        read_room_on(&self.pool, key, after, since, limit).await
+        heard(SILENCE, read_room_on(&self.pool, key, after, since, limit)).await
     }
 
     /// As [`EventLog::read_room`], read as the tenant: what row-level security hides is not there.

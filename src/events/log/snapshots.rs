@@ -1,7 +1,8 @@
 //! Snapshots of rooms: states kept so that a long room opens as fast as a short one, at any of its versions. Disposable: with
 //! all of them deleted everything still works, slower. What a state means is not known here.
 
-use super::{EventLog, LogError, RoomKey, rows};
+use super::{EventLog, LogError, RoomKey, SILENCE, rows};
+use crate::database::silence::heard;
 use crate::events::envelope::{Hash, Position, RoomVersion};
 use crate::events::time::Timestamp;
 
@@ -27,7 +28,7 @@ impl EventLog {
         at_most: RoomVersion,
     ) -> Result<Option<Snapshot>, LogError> {
         use sqlx::Row;
-        let row = sqlx::query(
+        let asking = sqlx::query(
             "SELECT version, position, recorded_at, chain, state
              FROM convoke.room_snapshots
              WHERE tenant = $1 AND room = $2 AND shape = $3 AND version <= $4
@@ -38,8 +39,8 @@ impl EventLog {
         .bind(key.room.uuid())
         .bind(i32::from(shape))
         .bind(i64::try_from(at_most).unwrap_or(i64::MAX))
-        .fetch_optional(&self.pool)
-        .await?;
+        .fetch_optional(&self.pool);
+        let row = heard(SILENCE, asking).await?;
         row.map(|row| {
             Ok(Snapshot {
                 version: rows::position(row.try_get(0)?)?,
@@ -54,7 +55,7 @@ impl EventLog {
 
     /// Keeps a snapshot. One of the same version and shape that is there already stays.
     pub async fn keep_snapshot(&self, key: &RoomKey, shape: u16, snapshot: &Snapshot) -> Result<(), LogError> {
-        sqlx::query(
+        let keeping = sqlx::query(
             "INSERT INTO convoke.room_snapshots (version, recorded_at, position, room, shape, tenant, chain, state)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
              ON CONFLICT DO NOTHING",
@@ -67,8 +68,8 @@ impl EventLog {
         .bind(key.tenant.as_str())
         .bind(snapshot.chain.as_slice())
         .bind(&snapshot.state)
-        .execute(&self.pool)
-        .await?;
+        .execute(&self.pool);
+        heard(SILENCE, keeping).await?;
         Ok(())
     }
 }
