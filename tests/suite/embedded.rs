@@ -182,6 +182,29 @@ async fn a_killed_postgresql_is_started_again_under_its_server() {
     assert!(server.terminate().await.success());
 }
 
+/// As a child does that waits for a lock of another that was killed: it does not see that its server is gone.
+#[tokio::test]
+async fn what_a_killed_postgresql_left_behind_for_ever_does_not_hinder_the_next() {
+    let run = Run::new();
+    let mut server = run.clone().serve().await;
+    leave_a_mark(&run).await;
+    let postgres = postmaster(&run).expect("a private PostgreSQL");
+    let children = format!("/proc/{0}/task/{0}/children", postgres.as_raw_nonzero());
+    let children = fs::read_to_string(children).unwrap();
+    let of_name =
+        |pid: &&str| fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|name| name.contains("walwriter"));
+    let stuck = Pid::from_raw(children.split(' ').find(of_name).unwrap().parse().unwrap()).unwrap();
+    kill_process(stuck, Signal::STOP).unwrap();
+    kill_process(postgres, Signal::KILL).unwrap();
+    eventually("another PostgreSQL, and the server ready", SOON, async || {
+        let another = postmaster(&run).is_some_and(|found| found != postgres && is_alive(found));
+        (another && is_ready(&server).await).then_some(())
+    })
+    .await;
+    assert_marked(&run).await;
+    assert!(server.terminate().await.success());
+}
+
 #[tokio::test]
 async fn without_binaries_it_says_what_to_install() {
     let run = Run::new().with("CONVOKE_POSTGRES_BIN", "/nowhere").args(["serve"]);

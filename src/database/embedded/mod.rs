@@ -177,6 +177,7 @@ async fn start_until_ready(
         if let Some(output) = process.ended(place) {
             if process::passes_by_itself(&output) && begun.elapsed() < process::patience_with_leftovers() {
                 sleep(POLL * 10).await;
+                process::end_leftovers(&place.data(), begun.elapsed());
                 process = Process::start(binaries, place, settings).await?;
                 continue;
             }

@@ -23,6 +23,8 @@ const FAST_STOP: Duration = Duration::from_secs(30);
 const IMMEDIATE_STOP: Duration = Duration::from_secs(10);
 /// How long children of a killed server may hold its shared memory.
 const LEFTOVERS: Duration = Duration::from_secs(20);
+/// After this long a child that is still there waits for a lock of one that was killed, and would for ever.
+const STUCK: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(25);
 const TOLD_BYTES: usize = 2000;
 
@@ -128,6 +130,25 @@ pub fn passes_by_itself(output: &str) -> bool {
 
 pub const fn patience_with_leftovers() -> Duration {
     LEFTOVERS
+}
+
+/// Ends what a server that was killed left behind, where that has not ended by itself within `waited`. There is no server of
+/// this data now: nothing that is worth keeping is in those processes, and what is on the disk is recovered at the start.
+pub fn end_leftovers(data: &Path, waited: Duration) {
+    if waited < STUCK || postmaster(data).is_some() {
+        return;
+    }
+    let (Ok(data), Ok(processes)) = (fs::canonicalize(data), fs::read_dir("/proc")) else { return };
+    for entry in processes.flatten() {
+        let Some(number) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let of_ours = fs::read_link(entry.path().join("cwd")).is_ok_and(|folder| folder == data);
+        let postgres = fs::read_to_string(entry.path().join("comm")).is_ok_and(|name| name.trim() == "postgres");
+        if let Some(pid) = Pid::from_raw(number).filter(|_| of_ours && postgres) {
+            tracing::warn!(pid = number, "ending a process that a killed PostgreSQL left behind");
+            // An error means that it has ended.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
 }
 
 /// A plain environment, the server's user, and a folder that this user may be in.
