@@ -85,6 +85,8 @@ async fn its_settings_are_durable_and_nobody_else_reaches_it() {
         ("full_page_writes", "on"),
         ("data_checksums", "on"),
         ("listen_addresses", ""),
+        // As Debian builds it.
+        ("wal_compression", "lz4"),
     ] {
         let found: String =
             sqlx::query_scalar("SELECT current_setting($1)").bind(name).fetch_one(&mut connection).await.unwrap();

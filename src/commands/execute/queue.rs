@@ -21,14 +21,24 @@ pub struct Queue {
     arriving: mpsc::Receiver<Waiting>,
     limits: Limits,
     ready: VecDeque<Waiting>,
-    /// Behind rooms that are being loaded.
+    /// Behind rooms that are being loaded; never more than the queue may hold.
     parked: HashMap<RoomKey, VecDeque<Waiting>>,
+    parked_count: usize,
     loads: JoinSet<(RoomKey, Result<LoadedRoom, LogError>)>,
 }
 
 impl Queue {
     pub fn new(writer: Writer, loader: Loader, arriving: mpsc::Receiver<Waiting>, limits: Limits) -> Self {
-        Self { writer, loader, arriving, limits, ready: VecDeque::new(), parked: HashMap::new(), loads: JoinSet::new() }
+        Self {
+            writer,
+            loader,
+            arriving,
+            limits,
+            ready: VecDeque::new(),
+            parked: HashMap::new(),
+            parked_count: 0,
+            loads: JoinSet::new(),
+        }
     }
 
     /// Until every executor is gone and all that was taken is answered.
@@ -55,7 +65,7 @@ impl Queue {
     async fn gather(&mut self) -> bool {
         while self.ready.is_empty() {
             tokio::select! {
-                arrived = self.arriving.recv() => match arrived {
+                arrived = self.arriving.recv(), if self.has_place() => match arrived {
                     Some(submission) => self.route(submission),
                     None if self.loads.is_empty() => return false,
                     None => {
@@ -67,7 +77,7 @@ impl Queue {
                 Some(loaded) = self.loads.join_next() => self.loaded(loaded),
             }
         }
-        while self.ready.len() < self.limits.batch {
+        while self.ready.len() < self.limits.batch && self.has_place() {
             match self.arriving.try_recv() {
                 Ok(submission) => self.route(submission),
                 Err(_) => break,
@@ -77,6 +87,11 @@ impl Queue {
             self.loaded(loaded);
         }
         true
+    }
+
+    /// Whether more may be taken: what waits for rooms in vain, because the database is silent, must not grow without bound.
+    fn has_place(&self) -> bool {
+        self.parked_count < self.limits.queue.max(1)
     }
 
     /// To the ready ones, or behind the first of its rooms that is not there.
@@ -96,6 +111,7 @@ impl Queue {
                     VecDeque::new()
                 });
                 waiting.push_back(submission);
+                self.parked_count += 1;
             }
         }
     }
@@ -107,6 +123,7 @@ impl Queue {
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
         let waiting = self.parked.remove(&key).unwrap_or_default();
+        self.parked_count -= waiting.len();
         match room {
             Ok(room) => {
                 self.writer.rooms.put(key, room);

@@ -54,6 +54,15 @@ impl Binaries {
         self.folder.join(name)
     }
 
+    /// Whether this server knows a setting (`name=value`): some depend on how it was built.
+    pub fn takes(&self, data: &Path, setting: &str) -> bool {
+        let name = setting.split_once('=').map_or(setting, |(name, _)| name);
+        let mut asking = Command::new(self.program("postgres"));
+        // First, so that it is also answered to root.
+        asking.arg("-C").arg(name).arg("-D").arg(data).arg("-c").arg(setting);
+        asking.output().is_ok_and(|output| output.status.success())
+    }
+
     fn in_folder(folder: &Path) -> Option<Self> {
         // A client package alone has no initdb.
         if !folder.join("initdb").is_file() {

@@ -73,6 +73,9 @@ impl Embedded {
         }
         let socket_folder = place.socket_folder()?;
         let mut settings = tuning::settings(&place, &socket_folder, tuning::memory());
+        if binaries.takes(&place.data(), tuning::CHEAP_COMPRESSION) {
+            settings.push(tuning::CHEAP_COMPRESSION.into());
+        }
         settings.extend(launch.settings.iter().cloned());
         let options = options(&socket_folder);
         let process = start_until_ready(&binaries, &place, &settings, &options).await?;

@@ -4,7 +4,7 @@
 //! back; (room, version) is unique and gapless over all partitions; nothing in it changes. Why it is built as it is:
 //! `docs/decisions/0001-the-log.md`.
 //!
-//! [`append`] is the one way in, [`read`] and [`wake`] the ways out, [`chain`] and [`verify`] the proof that nobody changed it,
+//! [`port`] says what any engine must hold. [`append`] is the one way in, [`read`] and [`wake`] the ways out, [`chain`] and [`verify`] the proof that nobody changed it,
 //! [`snapshots`] what makes a long room open fast, [`runway`] and [`maintenance`] what keeps partitions ahead of time. What events mean is not known here.
 
 pub mod append;
@@ -13,6 +13,7 @@ pub mod chain;
 pub mod intake;
 pub mod maintenance;
 mod partitions;
+pub mod port;
 pub mod read;
 mod rows;
 pub mod runway;

@@ -1,6 +1,7 @@
-//! The log as a port: what every engine behind it must hold. `events` below makes rooms and events that mean nothing.
+//! The log: `conformance` holds what every engine must, the other modules what is PostgreSQL's own. The functions below make rooms
+//! and events that mean nothing.
 
-mod appending;
+mod conformance;
 mod hands;
 mod intake;
 mod outcomes;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use convoke::events::envelope::RoomVersion;
 use convoke::events::ids::{Actor, CommandId, RoomId, TenantId};
 use convoke::events::log::append::{Batch, NewEvent, RoomAppend};
+use convoke::events::log::port::Log;
 use convoke::events::log::{EventLog, RoomKey, chain};
 use convoke::events::time::{Clock, Timestamp};
 use serde_json::value::RawValue;
@@ -71,21 +73,21 @@ pub fn fresh(unit: u32, key: &RoomKey, count: usize) -> RoomAppend {
 }
 
 /// The same, where the room stands by now.
-pub async fn more(log: &EventLog, unit: u32, key: &RoomKey, count: usize) -> RoomAppend {
+pub async fn more(log: &impl Log, unit: u32, key: &RoomKey, count: usize) -> RoomAppend {
     let head = log.room_head(key).await.unwrap();
     let (expected, chain) = head.map_or((0, chain::START), |head| (head.version, head.chain));
     RoomAppend { expected, chain, ..fresh(unit, key, count) }
 }
 
 /// Writes `count` events to a room, by one batch, at a time.
-pub async fn write_at(log: &EventLog, key: &RoomKey, count: usize, at: Timestamp) -> RoomVersion {
+pub async fn write_at(log: &impl Log, key: &RoomKey, count: usize, at: Timestamp) -> RoomVersion {
     let append = more(log, 0, key, count).await;
     let appended = log.append(&Batch::new(at, vec![append])).await.unwrap();
     assert!(appended.conflicts.is_empty(), "{:?}", appended.conflicts);
     appended.rooms[0].as_ref().unwrap().version
 }
 
-pub async fn write(log: &EventLog, key: &RoomKey, count: usize) -> RoomVersion {
+pub async fn write(log: &impl Log, key: &RoomKey, count: usize) -> RoomVersion {
     write_at(log, key, count, now()).await
 }
 

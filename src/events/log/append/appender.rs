@@ -8,8 +8,13 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Connection as _, PgConnection, PgPool, Postgres};
 use tokio::sync::{Mutex, MutexGuard};
 
+use crate::database::silence::heard;
+
 /// A connection that rested this long is tried before it is used: the server may have gone and come back.
 const RESTED: Duration = Duration::from_secs(1);
+
+/// How long such a trial may take: a server that is there answers within a round trip.
+const TRIAL: Duration = Duration::from_secs(2);
 
 /// Keeps a connection for the next append, beside those of the pool. Appends at the same time get others from the pool.
 #[derive(Default)]
@@ -30,7 +35,7 @@ impl Appender {
     pub async fn lend(&self, pool: &PgPool) -> sqlx::Result<Lent<'_>> {
         let Ok(mut kept) = self.0.try_lock() else { return Ok(Lent::Pooled(pool.acquire().await?)) };
         if let Some(Kept { mut connection, used }) = kept.take()
-            && (used.elapsed() < RESTED || connection.ping().await.is_ok())
+            && (used.elapsed() < RESTED || heard(TRIAL, connection.ping()).await.is_ok())
         {
             return Ok(Lent::Own(kept, connection));
         }

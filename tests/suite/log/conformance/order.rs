@@ -1,17 +1,15 @@
 //! Order, versions, units.
 
-use convoke::database::pool;
 use convoke::events::log::append::{Batch, Conflict};
+use convoke::events::log::chain;
+use convoke::events::log::port::Log;
 use convoke::events::log::verify::Verdict;
-use convoke::events::log::{EventLog, chain};
 
-use super::{event, fresh, log_of, more, now, room, write};
-use crate::harness::{TestDb, database_config};
+use super::super::{event, fresh, more, now, room, write};
+use super::Engine;
 
-#[tokio::test]
-async fn positions_and_versions_begin_at_one_and_follow() {
-    let db = TestDb::new().await;
-    let log = log_of(&db);
+pub async fn positions_and_versions_begin_at_one_and_follow(engine: impl Engine) {
+    let log = engine.process().await;
     let (first, second) = (room(), room());
     let appended = log.append(&Batch::new(now(), vec![fresh(0, &first, 2), fresh(1, &second, 1)])).await.unwrap();
     assert_eq!(appended.position, 3);
@@ -22,10 +20,8 @@ async fn positions_and_versions_begin_at_one_and_follow() {
     assert_eq!((head.version, head.last_position), (2, 2));
 }
 
-#[tokio::test]
-async fn a_stale_room_is_left_out_and_holds_up_no_other() {
-    let db = TestDb::new().await;
-    let log = log_of(&db);
+pub async fn a_stale_room_is_left_out_and_holds_up_no_other(engine: impl Engine) {
+    let log = engine.process().await;
     let (stale, other, last) = (room(), room(), room());
     write(&log, &stale, 3).await;
     let batch = Batch::new(now(), vec![fresh(0, &other, 2), fresh(1, &stale, 2), fresh(2, &last, 1)]);
@@ -40,10 +36,8 @@ async fn a_stale_room_is_left_out_and_holds_up_no_other() {
     assert_eq!(log.room_head(&stale).await.unwrap().unwrap().version, 3);
 }
 
-#[tokio::test]
-async fn rooms_of_one_unit_are_written_together_or_not_at_all() {
-    let db = TestDb::new().await;
-    let log = log_of(&db);
+pub async fn rooms_of_one_unit_are_written_together_or_not_at_all(engine: impl Engine) {
+    let log = engine.process().await;
     let (stale, companion, apart) = (room(), room(), room());
     write(&log, &stale, 1).await;
     let rooms = vec![fresh(7, &companion, 2), fresh(7, &stale, 1), fresh(8, &apart, 1)];
@@ -59,26 +53,22 @@ async fn rooms_of_one_unit_are_written_together_or_not_at_all() {
     assert_eq!(log.room_head(&stale).await.unwrap().unwrap().version, 2);
 }
 
-#[tokio::test]
-async fn a_batch_of_more_events_than_a_page_is_one_batch() {
-    let db = TestDb::new().await;
-    let log = log_of(&db);
+pub async fn a_batch_of_more_events_than_a_page_is_one_batch(engine: impl Engine) {
+    let log = engine.process().await;
     let key = room();
     assert_eq!(write(&log, &key, 120_000).await, 120_000);
     assert_eq!(log.head().await.unwrap().position, 120_000);
 }
 
-/// 32 writers over two pools, as of two processes, on rooms that they share: every event that was acknowledged is there once, in
+/// 32 writers in two processes, on rooms that they share: every event that was acknowledged is there once, in
 /// its room's order; positions have no gap and follow the order in which commits became visible.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn thirty_two_writers_leave_no_gap_and_lose_nothing() {
+pub async fn thirty_two_writers_leave_no_gap_and_lose_nothing(engine: impl Engine) {
     const WRITERS: usize = 32;
     const WRITES: usize = 25;
-    let db = TestDb::new().await;
-    let other_pool = pool::system(db.options.clone(), &database_config());
-    let logs = [log_of(&db), EventLog::new(other_pool)];
+    let logs = [engine.process().await, engine.process().await];
+    let watching = engine.process().await;
     let rooms: Vec<_> = (0..5).map(|_| room()).collect();
-    let reader = tokio::spawn(follow(log_of(&db), (WRITERS * WRITES) as u64));
+    let reader = tokio::spawn(follow(watching.clone(), (WRITERS * WRITES) as u64));
     let writers: Vec<_> = (0..WRITERS)
         .map(|writer| {
             let (log, rooms) = (logs[writer % 2].clone(), rooms.clone());
@@ -105,17 +95,17 @@ async fn thirty_two_writers_leave_no_gap_and_lose_nothing() {
         acknowledged.extend(writer.await.unwrap());
     }
     acknowledged.sort_unstable();
-    let events = log_of(&db).read(0, WRITERS * WRITES + 1).await.unwrap();
+    let events = watching.read(0, WRITERS * WRITES + 1).await.unwrap();
     let found: Vec<_> = events.iter().map(|event| (event.position, event.room, event.room_version)).collect();
     assert_eq!(found, acknowledged);
     assert!(found.iter().map(|(position, ..)| *position).eq(1..=(WRITERS * WRITES) as u64));
     assert_eq!(reader.await.unwrap(), acknowledged.iter().map(|(position, ..)| *position).collect::<Vec<_>>());
-    let verdict = log_of(&db).verify(|_, _| true).await.unwrap();
+    let verdict = watching.verify().await.unwrap();
     assert_eq!(verdict, Verdict::Whole { events: (WRITERS * WRITES) as u64, rooms: 5 });
 }
 
 /// A reader that asks again and again: what it has not seen by the time it sees a later position never comes.
-async fn follow(log: EventLog, until: u64) -> Vec<u64> {
+async fn follow(log: impl Log, until: u64) -> Vec<u64> {
     let mut seen = Vec::new();
     while seen.last() != Some(&until) {
         let page = log.read(seen.last().copied().unwrap_or(0), 100).await.unwrap();
@@ -125,10 +115,8 @@ async fn follow(log: EventLog, until: u64) -> Vec<u64> {
     seen
 }
 
-#[tokio::test]
-async fn versions_of_rooms_are_compared_without_writing() {
-    let db = TestDb::new().await;
-    let log = log_of(&db);
+pub async fn versions_of_rooms_are_compared_without_writing(engine: impl Engine) {
+    let log = engine.process().await;
     let (known, absent) = (room(), room());
     write(&log, &known, 2).await;
     let mut rooms = vec![more(&log, 0, &known, 0).await, fresh(1, &absent, 0), fresh(2, &known, 0)];

@@ -1,0 +1,111 @@
+//! The log as a port: what commands and readers ask of a log, whatever keeps it. [`EventLog`] keeps it in PostgreSQL; the
+//! conformance suite, `tests/suite/log/conformance`, asks nothing that is not here, so that any other engine can be held to the
+//! same.
+//!
+//! Promised by every engine: positions are gapless and in commit order; recorded time never goes back; (room, version) is unique
+//! and gapless; a unit of a batch is written whole or left out whole; an outcome is stored with the events it speaks of, and
+//! given again to whoever uses its key; what was answered is durable; what was written is seen by every later read, of any
+//! process, and never changes.
+
+use tokio::sync::watch;
+
+use super::append::{Appended, Batch, StoredOutcome};
+use super::read::TenantPage;
+use super::verify::Verdict;
+use super::{EventLog, Head, LogError, RoomHead, RoomKey};
+use crate::events::envelope::{Envelope, Position, RoomVersion};
+use crate::events::ids::{RoomId, TenantId};
+use crate::events::time::Timestamp;
+
+/// Handles are cheap to clone. Each method is described where [`EventLog`] has it.
+pub trait Log: Clone + Send + Sync + 'static {
+    fn append(&self, batch: &Batch) -> impl Future<Output = Result<Appended, LogError>> + Send;
+    fn compare(&self, batch: &Batch) -> impl Future<Output = Result<Appended, LogError>> + Send;
+
+    fn head(&self) -> impl Future<Output = Result<Head, LogError>> + Send;
+    fn head_watch(&self) -> watch::Receiver<Position>;
+    fn room_head(&self, key: &RoomKey) -> impl Future<Output = Result<Option<RoomHead>, LogError>> + Send;
+    fn room_named(
+        &self,
+        tenant: &TenantId,
+        name: &str,
+    ) -> impl Future<Output = Result<Option<RoomId>, LogError>> + Send;
+    fn outcome(
+        &self,
+        tenant: &TenantId,
+        key: &str,
+    ) -> impl Future<Output = Result<Option<StoredOutcome>, LogError>> + Send;
+
+    fn read(&self, after: Position, limit: usize) -> impl Future<Output = Result<Vec<Envelope>, LogError>> + Send;
+    fn read_tenant(
+        &self,
+        tenant: &TenantId,
+        after: Position,
+        limit: usize,
+    ) -> impl Future<Output = Result<TenantPage, LogError>> + Send;
+    fn read_room(
+        &self,
+        key: &RoomKey,
+        after: RoomVersion,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Envelope>, LogError>> + Send;
+    fn position_before(&self, at: Timestamp) -> impl Future<Output = Result<Position, LogError>> + Send;
+    fn version_at(&self, key: &RoomKey, at: Timestamp) -> impl Future<Output = Result<RoomVersion, LogError>> + Send;
+
+    /// Walks all of it.
+    fn verify(&self) -> impl Future<Output = Result<Verdict, LogError>> + Send;
+}
+
+impl Log for EventLog {
+    async fn append(&self, batch: &Batch) -> Result<Appended, LogError> {
+        self.append(batch).await
+    }
+
+    async fn compare(&self, batch: &Batch) -> Result<Appended, LogError> {
+        self.compare(batch).await
+    }
+
+    async fn head(&self) -> Result<Head, LogError> {
+        self.head().await
+    }
+
+    fn head_watch(&self) -> watch::Receiver<Position> {
+        self.head_watch()
+    }
+
+    async fn room_head(&self, key: &RoomKey) -> Result<Option<RoomHead>, LogError> {
+        self.room_head(key).await
+    }
+
+    async fn room_named(&self, tenant: &TenantId, name: &str) -> Result<Option<RoomId>, LogError> {
+        self.room_named(tenant, name).await
+    }
+
+    async fn outcome(&self, tenant: &TenantId, key: &str) -> Result<Option<StoredOutcome>, LogError> {
+        self.outcome(tenant, key).await
+    }
+
+    async fn read(&self, after: Position, limit: usize) -> Result<Vec<Envelope>, LogError> {
+        self.read(after, limit).await
+    }
+
+    async fn read_tenant(&self, tenant: &TenantId, after: Position, limit: usize) -> Result<TenantPage, LogError> {
+        self.read_tenant(tenant, after, limit).await
+    }
+
+    async fn read_room(&self, key: &RoomKey, after: RoomVersion, limit: usize) -> Result<Vec<Envelope>, LogError> {
+        self.read_room(key, after, None, limit).await
+    }
+
+    async fn position_before(&self, at: Timestamp) -> Result<Position, LogError> {
+        self.position_before(at).await
+    }
+
+    async fn version_at(&self, key: &RoomKey, at: Timestamp) -> Result<RoomVersion, LogError> {
+        self.version_at(key, at).await
+    }
+
+    async fn verify(&self) -> Result<Verdict, LogError> {
+        self.verify(|_, _| true).await
+    }
+}

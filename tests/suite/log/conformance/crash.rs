@@ -1,0 +1,86 @@
+//! A writer that is gone between its decision and its answer: dropped wherever it happens to be. What it wrote is whole, and
+//! whoever asks again under the same key learns which it was.
+
+use std::time::{Duration, Instant};
+
+use convoke::events::log::LogError;
+use convoke::events::log::append::{Appended, Batch, Conflict};
+use convoke::events::log::port::Log;
+use convoke::events::log::verify::Verdict;
+
+use super::super::{fresh, now, room};
+use super::{Engine, keyed};
+
+const WRITERS: usize = 60;
+
+/// How long a writer takes that nobody cuts off, by a connection that it has to make.
+async fn undisturbed(engine: &impl Engine) -> Duration {
+    let log = engine.process().await;
+    let begun = Instant::now();
+    log.append(&Batch::new(now(), vec![fresh(0, &room(), 1)])).await.unwrap();
+    begun.elapsed()
+}
+
+/// Cuts the writers off one later than the other, over twice the time that one of them takes; the last one not at all. `true`:
+/// it had its answer.
+async fn cut_off(number: usize, takes: Duration, writing: impl Future<Output = Result<Appended, LogError>>) -> bool {
+    if number + 1 == WRITERS {
+        return writing.await.is_ok();
+    }
+    let until = takes * 2 * number as u32 / WRITERS as u32;
+    tokio::time::timeout(until, writing).await.is_ok_and(|answered| answered.is_ok())
+}
+
+pub async fn a_writer_that_is_gone_before_its_answer_has_written_once_or_not_at_all(engine: impl Engine) {
+    let (writing, asking_again) = (engine.process().await, engine.process().await);
+    let takes = undisturbed(&engine).await;
+    let (mut answered, mut written_before) = (0, 0);
+    for number in 0..WRITERS {
+        let key = room();
+        let id = format!("key-{number}");
+        let append = keyed(&id, &key, fresh(0, &key, 3));
+        let batch = Batch::new(now(), vec![append.clone()]);
+        let done = cut_off(number, takes, writing.append(&batch)).await;
+        answered += usize::from(done);
+
+        let again = asking_again.append(&Batch::new(now(), vec![append])).await.unwrap();
+        let first = match again.conflicts.get(&0) {
+            None => {
+                assert!(!done, "what was acknowledged is there");
+                again.rooms[0].as_ref().unwrap().first_position
+            }
+            Some(conflicts) => {
+                written_before += 1;
+                let stored = conflicts.iter().find_map(|conflict| match conflict {
+                    Conflict::KeyUsed { outcome, .. } => Some(outcome.position),
+                    _ => None,
+                });
+                stored.expect("a room that was written to has its outcome") - 2
+            }
+        };
+        let events = asking_again.read_room(&key, 0, 100).await.unwrap();
+        let places: Vec<_> = events.iter().map(|event| (event.room_version, event.position)).collect();
+        assert_eq!(places, [(1, first), (2, first + 1), (3, first + 2)]);
+    }
+    assert!(written_before >= answered && written_before < WRITERS, "{answered} answered, {written_before} written");
+    let verdict = asking_again.verify().await.unwrap();
+    assert_eq!(verdict, Verdict::Whole { events: 1 + 3 * WRITERS as u64, rooms: 1 + WRITERS as u64 });
+}
+
+pub async fn a_group_of_rooms_survives_its_writer_whole_or_not_at_all(engine: impl Engine) {
+    let (writing, reading) = (engine.process().await, engine.process().await);
+    let takes = undisturbed(&engine).await;
+    let mut groups = Vec::new();
+    for number in 0..WRITERS {
+        let (first, second) = (room(), room());
+        let batch = Batch::new(now(), vec![fresh(0, &first, 2), fresh(0, &second, 1)]);
+        cut_off(number, takes, writing.append(&batch)).await;
+        groups.push((first.room, second.room));
+    }
+    let events = reading.read(0, 4 * WRITERS).await.unwrap();
+    let count = |room| events.iter().filter(|event| event.room == room).count();
+    let written: Vec<_> = groups.into_iter().map(|(first, second)| (count(first), count(second))).collect();
+    assert!(written.iter().all(|counts| matches!(counts, (0, 0) | (2, 1))), "{written:?}");
+    assert!(written.contains(&(0, 0)) && written.contains(&(2, 1)), "some were cut off, some were not: {written:?}");
+    assert!(matches!(reading.verify().await.unwrap(), Verdict::Whole { .. }));
+}
