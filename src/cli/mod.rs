@@ -4,6 +4,7 @@
 //! errors) to the error stream. Exit codes: 0 done, 1 failed, 2 not understood; what else a command says by its code stands
 //! in its help.
 
+pub mod asyncapi;
 pub mod config;
 pub mod context;
 mod event_line;
@@ -62,6 +63,8 @@ enum Command {
     Config(config::Config),
     #[command(name = "openapi")]
     OpenApi(openapi::OpenApi),
+    #[command(name = "asyncapi")]
+    AsyncApi(asyncapi::AsyncApi),
 }
 
 impl Command {
@@ -82,6 +85,7 @@ impl Command {
             Self::Keys(command) => command.run(context).await,
             Self::Config(command) => command.run(),
             Self::OpenApi(command) => command.run(),
+            Self::AsyncApi(command) => command.run(),
         }
     }
 }

@@ -9,5 +9,6 @@ pub mod ids;
 pub mod log;
 pub mod object;
 pub mod room;
+pub mod schemas;
 pub mod sealed;
 pub mod time;

@@ -15,7 +15,7 @@ use super::request::caller::{Pass, Signed};
 use super::rights;
 use super::stream::follow::Whose;
 
-const PATH: &str = "/v1/events";
+pub const PATH: &str = "/v1/events";
 
 pub fn routes() -> Router<Api> {
     Router::new().route(PATH, get(events))

@@ -1,9 +1,10 @@
-//! Routes, extractors, problem responses, OpenAPI.
+//! Routes, extractors, problem responses, OpenAPI and AsyncAPI.
 //!
 //! [`serve`] is the server under the routes, [`guard`] what stands around each of them, [`problem`] how a client is told
 //! that something was not done. [`request`] reads what a caller says, [`stream`] writes what happens as it happens.
 
 pub mod api;
+pub mod asyncapi;
 mod batch;
 pub mod body;
 mod command_request;

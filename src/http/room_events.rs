@@ -17,7 +17,7 @@ use super::rights;
 use super::stream::follow::Whose;
 use crate::events::log::RoomKey;
 
-const PATH: &str = "/v1/rooms/{room}/events";
+pub const PATH: &str = "/v1/rooms/{room}/events";
 
 pub fn routes() -> Router<Api> {
     Router::new().route(PATH, get(events))

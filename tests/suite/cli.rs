@@ -263,7 +263,9 @@ async fn connections_that_fell_silent_are_given_up_for_new_ones() {
 }
 
 #[tokio::test]
-async fn the_description_of_the_api_is_printed() {
+async fn the_descriptions_of_the_api_and_of_its_streams_are_printed() {
     let description = Run::new().args(["openapi"]).json().await;
     assert_eq!(description["openapi"], "3.1.0");
+    let streams = Run::new().args(["asyncapi"]).json().await;
+    assert_eq!(streams["asyncapi"], "3.0.0");
 }

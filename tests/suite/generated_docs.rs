@@ -1,6 +1,7 @@
-//! Pages of `docs/` that the code itself writes. Each test compares a page with what the code says now; with
-//! `CONVOKE_BLESS=1` in the environment it writes the page instead.
+//! Pages of `docs/` and schemas that the code itself writes. Each test compares a file with what the code says now; with
+//! `CONVOKE_BLESS=1` in the environment it writes the file instead.
 
+mod asyncapi;
 mod commands;
 mod configuration;
 mod events;
@@ -8,12 +9,18 @@ mod metrics;
 mod openapi;
 mod problems;
 mod schema;
+mod schemas;
 
 use std::path::PathBuf;
 
 /// Compares `docs/<name>` with `text`, or writes it.
 fn check(name: &str, text: &str) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
+    check_file(&format!("docs/{name}"), text);
+}
+
+/// As [`check`], for any file of the house.
+fn check_file(name: &str, text: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name);
     if std::env::var_os("CONVOKE_BLESS").is_some() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, text).unwrap();
@@ -24,7 +31,7 @@ fn check(name: &str, text: &str) {
     let line = first.unwrap_or_else(|| present.lines().count().min(text.lines().count()));
     assert!(
         present == text,
-        "docs/{name} is out of date at line {}: CONVOKE_BLESS=1 cargo test --test suite generated_docs\n  is:     {}\n  should: {}",
+        "{name} is out of date at line {}: CONVOKE_BLESS=1 cargo test --test suite generated_docs\n  is:     {}\n  should: {}",
         line + 1,
         present.lines().nth(line).unwrap_or("(end)"),
         text.lines().nth(line).unwrap_or("(end)"),

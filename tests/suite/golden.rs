@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use convoke::events::envelope::DecodeError;
 use convoke::events::room::RoomEvent;
+use convoke::events::schemas::{self, DataSchema};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -97,29 +98,60 @@ fn only_an_old_version_reads_as_something_else() {
 }
 
 #[test]
-fn the_golden_files_show_every_field_and_every_choice_of_the_newest_shapes() {
-    for kind in RoomEvent::catalogue() {
+fn there_is_a_schema_of_every_event_and_version() {
+    let described: BTreeSet<_> = schemas::all().iter().map(|shape| (shape.event, shape.version)).collect();
+    let versions = RoomEvent::catalogue().into_iter().flat_map(|kind| (1..=kind.version).map(move |v| (kind.name, v)));
+    assert_eq!(described, versions.collect());
+}
+
+#[test]
+fn the_golden_files_show_every_field_and_every_choice_of_every_shape() {
+    for shape in schemas::all() {
         let mut wanted = BTreeSet::new();
-        words_of_schema((kind.schema)().as_value(), &mut wanted);
+        words_of_schema(&schema(&shape), &mut wanted);
         let mut shown = BTreeSet::new();
-        for variant in &Golden::load(kind.name, kind.version).unwrap().variants {
+        for variant in &Golden::load(shape.event, shape.version).unwrap().variants {
             words_of_data(&serde_json::from_str(variant.data.get()).unwrap(), &mut shown);
         }
         let missing: Vec<_> = wanted.difference(&shown).collect();
-        assert!(missing.is_empty(), "{} v{}: no variant has {missing:?}", kind.name, kind.version);
+        assert!(missing.is_empty(), "{} v{}: no variant has {missing:?}", shape.event, shape.version);
     }
 }
 
 #[test]
-fn what_is_written_has_the_shape_that_the_catalogue_tells() {
-    for kind in RoomEvent::catalogue() {
-        let shape = jsonschema::draft202012::new((kind.schema)().as_value()).unwrap();
-        for variant in &Golden::load(kind.name, kind.version).unwrap().variants {
+fn what_is_written_and_ever_was_has_the_shape_that_its_schema_tells() {
+    for shape in schemas::all() {
+        let schema = schema(&shape);
+        let told = jsonschema::draft202012::new(&schema).unwrap();
+        for variant in &Golden::load(shape.event, shape.version).unwrap().variants {
             let data: Value = serde_json::from_str(variant.data.get()).unwrap();
-            let faults: Vec<_> = shape.iter_errors(&data).map(|e| format!("{} {e}", e.instance_path())).collect();
-            assert!(faults.is_empty(), "{} ({}): {faults:#?}", kind.name, variant.about);
+            let faults: Vec<_> = told.iter_errors(&data).map(|e| format!("{} {e}", e.instance_path())).collect();
+            assert!(faults.is_empty(), "{} v{} ({}): {faults:#?}", shape.event, shape.version, variant.about);
+            let fields = data.as_object().unwrap().keys();
+            let untold: Vec<_> = fields.filter(|field| schema["properties"].get(field).is_none()).collect();
+            assert!(untold.is_empty(), "{} v{} ({}): {untold:?}", shape.event, shape.version, variant.about);
         }
     }
+}
+
+#[test]
+fn no_schema_takes_what_lacks_a_field_that_is_always_written() {
+    for shape in schemas::all() {
+        let schema = schema(&shape);
+        jsonschema::draft202012::meta::validate(&schema).unwrap();
+        let told = jsonschema::draft202012::new(&schema).unwrap();
+        let golden = Golden::load(shape.event, shape.version).unwrap();
+        let data: Value = serde_json::from_str(golden.variants[0].data.get()).unwrap();
+        for field in schema["required"].as_array().into_iter().flatten().map(|field| field.as_str().unwrap()) {
+            let mut without = data.clone();
+            without.as_object_mut().unwrap().remove(field);
+            assert!(!told.is_valid(&without), "{} v{} without {field}", shape.event, shape.version);
+        }
+    }
+}
+
+fn schema(shape: &DataSchema) -> Value {
+    serde_json::from_str(&shape.text).unwrap_or_else(|e| panic!("{}: {e}", shape.file()))
 }
 
 /// The names of fields and the fixed strings that a schema speaks of.

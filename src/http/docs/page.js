@@ -1,7 +1,10 @@
-// Reads /openapi.json and lays it out to be read: each operation with its parameters, body, examples, answers and refusals.
+// Reads /openapi.json and /asyncapi.json and lays them out to be read: each operation with its parameters, body, examples,
+// answers and refusals, each stream with its events.
 // Text goes in as text nodes only: nothing in the document can become markup.
 
 const MAX_LEVELS = 6;
+/** Where the description of the streams hangs in that of the API, so that references lead somewhere in either. */
+const STREAMS = "x-streams";
 let api;
 
 /** Makes an element: `make("p", { class: "text" }, "words", child)`. Absent children are skipped. */
@@ -34,6 +37,17 @@ function resolve(node) {
 }
 
 // ------------------------------------------------------------------------------------------------------------- schemas
+
+/** The parts of `allOf` as one object. */
+function joined(schema) {
+  if (!schema.allOf) return schema;
+  const parts = schema.allOf.map(resolve);
+  return {
+    type: "object",
+    properties: Object.assign({}, ...parts.map((part) => part.properties)),
+    required: parts.flatMap((part) => part.required ?? []),
+  };
+}
 
 function alternatives(schema) {
   return schema.oneOf ?? schema.anyOf ?? [];
@@ -75,7 +89,7 @@ function limits(raw) {
 
 /** The object within a schema whose fields are worth a list: itself, an array's items, the one object among choices. */
 function inner(raw) {
-  const schema = resolve(raw);
+  const schema = joined(resolve(raw));
   if (schema.properties && Object.keys(schema.properties).length) return schema;
   if (schema.items) return inner(schema.items);
   const objects = alternatives(schema).map(inner).filter(Boolean);
@@ -203,6 +217,41 @@ function operationSection({ id, method, path, operation, item }) {
     tryIt({ method, path, operation, item }));
 }
 
+// ------------------------------------------------------------------------------------------------------------- streams
+
+function streams() {
+  return Object.entries(api[STREAMS].operations).map(([id, operation]) => {
+    const channel = resolve(operation.channel);
+    const messages = operation.messages.map(resolve);
+    return { id, path: channel.address, operation: { ...operation, summary: operation.title, about: channel.description, messages } };
+  });
+}
+
+function streamSection({ id, path, operation }) {
+  const query = operation.bindings?.http?.query;
+  return make("section", { id },
+    make("h3", {}, operation.summary),
+    make("div", { class: "path" }, make("span", { class: "method get" }, "SSE"), " ", path),
+    make("p", { class: "text" }, prose(operation.about)),
+    make("p", { class: "text" }, prose(operation.description)),
+    query && [make("h4", {}, "Parameters in the query"), fields(query)],
+    make("h4", {}, "Events of the stream"),
+    operation.messages.map(messageRow),
+    make("h4", {}, "By hand"),
+    make("pre", {}, [`curl -N '${location.origin}${path}?cursor=start'`, `-H "Authorization: Bearer $TOKEN"`,
+      `-H 'Accept: text/event-stream'`].join(" \\\n  ")));
+}
+
+function messageRow(message) {
+  const row = make("details", { class: "message" },
+    make("summary", {}, make("code", {}, message.name)), make("p", {}, prose(message.summary)));
+  // Made when it is opened: there are many, and most never are.
+  row.addEventListener("toggle", () => row.append(
+    make("p", { class: "soft" }, "Beside the data"), fields(message.headers),
+    make("p", { class: "soft" }, "Data, ", make("code", {}, message.contentType)), fields(message.payload)), { once: true });
+  return row;
+}
+
 // -------------------------------------------------------------------------------------------------------------- try it
 
 function tryIt({ method, path, operation, item }) {
@@ -278,7 +327,8 @@ function layOut() {
   document.title = api.info.title;
   document.getElementById("version").textContent = api.info.version;
   main.replaceChildren(make("h1", {}, api.info.title), make("p", { class: "text" }, prose(api.info.description)),
-    make("p", { class: "soft" }, "OpenAPI ", api.openapi, ": ", make("a", { href: "/openapi.json" }, "/openapi.json")));
+    make("p", { class: "soft" }, "OpenAPI ", api.openapi, ": ", make("a", { href: "/openapi.json" }, "/openapi.json"),
+      "; AsyncAPI ", api[STREAMS].asyncapi, ": ", make("a", { href: "/asyncapi.json" }, "/asyncapi.json")));
   for (const group of groups(all)) {
     const heading = make("h2", {}, group.name);
     main.append(heading, make("p", { class: "text" }, prose(group.about)), ...group.operations.map(operationSection));
@@ -286,7 +336,14 @@ function layOut() {
       make("a", { href: `#${id}`, "data-for": id },
         make("span", { class: `method ${method}` }, method.toUpperCase()), make("span", {}, operation.summary ?? id))));
   }
-  listen(all);
+  const flows = streams();
+  const { title, description } = api[STREAMS].info;
+  const name = title.replace(/^.*: /, "");
+  main.append(make("h2", {}, name), make("p", { class: "text" }, prose(description)), ...flows.map(streamSection));
+  contents.append(make("h2", {}, name), ...flows.map(({ id, operation }) =>
+    make("a", { href: `#${id}`, "data-for": id },
+      make("span", { class: "method get" }, "SSE"), make("span", {}, operation.summary))));
+  listen([...all, ...flows]);
   if (location.hash) document.getElementById(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView();
 }
 
@@ -318,10 +375,23 @@ function listen(all) {
   });
 }
 
-try {
-  const got = await fetch("/openapi.json");
+async function load(path) {
+  const got = await fetch(path);
   if (!got.ok) throw new Error(`the server answered ${got.status}`);
-  api = await got.json();
+  return got.json();
+}
+
+/** The description with its references leading to where it hangs. */
+function hung(node) {
+  if (Array.isArray(node)) return node.map(hung);
+  if (typeof node !== "object" || node === null) return node;
+  return Object.fromEntries(Object.entries(node).map(([name, value]) =>
+    [name, name === "$ref" ? value.replace("#/", `#/${STREAMS}/`) : hung(value)]));
+}
+
+try {
+  const [requests, flows] = await Promise.all([load("/openapi.json"), load("/asyncapi.json")]);
+  api = { ...requests, [STREAMS]: hung(flows) };
   layOut();
 } catch (error) {
   document.getElementById("state").textContent = `The description could not be loaded: ${error.message}. Load the page again.`;

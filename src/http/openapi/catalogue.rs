@@ -33,7 +33,7 @@ pub(super) fn describe(document: &mut Document) {
 }
 
 /// `RoomCreatedEvent`, of which `RoomCreated` is the data.
-fn name(kind: &EventKind) -> String {
+pub fn name(kind: &EventKind) -> String {
     let schema = (kind.schema)();
     format!("{}Event", schema.get("title").and_then(Value::as_str).expect("shapes are called as their types are"))
 }

@@ -9,15 +9,20 @@ use crate::http::events_answer::EventPage;
 use crate::http::events_request::MOST;
 use crate::http::problem::ProblemCode;
 
+/// What a cursor may be; `count`: what it counts.
+pub fn cursor_about(count: &str) -> String {
+    format!(
+        "Go on after this: a cursor as it was received, a {count}, `start` or `now`. Without it a stream begins now, anything \
+         else at the start. `Last-Event-ID` goes before it"
+    )
+}
+
 /// `count`: what the cursors count.
 pub fn describe_events(document: &mut Document, path: &str, operation: Operation, count: &str) {
     let page = document.answer::<EventPage>();
     let event = document.answer::<EventView<'static>>();
     let text = json!({ "type": "string" });
-    let cursor = format!(
-        "Go on after this: a cursor as it was received, a {count}, `start` or `now`. Without it a stream begins now, anything \
-         else at the start. `Last-Event-ID` goes before it"
-    );
+    let cursor = cursor_about(count);
     let operation = operation
         .query("cursor", text.clone(), &cursor)
         .query("since", json!({ "type": "string", "format": "date-time" }), "In place of a cursor: begin at the first event recorded then or later")

@@ -14,12 +14,14 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
-pub use catalogue::any_event;
+pub use catalogue::{any_event, name as event_shape_name};
 pub use commands::{CommandAnswer, command_headers, describe_command};
-pub use events::describe_events;
+pub use events::{cursor_about, describe_events};
 pub use operation::{Operation, Tag};
 
 use crate::commands::refusal::RefusalCode;
+use crate::events::schemas::flow;
+use crate::http::event_view::EventView;
 use crate::http::routes;
 
 /// What reads of one room may answer.
@@ -59,6 +61,7 @@ impl Document {
     /// Takes a schema apart into those it is made of, and refers to it by its title.
     fn keep(&mut self, schema: Schema) -> Value {
         let mut schema = schema.to_value();
+        flow(&mut schema);
         tidy(&mut schema);
         let Some(root) = schema.as_object_mut() else { return schema };
         root.remove("$schema");
@@ -111,10 +114,7 @@ impl Document {
                 "parameters": operation::shared_parameters(),
                 "headers": operation::shared_headers(),
                 "examples": operation::shared_examples(),
-                "securitySchemes": { "token": {
-                    "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
-                    "description": "A JWT (RFC 7519) with `tenant`, `exp` and `grants`; `convoke token create` makes one",
-                } },
+                "securitySchemes": { "token": token_scheme() },
             },
         })
     }
@@ -128,8 +128,7 @@ const ABOUT: &str = "Live rooms, event-sourced: commands are posted, what happen
     reader must go on at a type, and at fields, that it does not know: a newer server may write to the same log.\n\n\
     What is not done is told as a problem (RFC 9457) with a code that never changes its meaning.";
 
-/// schemars keeps the parts of a schema under `$defs`, the document has one place for all; and the line breaks of the sources
-/// are none of the reader's.
+/// schemars keeps the parts of a schema under `$defs`, the document has one place for all.
 fn tidy(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {
@@ -138,15 +137,28 @@ fn tidy(schema: &mut Value) {
             {
                 *reference = format!("#/components/schemas/{name}");
             }
-            if let Some(Value::String(text)) = fields.get_mut("description") {
-                let paragraphs: Vec<_> = text.split("\n\n").map(|paragraph| paragraph.replace('\n', " ")).collect();
-                *text = paragraphs.join("\n\n");
-            }
             fields.values_mut().for_each(tidy);
         }
         Value::Array(items) => items.iter_mut().for_each(tidy),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
+}
+
+/// How callers show who they are.
+pub fn token_scheme() -> Value {
+    json!({
+        "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
+        "description": "A JWT (RFC 7519) with `tenant`, `exp` and `grants`; `convoke token create` makes one",
+    })
+}
+
+/// The shapes of events and of all that they are made of: `Event`, what callers see of any, and for each kind what it has of
+/// its own, under its [`event_shape_name`].
+pub fn event_shapes() -> BTreeMap<String, Value> {
+    let mut document = Document::new();
+    catalogue::describe(&mut document);
+    document.answer::<EventView<'static>>();
+    document.schemas
 }
 
 /// The whole description.

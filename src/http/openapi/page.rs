@@ -1,19 +1,24 @@
-//! `/docs`: a page to read the description and try it, and the description itself. All that the page needs comes from here.
+//! `/docs`: a page to read the descriptions of the API and of its streams and to try them, and the descriptions themselves. All that the page needs comes from here.
 
 use axum::Router;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use bytes::Bytes;
+
+use crate::http::asyncapi;
 
 /// The page may load its own style and script and ask this server, and nothing else of anybody.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 pub fn routes() -> Router {
-    // Made once: the description is the same for as long as the program runs.
-    let description: axum::body::Bytes = super::text().into();
+    // Made once: the descriptions are the same for as long as the program runs.
+    let description: Bytes = super::text().into();
+    let streams: Bytes = asyncapi::text().into();
     Router::new()
         .route("/openapi.json", get(move || async move { file("application/json", description) }))
+        .route("/asyncapi.json", get(move || async move { file("application/json", streams) }))
         .route("/docs", get(|| async { file("text/html; charset=utf-8", include_str!("../docs/page.html")) }))
         .route("/docs/page.css", get(|| async { file("text/css; charset=utf-8", include_str!("../docs/page.css")) }))
         .route(

@@ -35,7 +35,7 @@ use crate::http::request::caller::Pass;
 
 /// How long readers wait before they come back, milliseconds. Spread by the moment of their beginning they come back
 /// spread as well.
-const RETRY_MS: u32 = 2_000;
+pub const RETRY_MS: u32 = 2_000;
 
 /// Counts an open stream for as long as it lives.
 pub struct Ticket {
@@ -80,6 +80,8 @@ enum End {
 }
 
 impl End {
+    const ALL: [End; 6] = [End::Stopping, End::Lagged, End::Failed, End::RoomEnded, End::TokenEnded, End::NotInRoom];
+
     fn code(self) -> &'static str {
         match self {
             End::Stopping => "stopping",
@@ -105,6 +107,11 @@ impl End {
             End::NotInRoom => "The reader is no longer in the room. Join again, then come back with the last id.",
         }
     }
+}
+
+/// Why streams end: the code and what it means.
+pub fn ends() -> impl Iterator<Item = (&'static str, &'static str)> {
+    End::ALL.into_iter().map(|end| (end.code(), end.about()))
 }
 
 struct Running {

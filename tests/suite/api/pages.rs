@@ -12,14 +12,16 @@ async fn the_page_loads_from_this_server_alone() {
     let linked: Vec<&str> = page
         .split(['"', '\''])
         .filter(|text| text.starts_with('/') && text.len() > 1)
-        .chain(["/openapi.json"])
+        .chain(["/openapi.json", "/asyncapi.json"])
         .collect();
     assert!(linked.contains(&"/docs/page.js") && linked.contains(&"/docs/page.css"), "{linked:?}");
     for path in linked {
         assert_eq!(service.server.get(path).await.status().as_u16(), 200, "{path}");
     }
     assert!(!page.contains("://"), "nothing of another host");
-    let description: serde_json::Value = service.server.get("/openapi.json").await.json().await.unwrap();
-    let kept = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json")).unwrap();
-    assert_eq!(description, serde_json::from_str::<serde_json::Value>(&kept).unwrap());
+    let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/docs");
+    for name in ["/openapi.json", "/asyncapi.json"] {
+        let kept = std::fs::read_to_string(format!("{kept}{name}")).unwrap();
+        assert_eq!(service.server.get(name).await.text().await.unwrap(), kept, "{name}");
+    }
 }

@@ -18,6 +18,8 @@ The name and the version of an event never change their meaning; a field never c
 change, the event has a new version; older ones are brought up to it where they are read, so that readers see the newest
 version only. Readers must ignore fields and accept events that they do not know.
 
+The stored `data` of every event in every version ever written has a JSON Schema (2020-12), `kafka/schemas/NAME.vVERSION.json`.
+
 Fields said to be *personal* (display names, the text of messages, metadata of people) are not in `data`: they lie beside
 it, encrypted under a key of the person, and read as erased once that key is gone. Who may read them gets them as
 `personal`.

@@ -1,0 +1,120 @@
+//! The AsyncAPI 3.0 description of what flows: the live streams of server-sent events. Made from the code as the description
+//! in OpenAPI is, and of the same shapes. Served at `/asyncapi.json`, kept in `docs/asyncapi.json`, browsed at `/docs`.
+//!
+//! Only what this program sends is described. How a stream is asked for in all its forms, and what may be refused, OpenAPI
+//! tells.
+
+mod streams;
+
+use serde_json::{Map, Value, json};
+
+use super::openapi;
+use crate::events::room::RoomEvent;
+use crate::events::schemas::flow;
+
+const ABOUT: &str = "What happens in rooms, live, as server-sent events (WHATWG HTML, 9.2). A stream goes on from any cursor \
+    and misses nothing and repeats nothing: each event's `id` is the cursor behind it, and a reader that comes back with it in \
+    `Last-Event-ID` gets what came after.\n\nEvents are shown in the newest version of their shape. A reader must go on at a \
+    type, and at fields, that it does not know: a newer server may write to the same log.";
+
+/// The whole description.
+pub fn document() -> Value {
+    let mut schemas = openapi::event_shapes();
+    if let Some(Value::Object(event)) = schemas.get_mut("Event") {
+        // Each message says which event it is.
+        event.remove("oneOf");
+        event.remove("discriminator");
+        event.insert("description".into(), "What every event has.".into());
+    }
+    schemas.insert("Goodbye".into(), streams::goodbye_schema());
+    json!({
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Convoke: live events",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": ABOUT,
+            "license": { "name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0" },
+        },
+        "defaultContentType": "application/json",
+        "servers": { "http": {
+            "host": "{host}",
+            "protocol": "http",
+            "description": "A server of Convoke",
+            "variables": { "host": { "description": "Its name and port", "examples": ["127.0.0.1:8080"] } },
+            "security": [{ "$ref": "#/components/securitySchemes/token" }],
+        } },
+        "channels": streams::channels(),
+        "operations": streams::operations(),
+        "components": {
+            "messages": messages(),
+            "schemas": schemas,
+            "securitySchemes": { "token": openapi::token_scheme() },
+        },
+    })
+}
+
+/// As it is served and as it is kept in `docs/asyncapi.json`.
+pub fn text() -> String {
+    format!("{:#}\n", document())
+}
+
+/// One for each event, by its name, and the one that ends a stream.
+fn messages() -> Map<String, Value> {
+    let mut messages = Map::new();
+    for kind in RoomEvent::catalogue() {
+        let shape = openapi::event_shape_name(&kind);
+        let payload = json!({ "allOf": [
+            { "$ref": "#/components/schemas/Event" },
+            { "$ref": format!("#/components/schemas/{shape}") },
+        ] });
+        let mut schema = (kind.schema)().to_value();
+        flow(&mut schema);
+        messages.insert(kind.name.into(), streams::message(kind.name, &schema["description"], &payload));
+    }
+    let about = "The last of a stream: why it ends. Come back with the last id, if there is a reason to.".into();
+    let payload = json!({ "$ref": "#/components/schemas/Goodbye" });
+    messages.insert(streams::GOODBYE.into(), streams::message(streams::GOODBYE, &about, &payload));
+    messages
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn references<'a>(value: &'a Value, found: &mut BTreeSet<&'a str>) {
+        match value {
+            Value::Object(fields) => {
+                found.extend(fields.get("$ref").and_then(Value::as_str));
+                fields.values().for_each(|value| references(value, found));
+            }
+            Value::Array(items) => items.iter().for_each(|value| references(value, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere_and_no_shape_is_without_one() {
+        let document = document();
+        let mut found = BTreeSet::new();
+        references(&document, &mut found);
+        for reference in &found {
+            assert!(document.pointer(&reference[1..]).is_some(), "{reference}");
+        }
+        for name in document["components"]["schemas"].as_object().unwrap().keys() {
+            assert!(found.contains(format!("#/components/schemas/{name}").as_str()), "{name} is used by none");
+        }
+    }
+
+    #[test]
+    fn every_channel_carries_every_event_and_says_goodbye() {
+        let document = document();
+        let mut names: BTreeSet<_> = RoomEvent::catalogue().iter().map(|kind| kind.name.to_owned()).collect();
+        names.insert("goodbye".to_owned());
+        for (name, channel) in document["channels"].as_object().unwrap() {
+            let carried: BTreeSet<_> = channel["messages"].as_object().unwrap().keys().cloned().collect();
+            assert_eq!(carried, names, "{name}");
+        }
+    }
+}
