@@ -7,6 +7,7 @@ pub mod database;
 pub mod events;
 pub mod http;
 pub mod projections;
+pub mod resilience;
 pub mod security;
 pub mod tasks;
 pub mod telemetry;

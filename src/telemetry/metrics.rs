@@ -57,6 +57,9 @@ struct Instruments {
     http_refused: IntCounter,
     problems: IntCounterVec,
     streams_open: IntGauge,
+    breaker_state: IntGaugeVec,
+    breaker_opened: IntCounterVec,
+    breaker_calls: IntCounterVec,
 }
 
 impl Default for Metrics {
@@ -79,15 +82,18 @@ impl Metrics {
             log_recorded: register(&registry, GaugeVec::new(opts(&LOG_RECORDED), LOG_RECORDED.labels)),
             log_runway: register(&registry, gauges(&LOG_RUNWAY)),
             projection_seconds: register(&registry, histograms(&PROJECTION_SECONDS, TIMES)),
-            projected: register(&registry, IntCounterVec::new(opts(&PROJECTED), PROJECTED.labels)),
+            projected: register(&registry, counters(&PROJECTED)),
             projection_position: register(&registry, gauges(&PROJECTION_POSITION)),
             projection_lag: register(&registry, gauges(&PROJECTION_LAG)),
             projection_stopped: register(&registry, gauges(&PROJECTION_STOPPED)),
             http_seconds: register(&registry, histograms(&HTTP_SECONDS, TIMES)),
             http_connections: register(&registry, IntGauge::with_opts(opts(&HTTP_CONNECTIONS))),
             http_refused: register(&registry, IntCounter::with_opts(opts(&HTTP_REFUSED))),
-            problems: register(&registry, IntCounterVec::new(opts(&PROBLEMS), PROBLEMS.labels)),
+            problems: register(&registry, counters(&PROBLEMS)),
             streams_open: register(&registry, IntGauge::with_opts(opts(&STREAMS_OPEN))),
+            breaker_state: register(&registry, gauges(&BREAKER_STATE)),
+            breaker_opened: register(&registry, counters(&BREAKER_OPENED)),
+            breaker_calls: register(&registry, counters(&BREAKER_CALLS)),
             registry,
         }))
     }
@@ -152,6 +158,19 @@ impl Metrics {
 
     pub fn streams_open(&self) -> &IntGauge {
         &self.0.streams_open
+    }
+
+    /// 0 closed, 1 half-open, 2 open.
+    pub fn breaker_state(&self, target: &str, state: i64) {
+        self.0.breaker_state.with_label_values(&[target]).set(state);
+    }
+
+    pub fn breaker_opened(&self, target: &str) {
+        self.0.breaker_opened.with_label_values(&[target]).inc();
+    }
+
+    pub fn breaker_call(&self, target: &str, outcome: &str) {
+        self.0.breaker_calls.with_label_values(&[target, outcome]).inc();
     }
 
     /// Watches a pool: it is asked at each scrape. Once per name; a second pool of the same name is not counted.
@@ -220,6 +239,10 @@ fn histograms(about: &Described, buckets: &[f64]) -> prometheus::Result<Histogra
 
 fn gauges(about: &Described) -> prometheus::Result<IntGaugeVec> {
     IntGaugeVec::new(opts(about), about.labels)
+}
+
+fn counters(about: &Described) -> prometheus::Result<IntCounterVec> {
+    IntCounterVec::new(opts(about), about.labels)
 }
 
 fn register<C: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Result<C>) -> C {

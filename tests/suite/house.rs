@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 /// Each part under `src/`, and the parts it may use besides itself. `cli`, `http` and the wiring may use all.
 const MAY_USE: &[(&str, &[&str])] = &[
-    ("events", &["config", "database"]),
+    ("events", &["config", "database", "resilience"]),
     ("commands", &["config", "events", "security", "telemetry"]),
-    ("projections", &["config", "database", "events", "security", "telemetry"]),
+    ("projections", &["config", "database", "events", "resilience", "security", "telemetry"]),
+    ("resilience", &["config", "tasks", "telemetry"]),
     ("security", &["config", "events", "telemetry"]),
     ("database", &["config", "events"]),
     ("telemetry", &["config", "tasks"]),

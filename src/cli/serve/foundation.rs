@@ -9,6 +9,7 @@ use crate::events::log::maintenance::Maintenance;
 use crate::events::time::Clock;
 use crate::projections::MODELS;
 use crate::projections::live::Board;
+use crate::resilience::Breakers;
 use crate::telemetry::metrics::Metrics;
 
 pub struct Foundation {
@@ -20,6 +21,8 @@ pub struct Foundation {
     pub metrics: Metrics,
     /// Where the read models stand.
     pub board: Board,
+    /// Around what the process can do without.
+    pub breakers: Breakers,
 }
 
 impl Foundation {
@@ -35,7 +38,8 @@ impl Foundation {
         metrics.pool("system", &pool);
         let log = EventLog::new(pool.clone());
         let board = Board::new(pool.clone(), MODELS);
-        let foundation = Self { config: config.clone(), pool, log, clock: Clock::system(), metrics, board };
+        let breakers = Breakers::new(metrics.clone());
+        let foundation = Self { config: config.clone(), pool, log, clock: Clock::system(), metrics, board, breakers };
         foundation.maintenance().prepare().await?;
         Ok(foundation)
     }

@@ -14,10 +14,13 @@ pub fn checks(foundation: &Foundation, stop: CancellationToken) -> Readiness {
     let pool = foundation.pool.clone();
     let maintenance = foundation.maintenance();
     let models = foundation.pool.clone();
+    let breakers = foundation.breakers.clone();
     Readiness::new(stop)
         .check("database", move || database(pool.clone()))
         .check("partitions", move || partitions(maintenance.clone()))
         .check("projections", move || projections(models.clone()))
+        // What is behind a breaker can be done without: told, and no reason to send requests elsewhere.
+        .check("breakers", move || std::future::ready(Ok(breakers.told())))
 }
 
 /// A read model that stopped makes the process no less able to take commands and to answer from the others: it is told here,

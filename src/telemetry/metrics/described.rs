@@ -95,6 +95,24 @@ pub(super) const POOL_CONNECTIONS: Described = described(
     &["pool", "state"],
     "Connections to PostgreSQL; state is `busy`, `idle` or `limit`",
 );
+pub(super) const BREAKER_STATE: Described = described(
+    "convoke_breaker_state",
+    "gauge",
+    &["target"],
+    "The circuit breaker around a target: 0 closed (it is asked), 1 half-open (it is tried), 2 open (it is left alone)",
+);
+pub(super) const BREAKER_OPENED: Described = described(
+    "convoke_breaker_opened_total",
+    "counter",
+    &["target"],
+    "How often a target failed until its breaker opened; trials that failed after that are not counted anew",
+);
+pub(super) const BREAKER_CALLS: Described = described(
+    "convoke_breaker_calls_total",
+    "counter",
+    &["target", "outcome"],
+    "Calls of a target behind a breaker; outcome is `succeeded`, `failed` or `refused` (not made: the breaker was open)",
+);
 pub(super) const BUILD: Described =
     described("convoke_build_info", "gauge", &["version"], "Always 1; which version runs");
 
@@ -118,6 +136,9 @@ pub const DESCRIBED: &[Described] = &[
     PROBLEMS,
     STREAMS_OPEN,
     POOL_CONNECTIONS,
+    BREAKER_STATE,
+    BREAKER_OPENED,
+    BREAKER_CALLS,
     BUILD,
 ];
 

@@ -1,0 +1,266 @@
+//! A circuit breaker: closed, calls pass; after failures it opens, and calls are refused at once; after a while it is half-open,
+//! one call at a time passes, and what becomes of those closes it or opens it again for longer.
+//!
+//! Invariants: a call is counted once, as succeeded, failed or refused; one that was given up counts as none of them. What was
+//! begun before the last change of state changes nothing any more.
+
+mod machine;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::Backoff;
+use crate::telemetry::metrics::Metrics;
+use machine::{Admission, Machine, Verdict};
+
+/// When a breaker opens, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct BreakerPolicy {
+    /// So many failures in a row open it; so many within a window as well, where they are half of the calls.
+    pub failures: u32,
+    pub window: Duration,
+    /// How long it stays open: longer each time that a trial fails.
+    pub open: Backoff,
+    /// So many trials in a row close it.
+    pub trials: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Closed,
+    HalfOpen,
+    Open,
+}
+
+impl State {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            State::Closed => "closed",
+            State::HalfOpen => "half-open",
+            State::Open => "open",
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The breaker is open, or tries with another call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{target} is not asked for now: it has failed too often")]
+pub struct Refused {
+    pub target: &'static str,
+    /// When it may be worth asking again; nought while a trial is on its way.
+    pub after: Duration,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum CallError<E> {
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    #[error("{0}")]
+    Failed(#[source] E),
+}
+
+struct Inner {
+    target: &'static str,
+    machine: Mutex<Machine>,
+    metrics: Metrics,
+}
+
+/// Cheap to clone; clones are one breaker.
+#[derive(Clone)]
+pub struct Breaker(Arc<Inner>);
+
+impl fmt::Debug for Breaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Breaker({}, {})", self.0.target, self.state())
+    }
+}
+
+impl Breaker {
+    /// Closed. `target` labels the metrics.
+    pub fn new(target: &'static str, policy: BreakerPolicy, metrics: Metrics) -> Self {
+        metrics.breaker_state(target, 0);
+        let machine = Mutex::new(Machine::new(policy, Instant::now()));
+        Self(Arc::new(Inner { target, machine, metrics }))
+    }
+
+    pub fn target(&self) -> &'static str {
+        self.0.target
+    }
+
+    pub fn state(&self) -> State {
+        self.machine().state()
+    }
+
+    /// Lets one call through, which is to say what became of it.
+    pub fn admit(&self) -> Result<Permit, Refused> {
+        let mut machine = self.machine();
+        let before = machine.state();
+        let admitted = machine.admit(Instant::now());
+        self.moved(before, machine.state());
+        drop(machine);
+        match admitted {
+            Ok(admission) => Ok(Permit { breaker: self.clone(), admission: Some(admission) }),
+            Err(after) => {
+                self.0.metrics.breaker_call(self.0.target, "refused");
+                Err(Refused { target: self.0.target, after })
+            }
+        }
+    }
+
+    /// One call, whose every error is a failure of the target. The caller bounds its time.
+    pub async fn call<T, E>(&self, call: impl Future<Output = Result<T, E>>) -> Result<T, CallError<E>> {
+        let permit = self.admit()?;
+        match call.await {
+            Ok(value) => {
+                permit.succeeded();
+                Ok(value)
+            }
+            Err(error) => {
+                permit.failed();
+                Err(CallError::Failed(error))
+            }
+        }
+    }
+
+    fn machine(&self) -> MutexGuard<'_, Machine> {
+        // Nothing in it panics half-way: a poisoned lock guards whole data.
+        self.0.machine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn settle(&self, admission: Admission, verdict: Verdict) {
+        let mut machine = self.machine();
+        let before = machine.state();
+        machine.settle(admission, verdict, Instant::now());
+        self.moved(before, machine.state());
+        drop(machine);
+        match verdict {
+            Verdict::Succeeded => self.0.metrics.breaker_call(self.0.target, "succeeded"),
+            Verdict::Failed => self.0.metrics.breaker_call(self.0.target, "failed"),
+            Verdict::Abandoned => {}
+        }
+    }
+
+    /// Told under the machine's lock, so that the last that is told is what is.
+    fn moved(&self, before: State, now: State) {
+        if before == now {
+            return;
+        }
+        let number = match now {
+            State::Closed => 0,
+            State::HalfOpen => 1,
+            State::Open => 2,
+        };
+        let target = self.0.target;
+        self.0.metrics.breaker_state(target, number);
+        match now {
+            State::Open if before == State::Closed => {
+                self.0.metrics.breaker_opened(target);
+                tracing::warn!(target_name = target, "it fails too often and is not asked for a while");
+            }
+            State::Closed => tracing::info!(target_name = target, "it answers again"),
+            State::Open | State::HalfOpen => {}
+        }
+    }
+}
+
+/// One call that was let through. Dropped without a word, it counts as given up.
+#[must_use = "a call that was let through says what became of it"]
+#[derive(Debug)]
+pub struct Permit {
+    breaker: Breaker,
+    admission: Option<Admission>,
+}
+
+impl Permit {
+    pub fn succeeded(mut self) {
+        self.settle(Verdict::Succeeded);
+    }
+
+    pub fn failed(mut self) {
+        self.settle(Verdict::Failed);
+    }
+
+    fn settle(&mut self, verdict: Verdict) {
+        if let Some(admission) = self.admission.take() {
+            self.breaker.settle(admission, verdict);
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.settle(Verdict::Abandoned);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resilience::Breakers;
+
+    const POLICY: BreakerPolicy = BreakerPolicy {
+        failures: 2,
+        window: Duration::from_secs(10),
+        open: Backoff::new(Duration::from_millis(20), Duration::from_millis(20)),
+        trials: 1,
+    };
+
+    #[tokio::test]
+    async fn a_target_that_fails_is_left_alone_and_tried_again_and_metrics_and_health_say_so() {
+        let metrics = Metrics::new();
+        let breakers = Breakers::new(metrics.clone());
+        assert_eq!(breakers.told(), "none");
+        let breaker = breakers.around("redis", POLICY);
+        let asked = std::sync::atomic::AtomicU32::new(0);
+        let ask = async |answer: Result<(), &'static str>| {
+            breaker
+                .call(async {
+                    asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    answer
+                })
+                .await
+        };
+        assert!(ask(Ok(())).await.is_ok());
+        assert!(matches!(ask(Err("gone")).await, Err(CallError::Failed("gone"))));
+        assert!(matches!(ask(Err("gone")).await, Err(CallError::Failed("gone"))));
+        assert!(matches!(ask(Ok(())).await, Err(CallError::Refused(Refused { target: "redis", .. }))));
+        assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), 3, "who is refused does not ask");
+        assert_eq!(breakers.told(), "redis open");
+        let text = metrics.encode().unwrap();
+        for line in [
+            "convoke_breaker_state{target=\"redis\"} 2",
+            "convoke_breaker_opened_total{target=\"redis\"} 1",
+            "convoke_breaker_calls_total{outcome=\"failed\",target=\"redis\"} 2",
+            "convoke_breaker_calls_total{outcome=\"refused\",target=\"redis\"} 1",
+            "convoke_breaker_calls_total{outcome=\"succeeded\",target=\"redis\"} 1",
+        ] {
+            assert!(text.contains(line), "{line} is missing in\n{text}");
+        }
+        let begun = Instant::now();
+        while ask(Ok(())).await.is_err() {
+            assert!(begun.elapsed() < Duration::from_secs(10));
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(breakers.told(), "redis closed");
+        assert!(metrics.encode().unwrap().contains("convoke_breaker_state{target=\"redis\"} 0"));
+    }
+
+    #[tokio::test]
+    async fn a_call_that_its_caller_gives_up_says_nothing() {
+        let metrics = Metrics::new();
+        let breaker = Breaker::new("kafka", POLICY, metrics.clone());
+        for _ in 0..5 {
+            let call = breaker.call(std::future::pending::<Result<(), ()>>());
+            assert!(tokio::time::timeout(Duration::from_millis(1), call).await.is_err());
+        }
+        assert_eq!(breaker.state(), State::Closed);
+        assert!(!metrics.encode().unwrap().contains("convoke_breaker_calls_total"));
+    }
+}

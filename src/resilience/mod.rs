@@ -1,0 +1,42 @@
+//! What keeps a fault of a neighbour from becoming a fault of ours: a breaker that stops asking who does not answer, and waits
+//! that grow from attempt to attempt.
+//!
+//! A breaker judges what it is told; how long a call may take is the caller's to bound, and whether repeating it is safe the
+//! caller's to know. [`Breakers`] holds the breakers of a process, for `/health/ready` to tell of.
+
+mod backoff;
+mod breaker;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub use backoff::{Backoff, Delays};
+pub use breaker::{Breaker, BreakerPolicy, CallError, Permit, Refused, State};
+
+use crate::telemetry::metrics::Metrics;
+
+/// The breakers of one process. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Breakers {
+    metrics: Metrics,
+    all: Arc<Mutex<Vec<Breaker>>>,
+}
+
+impl Breakers {
+    pub fn new(metrics: Metrics) -> Self {
+        Self { metrics, all: Arc::default() }
+    }
+
+    /// A new breaker around `target` (`redis`, `kafka`, …), closed. One for each target: they share a line in the metrics.
+    pub fn around(&self, target: &'static str, policy: BreakerPolicy) -> Breaker {
+        let breaker = Breaker::new(target, policy, self.metrics.clone());
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).push(breaker.clone());
+        breaker
+    }
+
+    /// A few words on each, in the order in which they were made.
+    pub fn told(&self) -> String {
+        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let told: Vec<String> = all.iter().map(|breaker| format!("{} {}", breaker.target(), breaker.state())).collect();
+        if told.is_empty() { "none".into() } else { told.join("; ") }
+    }
+}
