@@ -5,7 +5,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 # Files that macros name, which `cargo fmt` does not see.
 MACRO_FILES := $(wildcard src/commands/room/*.rs src/commands/room/*/*.rs)
 
-.PHONY: help run build test test-quick check bench docs tools
+.PHONY: help run run-kafka build test test-quick check bench docs tools servers
 
 help: ## Lists these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 14
@@ -13,10 +13,13 @@ help: ## Lists these targets
 run: build ## Builds and serves, with a private PostgreSQL under ./.convoke
 	@exec target/release/convoke serve
 
+run-kafka: ## Runs a real Apache Kafka on 127.0.0.1:9092, with its data under ./.convoke/kafka
+	@exec scripts/kafka.sh run .convoke/kafka
+
 build: tools ## Builds the release binary
 	@cargo build --release
 
-test: tools ## Runs every test
+test: tools servers ## Runs every test, with a real PostgreSQL and a real Apache Kafka
 	cargo test --no-fail-fast
 
 test-quick: tools ## Runs the tests that need no server
@@ -37,3 +40,6 @@ docs: tools ## Writes the generated parts of docs/ anew
 
 tools:
 	@scripts/install-tools.sh
+
+servers:
+	@scripts/kafka.sh install

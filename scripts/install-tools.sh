@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs what building, running and testing need and the machine does not have: a C compiler, mold, curl, Rust, and
-# PostgreSQL's programs (15 or newer). Convoke starts a private server from these; the system's own cluster, which the
-# package would make and start, is not wanted and not made. Says nothing where nothing is missing.
+# Installs what building, running and testing need and the machine does not have: a C compiler, OpenSSL for the Kafka
+# client, mold, curl, Rust, and PostgreSQL's programs (15 or newer). Convoke starts a private server from these; the system's
+# own cluster, which the package would make and start, is not wanted and not made. Says nothing where nothing is missing.
 set -euo pipefail
 
 missing=()
@@ -10,7 +10,9 @@ want cc gcc
 want make make
 want mold mold
 want curl curl
+want pkg-config pkg-config
 [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
+[ -e /usr/include/openssl/ssl.h ] || missing+=(libssl-dev)
 [ -e /etc/ssl/certs/ca-certificates.crt ] || [ -e /etc/pki/tls/certs/ca-bundle.crt ] || missing+=(ca-certificates)
 
 has_postgres() {

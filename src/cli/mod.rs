@@ -10,6 +10,7 @@ pub mod context;
 mod event_line;
 pub mod export;
 pub mod import;
+pub mod kafka;
 pub mod keys;
 pub mod log;
 pub mod migrate;
@@ -56,6 +57,8 @@ enum Command {
     #[command(subcommand)]
     Projection(projection::Projection),
     #[command(subcommand)]
+    Kafka(kafka::Kafka),
+    #[command(subcommand)]
     Token(token::Token),
     #[command(subcommand)]
     Keys(keys::Keys),
@@ -81,6 +84,7 @@ impl Command {
             Self::Log(command) => command.run(context).await,
             Self::Partition(command) => command.run(context).await,
             Self::Projection(command) => command.run(context).await,
+            Self::Kafka(command) => command.run(context).await,
             Self::Token(command) => command.run(context).await,
             Self::Keys(command) => command.run(context).await,
             Self::Config(command) => command.run(),

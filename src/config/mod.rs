@@ -6,6 +6,7 @@
 mod development;
 pub mod document;
 mod errors;
+mod kafka;
 mod keys;
 mod reader;
 pub mod settings;
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 pub use development::DevelopmentKeysError;
 pub use errors::{ConfigError, ConfigErrors};
+pub use kafka::{Fault, FaultAction, KafkaConfig, PersonalInTopic, RelayPoint};
 pub use keys::{JwksSource, KeysConfig, MIN_SIGNING_SECRET_BYTES, MasterKey, SigningKey};
 pub use reader::InForce;
 use reader::Reader;
@@ -41,6 +43,7 @@ pub struct Config {
     pub streams: StreamsConfig,
     pub database: DatabaseConfig,
     pub log: LogConfig,
+    pub kafka: KafkaConfig,
     pub projections: ProjectionsConfig,
     pub keys: KeysConfig,
     pub telemetry: TelemetryConfig,
@@ -53,6 +56,7 @@ pub struct Config {
 pub struct Roles {
     pub api: bool,
     pub projector: bool,
+    pub relay: bool,
     pub maintenance: bool,
 }
 
@@ -197,6 +201,7 @@ impl Config {
             roles: Roles {
                 api: roles.contains(&"api"),
                 projector: roles.contains(&"projector"),
+                relay: roles.contains(&"relay"),
                 maintenance: roles.contains(&"maintenance"),
             },
             data_dir: reader.text(&settings::DATA_DIR).unwrap_or_default().into(),
@@ -209,6 +214,7 @@ impl Config {
             },
             database: DatabaseConfig::read(reader, environment),
             log: LogConfig::read(reader),
+            kafka: KafkaConfig::read(reader, environment_name),
             projections: ProjectionsConfig {
                 batch: reader.count(&settings::PROJECTION_BATCH),
                 rebuild_batch: reader.count(&settings::PROJECTION_REBUILD_BATCH),

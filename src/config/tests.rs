@@ -28,7 +28,7 @@ fn file(text: &str) -> (tempfile::TempDir, String) {
 fn without_any_setting_the_defaults_of_the_table_hold() {
     let config = read(&[]).expect("the defaults are valid");
     assert_eq!(config.environment, Environment::Development);
-    assert_eq!(config.roles, Roles { api: true, projector: true, maintenance: true });
+    assert_eq!(config.roles, Roles { api: true, projector: true, relay: true, maintenance: true });
     assert_eq!(config.http.listen, "127.0.0.1:8080");
     assert_eq!(config.log.idempotency_ttl, Duration::from_secs(48 * 3600));
     assert!(config.database.url.is_none() && config.warnings.is_empty());
@@ -73,7 +73,7 @@ fn the_environment_wins_over_the_file_and_unknown_names_are_told() {
     let config = read(&[("CONVOKE_CONFIG", &path), ("CONVOKE_LOG_ROOM_CACHE", "11"), ("CONVOKE_LOG_BATCH", "3")]);
     let config = config.expect("a good file");
     assert_eq!((config.log.append_batch, config.log.room_cache), (7, 11));
-    assert_eq!(config.roles, Roles { api: true, projector: false, maintenance: false });
+    assert_eq!(config.roles, Roles { api: true, projector: false, relay: false, maintenance: false });
     assert_eq!(config.warnings, ["CONVOKE_LOG_BATCH is set, but there is no such setting"]);
 
     let (_folder, path) = file("[log]\nbatch = 7\n");

@@ -1,6 +1,7 @@
 //! PostgreSQL: a server of one's own or a private one, pools, migrations.
 
 pub mod embedded;
+pub mod lease;
 pub mod migrate;
 pub mod pool;
 pub mod silence;

@@ -52,6 +52,11 @@ struct Instruments {
     projection_position: IntGaugeVec,
     projection_lag: IntGaugeVec,
     projection_stopped: IntGaugeVec,
+    relaying: IntGauge,
+    relayed: IntCounter,
+    relay_seconds: Histogram,
+    relay_position: IntGaugeVec,
+    relay_lag: IntGaugeVec,
     http_seconds: HistogramVec,
     http_connections: IntGauge,
     http_refused: IntCounter,
@@ -86,6 +91,11 @@ impl Metrics {
             projection_position: register(&registry, gauges(&PROJECTION_POSITION)),
             projection_lag: register(&registry, gauges(&PROJECTION_LAG)),
             projection_stopped: register(&registry, gauges(&PROJECTION_STOPPED)),
+            relaying: register(&registry, IntGauge::with_opts(opts(&RELAYING))),
+            relayed: register(&registry, IntCounter::with_opts(opts(&RELAYED))),
+            relay_seconds: register(&registry, histogram(&RELAY_SECONDS, TIMES)),
+            relay_position: register(&registry, gauges(&RELAY_POSITION)),
+            relay_lag: register(&registry, gauges(&RELAY_LAG)),
             http_seconds: register(&registry, histograms(&HTTP_SECONDS, TIMES)),
             http_connections: register(&registry, IntGauge::with_opts(opts(&HTTP_CONNECTIONS))),
             http_refused: register(&registry, IntCounter::with_opts(opts(&HTTP_REFUSED))),
@@ -135,6 +145,27 @@ impl Metrics {
     /// A projection of this process stopped, or goes on.
     pub fn projection_stopped(&self, name: &str, stopped: bool) {
         self.0.projection_stopped.with_label_values(&[name]).set(i64::from(stopped));
+    }
+
+    /// Whether this process is the relay.
+    pub fn relaying(&self, active: bool) {
+        self.0.relaying.set(i64::from(active));
+    }
+
+    /// One transaction of the relay.
+    pub fn relayed(&self, events: usize, took: Duration) {
+        self.0.relayed.inc_by(events as u64);
+        self.0.relay_seconds.observe(took.as_secs_f64());
+    }
+
+    /// How far the topic has come of a log that ends at `head`; `None`: there is none, or it does not tell.
+    pub fn topic(&self, standing: Option<(u64, u64)>) {
+        self.0.relay_position.reset();
+        self.0.relay_lag.reset();
+        if let Some((position, head)) = standing {
+            self.0.relay_position.with_label_values(NO_LABELS).set(gauge_value(position));
+            self.0.relay_lag.with_label_values(NO_LABELS).set(gauge_value(head.saturating_sub(position)));
+        }
     }
 
     /// One request; `route` is the template (`/v1/rooms/{room}`), never the path.

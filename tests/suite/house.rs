@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Each part under `src/`, and the parts it may use besides itself. `cli`, `http` and the wiring may use all.
 const MAY_USE: &[(&str, &[&str])] = &[
-    ("events", &["config", "database", "resilience"]),
+    ("events", &["config", "database", "telemetry", "resilience"]),
     ("commands", &["config", "events", "security", "telemetry"]),
     ("projections", &["config", "database", "events", "resilience", "security", "telemetry"]),
     ("resilience", &["config", "tasks", "telemetry"]),

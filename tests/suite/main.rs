@@ -18,6 +18,7 @@ mod golden;
 mod house;
 mod http_frame;
 mod import;
+mod kafka;
 mod kills;
 mod log;
 mod log_commands;

@@ -8,6 +8,7 @@ mod announce;
 mod api;
 mod foundation;
 mod readiness;
+mod relay;
 mod routes;
 mod standing;
 mod workers;
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::context::Context;
 use crate::config::{Config, settings};
 use crate::database::Database;
+use crate::events::relay::Relay;
 use crate::http;
 use crate::tasks::Tasks;
 use crate::telemetry;
@@ -35,7 +37,7 @@ use foundation::Foundation;
     after_help = "Examples:\n  convoke serve\n  DATABASE_URL=postgres://convoke@db/convoke convoke serve --roles api"
 )]
 pub struct Serve {
-    /// What this process does, separated by commas: api, projector, maintenance [default: all, or CONVOKE_ROLES]
+    /// What this process does, separated by commas: api, projector, relay, maintenance [default: all, or CONVOKE_ROLES]
     #[arg(long, value_name = "ROLES")]
     roles: Option<String>,
     /// Where the API listens; port 0 takes a free one [default: 127.0.0.1:8080, or CONVOKE_HTTP_LISTEN]
@@ -68,13 +70,15 @@ async fn serve(config: &Config, database: &Database, stop: CancellationToken) ->
     let foundation = Foundation::lay(config, database).await?;
     let mut tasks = Tasks::new(stop);
     tasks.spawn("database", |stop| database.clone().keep_running(stop));
-    workers::spawn(&foundation, &mut tasks);
+    let relay = relay::relay(&foundation)?;
+    let standing = relay.as_ref().map(Relay::standing);
+    workers::spawn(&foundation, relay, &mut tasks);
     let listen = &config.http.listen;
     let listener = http::serve::bind(listen)
         .await
         .with_context(|| format!("cannot listen on {listen}; {} names another address", settings::HTTP_LISTEN.name))?;
     let address = listener.local_addr()?;
-    let router = routes::router(&foundation, &mut tasks).await?;
+    let router = routes::router(&foundation, standing, &mut tasks).await?;
     let server = http::serve::Server::new(listener, router, &config.http, &foundation.metrics);
     tasks.spawn("http", |stop| server.run(stop));
     announce::listening(config, address, foundation.clock.now())?;

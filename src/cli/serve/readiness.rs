@@ -6,21 +6,58 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use super::foundation::Foundation;
+use crate::events::log::EventLog;
 use crate::events::log::maintenance::{Maintenance, Runway};
+use crate::events::relay::{Standing, State, relayed};
+use crate::events::topic::shape::events_topic;
 use crate::http::health::{CheckResult, Readiness};
 use crate::projections::checkpoint::{self, Status};
 
-pub fn checks(foundation: &Foundation, stop: CancellationToken) -> Readiness {
+pub fn checks(foundation: &Foundation, relay: Option<Standing>, stop: CancellationToken) -> Readiness {
     let pool = foundation.pool.clone();
     let maintenance = foundation.maintenance();
     let models = foundation.pool.clone();
     let breakers = foundation.breakers.clone();
-    Readiness::new(stop)
+    let topic = Topic::of(foundation, relay);
+    let readiness = Readiness::new(stop)
         .check("database", move || database(pool.clone()))
         .check("partitions", move || partitions(maintenance.clone()))
         .check("projections", move || projections(models.clone()))
         // What is behind a breaker can be done without: told, and no reason to send requests elsewhere.
-        .check("breakers", move || std::future::ready(Ok(breakers.told())))
+        .check("breakers", move || std::future::ready(Ok(breakers.told())));
+    match topic {
+        Some(topic) => readiness.check("topic", move || topic.clone().told()),
+        None => readiness,
+    }
+}
+
+/// The log's way to Kafka.
+#[derive(Clone)]
+struct Topic {
+    log: EventLog,
+    name: String,
+    relay: Option<Standing>,
+}
+
+impl Topic {
+    fn of(foundation: &Foundation, relay: Option<Standing>) -> Option<Self> {
+        let kafka = &foundation.config.kafka;
+        let name = kafka.brokers.is_some().then(|| events_topic(&kafka.prefix))?;
+        Some(Self { log: foundation.log.clone(), name, relay })
+    }
+
+    /// A topic that is behind makes the process no less able to take commands and to answer: it is told, no more.
+    async fn told(self) -> CheckResult {
+        let head = self.log.head().await.map_err(|error| error.to_string())?.position;
+        let position = relayed(self.log.pool(), &self.name).await.map_err(|error| error.to_string())?;
+        let behind = head.saturating_sub(position.unwrap_or(0));
+        let told = format!("{} is {behind} events behind the log", self.name);
+        Ok(match self.relay.map(|relay| relay.state()) {
+            Some(State::Away { why }) => format!("{told}; the relay cannot go on and tries again: {why}"),
+            Some(State::Refused { why }) => format!("{told}; the relay refuses to go on: {why}"),
+            _ => told,
+        })
+    }
 }
 
 /// A read model that stopped makes the process no less able to take commands and to answer from the others: it is told here,

@@ -4,12 +4,13 @@ use axum::Router;
 
 use super::foundation::Foundation;
 use super::{api, readiness, standing};
+use crate::events::relay::Standing;
 use crate::http;
 use crate::tasks::Tasks;
 
 /// Every process answers for its health and its metrics, whatever its roles.
-pub async fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Result<Router> {
-    let checks = readiness::checks(foundation, tasks.token().clone());
+pub async fn router(foundation: &Foundation, relay: Option<Standing>, tasks: &mut Tasks) -> anyhow::Result<Router> {
+    let checks = readiness::checks(foundation, relay, tasks.token().clone());
     let router = http::health::routes(checks)
         .merge(http::metrics::routes(foundation.metrics.clone(), standing::look(foundation)))
         .merge(http::problem::pages::routes());

@@ -1,11 +1,13 @@
-//! What `/metrics` tells of the log: where it ends, and how long its partitions reach.
+//! What `/metrics` tells of the log: where it ends, how long its partitions reach, and how far the topic has come.
 
 use std::time::Duration;
 
 use super::foundation::Foundation;
 use crate::events::log::maintenance::Maintenance;
 use crate::events::log::{EventLog, LogError};
+use crate::events::relay::relayed;
 use crate::events::time::Timestamp;
+use crate::events::topic::shape::events_topic;
 use crate::telemetry::metrics::LogStanding;
 
 /// A log that takes longer does not tell. Below the ten seconds that Prometheus waits for all metrics.
@@ -16,12 +18,20 @@ pub fn look(
     foundation: &Foundation,
 ) -> impl Fn() -> futures_util::future::BoxFuture<'static, ()> + Send + Sync + use<> {
     let (log, maintenance, metrics) = (foundation.log.clone(), foundation.maintenance(), foundation.metrics.clone());
+    let kafka = &foundation.config.kafka;
+    let topic = kafka.brokers.is_some().then(|| events_topic(&kafka.prefix));
     move || {
-        let (log, maintenance, metrics) = (log.clone(), maintenance.clone(), metrics.clone());
+        let (log, maintenance, metrics, topic) = (log.clone(), maintenance.clone(), metrics.clone(), topic.clone());
         Box::pin(async move {
-            let told = tokio::time::timeout(PATIENCE, stand(&log, &maintenance)).await;
             // Why it does not tell is what `/health/ready` says.
-            metrics.log(told.ok().and_then(Result::ok));
+            let told = tokio::time::timeout(PATIENCE, stand(&log, &maintenance)).await.ok().and_then(Result::ok);
+            let head = told.map(|told| told.position);
+            metrics.log(told);
+            if let Some(topic) = topic {
+                let relayed =
+                    tokio::time::timeout(PATIENCE, relayed(log.pool(), &topic)).await.ok().and_then(Result::ok);
+                metrics.topic(relayed.map(Option::unwrap_or_default).zip(head));
+            }
         })
     }
 }

@@ -2,10 +2,11 @@
 
 use super::foundation::Foundation;
 use crate::events::log::wake;
+use crate::events::relay::Relay;
 use crate::projections::live::Runner;
 use crate::tasks::Tasks;
 
-pub fn spawn(foundation: &Foundation, tasks: &mut Tasks) {
+pub fn spawn(foundation: &Foundation, relay: Option<Relay>, tasks: &mut Tasks) {
     let Foundation { config, log, metrics, board, .. } = foundation;
     if config.roles.maintenance {
         tasks.spawn("maintenance", |stop| foundation.maintenance().run(stop));
@@ -14,8 +15,11 @@ pub fn spawn(foundation: &Foundation, tasks: &mut Tasks) {
         let runner = Runner::new(log.clone(), board.clone(), metrics.clone(), config.projections.batch);
         tasks.spawn("projector", |stop| runner.run(stop));
     }
-    if config.roles.projector && !config.roles.api {
+    if (config.roles.projector || relay.is_some()) && !config.roles.api {
         // Where the API runs too, it listens for what other processes append.
         tasks.spawn("wake", |stop| wake::run(log.clone(), stop));
+    }
+    if let Some(relay) = relay {
+        tasks.spawn("relay", |stop| relay.run(stop));
     }
 }

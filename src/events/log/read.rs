@@ -2,6 +2,8 @@
 //!
 //! Every statement names the times it wants, so that PostgreSQL visits only partitions that can hold them.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgRow;
 
@@ -9,7 +11,7 @@ use super::rows::{self, columns};
 use super::{EventLog, LogError, RoomKey, SILENCE};
 use crate::database::silence::heard;
 use crate::database::tenant;
-use crate::events::envelope::{Envelope, Position, RoomVersion};
+use crate::events::envelope::{Envelope, Hash, Position, RoomVersion};
 use crate::events::ids::TenantId;
 use crate::events::time::Timestamp;
 
@@ -83,6 +85,35 @@ impl EventLog {
         .fetch_all(&self.pool)
         .await?;
         envelopes(&rows)
+    }
+
+    /// The hashes of events, by their positions; those that the log does not have are left out.
+    pub async fn hashes(&self, positions: &[Position]) -> Result<HashMap<Position, Hash>, LogError> {
+        let asked: Vec<i64> = positions.iter().copied().map(bind).collect();
+        let rows: Vec<(i64, Vec<u8>)> =
+            sqlx::query_as("SELECT position, hash FROM convoke.log WHERE position = ANY($1)")
+                .bind(&asked)
+                .fetch_all(&self.pool)
+                .await?;
+        rows.iter().map(|(position, hash)| Ok((rows::position(*position)?, rows::hash(hash)?))).collect()
+    }
+
+    /// The hashes of up to `limit` events after a position, in position order.
+    pub async fn hashes_after(&self, after: Position, limit: usize) -> Result<Vec<(Position, Hash)>, LogError> {
+        let Some(times) = self.partitions.times_of(&self.pool, after + 1).await? else { return Ok(Vec::new()) };
+        let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(
+            "SELECT position, hash
+             FROM convoke.log
+             WHERE position > $1 AND recorded_at >= $2
+             ORDER BY position
+             LIMIT $3",
+        )
+        .bind(bind(after))
+        .bind(times.from)
+        .bind(bind(limit as u64))
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(|(position, hash)| Ok((rows::position(*position)?, rows::hash(hash)?))).collect()
     }
 
     /// Up to `limit` of a tenant's events after a position, read as that tenant. Looks at a bounded stretch of the log: an

@@ -71,6 +71,32 @@ pub(super) const PROJECTION_STOPPED: Described = described(
     &["projection"],
     "1 while a projection of this process has stopped at something that it cannot apply, else 0",
 );
+pub(super) const RELAYING: Described = described(
+    "convoke_relay_active",
+    "gauge",
+    &[],
+    "1 while this process is the relay that copies the log to Kafka, else 0",
+);
+pub(super) const RELAYED: Described =
+    described("convoke_relay_events_total", "counter", &[], "Events that this process has committed to the topic");
+pub(super) const RELAY_SECONDS: Described = described(
+    "convoke_relay_transaction_seconds",
+    "histogram",
+    &[],
+    "Time of one transaction of the relay, from its first record until the progress is stored",
+);
+pub(super) const RELAY_POSITION: Described = described(
+    "convoke_relay_position",
+    "gauge",
+    &[],
+    "Position up to which the topic has the log, where Kafka is configured; not there while the log's database does not answer",
+);
+pub(super) const RELAY_LAG: Described = described(
+    "convoke_relay_lag_events",
+    "gauge",
+    &[],
+    "Events of the log that are not yet in the topic, where Kafka is configured",
+);
 pub(super) const HTTP_SECONDS: Described = described(
     "convoke_http_request_seconds",
     "histogram",
@@ -130,6 +156,11 @@ pub const DESCRIBED: &[Described] = &[
     PROJECTION_POSITION,
     PROJECTION_LAG,
     PROJECTION_STOPPED,
+    RELAYING,
+    RELAYED,
+    RELAY_SECONDS,
+    RELAY_POSITION,
+    RELAY_LAG,
     HTTP_SECONDS,
     HTTP_CONNECTIONS,
     HTTP_REFUSED,

@@ -6,6 +6,7 @@
 
 mod eventually;
 mod folder;
+pub mod kafka;
 mod run;
 mod server;
 mod shared_server;

@@ -27,7 +27,7 @@ pub struct TestDb {
 impl TestDb {
     pub async fn new() -> Self {
         let db = Self::make(&format!("TEMPLATE {TEMPLATE}")).await;
-        db.owner.execute("UPDATE convoke.log_head SET epoch = gen_random_uuid()").await.expect("an epoch of its own");
+        db.owner.execute("SELECT convoke.fence()").await.expect("an epoch of its own");
         db
     }
 
@@ -48,6 +48,19 @@ impl TestDb {
         let system = pool::system(options.clone(), &config);
         let owner = pool::owner(options.clone(), &config);
         Self { url, options, system, owner, name }
+    }
+
+    /// What a backup of now would bring back.
+    pub async fn copy(&self) -> Self {
+        let mut connection = shared_server().superuser.connect().await.unwrap();
+        // A database that somebody is in cannot be copied.
+        sqlx::query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1")
+            .bind(&self.name)
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        connection.close().await.unwrap();
+        Self::make(&format!("TEMPLATE {}", self.name)).await
     }
 
     /// For what only a superuser may do.

@@ -44,6 +44,8 @@ pub fn signed(run: Run) -> Run {
 
 #[derive(Clone)]
 struct Caller {
+    /// Tells the callers of one load from those of another.
+    load: Uuid,
     client: reqwest::Client,
     url: String,
     token: String,
@@ -73,16 +75,18 @@ impl Load {
     pub async fn start(urls: &[&str], callers: usize) -> Self {
         let client = reqwest::Client::builder().timeout(ANSWER).build().unwrap();
         let token = tokens::of("dev", None, Grants::everything());
-        let caller = Caller { client, url: urls[0].into(), token };
+        let load = Uuid::now_v7();
+        let caller = Caller { load, client, url: urls[0].into(), token };
         let mut rooms = Vec::new();
         for number in 0..ROOMS {
-            let (status, room) = caller.insist("/v1/rooms", &format!("room-{number}"), &json!({})).await;
+            let (status, room) = caller.insist("/v1/rooms", &format!("{load}-room-{number}"), &json!({})).await;
             assert_eq!(status, 201, "{room}");
             rooms.push(room["room"].as_str().unwrap().to_owned());
         }
         let ended = RoomId::from_uuid(Uuid::now_v7());
-        caller.insist("/v1/rooms", "ended", &json!({ "id": ended })).await;
-        let (status, answer) = caller.insist(&format!("/v1/rooms/{ended}/commands/end-room"), "end", &json!({})).await;
+        caller.insist("/v1/rooms", &format!("{load}-ended"), &json!({ "id": ended })).await;
+        let (status, answer) =
+            caller.insist(&format!("/v1/rooms/{ended}/commands/end-room"), &format!("{load}-end"), &json!({})).await;
         assert_eq!(status, 200, "{answer}");
         let (stop, acknowledged) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let callers = (0..callers)
@@ -123,7 +127,7 @@ async fn call(
     let mut count = 0;
     while !stop.load(Ordering::Relaxed) {
         count += 1;
-        let identity = format!("caller-{number}-{count}");
+        let identity = format!("{}-{number}-{count}", caller.load);
         let room = if count % 7 == 0 { ended } else { &rooms[(number + count) % rooms.len()] };
         let path = format!("/v1/rooms/{room}/commands/join");
         let body = json!({ "identity": identity, "display_name": "Somebody" });

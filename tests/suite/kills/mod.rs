@@ -1,7 +1,7 @@
 //! SIGKILL under load, again and again: of the server, and of PostgreSQL under it. What was acknowledged is there once, what was
 //! refused is not, and the log is whole.
 
-mod load;
+pub mod load;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

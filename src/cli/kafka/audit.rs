@@ -1,0 +1,94 @@
+//! `convoke kafka audit`
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use clap::Args;
+
+use crate::cli::context::Context;
+use crate::cli::progress::Progress;
+use crate::events::log::EventLog;
+use crate::events::topic::audit::{self, AuditError};
+
+/// Hold the topic against the log, position by position.
+///
+/// Reads every committed record as it is now and compares it with the event of its position: missing, doubled, out of order
+/// (within a partition and within a room), different. Records that have run out of their retention are not missed. Exit code
+/// 1 where any of the four is not nought.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  KAFKA_BROKERS=127.0.0.1:9092 convoke kafka audit --json")]
+pub struct Audit {
+    /// For a program: one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Audit {
+    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+        let (client, shape) = super::configured(&context)?;
+        let name = shape.name.clone();
+        let found = context
+            .with_database(async |pool| {
+                let report = Arc::new(Reported::default());
+                let told = report.clone();
+                let told: Arc<audit::Report> = Arc::new(move |part, done, total| told.tell(part, done, total));
+                let found = audit::audit(&EventLog::new(pool), client, name, context.stop.clone(), told).await;
+                report.finish();
+                Ok(found)
+            })
+            .await?;
+        let found = match found {
+            Ok(found) => found,
+            Err(AuditError::Stopped) => {
+                eprintln!("interrupted");
+                return Ok(ExitCode::FAILURE);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let mut output = std::io::stdout().lock();
+        if self.json {
+            serde_json::to_writer(&mut output, &found)?;
+            writeln!(output)?;
+        } else {
+            writeln!(output, "{}", sentence(&shape.name, &found))?;
+        }
+        Ok(if found.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+fn sentence(topic: &str, found: &audit::Audit) -> String {
+    let audit::Audit { records, from, through, head, missing, doubled, out_of_order, different, ended } = found;
+    let mut text = format!(
+        "{topic}: {records} records, positions {from} to {through} of {head}\n\
+         missing {missing}\ndoubled {doubled}\nout of order {out_of_order}\ndifferent {different}"
+    );
+    if *ended > 0 {
+        text.push_str(&format!("\n{ended} records are of histories that the log has given up"));
+    }
+    text
+}
+
+/// One bar for each part of the work.
+#[derive(Default)]
+struct Reported(Mutex<Option<(&'static str, Progress)>>);
+
+impl Reported {
+    fn tell(&self, part: &'static str, done: u64, total: u64) {
+        let mut present = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if present.as_ref().is_none_or(|(named, _)| *named != part)
+            && let Some((_, ended)) = present.replace((part, Progress::new(part, "events", Some(total))))
+        {
+            ended.finish();
+        }
+        if let Some((_, progress)) = present.as_mut() {
+            progress.set(done);
+        }
+    }
+
+    fn finish(&self) {
+        if let Some((_, progress)) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            progress.finish();
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! `convoke kafka check`
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::cli::context::Context;
+use crate::events::topic::admin::Admin;
+
+/// Compare the topic with what it is declared to be.
+///
+/// Partitions, copies and settings, as kafka/topics.toml or the file of CONVOKE_KAFKA_TOPICS says. Changes nothing. Exit code 1
+/// where the topic is missing or differs.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  KAFKA_BROKERS=127.0.0.1:9092 convoke kafka check")]
+pub struct Check {}
+
+impl Check {
+    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+        let (client, shape) = super::configured(&context)?;
+        let found = Admin::new(&client)?.check(&shape).await?;
+        let (told, code) = super::told(&shape, &found);
+        println!("{told}");
+        Ok(code)
+    }
+}

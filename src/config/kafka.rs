@@ -1,0 +1,237 @@
+//! The settings of Kafka: where it is, how it is spoken to, what goes there.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::reader::Reader;
+use super::{Environment, settings};
+
+#[derive(Clone, Debug)]
+pub struct KafkaConfig {
+    /// `host:port`, several separated by commas; `None`: there is no Kafka.
+    pub brokers: Option<String>,
+    pub properties: Properties,
+    /// Of the names of topics, and of the relay's transactional id.
+    pub prefix: String,
+    /// What topics are to be like, where it is not as this program says.
+    pub topics: Option<PathBuf>,
+    pub personal: PersonalInTopic,
+    /// Most events in one transaction.
+    pub batch: usize,
+    pub lease: Duration,
+    pub fault: Option<Fault>,
+}
+
+/// How personal fields go to the topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PersonalInTopic {
+    Sealed,
+    Omitted,
+    Clear,
+}
+
+/// Properties of the client, in librdkafka's names. Holds passwords, so it shows names only.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Properties(Vec<(String, String)>);
+
+impl Properties {
+    pub fn reveal(&self) -> &[(String, String)] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Properties {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
+}
+
+/// A point on the relay's way, at which a test may end it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RelayPoint {
+    BeforeSend,
+    AfterSend,
+    BeforeCommit,
+    AfterCommit,
+    BeforeProgress,
+}
+
+impl RelayPoint {
+    pub const ALL: [(&'static str, Self); 5] = [
+        ("before-send", Self::BeforeSend),
+        ("after-send", Self::AfterSend),
+        ("before-commit", Self::BeforeCommit),
+        ("after-commit", Self::AfterCommit),
+        ("before-progress", Self::BeforeProgress),
+    ];
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultAction {
+    Kill,
+    Stop,
+}
+
+/// What is done to the process when it passes a point for the n-th time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    pub point: RelayPoint,
+    /// From 1.
+    pub pass: u32,
+    pub action: FaultAction,
+}
+
+impl KafkaConfig {
+    pub(super) fn read(reader: &mut Reader<'_>, environment: Environment) -> Self {
+        Self {
+            brokers: reader.text(&settings::KAFKA_BROKERS).and_then(|text| brokers(reader, &text)),
+            properties: reader
+                .text(&settings::KAFKA_PROPERTIES)
+                .map(|text| properties(reader, &text))
+                .unwrap_or_default(),
+            prefix: reader.parsed(
+                &settings::KAFKA_PREFIX,
+                prefix,
+                "up to 100 letters, digits, dots, hyphens and underscores",
+            ),
+            topics: reader.text(&settings::KAFKA_TOPICS).map(PathBuf::from),
+            personal: match reader.word(&settings::KAFKA_PERSONAL) {
+                "omitted" => PersonalInTopic::Omitted,
+                "clear" => PersonalInTopic::Clear,
+                _ => PersonalInTopic::Sealed,
+            },
+            batch: reader.count(&settings::RELAY_BATCH),
+            lease: reader.time(&settings::RELAY_LEASE),
+            fault: reader.text(&settings::FAULT).and_then(|text| fault(reader, &text, environment)),
+        }
+    }
+}
+
+fn brokers(reader: &mut Reader<'_>, text: &str) -> Option<String> {
+    let broker = |part: &str| {
+        let (host, port) = part.rsplit_once(':')?;
+        (!host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)).then(|| part.to_owned())
+    };
+    let found: Option<Vec<String>> = text.split(',').map(|part| broker(part.trim())).collect();
+    if found.is_none() {
+        reader.fault(
+            &settings::KAFKA_BROKERS,
+            format!("{text:?} does not name brokers"),
+            "write host:port, several separated by commas, such as kafka-1:9092,kafka-2:9092",
+        );
+    }
+    found.map(|found| found.join(","))
+}
+
+fn prefix(text: &str) -> Option<String> {
+    let text = text.trim();
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    ((1..=100).contains(&text.len()) && text.chars().all(fits)).then(|| text.to_owned())
+}
+
+/// Names that the relay's promises rest on are not to be changed.
+const OURS: &[&str] = &[
+    "bootstrap.servers",
+    "metadata.broker.list",
+    "transactional.id",
+    "enable.idempotence",
+    "isolation.level",
+    "enable.auto.commit",
+    "acks",
+    "request.required.acks",
+    "partitioner",
+];
+
+fn properties(reader: &mut Reader<'_>, text: &str) -> Properties {
+    let mut found = Vec::new();
+    for part in text.split([';', '\n']).map(str::trim).filter(|part| !part.is_empty()) {
+        // The value may be a password: it is not repeated.
+        match part.split_once('=').map(|(name, value)| (name.trim(), value.trim())) {
+            None | Some(("", _)) => {
+                reader.fault(
+                    &settings::KAFKA_PROPERTIES,
+                    "a property has no name or no `=`",
+                    "write name=value;name=value",
+                );
+            }
+            Some((name, _)) if OURS.contains(&name) => {
+                let remedy = "leave it out; brokers are named by KAFKA_BROKERS";
+                reader.fault(&settings::KAFKA_PROPERTIES, format!("{name} is set by the program itself"), remedy);
+            }
+            Some((name, value)) => found.push((name.to_owned(), value.to_owned())),
+        }
+    }
+    Properties(found)
+}
+
+fn fault(reader: &mut Reader<'_>, text: &str, environment: Environment) -> Option<Fault> {
+    let parse = || {
+        let mut parts = text.trim().split(':');
+        let (point, pass, action) = (parts.next()?, parts.next()?, parts.next()?);
+        let (_, point) = RelayPoint::ALL.into_iter().find(|(name, _)| *name == point)?;
+        let action = match action {
+            "kill" => FaultAction::Kill,
+            "stop" => FaultAction::Stop,
+            _ => return None,
+        };
+        let pass = pass.parse().ok().filter(|pass| *pass > 0)?;
+        parts.next().is_none().then_some(Fault { point, pass, action })
+    };
+    if environment == Environment::Production {
+        reader.fault(&settings::FAULT, "a server in production does not end itself", "unset it");
+        return None;
+    }
+    let found = parse();
+    if found.is_none() {
+        let points: Vec<_> = RelayPoint::ALL.iter().map(|(name, _)| *name).collect();
+        let remedy = format!("write POINT:PASS:kill or POINT:PASS:stop; POINT is one of {}", points.join(", "));
+        reader.fault(&settings::FAULT, format!("{text:?} is not understood"), remedy);
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use crate::config::{Config, Fault, FaultAction, RelayPoint};
+
+    fn read(settings: &[(&str, &str)]) -> Result<Config, String> {
+        let environment: HashMap<String, String> =
+            settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Config::from_environment(&environment).map_err(|errors| errors.to_string())
+    }
+
+    #[test]
+    fn brokers_and_properties_are_read_and_passwords_do_not_show() {
+        let config = read(&[
+            ("KAFKA_BROKERS", "one:9092, two:9093"),
+            ("KAFKA_PROPERTIES", "security.protocol=SASL_SSL; sasl.password=hu=sh"),
+            ("CONVOKE_FAULT", "after-send:3:kill"),
+        ])
+        .unwrap()
+        .kafka;
+        assert_eq!(config.brokers.as_deref(), Some("one:9092,two:9093"));
+        assert_eq!(config.properties.reveal()[1], ("sasl.password".into(), "hu=sh".into()));
+        assert!(!format!("{config:?}").contains("hu=sh"));
+        let fault = Fault { point: RelayPoint::AfterSend, pass: 3, action: FaultAction::Kill };
+        assert_eq!(config.fault, Some(fault));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_remedy() {
+        for (name, value, told) in [
+            ("KAFKA_BROKERS", "kafka", "host:port"),
+            ("KAFKA_PROPERTIES", "transactional.id=mine", "set by the program itself"),
+            ("KAFKA_PROPERTIES", "secret", "name=value"),
+            ("CONVOKE_KAFKA_PREFIX", "a b", "letters"),
+            ("CONVOKE_FAULT", "somewhere:1:kill", "before-send"),
+        ] {
+            let error = read(&[(name, value)]).unwrap_err();
+            assert!(error.contains(told) && error.contains(name), "{error}");
+        }
+        let error = read(&[("CONVOKE_FAULT", "after-send:3:kill"), ("CONVOKE_ENV", "production")]).unwrap_err();
+        assert!(error.contains("CONVOKE_FAULT"), "{error}");
+    }
+}

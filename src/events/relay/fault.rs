@@ -1,0 +1,33 @@
+//! Points at which a test ends the process, to see what a crash leaves. Does nothing without the setting `CONVOKE_FAULT`.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::process::{Signal, getpid, kill_process};
+
+use crate::config::{Fault, FaultAction, RelayPoint};
+
+pub struct Faults {
+    fault: Option<Fault>,
+    passed: AtomicU32,
+}
+
+impl Faults {
+    pub fn new(fault: Option<Fault>) -> Self {
+        Self { fault, passed: AtomicU32::new(0) }
+    }
+
+    pub fn pass(&self, point: RelayPoint) {
+        let Some(fault) = self.fault.filter(|fault| fault.point == point) else { return };
+        if self.passed.fetch_add(1, Ordering::Relaxed) + 1 != fault.pass {
+            return;
+        }
+        let signal = match fault.action {
+            FaultAction::Kill => Signal::KILL,
+            FaultAction::Stop => Signal::STOP,
+        };
+        tracing::warn!(?fault, "the process ends or stops here, as it was told to");
+        if let Err(error) = kill_process(getpid(), signal) {
+            tracing::error!(%error, "a signal to this process was refused");
+        }
+    }
+}

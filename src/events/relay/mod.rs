@@ -1,0 +1,256 @@
+//! The relay: copies the log to its topic, each event once for readers of committed records, in the order of the log within a
+//! room, whatever is killed when. Why it is built as it is: `docs/decisions/0002-the-relay.md`.
+//!
+//! One process at a time is the relay of a log, under a lease ([`crate::database::lease`]) and under a transactional id that
+//! never changes: Kafka refuses what an older relay still sends. A session of the relay goes: make sure of the topic, take the
+//! transactional id (which ends what a predecessor left open), look where the topic ends ([`resume`]), then copy page by page,
+//! a transaction each ([`publisher`]). Whatever fails ends the session, and the next one looks again where the topic ends: there
+//! is one way on, and it is taken after every fault. Nothing is skipped.
+
+mod copy;
+mod fault;
+pub mod personal;
+mod progress;
+mod publisher;
+mod resume;
+mod standing;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use tokio_util::sync::CancellationToken;
+
+use super::log::{EventLog, LogError};
+use super::topic::admin::{Admin, Checked};
+use super::topic::end::End;
+use super::topic::partitions::Partitions;
+use super::topic::shape::{BadShape, Shape};
+use super::topic::{TopicError, client, shape};
+use crate::config::KafkaConfig;
+use crate::database::lease::{Lease, pause};
+use crate::database::silence::heard;
+use crate::resilience::{Backoff, Breaker, Delays};
+use crate::telemetry::metrics::Metrics;
+use copy::Copy;
+use fault::Faults;
+use personal::Personal;
+use progress::Progress;
+pub use progress::relayed;
+use publisher::{PublishError, Publisher};
+use resume::{Refusal, Resume};
+pub use standing::{Standing, State};
+
+/// Between attempts while Kafka or the database is away.
+const RETRY: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
+/// Between looks at what only an operator can mend.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// The database answers what little the relay asks of it sooner.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// Why a session of the relay ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Halt {
+    #[error("{0}")]
+    Refused(#[from] Refusal),
+    #[error(transparent)]
+    Shape(#[from] BadShape),
+    #[error("the topic {topic} is not as it is declared: {}", told(differences))]
+    Differs { topic: String, differences: Vec<super::topic::admin::Difference> },
+    #[error(transparent)]
+    Topic(#[from] TopicError),
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error("personal fields cannot be opened: {0}")]
+    Personal(String),
+    #[error("another process has become the relay")]
+    Replaced,
+    #[error("a new epoch of the log has begun")]
+    NewEpoch,
+}
+
+fn told(differences: &[super::topic::admin::Difference]) -> String {
+    differences.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+impl From<sqlx::Error> for Halt {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Log(error.into())
+    }
+}
+
+pub struct Relay {
+    log: EventLog,
+    config: KafkaConfig,
+    client: ClientConfig,
+    personal: Arc<Personal>,
+    standing: Standing,
+    metrics: Metrics,
+    breaker: Breaker,
+    faults: Arc<Faults>,
+}
+
+impl Relay {
+    /// `None`: no Kafka is configured.
+    pub fn new(
+        log: EventLog,
+        config: &KafkaConfig,
+        personal: Personal,
+        metrics: Metrics,
+        breaker: Breaker,
+    ) -> Option<Self> {
+        Some(Self {
+            log,
+            client: client::client(config)?,
+            config: config.clone(),
+            personal: Arc::new(personal),
+            standing: Standing::default(),
+            metrics,
+            breaker,
+            faults: Arc::new(Faults::new(config.fault)),
+        })
+    }
+
+    pub fn standing(&self) -> Standing {
+        self.standing.clone()
+    }
+
+    fn topic(&self) -> String {
+        shape::events_topic(&self.config.prefix)
+    }
+
+    /// Is the relay whenever it can be, until told to stop. Rides out a lost database and a lost Kafka.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut waits = RETRY.delays();
+        while !stop.is_cancelled() {
+            let name = format!("relay:{}", self.topic());
+            let lease = match heard(SILENCE, Lease::take(self.log.pool(), &name, self.config.lease)).await {
+                Ok(Some(lease)) => lease,
+                Ok(None) => {
+                    self.standing.set(State::Waiting);
+                    self.metrics.relaying(false);
+                    if !pause(self.config.lease / 3, &stop).await {
+                        return;
+                    }
+                    continue;
+                }
+                Err(error) => {
+                    self.end(&Halt::from(error));
+                    if !waits.pause(&stop).await {
+                        return;
+                    }
+                    continue;
+                }
+            };
+            let halt = stop.run_until_cancelled(self.session(&lease, &mut waits)).await;
+            let again = halt.map(|halt| self.end(&halt));
+            // Who comes next need not wait for the lease to run out.
+            if let Err(error) = heard(SILENCE, lease.release()).await {
+                tracing::debug!(%error, "the relay's lease is left to run out");
+            }
+            let Some(again) = again else { return };
+            let go_on = match again {
+                Again::Soon => waits.pause(&stop).await,
+                Again::WhenMended => pause(LOOK_AGAIN, &stop).await,
+            };
+            if !go_on {
+                return;
+            }
+        }
+    }
+
+    /// One session under a lease; ends with the reason why it cannot go on.
+    async fn session(&self, lease: &Lease, waits: &mut Delays) -> Halt {
+        let permit = match self.breaker.admit() {
+            Ok(permit) => permit,
+            Err(refused) => return Halt::Topic(TopicError::Silent(refused.after)),
+        };
+        let begun = lease.during(self.begin(lease)).await.unwrap_or(Err(Halt::Replaced));
+        let copy = match begun {
+            Ok(copy) => {
+                permit.succeeded();
+                waits.reset();
+                copy
+            }
+            Err(halt @ (Halt::Topic(_) | Halt::Publish(_))) => {
+                permit.failed();
+                return halt;
+            }
+            Err(halt) => return halt,
+        };
+        copy.run().await
+    }
+
+    /// Everything before the first event is copied.
+    async fn begin(&self, lease: &Lease) -> Result<Copy<'_>, Halt> {
+        let shape = shape::events(&self.config)?;
+        self.make_sure(&shape).await?;
+        let (client, id) = (self.client.clone(), format!("{}.relay", self.config.prefix));
+        let (topic, faults) = (shape.name.clone(), self.faults.clone());
+        let publisher = tokio::task::spawn_blocking(move || Publisher::start(&client, &topic, &id, faults));
+        let publisher = Arc::new(publisher.await.expect("starting a producer does not panic")?);
+        let (client, topic) = (self.client.clone(), shape.name.clone());
+        let end = move || End::look(Partitions::open_for_looks(&client, &topic)?);
+        let end = tokio::task::spawn_blocking(end).await.expect("looking does not panic")?;
+        let head = heard(SILENCE, self.log.head()).await?;
+        let known = heard(SILENCE, Progress::known(self.log.pool(), &shape.name)).await?;
+        let Resume { after, why } = resume::find(&self.log, &head, known, end).await?;
+        let progress =
+            heard(SILENCE, Progress::claim(self.log.pool(), &shape.name, lease.fence, after, head.epoch)).await?;
+        let progress = progress.ok_or(Halt::Replaced)?;
+        tracing::info!(topic = shape.name, after, head = head.position, "the relay copies the log, {why}");
+        Ok(Copy {
+            log: &self.log,
+            lease: lease.clone(),
+            publisher,
+            personal: self.personal.clone(),
+            progress,
+            epoch: head.epoch,
+            batch: self.config.batch,
+            standing: &self.standing,
+            metrics: &self.metrics,
+            faults: &self.faults,
+        })
+    }
+
+    async fn make_sure(&self, shape: &Shape) -> Result<(), Halt> {
+        let (made, found) = Admin::new(&self.client)?.ensure(shape).await?;
+        if made {
+            tracing::info!(topic = shape.name, partitions = shape.partitions, "the topic was made");
+        }
+        match found {
+            Checked::AsDeclared => Ok(()),
+            Checked::Missing => Err(TopicError::Missing(shape.name.clone()).into()),
+            Checked::Differs(differences) => Err(Halt::Differs { topic: shape.name.clone(), differences }),
+        }
+    }
+
+    /// Tells of the end of a session, once for a row of ends of one kind.
+    fn end(&self, halt: &Halt) -> Again {
+        self.metrics.relaying(false);
+        let (state, again) = match halt {
+            Halt::Refused(_) | Halt::Differs { .. } | Halt::Shape(_) => {
+                (State::Refused { why: halt.to_string() }, Again::WhenMended)
+            }
+            Halt::Replaced | Halt::Publish(PublishError::Fenced(_)) => (State::Waiting, Again::Soon),
+            Halt::NewEpoch => (State::Beginning, Again::Soon),
+            _ => (State::Away { why: halt.to_string() }, Again::Soon),
+        };
+        if self.standing.set(state.clone()) {
+            match state {
+                State::Refused { why } => tracing::error!(topic = self.topic(), why, "the relay refuses to go on"),
+                State::Away { why } => tracing::warn!(topic = self.topic(), why, "the relay cannot go on; trying on"),
+                _ => tracing::warn!(topic = self.topic(), why = %halt, "a session of the relay has ended"),
+            }
+        }
+        again
+    }
+}
+
+enum Again {
+    Soon,
+    /// Once somebody has done something about it.
+    WhenMended,
+}

@@ -1,0 +1,112 @@
+//! How far the topic has come, kept in the database: for looking, for the archives, and for a topic whose end has run out of
+//! its retention. Moved by compare-and-set under the lease's fence, and only in the epoch that the session began in.
+
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::Halt;
+use crate::events::envelope::Position;
+
+pub struct Progress {
+    pool: PgPool,
+    topic: String,
+    fence: i64,
+    epoch: Uuid,
+    pub position: Position,
+}
+
+fn bigint(position: Position) -> i64 {
+    i64::try_from(position).unwrap_or(i64::MAX)
+}
+
+impl Progress {
+    /// What an earlier session left; `None`: the log was never copied to this topic.
+    pub async fn known(pool: &PgPool, topic: &str) -> sqlx::Result<Option<Position>> {
+        relayed(pool, topic).await
+    }
+
+    /// Takes the progress over at the position that the topic is at. `None`: a newer holder of the lease has it.
+    ///
+    /// Where the log is in a new epoch, what the topic holds up to there is what the epochs have in common.
+    pub async fn claim(
+        pool: &PgPool,
+        topic: &str,
+        fence: i64,
+        position: Position,
+        epoch: Uuid,
+    ) -> sqlx::Result<Option<Self>> {
+        let mut transaction = pool.begin().await?;
+        sqlx::query(
+            "UPDATE convoke.log_epochs
+             SET began_after = $2
+             WHERE epoch = $1 AND began_after <> $2
+                 AND EXISTS (SELECT FROM convoke.relays r WHERE r.topic = $3 AND r.epoch <> $1)",
+        )
+        .bind(epoch)
+        .bind(bigint(position))
+        .bind(topic)
+        .execute(&mut *transaction)
+        .await?;
+        let claimed = sqlx::query(
+            "INSERT INTO convoke.relays AS r (topic, position, fence, epoch)
+             VALUES ($1, $2, $3, $4)
+             ON CONFLICT (topic) DO UPDATE
+             SET position = $2,
+                 fence = $3,
+                 epoch = $4,
+                 moved_at = clock_timestamp()
+             WHERE r.fence < $3",
+        )
+        .bind(topic)
+        .bind(bigint(position))
+        .bind(fence)
+        .bind(epoch)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        let claimed = claimed.rows_affected() == 1;
+        Ok(claimed.then(|| Self { pool: pool.clone(), topic: topic.to_owned(), fence, epoch, position }))
+    }
+
+    /// The topic has come further. Need not survive a crash of the database: the topic's own end is looked at after one.
+    pub async fn move_to(&mut self, position: Position) -> Result<(), Halt> {
+        let mut transaction = self.pool.begin().await?;
+        sqlx::query("SET LOCAL synchronous_commit = off").execute(&mut *transaction).await?;
+        let moved = sqlx::query(
+            "UPDATE convoke.relays r
+             SET position = $4,
+                 moved_at = clock_timestamp()
+             WHERE r.topic = $1 AND r.fence = $2 AND r.position = $3
+                 AND EXISTS (SELECT FROM convoke.log_head h WHERE h.epoch = $5)",
+        )
+        .bind(&self.topic)
+        .bind(self.fence)
+        .bind(bigint(self.position))
+        .bind(bigint(position))
+        .bind(self.epoch)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        if moved.rows_affected() == 1 {
+            self.position = position;
+            return Ok(());
+        }
+        self.check_epoch().await?;
+        Err(Halt::Replaced)
+    }
+
+    /// Whether the session's epoch is still the log's.
+    pub async fn check_epoch(&self) -> Result<(), Halt> {
+        let epoch: Uuid = sqlx::query_scalar("SELECT epoch FROM convoke.log_head").fetch_one(&self.pool).await?;
+        if epoch == self.epoch { Ok(()) } else { Err(Halt::NewEpoch) }
+    }
+}
+
+/// The position up to which a topic has the log; `None`: the log was never copied to it.
+pub async fn relayed(pool: &PgPool, topic: &str) -> sqlx::Result<Option<Position>> {
+    let found: Option<i64> = sqlx::query_scalar("SELECT position FROM convoke.relays WHERE topic = $1")
+        .bind(topic)
+        .fetch_optional(pool)
+        .await?;
+    Ok(found.map(|position| Position::try_from(position).unwrap_or_default()))
+}

@@ -1,0 +1,154 @@
+//! A real Apache Kafka, fetched and run by the script that serves people too.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+
+use super::{Run, eventually};
+
+/// The first start on a machine fetches what is missing.
+const START: Duration = Duration::from_secs(300);
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// Ends the broker when this process has ended, and removes its folder either way.
+const GUARD: &str = r#"read -r word; [ "$word" = done ] || kill -KILL "$0"; sleep 0.2; rm -rf "$1""#;
+
+/// One broker with its data in a folder of its own.
+pub struct Broker {
+    /// `127.0.0.1:PORT`
+    pub address: String,
+    ports: [u16; 2],
+    folder: PathBuf,
+    child: Child,
+    guard: Child,
+}
+
+impl Broker {
+    /// The broker of all tests that do it no harm. Each keeps to a prefix of its own.
+    pub async fn shared() -> &'static Self {
+        static SHARED: OnceLock<Broker> = OnceLock::new();
+        static STARTING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+        let _one = STARTING.lock().await;
+        if let Some(broker) = SHARED.get() {
+            return broker;
+        }
+        let broker = Self::start().await;
+        SHARED.get_or_init(|| broker)
+    }
+
+    pub async fn start() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("convoke-kafka-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let ports = free_ports();
+        let (child, guard) = spawn(&folder, ports);
+        let mut broker = Self { address: format!("127.0.0.1:{}", ports[0]), ports, folder, child, guard };
+        broker.answers().await;
+        broker
+    }
+
+    async fn answers(&mut self) {
+        eventually("Kafka answers", START, async || {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("Kafka ended with {status}:\n{}", self.log());
+            }
+            self.asked().await
+        })
+        .await;
+    }
+
+    async fn asked(&self) -> Option<()> {
+        let client = self.client();
+        let asking = tokio::task::spawn_blocking(move || {
+            let consumer: BaseConsumer = client.create().unwrap();
+            consumer.fetch_metadata(None, ANSWER).is_ok()
+        });
+        asking.await.unwrap().then_some(())
+    }
+
+    /// For a client of the test's own.
+    pub fn client(&self) -> ClientConfig {
+        let mut client = ClientConfig::new();
+        client.set("bootstrap.servers", &self.address).set_log_level(rdkafka::config::RDKafkaLogLevel::Emerg);
+        client
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.join("broker.log")).unwrap_or_default()
+    }
+
+    /// SIGKILL, and gone.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Again, on the same ports and data.
+    pub async fn restart(&mut self) {
+        disarm(&mut self.guard, "kept");
+        let (child, guard) = spawn(&self.folder, self.ports);
+        (self.child, self.guard) = (child, guard);
+        self.answers().await;
+    }
+
+    /// A run of the program that copies to this broker, under the prefix.
+    pub fn under(&self, run: Run, prefix: &str) -> Run {
+        run.with("KAFKA_BROKERS", &self.address)
+            .with("CONVOKE_KAFKA_PREFIX", prefix)
+            .with("CONVOKE_RELAY_LEASE", "1s")
+            .with("HOME", &std::env::var("HOME").unwrap_or_default())
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        // Errors mean that it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- the broker's log ---\n{}", self.log());
+        }
+        disarm(&mut self.guard, "done");
+    }
+}
+
+/// The guard removes the folder, unless it is ended before.
+fn disarm(guard: &mut Child, word: &str) {
+    if word == "done" {
+        let _ = guard.stdin.as_mut().map(|pipe| pipe.write_all(b"done\n"));
+    } else {
+        let _ = guard.kill();
+    }
+    let _ = guard.wait();
+}
+
+fn spawn(folder: &Path, ports: [u16; 2]) -> (Child, Child) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/kafka.sh");
+    let log = File::create(folder.join("broker.log")).unwrap();
+    let mut command = Command::new(script);
+    command.arg("run").arg(folder).args(ports.map(|port| port.to_string())).stdin(Stdio::null());
+    let child = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+    let mut guard = Command::new("/bin/sh");
+    guard.arg("-c").arg(GUARD).arg(child.id().to_string()).arg(folder).stdin(Stdio::piped());
+    (child, guard.spawn().unwrap())
+}
+
+fn free_ports() -> [u16; 2] {
+    let listen = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let both = [listen(), listen()];
+    both.map(|listener| listener.local_addr().unwrap().port())
+}
+
+/// A prefix that no other test has.
+pub fn prefix() -> String {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    format!("t{}", NUMBER.fetch_add(1, Ordering::Relaxed))
+}
