@@ -31,6 +31,13 @@ pub enum PersonalInTopic {
     Clear,
 }
 
+/// Where those who live by what happens take it from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FeedFrom {
+    Log,
+    Kafka,
+}
+
 /// Properties of the client, in librdkafka's names. Holds passwords, so it shows names only.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Properties(Vec<(String, String)>);
@@ -106,6 +113,16 @@ impl KafkaConfig {
             fault: reader.text(&settings::FAULT).and_then(|text| fault(reader, &text, environment)),
         }
     }
+}
+
+pub(super) fn feed(reader: &mut Reader<'_>) -> FeedFrom {
+    if reader.word(&settings::FEED) == "log" {
+        return FeedFrom::Log;
+    }
+    if reader.text(&settings::KAFKA_BROKERS).is_none() {
+        reader.fault(&settings::FEED, "there is no Kafka to take it from", "set KAFKA_BROKERS, or leave it at log");
+    }
+    FeedFrom::Kafka
 }
 
 fn brokers(reader: &mut Reader<'_>, text: &str) -> Option<String> {
@@ -227,6 +244,7 @@ mod tests {
             ("KAFKA_PROPERTIES", "secret", "name=value"),
             ("CONVOKE_KAFKA_PREFIX", "a b", "letters"),
             ("CONVOKE_FAULT", "somewhere:1:kill", "before-send"),
+            ("CONVOKE_FEED", "kafka", "set KAFKA_BROKERS"),
         ] {
             let error = read(&[(name, value)]).unwrap_err();
             assert!(error.contains(told) && error.contains(name), "{error}");

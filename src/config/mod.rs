@@ -21,7 +21,7 @@ use std::time::Duration;
 
 pub use development::DevelopmentKeysError;
 pub use errors::{ConfigError, ConfigErrors};
-pub use kafka::{Fault, FaultAction, KafkaConfig, PersonalInTopic, RelayPoint};
+pub use kafka::{Fault, FaultAction, FeedFrom, KafkaConfig, PersonalInTopic, RelayPoint};
 pub use keys::{JwksSource, KeysConfig, MIN_SIGNING_SECRET_BYTES, MasterKey, SigningKey};
 pub use reader::InForce;
 use reader::Reader;
@@ -44,6 +44,7 @@ pub struct Config {
     pub database: DatabaseConfig,
     pub log: LogConfig,
     pub kafka: KafkaConfig,
+    pub feed: FeedFrom,
     pub projections: ProjectionsConfig,
     pub keys: KeysConfig,
     pub telemetry: TelemetryConfig,
@@ -215,6 +216,7 @@ impl Config {
             database: DatabaseConfig::read(reader, environment),
             log: LogConfig::read(reader),
             kafka: KafkaConfig::read(reader, environment_name),
+            feed: kafka::feed(reader),
             projections: ProjectionsConfig {
                 batch: reader.count(&settings::PROJECTION_BATCH),
                 rebuild_batch: reader.count(&settings::PROJECTION_REBUILD_BATCH),

@@ -104,6 +104,7 @@ pub const GROUPS: &[Group] = &[
             &KAFKA_PERSONAL,
             &RELAY_BATCH,
             &RELAY_LEASE,
+            &FEED,
             &FAULT,
         ],
     },
@@ -372,6 +373,14 @@ pub const RELAY_LEASE: Setting = Setting::new(
     Accepts::Time(SECOND, HOUR),
     "10s",
     "How long the relay of a log may be silent before another process takes its place.",
+);
+pub const FEED: Setting = Setting::new(
+    "CONVOKE_FEED",
+    "feed",
+    Accepts::OneOf(&["log", "kafka"]),
+    "log",
+    "Where streams and read models take what happens from: the log's tail, or the Kafka topic, which spares the database. What the \
+     topic lacks is read from the log.",
 );
 pub const FAULT: Setting = Setting::new(
     "CONVOKE_FAULT",

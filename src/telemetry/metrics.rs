@@ -57,6 +57,7 @@ struct Instruments {
     relay_seconds: Histogram,
     relay_position: IntGaugeVec,
     relay_lag: IntGaugeVec,
+    fed: IntCounterVec,
     http_seconds: HistogramVec,
     http_connections: IntGauge,
     http_refused: IntCounter,
@@ -96,6 +97,7 @@ impl Metrics {
             relay_seconds: register(&registry, histogram(&RELAY_SECONDS, TIMES)),
             relay_position: register(&registry, gauges(&RELAY_POSITION)),
             relay_lag: register(&registry, gauges(&RELAY_LAG)),
+            fed: register(&registry, counters(&FED)),
             http_seconds: register(&registry, histograms(&HTTP_SECONDS, TIMES)),
             http_connections: register(&registry, IntGauge::with_opts(opts(&HTTP_CONNECTIONS))),
             http_refused: register(&registry, IntCounter::with_opts(opts(&HTTP_REFUSED))),
@@ -166,6 +168,15 @@ impl Metrics {
             self.0.relay_position.with_label_values(NO_LABELS).set(gauge_value(position));
             self.0.relay_lag.with_label_values(NO_LABELS).set(gauge_value(head.saturating_sub(position)));
         }
+    }
+
+    /// What a feed of the topic gave, from the topic or from the log.
+    pub fn fed(&self, from: &str, events: usize) {
+        self.0.fed.with_label_values(&[from]).inc_by(events as u64);
+    }
+
+    pub fn fed_from(&self, from: &str) -> u64 {
+        self.0.fed.with_label_values(&[from]).get()
     }
 
     /// One request; `route` is the template (`/v1/rooms/{room}`), never the path.

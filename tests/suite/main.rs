@@ -12,6 +12,7 @@ mod deadlines;
 mod embedded;
 mod execute;
 mod export;
+mod feeds;
 mod full_disk;
 mod generated_docs;
 mod golden;

@@ -35,7 +35,7 @@ impl Kafka {
 }
 
 /// Who is asked, and what the topic is to be like.
-fn configured(context: &Context) -> anyhow::Result<(ClientConfig, Shape)> {
+pub(super) fn configured(context: &Context) -> anyhow::Result<(ClientConfig, Shape)> {
     let config = &context.config()?.kafka;
     let client = client::client(config).with_context(|| {
         format!("no Kafka is configured; set {}, such as 127.0.0.1:9092", settings::KAFKA_BROKERS.name)

@@ -4,17 +4,23 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::cli::context::Context;
+use crate::cli::kafka;
 use crate::cli::progress::Progress;
+use crate::events::feed::Source;
 use crate::events::log::EventLog;
 use crate::projections::MODELS;
 use crate::projections::model::ModelInfo;
 use crate::projections::rebuild::{self, Comparison, Phase, Purpose, Rebuild, Report};
+use crate::telemetry::metrics::Metrics;
 
 #[derive(Debug, Args)]
 pub struct Fold {
     /// Which read models: rooms, sessions, messages [default: all]
     #[arg(value_name = "NAME", value_parser = MODELS.iter().map(|model| model.name).collect::<Vec<_>>())]
     names: Vec<String>,
+    /// Fold what comes from here: the tables of the log, or the Kafka topic
+    #[arg(long, value_name = "FROM", value_parser = ["log", "kafka"], default_value = "log")]
+    from: String,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
@@ -28,16 +34,27 @@ impl Fold {
             .filter(|model| self.names.is_empty() || self.names.iter().any(|name| name == model.name))
             .copied()
             .collect();
-        context
+        let metrics = Metrics::new();
+        let reports = context
             .with_database(async |pool| {
-                let rebuild = Rebuild::new(EventLog::new(pool), batch);
+                let log = EventLog::new(pool);
+                let mut rebuild = Rebuild::new(log.clone(), batch);
+                if self.from == "kafka" {
+                    let (client, shape) = kafka::configured(context)?;
+                    rebuild = rebuild.reading(Source::topic(log, client, shape.name, metrics.clone()));
+                }
                 let shown = tokio::spawn(show(rebuild.progress(), purpose));
                 let reports = rebuild.run(&models, purpose, &context.stop).await;
                 // It ends with the rebuild, which it watches.
                 shown.await?;
                 Ok(reports?)
             })
-            .await
+            .await?;
+        if self.from == "kafka" {
+            let (topic, log) = (metrics.fed_from("topic"), metrics.fed_from("log"));
+            eprintln!("{purpose}: {topic} events came from the topic, {log} from the log");
+        }
+        Ok(reports)
     }
 
     pub fn print(&self, reports: &[Report], line: impl Fn(&Report) -> String) -> anyhow::Result<()> {

@@ -21,7 +21,7 @@ use crate::security::watch::Watch;
 use crate::tasks::Tasks;
 
 pub async fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Result<Router> {
-    let Foundation { config, pool, log, clock, metrics, board, .. } = foundation;
+    let Foundation { config, pool, log, source, clock, metrics, board, .. } = foundation;
     let masters = MasterKeys::configured(&config.keys).context("the master keys cannot be used")?;
     let sealer = Sealer::new(pool.clone(), masters);
     let verifier = Verifier::new(&config.keys, pool.clone()).context("the signing keys cannot be used")?;
@@ -34,7 +34,7 @@ pub async fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Resul
         metrics: metrics.clone(),
     };
     let (executor, queue) = Executor::new(base, limits(&config.log));
-    let hub = Hub::new(log.clone(), config.streams.buffer);
+    let hub = Hub::new(source.clone(), config.streams.buffer);
     // Ends when the last request that may hold an executor has been answered.
     tasks.spawn("executor", |_| queue);
     tasks.spawn("keys", |stop| watch.run(stop));

@@ -4,6 +4,7 @@ use sqlx::PgPool;
 
 use crate::config::Config;
 use crate::database::{Database, migrate, pool};
+use crate::events::feed::Source;
 use crate::events::log::EventLog;
 use crate::events::log::maintenance::Maintenance;
 use crate::events::time::Clock;
@@ -17,6 +18,8 @@ pub struct Foundation {
     /// With the rights of the running program.
     pub pool: PgPool,
     pub log: EventLog,
+    /// Where what happens is taken from by those who live by it.
+    pub source: Source,
     pub clock: Clock,
     pub metrics: Metrics,
     /// Where the read models stand.
@@ -39,7 +42,9 @@ impl Foundation {
         let log = EventLog::new(pool.clone());
         let board = Board::new(pool.clone(), MODELS);
         let breakers = Breakers::new(metrics.clone());
-        let foundation = Self { config: config.clone(), pool, log, clock: Clock::system(), metrics, board, breakers };
+        let source = Source::configured(log.clone(), config, metrics.clone());
+        let clock = Clock::system();
+        let foundation = Self { config: config.clone(), pool, log, source, clock, metrics, board, breakers };
         foundation.maintenance().prepare().await?;
         Ok(foundation)
     }

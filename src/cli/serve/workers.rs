@@ -1,18 +1,24 @@
 //! The work behind the answers, by role.
 
 use super::foundation::Foundation;
+use crate::events::feed::Window;
 use crate::events::log::wake;
 use crate::events::relay::Relay;
-use crate::projections::live::Runner;
+use crate::projections::live::{Runner, Tail};
 use crate::tasks::Tasks;
 
 pub fn spawn(foundation: &Foundation, relay: Option<Relay>, tasks: &mut Tasks) {
-    let Foundation { config, log, metrics, board, .. } = foundation;
+    let Foundation { config, log, source, metrics, board, .. } = foundation;
     if config.roles.maintenance {
         tasks.spawn("maintenance", |stop| foundation.maintenance().run(stop));
     }
     if config.roles.projector {
-        let runner = Runner::new(log.clone(), board.clone(), metrics.clone(), config.projections.batch);
+        let window = source.is_topic().then(Window::default);
+        if let Some(window) = window.clone() {
+            tasks.spawn("window", |stop| window.run(source.clone(), stop));
+        }
+        let tail = Tail::new(log.clone(), window);
+        let runner = Runner::new(tail, board.clone(), metrics.clone(), config.projections.batch);
         tasks.spawn("projector", |stop| runner.run(stop));
     }
     if (config.roles.projector || relay.is_some()) && !config.roles.api {

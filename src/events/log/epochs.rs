@@ -15,6 +15,10 @@ impl Epochs {
         self.0.last().map(|(epoch, _)| *epoch)
     }
 
+    pub fn knows(&self, epoch: Uuid) -> bool {
+        self.0.iter().any(|(known, _)| *known == epoch)
+    }
+
     /// Whether what was sent out in an epoch, with this position, is part of the log as it is: no later epoch began before it.
     pub fn holds(&self, epoch: Uuid, position: Position) -> bool {
         let Some(at) = self.0.iter().position(|(known, _)| *known == epoch) else { return false };

@@ -68,12 +68,30 @@ impl Partitions {
         }
         let numbers = 0..i32::try_from(count).unwrap_or(i32::MAX);
         let bounds = numbers.map(|number| {
-            let (low, high) =
-                self.consumer.fetch_watermarks(&self.topic, number, PATIENCE).map_err(TopicError::Away)?;
+            let (low, high) = self.watermarks(number).map_err(TopicError::Away)?;
             Ok(Bounds { low, high })
         });
         self.bounds = bounds.collect::<Result<_, TopicError>>()?;
         Ok(())
+    }
+
+    /// Just after a topic was made, or a broker has gone, the leader of a partition is not known everywhere.
+    fn watermarks(&self, partition: i32) -> Result<(i64, i64), KafkaError> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match self.consumer.fetch_watermarks(&self.topic, partition, PATIENCE) {
+                Err(error)
+                    if Instant::now() < until
+                        && matches!(
+                            error.rdkafka_error_code(),
+                            Some(RDKafkaErrorCode::NotLeaderForPartition | RDKafkaErrorCode::LeaderNotAvailable)
+                        ) =>
+                {
+                    std::thread::sleep(POLL / 4);
+                }
+                found => return found,
+            }
+        }
     }
 
     /// Nothing was ever written to it.

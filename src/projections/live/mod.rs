@@ -17,7 +17,6 @@ use super::messages::Messages;
 use super::model::ReadModel;
 use super::rooms::Rooms;
 use super::sessions::Sessions;
-use crate::events::log::EventLog;
 use crate::telemetry::metrics::Metrics;
 
 /// The workers of all read models of this process; a task of the role `projector`.
@@ -30,8 +29,8 @@ pub struct Runner {
 
 impl Runner {
     /// `batch`: most events of one transaction.
-    pub fn new(log: EventLog, board: Board, metrics: Metrics, batch: usize) -> Self {
-        Self { tail: Arc::new(Tail::new(log)), board, metrics, batch }
+    pub fn new(tail: Tail, board: Board, metrics: Metrics, batch: usize) -> Self {
+        Self { tail: Arc::new(tail), board, metrics, batch }
     }
 
     /// Runs until told to stop. A model that cannot go on stops by itself; the others go on.

@@ -5,9 +5,10 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
-use crate::events::envelope::Position;
+use crate::events::envelope::{Envelope, Position};
+use crate::events::feed::Window;
 use crate::events::log::{EventLog, LogError};
 use crate::projections::checkpoint::Obstacle;
 use crate::projections::entry::Entry;
@@ -24,6 +25,24 @@ struct Stretch {
 }
 
 impl Stretch {
+    fn of<'a>(
+        after: Position,
+        envelopes: impl IntoIterator<Item = &'a Envelope>,
+        mut obstacle: Option<Obstacle>,
+    ) -> Self {
+        let mut entries = Vec::new();
+        for envelope in envelopes {
+            match Entry::of(envelope) {
+                Ok(entry) => entries.push(entry),
+                Err(error) => {
+                    obstacle = Some(Obstacle { position: Some(error.position), error: error.to_string() });
+                    break;
+                }
+            }
+        }
+        Self { after, entries, obstacle }
+    }
+
     fn through(&self) -> Position {
         self.entries.last().map_or(self.after, |last| last.position)
     }
@@ -53,12 +72,19 @@ impl Batch {
 
 pub struct Tail {
     log: EventLog,
+    /// The last stretch of the topic, where read models stand on that; what lies before it is read from the log.
+    window: Option<Window>,
     recent: Mutex<VecDeque<Arc<Stretch>>>,
 }
 
 impl Tail {
-    pub fn new(log: EventLog) -> Self {
-        Self { log, recent: Mutex::default() }
+    pub fn new(log: EventLog, window: Option<Window>) -> Self {
+        Self { log, window, recent: Mutex::default() }
+    }
+
+    /// The last position that there is to read, as far as is known; changes when there is more.
+    pub fn grown(&self) -> watch::Receiver<Position> {
+        self.window.as_ref().map_or_else(|| self.log.head_watch(), Window::grown)
     }
 
     pub fn log(&self) -> &EventLog {
@@ -85,7 +111,10 @@ impl Tail {
     }
 
     async fn fetch(&self, after: Position, limit: usize) -> Result<Stretch, LogError> {
-        let (envelopes, mut obstacle) = match self.log.read(after, limit).await {
+        if let Some(events) = self.window.as_ref().and_then(|window| window.read(after, limit)) {
+            return Ok(Stretch::of(after, events.iter().map(|event| &**event), None));
+        }
+        let (envelopes, obstacle) = match self.log.read(after, limit).await {
             Ok(envelopes) => (envelopes, None),
             Err(LogError::BadRow { position, what }) => {
                 let before = usize::try_from(position.saturating_sub(after + 1)).unwrap_or(limit).min(limit);
@@ -94,16 +123,6 @@ impl Tail {
             }
             Err(error) => return Err(error),
         };
-        let mut entries = Vec::with_capacity(envelopes.len());
-        for envelope in &envelopes {
-            match Entry::of(envelope) {
-                Ok(entry) => entries.push(entry),
-                Err(error) => {
-                    obstacle = Some(Obstacle { position: Some(error.position), error: error.to_string() });
-                    break;
-                }
-            }
-        }
-        Ok(Stretch { after, entries, obstacle })
+        Ok(Stretch::of(after, &envelopes, obstacle))
     }
 }

@@ -188,7 +188,7 @@ impl<M: ReadModel> Worker<M> {
         if let Some(why) = heard(SHORT_SILENCE, self.unfit(&hold.checkpoint)).await? {
             return self.halt(connection, place, &hold.checkpoint, Obstacle { position: None, error: why }, stop).await;
         }
-        let mut grown = self.tail.log().head_watch();
+        let mut grown = self.tail.grown();
         while !stop.is_cancelled() {
             grown.borrow_and_update();
             let began = Instant::now();
@@ -301,7 +301,7 @@ impl<M: ReadModel> Worker<M> {
         }
         transaction.commit().await?;
         hold.checkpoint.stepped(&step);
-        let head = (*self.tail.log().head_watch().borrow()).max(step.position);
+        let head = (*self.tail.grown().borrow()).max(step.position);
         self.metrics.projected(M::NAME, entries.len(), step.position, head, began.elapsed());
         Ok(true)
     }

@@ -42,6 +42,7 @@ use super::rooms::Rooms;
 use super::rows::{BadCopy, CAPACITY, Digest, StoreError};
 use super::sessions::Sessions;
 use crate::events::envelope::{Position, UnreadableEvent};
+use crate::events::feed::Source;
 use crate::events::log::{EventLog, LogError};
 
 /// How often the last events are caught up with before a swap gives up on a log that grows faster than it folds.
@@ -179,6 +180,8 @@ impl Connect {
 /// A rebuild or a verification of some models.
 pub struct Rebuild {
     log: EventLog,
+    /// Read in place of the log's tables.
+    source: Option<Source>,
     connect: Connect,
     bounds: Bounds,
     progress: watch::Sender<Progress>,
@@ -189,7 +192,14 @@ impl Rebuild {
     pub fn new(log: EventLog, batch: usize) -> Self {
         let connect = Connect(log.pool().connect_options());
         let progress = watch::channel(Progress { phase: Phase::Folding, position: 0, target: 0 }).0;
-        Self { log, connect, bounds: Bounds { batch: batch.max(1), kept: CAPACITY }, progress }
+        Self { log, source: None, connect, bounds: Bounds { batch: batch.max(1), kept: CAPACITY }, progress }
+    }
+
+    /// Folds what comes through feeds of the source. Slower than reading the log in bulk, which spares nobody; it shows that the
+    /// source has what the log has.
+    pub fn reading(mut self, source: Source) -> Self {
+        self.source = Some(source);
+        self
     }
 
     /// Keeps at most so many rows of a table in memory: once there are more to hold, all are written and read back where they

@@ -43,10 +43,7 @@ impl Rebuild {
         }
         let (sender, chunks) = mpsc::channel(1);
         let sharing = tokio::spawn(share(chunks, senders));
-        let mut reader = self.connect.open().await?;
-        let read = scan::scan(&mut reader, after, through, self.bounds.batch.min(CHUNK), sender, stop).await;
-        // A scan that was broken off leaves rows on its connection.
-        drop(reader);
+        let read = self.read(after, through, sender, stop).await;
         _ = sharing.await;
         let mut lanes = Vec::new();
         while let Some(ended) = workers.join_next().await {
@@ -62,6 +59,24 @@ impl Rebuild {
         }
         lanes.sort_by_key(|(number, _)| *number);
         Ok(lanes.into_iter().map(|(_, lane)| lane).collect())
+    }
+}
+
+impl Rebuild {
+    async fn read(
+        &self,
+        after: Position,
+        through: Position,
+        chunks: mpsc::Sender<Chunk>,
+        stop: &CancellationToken,
+    ) -> Result<(), RebuildError> {
+        let size = self.bounds.batch.min(CHUNK);
+        if let Some(source) = &self.source {
+            return scan::follow(source.open(after), through, size, chunks, stop).await;
+        }
+        // A scan that is broken off leaves rows on its connection, which ends here.
+        let mut reader = self.connect.open().await?;
+        scan::scan(&mut reader, after, through, size, chunks, stop).await
     }
 }
 

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::RebuildError;
 use crate::events::envelope::{Position, UnreadableEvent};
+use crate::events::feed::Feed;
 use crate::events::ids::{RoomId, TenantId};
 use crate::events::room::RoomEvent;
 use crate::events::sealed::Sealed;
@@ -52,6 +53,40 @@ pub async fn scan(
         std::panic::resume_unwind(error.into_panic());
     }
     read
+}
+
+/// The same of a feed, which gives whole events.
+pub async fn follow(
+    mut feed: Box<dyn Feed>,
+    through: Position,
+    size: usize,
+    chunks: mpsc::Sender<Chunk>,
+    stop: &CancellationToken,
+) -> Result<(), RebuildError> {
+    let mut entries = Vec::new();
+    let mut at = 0;
+    while at < through {
+        let Some(page) = stop.run_until_cancelled(feed.next()).await else { return Ok(()) };
+        for event in page?.iter().take_while(|event| event.position <= through) {
+            at = event.position;
+            match Entry::of(event) {
+                Ok(entry) => entries.push(entry),
+                Err(error) => {
+                    let obstacle = Obstacle { position: Some(error.position), error: error.to_string() };
+                    // Nobody may be left to be told.
+                    let _ = chunks.send(Chunk { entries, obstacle: Some(obstacle) }).await;
+                    return Ok(());
+                }
+            }
+        }
+        if entries.len() >= size || at >= through {
+            let chunk = Chunk { entries: std::mem::take(&mut entries), obstacle: None };
+            if chunks.send(chunk).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
 }
 
 async fn copy(

@@ -97,6 +97,12 @@ pub(super) const RELAY_LAG: Described = described(
     &[],
     "Events of the log that are not yet in the topic, where Kafka is configured",
 );
+pub(super) const FED: Described = described(
+    "convoke_feed_events_total",
+    "counter",
+    &["from"],
+    "Events that came through feeds of the Kafka topic (`CONVOKE_FEED`), and from where: `topic`, or `log` for what the topic lacked",
+);
 pub(super) const HTTP_SECONDS: Described = described(
     "convoke_http_request_seconds",
     "histogram",
@@ -161,6 +167,7 @@ pub const DESCRIBED: &[Described] = &[
     RELAY_SECONDS,
     RELAY_POSITION,
     RELAY_LAG,
+    FED,
     HTTP_SECONDS,
     HTTP_CONNECTIONS,
     HTTP_REFUSED,

@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use convoke::config::{Config, KafkaConfig};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
@@ -97,6 +98,14 @@ impl Broker {
         let (child, guard) = spawn(&self.folder, self.ports);
         (self.child, self.guard) = (child, guard);
         self.answers().await;
+    }
+
+    /// The configuration of a process that copies to this broker.
+    pub fn config(&self, prefix: &str) -> KafkaConfig {
+        let settings =
+            [("KAFKA_BROKERS", self.address.as_str()), ("CONVOKE_KAFKA_PREFIX", prefix), ("CONVOKE_RELAY_LEASE", "1s")];
+        let environment = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        Config::from_environment(&environment).expect("these settings are a configuration").kafka
     }
 
     /// A run of the program that copies to this broker, under the prefix.

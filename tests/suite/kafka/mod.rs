@@ -4,6 +4,7 @@ mod broken;
 mod killed;
 mod records;
 mod rewound;
+mod stood_on;
 mod topics;
 
 use std::time::Duration;

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use convoke::database::pool;
-use convoke::events::feed::{Hub, Next};
+use convoke::events::feed::{Hub, Next, Source};
+
 use convoke::events::log::snapshots::Snapshot;
 use convoke::events::log::{EventLog, RoomKey, wake};
 use convoke::events::time::Timestamp;
+use convoke::telemetry::metrics::Metrics;
 use sqlx::Executor as _;
 use tokio_util::sync::CancellationToken;
 
@@ -158,7 +160,7 @@ async fn a_subscription_begins_where_history_ends() {
     let log = log_of(&db);
     let (key, other) = (room(), room());
     write(&log, &key, 5).await;
-    let hub = Hub::new(log.clone(), 100);
+    let hub = Hub::new(Source::log(log.clone(), Metrics::new()), 100);
     let stop = CancellationToken::new();
     let running = tokio::spawn(hub.clone().run(stop.clone()));
     let mut of_room = hub.subscribe_room(&key);
@@ -197,7 +199,7 @@ async fn a_slow_reader_is_cut_off_and_told() {
     let (key, other) = (room(), room());
     write(&log, &key, 1).await;
     write(&log, &other, 1).await;
-    let hub = Hub::new(log.clone(), 3);
+    let hub = Hub::new(Source::log(log.clone(), Metrics::new()), 3);
     let running = tokio::spawn(hub.clone().run(CancellationToken::new()));
     let mut slow = hub.subscribe_room(&key);
     let mut quick = hub.subscribe_room(&other);

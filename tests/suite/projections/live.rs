@@ -6,7 +6,7 @@ use convoke::database::pool;
 use convoke::events::log::EventLog;
 use convoke::projections::MODELS;
 use convoke::projections::checkpoint::{self, Checkpoint, Status, Step};
-use convoke::projections::live::{Board, Runner, WaitError};
+use convoke::projections::live::{Board, Runner, Tail, WaitError};
 use convoke::projections::model::ModelInfo;
 use convoke::projections::overview;
 use convoke::projections::rooms::Rooms;
@@ -41,7 +41,7 @@ impl Workers {
     pub fn on(log: EventLog) -> Self {
         let board = Board::new(log.pool().clone(), MODELS);
         let (stop, metrics) = (CancellationToken::new(), Metrics::new());
-        let runner = Runner::new(log, board.clone(), metrics.clone(), 100);
+        let runner = Runner::new(Tail::new(log, None), board.clone(), metrics.clone(), 100);
         let running = tokio::spawn(runner.run(stop.clone()));
         Self { board, metrics, stop, running }
     }

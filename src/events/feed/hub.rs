@@ -1,4 +1,4 @@
-//! The live end of the log for many readers at once: one task follows the log and hands each event to those who subscribed to
+//! The live end of the log for many readers at once: one task follows a feed and hands each event to those who subscribed to
 //! its room or its tenant.
 //!
 //! A reader subscribes first and then reads history up to [`Subscription::after`]: what comes through the subscription begins
@@ -14,16 +14,11 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::envelope::{Envelope, Position};
-use super::ids::TenantId;
-use super::log::{EventLog, LogError, RoomKey};
+use super::{SILENCE, Source};
 use crate::database::silence::heard;
-
-/// Events read from the log at a time.
-const PAGE: usize = 1_000;
-
-/// A page takes no longer, where anybody answers.
-const SILENCE: Duration = Duration::from_secs(30);
+use crate::events::envelope::{Envelope, Position};
+use crate::events::ids::TenantId;
+use crate::events::log::{LogError, RoomKey};
 
 /// Between attempts to read while the log's database is away.
 const RETRY: Duration = Duration::from_millis(250);
@@ -112,7 +107,7 @@ impl Readers {
 }
 
 struct Inner {
-    log: EventLog,
+    source: Source,
     buffer: usize,
     numbers: AtomicU64,
     readers: Mutex<Readers>,
@@ -150,8 +145,8 @@ pub struct Hub(Arc<Inner>);
 
 impl Hub {
     /// `buffer`: events that may wait for one reader before it is cut off.
-    pub fn new(log: EventLog, buffer: usize) -> Self {
-        Self(Arc::new(Inner { log, buffer: buffer.max(1), numbers: AtomicU64::new(0), readers: Mutex::default() }))
+    pub fn new(source: Source, buffer: usize) -> Self {
+        Self(Arc::new(Inner { source, buffer: buffer.max(1), numbers: AtomicU64::new(0), readers: Mutex::default() }))
     }
 
     pub fn subscribe_room(&self, key: &RoomKey) -> Subscription {
@@ -177,7 +172,7 @@ impl Hub {
         Subscription { after, events, lagged, ticket: Ticket { hub: self.0.clone(), topic, number } }
     }
 
-    /// Follows the log until told to stop, or until it meets a row that cannot be read; then every subscription ends.
+    /// Follows the feed until told to stop, or until it meets a row that cannot be read; then every subscription ends.
     pub async fn run(self, stop: CancellationToken) -> Result<(), LogError> {
         let followed = tokio::select! {
             followed = self.follow() => followed,
@@ -190,58 +185,64 @@ impl Hub {
     }
 
     async fn follow(&self) -> Result<(), LogError> {
-        let mut head = self.0.log.head_watch();
         let mut failing = false;
+        let head = loop {
+            match heard(SILENCE, self.0.source.its_log().head()).await {
+                Ok(head) => break head.position,
+                Err(error) => away(error, &mut failing).await?,
+            }
+        };
+        let mut feed = self.0.source.open(self.beginning(head));
         loop {
-            head.mark_unchanged();
-            match self.catch_up().await {
-                Ok(()) => {
+            match feed.next().await {
+                Ok(events) => {
                     failing = false;
-                    // Whether the log grew meanwhile is remembered by the watch; its sender lives in `log`.
-                    if head.changed().await.is_err() {
-                        return Ok(());
-                    }
+                    self.hand_out(events);
+                    // With nobody to hand it to, what is in the log need not be read.
+                    feed.skip_to(self.skipped());
                 }
-                Err(LogError::Unavailable(error)) => {
-                    if !failing {
-                        tracing::warn!(%error, "the feed cannot read the log; trying on");
-                    }
-                    failing = true;
-                    tokio::time::sleep(RETRY).await;
-                }
-                Err(error) => return Err(error),
+                Err(error) => away(error, &mut failing).await?,
             }
         }
     }
 
-    /// Hands out all that is in the log.
-    async fn catch_up(&self) -> Result<(), LogError> {
-        if *self.0.log.head_watch().borrow() == 0 {
-            heard(SILENCE, self.0.log.head()).await?;
+    /// Behind the head, or behind what readers who came sooner have been promised.
+    fn beginning(&self, head: Position) -> Position {
+        let mut readers = self.0.readers();
+        if readers.topics.is_empty() {
+            readers.position = head;
         }
-        loop {
-            let after = {
-                let mut readers = self.0.readers();
-                let known = *self.0.log.head_watch().borrow();
-                // With nobody to hand it to, what is in the log need not be read.
-                if readers.topics.is_empty() && known > readers.position {
-                    readers.position = known;
-                }
-                readers.position
-            };
-            let page = heard(SILENCE, self.0.log.read(after, PAGE)).await?;
-            let ended = page.len() < PAGE;
-            let mut readers = self.0.readers();
-            for event in page {
-                let event = Arc::new(event);
-                let key = RoomKey { tenant: event.tenant.clone(), room: event.room };
-                readers.position = event.position;
-                readers.hand(Topic::Tenant(key.tenant.clone()), &event);
-                readers.hand(Topic::Room(key), &event);
-            }
-            if ended {
-                return Ok(());
-            }
+        readers.position
+    }
+
+    fn hand_out(&self, events: Vec<Envelope>) {
+        let mut readers = self.0.readers();
+        for event in events {
+            let event = Arc::new(event);
+            let key = RoomKey { tenant: event.tenant.clone(), room: event.room };
+            readers.position = event.position;
+            readers.hand(Topic::Tenant(key.tenant.clone()), &event);
+            readers.hand(Topic::Room(key), &event);
         }
     }
+
+    /// Where readers stand who come now.
+    fn skipped(&self) -> Position {
+        let mut readers = self.0.readers();
+        let known = *self.0.source.its_log().head_watch().borrow();
+        if readers.topics.is_empty() && known > readers.position {
+            readers.position = known;
+        }
+        readers.position
+    }
+}
+
+/// A database that is away is waited for; what cannot be read ends the feed.
+async fn away(error: LogError, failing: &mut bool) -> Result<(), LogError> {
+    let LogError::Unavailable(error) = error else { return Err(error) };
+    if !std::mem::replace(failing, true) {
+        tracing::warn!(%error, "the feed cannot read the log; trying on");
+    }
+    tokio::time::sleep(RETRY).await;
+    Ok(())
 }

@@ -1,0 +1,45 @@
+//! The tail of the log as a feed.
+
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
+
+use super::{Feed, PAGE, SILENCE};
+use crate::database::silence::heard;
+use crate::events::envelope::{Envelope, Position};
+use crate::events::log::{EventLog, LogError};
+
+pub struct LogFeed {
+    log: EventLog,
+    grown: watch::Receiver<Position>,
+    /// Of the event given last.
+    after: Position,
+}
+
+impl LogFeed {
+    pub fn new(log: EventLog, after: Position) -> Self {
+        Self { grown: log.head_watch(), log, after }
+    }
+
+    async fn more(&mut self) -> Result<Vec<Envelope>, LogError> {
+        loop {
+            self.grown.mark_unchanged();
+            let page = heard(SILENCE, self.log.read(self.after, PAGE)).await?;
+            if let Some(last) = page.last() {
+                self.after = last.position;
+                return Ok(page);
+            }
+            // Its sender lives in the log, which lives here.
+            let _ = self.grown.changed().await;
+        }
+    }
+}
+
+impl Feed for LogFeed {
+    fn next(&mut self) -> BoxFuture<'_, Result<Vec<Envelope>, LogError>> {
+        Box::pin(self.more())
+    }
+
+    fn skip_to(&mut self, position: Position) {
+        self.after = self.after.max(position);
+    }
+}

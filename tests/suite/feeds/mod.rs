@@ -1,0 +1,159 @@
+//! What every feed must hold, asked through the port alone: of the log's tail and of the Kafka topic. And what only the topic
+//! can do wrong.
+
+mod promises;
+mod topic;
+
+use convoke::database::pool;
+use convoke::events::feed::{Feed, Source};
+use convoke::events::log::{EventLog, wake};
+use convoke::events::relay::Relay;
+use convoke::events::relay::personal::Personal;
+use convoke::events::topic::{client, shape};
+use convoke::resilience::{Backoff, BreakerPolicy, Breakers};
+use convoke::telemetry::metrics::Metrics;
+use std::time::Duration;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::harness::kafka::{Broker, prefix};
+use crate::harness::{TestDb, database_config};
+
+/// No feed takes longer to give what is there.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A log of its own, and feeds of it.
+pub trait Ground: Sized + Send + Sync {
+    async fn start() -> Self;
+    fn log(&self) -> &EventLog;
+    fn source(&self) -> Source;
+}
+
+struct OfLog {
+    db: TestDb,
+    log: EventLog,
+    stop: CancellationToken,
+    _stopped_in_the_end: DropGuard,
+}
+
+impl OfLog {
+    fn of(db: TestDb) -> Self {
+        let (log, stop) = (EventLog::new(db.system.clone()), CancellationToken::new());
+        tokio::spawn(wake::run(log.clone(), stop.clone()));
+        Self { db, log, _stopped_in_the_end: stop.clone().drop_guard(), stop }
+    }
+}
+
+/// The log as a process that appends nothing has it.
+fn reader(db: &TestDb, stop: &CancellationToken) -> EventLog {
+    let log = EventLog::new(pool::system(db.options.clone(), &database_config()));
+    tokio::spawn(wake::run(log.clone(), stop.clone()));
+    log
+}
+
+impl Ground for OfLog {
+    async fn start() -> Self {
+        Self::of(TestDb::new().await)
+    }
+
+    fn log(&self) -> &EventLog {
+        &self.log
+    }
+
+    fn source(&self) -> Source {
+        let log = reader(&self.db, &self.stop);
+        Source::log(log, Metrics::new())
+    }
+}
+
+/// With a relay that fills the topic.
+struct OfTopic {
+    ground: OfLog,
+    address: String,
+    prefix: String,
+    metrics: Metrics,
+}
+
+impl OfTopic {
+    async fn on(broker: &Broker) -> Self {
+        let (ground, prefix) = (OfLog::start().await, prefix());
+        let of = Self { ground, address: broker.address.clone(), prefix, metrics: Metrics::new() };
+        let stop = of.ground.stop.clone();
+        let relay = of.relay(&broker.config(&of.prefix), &stop, Personal::Sealed);
+        tokio::spawn(relay.run(stop));
+        of
+    }
+
+    fn relay(&self, config: &convoke::config::KafkaConfig, stop: &CancellationToken, personal: Personal) -> Relay {
+        let policy = BreakerPolicy {
+            failures: 3,
+            window: Duration::from_secs(60),
+            open: Backoff::new(Duration::from_millis(100), Duration::from_millis(500)),
+            trials: 1,
+        };
+        let breaker = Breakers::new(Metrics::new()).around("kafka", policy);
+        let log = reader(&self.ground.db, stop);
+        Relay::new(log, config, personal, Metrics::new(), breaker).unwrap()
+    }
+
+    fn topic(&self) -> String {
+        shape::events_topic(&self.prefix)
+    }
+}
+
+impl Ground for OfTopic {
+    async fn start() -> Self {
+        Self::on(Broker::shared().await).await
+    }
+
+    fn log(&self) -> &EventLog {
+        &self.ground.log
+    }
+
+    fn source(&self) -> Source {
+        let environment = [("KAFKA_BROKERS".to_owned(), self.address.clone())].into();
+        let config = convoke::config::Config::from_environment(&environment).unwrap();
+        let client = client::client(&config.kafka).unwrap();
+        let log = reader(&self.ground.db, &self.ground.stop);
+        Source::topic(log, client, self.topic(), self.metrics.clone())
+    }
+}
+
+/// A module of tests for a ground.
+macro_rules! conforms {
+    ($name:ident, $ground:ty: $($promise:ident,)*) => {
+        mod $name {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $promise() {
+                    super::promises::$promise(<$ground as super::Ground>::start().await).await;
+                }
+            )*
+        }
+    };
+}
+
+macro_rules! all_promises {
+    ($name:ident, $ground:ty) => {
+        conforms!($name, $ground:
+            every_event_comes_once_in_order_and_as_it_was_written,
+            a_feed_begins_right_behind_any_position,
+            what_is_appended_comes_to_who_waits_for_it,
+            a_feed_that_is_dropped_while_it_waits_loses_nothing,
+            what_is_skipped_does_not_come,
+            many_writers_make_one_order_for_all_who_follow,
+        );
+    };
+}
+
+all_promises!(log, super::OfLog);
+all_promises!(kafka, super::OfTopic);
+
+/// The positions of the next events, up to and with one of them.
+async fn positions(feed: &mut dyn Feed, through: u64) -> Vec<u64> {
+    let mut found = Vec::new();
+    while found.last().is_none_or(|last| *last < through) {
+        let page = tokio::time::timeout(PATIENCE, feed.next()).await.expect("what is there comes").unwrap();
+        found.extend(page.iter().map(|event| event.position));
+    }
+    found
+}

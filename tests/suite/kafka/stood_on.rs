@@ -1,0 +1,54 @@
+//! A whole server that stands on the topic: streams and read models take from it what happens.
+
+use futures_util::StreamExt as _;
+
+use super::{PATIENCE, audited_clean, process};
+use crate::harness::kafka::{Broker, prefix};
+use crate::harness::{Run, TestDb, eventually, tokens};
+use crate::kills::load::Load;
+use convoke::security::grants::Grants;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_and_read_models_stand_on_the_topic_and_equal_those_of_the_log() {
+    let (db, broker, prefix) = (TestDb::new().await, Broker::shared().await, prefix());
+    let made = broker.under(Run::new(), &prefix).args(["kafka", "ensure"]).run().await;
+    assert_eq!(made.status, 0, "{made:?}");
+    let run = process(&db, broker, &prefix, "api,projector,relay").with("CONVOKE_FEED", "kafka");
+    let server = run.serve().await;
+    let token = tokens::of("dev", None, Grants::everything());
+    let request = server.client.get(format!("{}/v1/events?cursor=start", server.url)).bearer_auth(token);
+    let mut stream = request.header("Accept", "text/event-stream").send().await.unwrap().bytes_stream();
+    let load = Load::start(&[&server.url], 4).await;
+    let fed = async |from: &str| {
+        let metrics = server.get("/metrics").await.text().await.unwrap();
+        let name = format!("convoke_feed_events_total{{from=\"{from}\"}} ");
+        metrics.lines().find_map(|line| line.strip_prefix(&name)?.parse::<u64>().ok()).unwrap_or(0)
+    };
+    eventually("what happens comes from the topic", PATIENCE, async || (fed("topic").await > 200).then_some(())).await;
+    load.stop().await;
+    let found = audited_clean(&db, broker, &prefix).await;
+    let head = found["head"].as_u64().unwrap();
+
+    let mut heard = String::new();
+    while !heard.contains(&format!("\"position\":{head},")) {
+        heard.push_str(std::str::from_utf8(&stream.next().await.unwrap().unwrap()).unwrap());
+    }
+    let positions = heard
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: {\"position\":")?.split_once(',')?.0.parse::<u64>().ok());
+    assert!(positions.eq(1..=head), "a stream misses nothing and repeats nothing");
+
+    eventually("the read models keep up", PATIENCE, async || {
+        let behind = "SELECT min(position) >= $1 FROM convoke.projections";
+        let there = sqlx::query_scalar(behind).bind(found["head"].as_i64().unwrap()).fetch_one(&db.system).await;
+        there.unwrap_or(Some(false)).filter(|there: &bool| *there)
+    })
+    .await;
+    for from in ["log", "kafka"] {
+        let verify = broker.under(Run::on(&db), &prefix).args(["projection", "verify", "--from", from]).run().await;
+        assert_eq!(verify.status, 0, "{verify:?}");
+        assert_eq!(verify.stdout.matches(&format!("equal at position {head}")).count(), verify.stdout.lines().count());
+        let told = format!("verify: {head} events came from the topic, 0 from the log");
+        assert_eq!(verify.stderr.contains(&told), from == "kafka", "{verify:?}");
+    }
+}
