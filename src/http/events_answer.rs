@@ -24,7 +24,7 @@ use crate::events::envelope::Position;
 use crate::events::time::Timestamp;
 
 /// Stretches of the log that one page looks at, before it is answered with what was found.
-const STRETCHES: usize = 8;
+pub const STRETCHES: usize = 8;
 
 /// A page of events.
 #[derive(Serialize, JsonSchema)]
@@ -139,7 +139,7 @@ async fn after(api: &Api, whose: &Whose, epoch: Uuid, begin: &Begin) -> Result<u
 }
 
 /// Refuses a cursor that lies beyond the end. A reader that waited there would miss all that comes until then.
-async fn not_beyond(api: &Api, whose: &Whose, after: u64, given_in: &str) -> Result<(), Problem> {
+pub async fn not_beyond(api: &Api, whose: &Whose, after: u64, given_in: &str) -> Result<(), Problem> {
     if matches!(whose, Whose::Tenant(_)) && after <= api.executor.position() {
         return Ok(());
     }

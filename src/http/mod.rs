@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod asyncapi;
+mod attendance;
 mod batch;
 pub mod body;
 mod command_request;
@@ -28,6 +29,7 @@ mod projections;
 pub mod reader;
 pub mod request;
 mod rights;
+mod room_activity;
 mod room_events;
 mod room_version;
 mod room_view;
@@ -37,3 +39,5 @@ pub mod routes;
 pub mod serve;
 mod sessions;
 pub mod stream;
+mod timeline;
+mod usage;

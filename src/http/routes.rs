@@ -5,8 +5,8 @@ use axum::Router;
 use super::api::Api;
 use super::openapi::{Document, page};
 use super::{
-    batch, commands_run, events, log, messages, participants, projections, room_events, room_view, rooms_create,
-    rooms_list, sessions,
+    attendance, batch, commands_run, events, log, messages, participants, projections, room_activity, room_events,
+    room_view, rooms_create, rooms_list, sessions, timeline, usage,
 };
 
 macro_rules! routes {
@@ -28,12 +28,16 @@ routes!(
     room_view,
     participants,
     sessions,
+    attendance,
     messages,
+    room_activity,
+    timeline,
     room_events,
     events,
     batch,
     log,
-    projections
+    projections,
+    usage
 );
 
 /// All that callers may ask, without the guard around it.

@@ -4,12 +4,14 @@
 //! the checkpoint. A model that cannot apply an event stops there, visibly; the others go on. Rows hold personal fields sealed
 //! only: whoever answers a reader opens them.
 //!
-//! One folder or file for each read model: [`rooms`] (with the people in them), [`sessions`], [`messages`]. [`rows`] is what
-//! their tables have in common; [`live`] keeps the models up with the log, [`read`] answers from them, [`rebuild`] folds
+//! One folder or file for each read model: [`rooms`] (with the people in them), [`sessions`], [`messages`], [`activity`],
+//! [`usage`]. [`rows`] is what their tables have in common, [`concurrency`] how the last two count who is there at a time; [`live`] keeps the models up with the log, [`read`] answers from them, [`rebuild`] folds
 //! them anew.
 
+pub mod activity;
 pub mod apply;
 pub mod checkpoint;
+pub mod concurrency;
 pub mod entry;
 pub mod live;
 pub mod messages;
@@ -20,11 +22,20 @@ pub mod rebuild;
 pub mod rooms;
 pub mod rows;
 pub mod sessions;
+pub mod usage;
 
+use activity::Activity;
 use messages::Messages;
 use model::ModelInfo;
 use rooms::Rooms;
 use sessions::Sessions;
+use usage::Usage;
 
 /// All read models.
-pub const MODELS: &[ModelInfo] = &[ModelInfo::of::<Rooms>(), ModelInfo::of::<Sessions>(), ModelInfo::of::<Messages>()];
+pub const MODELS: &[ModelInfo] = &[
+    ModelInfo::of::<Rooms>(),
+    ModelInfo::of::<Sessions>(),
+    ModelInfo::of::<Messages>(),
+    ModelInfo::of::<Activity>(),
+    ModelInfo::of::<Usage>(),
+];

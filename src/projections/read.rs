@@ -63,6 +63,9 @@ pub(super) enum List {
     SessionsOfIdentity = 5,
     Messages = 6,
     NewestMessages = 7,
+    Activity = 8,
+    Usage = 9,
+    Attendance = 10,
 }
 
 /// The end of a page: the key of its last item.

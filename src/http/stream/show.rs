@@ -36,15 +36,7 @@ impl Show {
     }
 
     pub async fn show(&mut self, events: Vec<Arc<Envelope>>) -> Result<Vec<Shown>, Problem> {
-        let mut seen = Vec::with_capacity(events.len());
-        for envelope in events {
-            if self.is_over() {
-                break;
-            }
-            if self.sees(&envelope).await? {
-                seen.push(envelope);
-            }
-        }
+        let seen = self.seen(events).await?;
         let keys = if self.personal { Some(self.keys(&seen).await?) } else { None };
         let shown = seen.into_iter().map(|envelope| {
             let view = EventView::new(&envelope, PersonalView::of(&envelope, keys.as_ref()));
@@ -54,6 +46,20 @@ impl Show {
             }
         });
         shown.collect()
+    }
+
+    /// Those of the events that the reader gets.
+    pub async fn seen(&mut self, events: Vec<Arc<Envelope>>) -> Result<Vec<Arc<Envelope>>, Problem> {
+        let mut seen = Vec::with_capacity(events.len());
+        for envelope in events {
+            if self.is_over() {
+                break;
+            }
+            if self.sees(&envelope).await? {
+                seen.push(envelope);
+            }
+        }
+        Ok(seen)
     }
 
     /// The reader left the room: what comes after it is not for this reader.

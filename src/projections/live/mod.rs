@@ -13,10 +13,12 @@ pub use board::{Board, WaitError};
 pub use tail::Tail;
 use worker::Worker;
 
+use super::activity::Activity;
 use super::messages::Messages;
 use super::model::ReadModel;
 use super::rooms::Rooms;
 use super::sessions::Sessions;
+use super::usage::Usage;
 use crate::telemetry::metrics::Metrics;
 
 /// The workers of all read models of this process; a task of the role `projector`.
@@ -39,6 +41,8 @@ impl Runner {
         workers.spawn(self.worker::<Rooms>().run(stop.clone()));
         workers.spawn(self.worker::<Sessions>().run(stop.clone()));
         workers.spawn(self.worker::<Messages>().run(stop.clone()));
+        workers.spawn(self.worker::<Activity>().run(stop.clone()));
+        workers.spawn(self.worker::<Usage>().run(stop.clone()));
         while let Some(ended) = workers.join_next().await {
             if let Err(error) = ended
                 && error.is_panic()

@@ -4,7 +4,8 @@
 //! ```text
 //! log ─ binary COPY ─► chunks ─ decoded ─┬─► rooms    ─ fold ─ binary COPY ─► rm_rooms__r7, …
 //!                                        ├─► sessions ─ fold ─ binary COPY ─► rm_sessions__r7
-//!                                        └─► messages ─ fold ─ binary COPY ─► rm_messages__r7, …
+//!                                        ├─► messages ─ fold ─ binary COPY ─► rm_messages__r7, …
+//!                                        └─► …
 //! ```
 //!
 //! The log is read once for all models. A row is written when no later event touches it; those that later events may touch
@@ -36,11 +37,13 @@ use tokio_util::sync::CancellationToken;
 pub use comparison::Comparison;
 use lane::{Bounds, Lane, ModelLane};
 
+use super::activity::Activity;
 use super::messages::Messages;
 use super::model::{ModelInfo, ReadModel};
 use super::rooms::Rooms;
 use super::rows::{BadCopy, CAPACITY, Digest, StoreError};
 use super::sessions::Sessions;
+use super::usage::Usage;
 use crate::events::envelope::{Position, UnreadableEvent};
 use crate::events::feed::Source;
 use crate::events::log::{EventLog, LogError};
@@ -238,6 +241,8 @@ impl Rebuild {
         Ok(match model.name {
             Rooms::NAME => Box::new(ModelLane::<Rooms>::open(connect, purpose, log, bounds).await?),
             Sessions::NAME => Box::new(ModelLane::<Sessions>::open(connect, purpose, log, bounds).await?),
+            Activity::NAME => Box::new(ModelLane::<Activity>::open(connect, purpose, log, bounds).await?),
+            Usage::NAME => Box::new(ModelLane::<Usage>::open(connect, purpose, log, bounds).await?),
             _ => Box::new(ModelLane::<Messages>::open(connect, purpose, log, bounds).await?),
         })
     }

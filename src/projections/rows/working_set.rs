@@ -117,6 +117,11 @@ impl<R: Row> WorkingSet<R> {
         self.slots.get(&Sought::<R>(key)).and_then(|slot| slot.now.as_ref())
     }
 
+    /// Whether it is settled what the table holds under this key, be it nothing: [`WorkingSet::get`] then tells.
+    pub fn knows(&self, key: R::KeyRef<'_>) -> bool {
+        self.complete || self.slots.contains_key(&Sought::<R>(key))
+    }
+
     /// Writes a row: one that was needed, or one that cannot have been in the table. Where rows are not kept, one that was not
     /// needed is out of reach from here on.
     pub fn put(&mut self, row: R) {

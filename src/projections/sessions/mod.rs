@@ -2,7 +2,10 @@
 //!
 //! A stay is written when it begins and once more when it ends; nothing else touches it.
 
+mod attendance;
 mod read;
+
+pub use attendance::{Attendee, MOST_STAYS, Stay};
 
 use super::entry::Entry;
 use super::model::ReadModel;

@@ -3,6 +3,7 @@
 mod bad_input;
 mod batches;
 mod commands;
+mod counted;
 mod described;
 mod events;
 mod idempotency;
@@ -10,6 +11,7 @@ mod pages;
 mod readers;
 mod reads;
 mod streams;
+mod timelines;
 
 use convoke::security::grants::Grants;
 use convoke::security::tokens::{Claims, NumericDate, mint};

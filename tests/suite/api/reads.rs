@@ -253,7 +253,7 @@ async fn the_log_and_the_read_models_tell_how_far_they_have_come() {
         let answer = Answer::of(service.get(&server_token(), "/v1/projections")).await.is(200);
         let models = answer.body["projections"].as_array().unwrap().clone();
         let names: Vec<_> = models.iter().map(|model| model["name"].as_str().unwrap()).collect();
-        assert_eq!(names, ["messages", "rooms", "sessions"]);
+        assert_eq!(names, ["activity", "messages", "rooms", "sessions", "usage"]);
         models.iter().all(|model| model["lag_events"] == 0 && model["status"] == "running").then_some(())
     })
     .await;

@@ -4,6 +4,7 @@ use convoke::commands::room::state;
 use convoke::events::ids::Identity;
 use convoke::events::log::RoomKey;
 use convoke::events::room::RoomEvent;
+use convoke::projections::activity::Activity;
 use convoke::projections::apply;
 use convoke::projections::messages::{Message, MessageRow, Messages};
 use convoke::projections::model::ReadModel;
@@ -11,13 +12,14 @@ use convoke::projections::rooms::{
     LabelRow, Participant, ParticipantRow, RoomRow, Rooms, TrackRow, Waiting, WaitingRow,
 };
 use convoke::projections::sessions::{SessionRow, Sessions};
+use convoke::projections::usage::Usage;
 use proptest::prelude::*;
 
 use super::memory::Memory;
 use super::story::{Dice, Story};
 
 /// In batches of random sizes, as a worker folds or as a rebuild does, which holds rows.
-fn fold<M: ReadModel>(story: &Story, seed: u64, holding: bool) -> Memory {
+pub fn fold<M: ReadModel>(story: &Story, seed: u64, holding: bool) -> Memory {
     let mut model = if holding { super::memory::holding() } else { M::default() };
     let mut dice = Dice::new(seed);
     let mut memory = Memory::default();
@@ -159,6 +161,8 @@ proptest! {
             (fold::<Rooms>(&story, cut, false), fold::<Rooms>(&story, other, true)),
             (fold::<Sessions>(&story, cut, false), fold::<Sessions>(&story, other, true)),
             (fold::<Messages>(&story, cut, false), fold::<Messages>(&story, other, true)),
+            (fold::<Activity>(&story, cut, false), fold::<Activity>(&story, other, true)),
+            (fold::<Usage>(&story, cut, false), fold::<Usage>(&story, other, true)),
         ];
         for (one, two) in pairs {
             prop_assert!(one.same_rows(&two));

@@ -90,7 +90,7 @@ async fn workers_follow_the_log_to_its_end() {
     let views = overview::all(&db.system).await.unwrap();
     assert_eq!(
         views.iter().map(|view| (&*view.name, view.lag_events)).collect::<Vec<_>>(),
-        [("messages", 0), ("rooms", 0), ("sessions", 0)]
+        [("activity", 0), ("messages", 0), ("rooms", 0), ("sessions", 0), ("usage", 0)]
     );
 }
 

@@ -1,8 +1,11 @@
 //! Read models: folds, workers, rebuilds, queries.
 
+mod attendance;
+mod counts;
 mod folds;
 mod live;
 mod memory;
 mod reads;
 mod rebuilds;
 mod story;
+mod wild;

@@ -31,7 +31,7 @@ async fn told(db: &TestDb, seed: u64, commands: usize) -> (Story, ReadModels) {
 }
 
 /// All pages of a list, few items at a time.
-async fn pages<T>(mut page: impl AsyncFnMut(PageRequest<'_>) -> Result<Page<T>, ReadError>) -> Vec<T> {
+pub async fn pages<T>(mut page: impl AsyncFnMut(PageRequest<'_>) -> Result<Page<T>, ReadError>) -> Vec<T> {
     let mut items = Vec::new();
     let mut cursor: Option<String> = None;
     loop {
@@ -149,17 +149,6 @@ async fn readers_get_the_messages_that_are_for_them_in_both_directions() {
     assert!(shown > 100, "there was something to read");
 }
 
-const TABLES: [&str; 8] = [
-    "rm_rooms",
-    "rm_room_labels",
-    "rm_participants",
-    "rm_waiting",
-    "rm_tracks",
-    "rm_sessions",
-    "rm_messages",
-    "rm_message_readers",
-];
-
 /// How many rows of whom a transaction sees that says it is this tenant.
 async fn seen(pool: &PgPool, table: &str, tenant: Option<&TenantId>) -> BTreeSet<String> {
     let mut transaction = pool.begin().await.unwrap();
@@ -189,7 +178,7 @@ async fn a_tenant_sees_its_own_rows_and_changes_none() {
             let log = EventLog::new(db.system.clone());
             Rebuild::new(log, 1_000).run(MODELS, Purpose::Rebuild, &CancellationToken::new()).await.unwrap();
         }
-        for table in TABLES {
+        for table in MODELS.iter().flat_map(|model| model.table_names()) {
             for name in ["acme", "other"] {
                 let found = seen(&db.system, table, Some(&tenant(name))).await;
                 assert!(found.iter().all(|tenant| tenant == name), "{table}: {found:?}");

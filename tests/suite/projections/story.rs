@@ -173,7 +173,7 @@ impl Story {
     }
 
     /// A UUIDv7, later than the ones before.
-    fn id(&mut self) -> Uuid {
+    pub fn id(&mut self) -> Uuid {
         self.commands += 1;
         let millis = 1_900_000_000_000u128 + u128::from(self.commands);
         Uuid::from_u128((millis << 80) | (0x7 << 76) | (0b10 << 62) | u128::from(self.commands))

@@ -1,0 +1,132 @@
+//! `GET /v1/rooms/{room}/attendance`: who was in a room, how often and for how long.
+
+use axum::extract::{OriginalUri, State};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::api::Api;
+use super::fresh::{self, Paging};
+use super::openapi::{self, Document, Operation, Tag};
+use super::problem::{Problem, ProblemCode};
+use super::request::caller::Signed;
+use super::request::headers::POSITION;
+use super::request::path::RoomInPath;
+use super::request::query::Query;
+use super::rights;
+use crate::events::ids::{Identity, SessionId};
+use crate::events::log::RoomKey;
+use crate::events::room::{LeaveReason, Role};
+use crate::events::time::Timestamp;
+use crate::projections::model::ReadModel as _;
+use crate::projections::sessions::{Attendee, Sessions, Stay};
+
+const PATH: &str = "/v1/rooms/{room}/attendance";
+
+/// Somebody who was in the room, or still is.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Attendee")]
+struct AttendeeAnswer {
+    identity: Identity,
+    first_seen: Timestamp,
+    /// Now, where they are still there.
+    last_seen: Timestamp,
+    /// Whether they are still there.
+    present: bool,
+    /// For how many microseconds they were there; what two devices were there for at once counts once.
+    attended_us: u64,
+    stay_count: u64,
+    /// In the order in which they were asked for; of somebody who came very often, the last 100.
+    stays: Vec<StayAnswer>,
+}
+
+/// A stay of theirs.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AttendeeStay")]
+struct StayAnswer {
+    session: SessionId,
+    /// At the join.
+    role: Role,
+    joined_at: Timestamp,
+    /// Absent: it goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<LeaveReason>,
+}
+
+/// A page of people who were there, by identity.
+#[derive(Serialize, JsonSchema)]
+struct AttendancePage {
+    attendees: Vec<AttendeeAnswer>,
+    /// Absent on the last page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+}
+
+impl From<Attendee> for AttendeeAnswer {
+    fn from(attendee: Attendee) -> Self {
+        Self {
+            identity: attendee.identity,
+            first_seen: attendee.first_seen,
+            last_seen: attendee.last_seen,
+            present: attendee.present,
+            attended_us: attendee.attended_us,
+            stay_count: attendee.stay_count,
+            stays: attendee.stays.into_iter().map(StayAnswer::from).collect(),
+        }
+    }
+}
+
+impl From<Stay> for StayAnswer {
+    fn from(stay: Stay) -> Self {
+        let Stay { session, role, joined_at, left_at, reason } = stay;
+        Self { session, role, joined_at, left_at, reason }
+    }
+}
+
+pub fn routes() -> Router<Api> {
+    Router::new().route(PATH, get(attendance))
+}
+
+pub fn describe(document: &mut Document) {
+    let page = document.answer::<AttendancePage>();
+    let identity = document.answer::<Identity>();
+    let operation = Operation::get("attendance", "Attendance of a room")
+        .tag(Tag::People)
+        .about(
+            "Who was there, by identity: each stay, for how long in all, first and last seen, by the times at which they came and \
+             went. Stays that go on count up to now.",
+        )
+        .query("identity", identity, "Of this person only")
+        .paged()
+        .json(200, "People who were there", &["Convoke-Position"], &page)
+        .problems(&[ProblemCode::Forbidden, ProblemCode::CursorMalformed, ProblemCode::CursorOfAnotherEpoch])
+        .refusals(openapi::ROOM_NOT_FOUND);
+    document.add(PATH, operation);
+}
+
+async fn attendance(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    RoomInPath(room): RoomInPath,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let mut query = Query::read(&uri)?;
+    let paging = Paging::read(&mut query)?;
+    let identity: Option<Identity> = query.parsed("identity")?;
+    let key = RoomKey { tenant: caller.tenant.clone(), room };
+    rights::inside_room(&api, &caller, &key).await?;
+    let position = fresh::reached(&api, Sessions::NAME, &mut query, &headers).await?;
+    query.finish()?;
+    let (now, page) = (api.clock.now(), paging.request());
+    let page = api.models.attendance(&key.tenant, room, identity.as_ref(), now, page).await?;
+    let page = page.map(AttendeeAnswer::from);
+    let mut response = Json(AttendancePage { attendees: page.items, next_cursor: page.next_cursor }).into_response();
+    response.headers_mut().insert(POSITION, HeaderValue::from(position));
+    Ok(response)
+}

@@ -1,0 +1,108 @@
+//! `GET /v1/rooms/{room}/activity`: what went on in a room, hour by hour.
+
+use axum::extract::{OriginalUri, State};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::json;
+
+use super::api::Api;
+use super::fresh::{self, Paging};
+use super::openapi::{self, Document, Operation, Tag};
+use super::problem::{Problem, ProblemCode};
+use super::request::caller::Signed;
+use super::request::headers::POSITION;
+use super::request::path::RoomInPath;
+use super::request::query::Query;
+use super::rights;
+use crate::events::log::RoomKey;
+use crate::events::time::Timestamp;
+use crate::projections::activity::{Activity, ActivityHour, Hours};
+use crate::projections::model::ReadModel as _;
+
+const PATH: &str = "/v1/rooms/{room}/activity";
+
+/// An hour of UTC in which somebody was in the room or something happened in it.
+#[derive(Serialize, JsonSchema)]
+struct HourAnswer {
+    /// Its beginning.
+    hour: Timestamp,
+    /// Stays that began.
+    joins: u64,
+    /// Most stays at a time; who is there with two devices has two.
+    peak_present: u64,
+    /// Messages that were sent, whoever they were for.
+    messages: u64,
+    /// For how many microseconds a screen was shared; with several at once, those in which there was any.
+    screen_shared_us: u64,
+    /// Whether it has ended; else all of it is as of now.
+    complete: bool,
+}
+
+/// A page of hours, the earliest first.
+#[derive(Serialize, JsonSchema)]
+struct ActivityPage {
+    hours: Vec<HourAnswer>,
+    /// Absent on the last page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+}
+
+impl From<ActivityHour> for HourAnswer {
+    fn from(hour: ActivityHour) -> Self {
+        Self {
+            hour: hour.hour,
+            joins: hour.joins,
+            peak_present: hour.peak,
+            messages: hour.messages,
+            screen_shared_us: hour.screen_us,
+            complete: hour.complete,
+        }
+    }
+}
+
+pub fn routes() -> Router<Api> {
+    Router::new().route(PATH, get(activity))
+}
+
+pub fn describe(document: &mut Document) {
+    let page = document.answer::<ActivityPage>();
+    let time = json!({ "type": "string", "format": "date-time" });
+    let operation = Operation::get("room-activity", "Activity in a room")
+        .tag(Tag::Rooms)
+        .about(
+            "What went on, hour by hour of UTC, by the time at which it happened. Hours in which nobody was there and nothing \
+             happened are left out. Stays and shares that go on count up to now.",
+        )
+        .query("from", time.clone(), "From the hour in which this time lies")
+        .query("until", time, "To the hour in which this time lies, that included")
+        .paged()
+        .json(200, "Hours", &["Convoke-Position"], &page)
+        .problems(&[ProblemCode::Forbidden, ProblemCode::CursorMalformed, ProblemCode::CursorOfAnotherEpoch])
+        .refusals(openapi::ROOM_NOT_FOUND);
+    document.add(PATH, operation);
+}
+
+async fn activity(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    RoomInPath(room): RoomInPath,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let mut query = Query::read(&uri)?;
+    let paging = Paging::read(&mut query)?;
+    let (from, until) = (query.parsed("from")?, query.parsed("until")?);
+    let key = RoomKey { tenant: caller.tenant.clone(), room };
+    rights::inside_room(&api, &caller, &key).await?;
+    let position = fresh::reached(&api, Activity::NAME, &mut query, &headers).await?;
+    query.finish()?;
+    let hours = Hours { from, until, as_of: api.clock.now() };
+    let page = api.models.activity(&key.tenant, room, hours, paging.request()).await?.map(HourAnswer::from);
+    let mut response = Json(ActivityPage { hours: page.items, next_cursor: page.next_cursor }).into_response();
+    response.headers_mut().insert(POSITION, HeaderValue::from(position));
+    Ok(response)
+}

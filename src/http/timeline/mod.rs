@@ -1,0 +1,239 @@
+//! `GET /v1/rooms/{room}/timeline`: what happened in a room, in sentences for people to read.
+//!
+//! Made from the log when it is asked for, not kept. Every event is a line, so a table of lines would be the room's log once
+//! more; the lines name people, so it would have to be cleaned when one of them is forgotten, while what is opened at the
+//! moment of reading is right by itself; and what a reader may see is decided event by event, as for
+//! [the events](super::room_events). What a page needs besides its own events, who is called what and whose a track is, is in
+//! the room's state at its beginning, which snapshots give whatever the age of the room.
+
+mod cast;
+mod sentence;
+mod tell;
+
+use std::fmt::Write as _;
+
+use axum::extract::{OriginalUri, State};
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::api::Api;
+use super::cursor::{Count, Cursor};
+use super::events_answer::{STRETCHES, not_beyond};
+use super::fresh;
+use super::openapi::{self, Document, Operation, Tag};
+use super::problem::{Problem, ProblemCode};
+use super::request::caller::Signed;
+use super::request::headers::POSITION;
+use super::request::path::RoomInPath;
+use super::request::query::Query;
+use super::rights::{self, Access};
+use super::stream::follow::{self, Whose};
+use super::stream::show::Show;
+use crate::commands::room::state::Room;
+use crate::events::envelope::RoomVersion;
+use crate::events::log::RoomKey;
+use crate::events::time::Timestamp;
+use cast::Cast;
+use sentence::Sentence;
+
+const PATH: &str = "/v1/rooms/{room}/timeline";
+
+/// Something that happened.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "TimelineLine")]
+struct Line {
+    /// Of the event that the line tells.
+    room_version: RoomVersion,
+    /// When it happened.
+    at: Timestamp,
+    /// Of the event.
+    #[serde(rename = "type")]
+    event_type: String,
+    /// A sentence in English, without a full stop. For people: programs read the events.
+    text: String,
+}
+
+/// A page of lines, in the order of the room's versions.
+#[derive(Serialize, JsonSchema)]
+struct TimelinePage {
+    lines: Vec<Line>,
+    /// Where to go on, be it for what has not happened yet.
+    next_cursor: String,
+    /// There is more behind this page now.
+    has_more: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Json,
+    Text,
+}
+
+pub fn routes() -> Router<Api> {
+    Router::new().route(PATH, get(timeline))
+}
+
+pub fn describe(document: &mut Document) {
+    let page = document.answer::<TimelinePage>();
+    let limit = json!({ "type": "integer", "minimum": 1, "maximum": fresh::MOST, "default": fresh::USUAL });
+    let operation = Operation::get("timeline", "Timeline of a room")
+        .tag(Tag::Events)
+        .about(
+            "What happened in the room, a sentence for each event. People are called by their names where the token may see \
+             them, else by their identities; who was forgotten is `somebody (erased)`. A message that is not for the reader is \
+             left out. With `Accept: text/plain` a line of text each, and `Link` with `rel=\"next\"` where there is more.",
+        )
+        .query("limit", limit, "Lines of a page, at most")
+        .query("cursor", json!({ "type": "string" }), "`next_cursor` of the page before, or a room version: go on after this")
+        .shared("at-least")
+        .answer(
+            200,
+            "Lines, in the form that `Accept` asks for",
+            &["Convoke-Position"],
+            Some(json!({
+                "application/json": { "schema": page },
+                "text/plain": { "schema": { "type": "string" } },
+            })),
+        )
+        .problems(&[ProblemCode::Forbidden, ProblemCode::NotAcceptable, ProblemCode::CursorMalformed])
+        .problem(ProblemCode::CursorOfAnotherEpoch)
+        .refusals(openapi::ROOM_NOT_FOUND);
+    document.add(PATH, operation);
+}
+
+async fn timeline(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    RoomInPath(room): RoomInPath,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let form = form(&headers)?;
+    let mut query = Query::read(&uri)?;
+    let paging = fresh::Paging::read(&mut query)?;
+    let key = RoomKey { tenant: caller.tenant.clone(), room };
+    let access = rights::inside_room(&api, &caller, &key).await?;
+    fresh::log_reached(&api, &mut query, &headers).await?;
+    query.finish()?;
+    let epoch = api.epoch().await?;
+    let after = match &paging.cursor {
+        None => 0,
+        Some(cursor) => Cursor::read(cursor, Count::RoomVersion, epoch).map_err(|bad| bad.told("cursor"))?,
+    };
+    // Told of before it is read: what comes meanwhile may not be on the page.
+    let position = api.executor.position();
+    let page = page(&api, &key, access, after, paging.limit, epoch).await?;
+    let mut response = match form {
+        Form::Json => Json(page).into_response(),
+        Form::Text => text(&page, &uri, paging.limit),
+    };
+    response.headers_mut().insert(POSITION, HeaderValue::from(position));
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
+    Ok(response)
+}
+
+async fn page(
+    api: &Api,
+    key: &RoomKey,
+    access: Access,
+    mut after: RoomVersion,
+    limit: usize,
+    epoch: Uuid,
+) -> Result<TimelinePage, Problem> {
+    let whose = Whose::Room(key.clone());
+    let mut cast = Cast::of(&Room::Absent);
+    if after > 0 {
+        not_beyond(api, &whose, after, "cursor").await?;
+        cast = Cast::of(&api.executor.loader().at_version(key, after).await?.state);
+    }
+    let mut show = Show::new(api.log.clone(), api.sealer.clone(), &whose, access.reader, access.personal);
+    let mut told: Vec<(RoomVersion, Timestamp, String, Sentence)> = Vec::new();
+    let mut has_more = true;
+    for _ in 0..STRETCHES {
+        if !has_more || told.len() >= limit {
+            break;
+        }
+        let stretch = follow::read(&api.log, &whose, after, limit - told.len()).await?;
+        after = stretch.through;
+        has_more = !stretch.ended;
+        for envelope in show.seen(stretch.events).await? {
+            let sentence = cast.tell(&envelope);
+            told.push((envelope.room_version, envelope.happened_at(), envelope.event_type.to_string(), sentence));
+        }
+    }
+    let keys = if access.personal {
+        let sealed = told.iter().flat_map(|(.., sentence)| sentence.sealed());
+        Some(api.sealer.load_keys(&key.tenant, sealed).await?)
+    } else {
+        None
+    };
+    let lines = told.into_iter().map(|(room_version, at, event_type, sentence)| Line {
+        room_version,
+        at,
+        event_type,
+        text: sentence.read(key, keys.as_ref()),
+    });
+    let next_cursor = Cursor::room_version(epoch, after).to_string();
+    Ok(TimelinePage { lines: lines.collect(), next_cursor, has_more })
+}
+
+fn text(page: &TimelinePage, uri: &Uri, limit: usize) -> Response {
+    let mut text = String::new();
+    for line in &page.lines {
+        // Writing to a string cannot fail.
+        _ = writeln!(text, "{}  {}", line.at.utc().format("%F %T"), line.text);
+    }
+    let mut response = text.into_response();
+    let next = format!("<{}?limit={limit}&cursor={}>; rel=\"next\"", uri.path(), page.next_cursor);
+    if page.has_more
+        && let Ok(next) = HeaderValue::from_str(&next)
+    {
+        response.headers_mut().insert(header::LINK, next);
+    }
+    response
+}
+
+/// By `Accept`: text where it is named and JSON is not, JSON where anything goes.
+fn form(headers: &HeaderMap) -> Result<Form, Problem> {
+    let lines = headers.get_all(header::ACCEPT).iter();
+    let wanted: Vec<String> = lines
+        .flat_map(|line| String::from_utf8_lossy(line.as_bytes()).split(',').map(str::to_owned).collect::<Vec<_>>())
+        .map(|range| range.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+        .filter(|kind| !kind.is_empty())
+        .collect();
+    let names = |kinds: &[&str]| wanted.iter().any(|wanted| kinds.contains(&wanted.as_str()));
+    match () {
+        () if names(&["application/json", "application/*"]) => Ok(Form::Json),
+        () if names(&["text/plain", "text/*"]) => Ok(Form::Text),
+        () if wanted.is_empty() || names(&["*/*"]) => Ok(Form::Json),
+        () => Err(Problem::new(ProblemCode::NotAcceptable, "A timeline comes as application/json or text/plain.")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn form_of(accept: &str) -> Option<Form> {
+        let headers = [(header::ACCEPT, HeaderValue::from_str(accept).unwrap())].into_iter().collect();
+        form(&headers).ok()
+    }
+
+    #[test]
+    fn text_comes_to_those_who_ask_for_it() {
+        assert!(form(&HeaderMap::new()).is_ok_and(|form| form == Form::Json));
+        for accept in ["*/*", "application/json, text/plain", "application/*;q=0.5", ""] {
+            assert!(form_of(accept) == Some(Form::Json), "{accept}");
+        }
+        for accept in ["text/plain", "Text/Plain; charset=utf-8", "text/*, */*;q=0.1"] {
+            assert!(form_of(accept) == Some(Form::Text), "{accept}");
+        }
+        assert!(form_of("image/png").is_none());
+    }
+}

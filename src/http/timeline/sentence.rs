@@ -1,0 +1,84 @@
+//! A sentence whose names and quotations are still sealed, so that the keys of a whole page are asked for at once.
+
+use std::borrow::Cow;
+
+use crate::events::ids::Identity;
+use crate::events::log::RoomKey;
+use crate::events::sealed::{PersonalFields, Sealed, SealedAt};
+use crate::security::sealing::{OpeningKeys, Place};
+
+/// In place of the name of somebody who was forgotten.
+const ERASED: &str = "somebody (erased)";
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Piece {
+    Text(Cow<'static, str>),
+    /// Somebody, and where the name lies that they had then, if it is known to have one.
+    Person(Identity, Option<SealedAt>),
+    /// What was said.
+    Quotation(Option<SealedAt>),
+}
+
+/// What a sealed part is to this reader.
+enum Opened {
+    Fields(PersonalFields),
+    Erased,
+    Withheld,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sentence(Vec<Piece>);
+
+impl Sentence {
+    pub fn with(mut self, piece: Piece) -> Self {
+        self.0.push(piece);
+        self
+    }
+
+    pub fn text(self, text: impl Into<Cow<'static, str>>) -> Self {
+        self.with(Piece::Text(text.into()))
+    }
+
+    /// What has to be opened to read it.
+    pub fn sealed(&self) -> impl Iterator<Item = &Sealed> {
+        self.0.iter().filter_map(|piece| match piece {
+            Piece::Person(_, at) | Piece::Quotation(at) => at.as_ref().map(|at| &at.sealed),
+            Piece::Text(_) => None,
+        })
+    }
+
+    /// As it is read; without `keys` by somebody who may not see what is personal. One line, whatever people call themselves.
+    pub fn read(&self, key: &RoomKey, keys: Option<&OpeningKeys>) -> String {
+        let mut text = String::new();
+        for piece in &self.0 {
+            match piece {
+                Piece::Text(words) => text.push_str(words),
+                Piece::Person(identity, None) => text.push_str(identity.as_str()),
+                Piece::Person(identity, Some(at)) => match open(key, keys, at) {
+                    Opened::Fields(fields) => {
+                        text.push_str(fields.display_name.as_deref().unwrap_or(identity.as_str()))
+                    }
+                    Opened::Erased => text.push_str(ERASED),
+                    Opened::Withheld => text.push_str(identity.as_str()),
+                },
+                Piece::Quotation(None) => text.push_str("(nothing)"),
+                Piece::Quotation(Some(at)) => match open(key, keys, at) {
+                    Opened::Fields(fields) => {
+                        text.push('\u{201c}');
+                        text.push_str(fields.text.as_deref().unwrap_or_default());
+                        text.push('\u{201d}');
+                    }
+                    Opened::Erased => text.push_str("(erased)"),
+                    Opened::Withheld => text.push_str("(withheld)"),
+                },
+            }
+        }
+        text.replace(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'), " ")
+    }
+}
+
+fn open(key: &RoomKey, keys: Option<&OpeningKeys>, at: &SealedAt) -> Opened {
+    let Some(keys) = keys.filter(|keys| keys.can_tell(&at.sealed)) else { return Opened::Withheld };
+    let place = Place { tenant: &key.tenant, room: key.room, room_version: at.room_version };
+    keys.open(&place, &at.sealed).map_or(Opened::Erased, Opened::Fields)
+}

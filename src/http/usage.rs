@@ -1,0 +1,124 @@
+//! `GET /v1/usage`: what the tenant used, day by day.
+
+use std::str::FromStr;
+
+use axum::extract::{OriginalUri, State};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::json;
+
+use super::api::Api;
+use super::fresh::{self, Paging};
+use super::openapi::{Document, Operation, Tag};
+use super::problem::{Problem, ProblemCode};
+use super::request::caller::Signed;
+use super::request::headers::POSITION;
+use super::request::query::Query;
+use super::rights;
+use crate::events::time::Timestamp;
+use crate::projections::model::ReadModel as _;
+use crate::projections::usage::{Days, Usage, UsageDay};
+
+const PATH: &str = "/v1/usage";
+const MINUTE_US: f64 = 60_000_000.0;
+
+/// A day of UTC.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "UsageDay")]
+struct DayAnswer {
+    #[schemars(with = "String", extend("format" = "date"))]
+    day: String,
+    /// The time spent in rooms, of all stays together, in minutes.
+    participant_minutes: f64,
+    /// The same in microseconds, exactly.
+    participant_us: u64,
+    /// Most stays at a time, over all rooms of the tenant; who is there with two devices has two.
+    peak_concurrency: u64,
+    /// Stays that began.
+    joins: u64,
+    /// Stays that went on when the day ended, or that go on now.
+    open: u64,
+    /// Whether it has ended; else all of it is as of now.
+    complete: bool,
+}
+
+/// A page of days, each of them, the earliest first.
+#[derive(Serialize, JsonSchema)]
+struct UsagePage {
+    days: Vec<DayAnswer>,
+    /// Absent on the last page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+}
+
+impl From<UsageDay> for DayAnswer {
+    fn from(day: UsageDay) -> Self {
+        Self {
+            day: day.day.utc().format("%F").to_string(),
+            // Microseconds of a day beyond 2^53 are so many that their last digits are not missed here.
+            participant_minutes: day.participant_us as f64 / MINUTE_US,
+            participant_us: day.participant_us,
+            peak_concurrency: day.peak,
+            joins: day.joins,
+            open: day.open,
+            complete: day.complete,
+        }
+    }
+}
+
+/// The beginning of a day, as it is asked for.
+struct Day(Timestamp);
+
+impl FromStr for Day {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let midnight = format!("{text}T00:00:00Z").parse().map(Day);
+        midnight.map_err(|_| "is a day such as 2026-01-31")
+    }
+}
+
+pub fn routes() -> Router<Api> {
+    Router::new().route(PATH, get(usage))
+}
+
+pub fn describe(document: &mut Document) {
+    let page = document.answer::<UsagePage>();
+    let day = json!({ "type": "string", "format": "date" });
+    let operation = Operation::get("usage", "Usage of the tenant")
+        .tag(Tag::Operation)
+        .about(
+            "For each day of UTC the time that was spent in the tenant's rooms and the most stays at a time, exact, by the time at \
+             which people came and went: history that is moved in counts on its own days. Stays that go on count up to now. \
+             Needs the grant `room_list` or `room_admin`.",
+        )
+        .query("from", day.clone(), "From this day; else from the first on which anybody came")
+        .query("until", day, "To this day, that included; else to today")
+        .paged()
+        .json(200, "Days", &["Convoke-Position"], &page)
+        .problems(&[ProblemCode::Forbidden, ProblemCode::CursorMalformed, ProblemCode::CursorOfAnotherEpoch]);
+    document.add(PATH, operation);
+}
+
+async fn usage(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let mut query = Query::read(&uri)?;
+    let paging = Paging::read(&mut query)?;
+    let (from, until): (Option<Day>, Option<Day>) = (query.parsed("from")?, query.parsed("until")?);
+    rights::all_rooms(&caller)?;
+    let position = fresh::reached(&api, Usage::NAME, &mut query, &headers).await?;
+    query.finish()?;
+    let days = Days { from: from.map(|day| day.0), until: until.map(|day| day.0), as_of: api.clock.now() };
+    let page = api.models.usage(&caller.tenant, days, paging.request()).await?.map(DayAnswer::from);
+    let mut response = Json(UsagePage { days: page.items, next_cursor: page.next_cursor }).into_response();
+    response.headers_mut().insert(POSITION, HeaderValue::from(position));
+    Ok(response)
+}

@@ -1,0 +1,192 @@
+//! What went on in a room, hour by hour of UTC: joins, the most that were present at once, messages, and for how long a screen
+//! was shared.
+//!
+//! By the time at which things happened, and exact in whatever order they come in: stays and shares are steps of two counts
+//! ([`concurrency`](super::concurrency) says how that works). Of those present the instants lie apart, minute by minute, so
+//! that an event in an hour with ten thousand joins rewrites a minute and not the hour; of shared screens, which are few, they
+//! lie in the hour's row. Hours in which nothing changed have no row: who reads knows what went on from the hours before. With
+//! several screens at once the time is that in which there was any; a share that spans hours lies in each for as long as it
+//! was in it.
+//!
+//! A share ends with its stay. An end that is told to have happened before its beginning makes a stay or a share of no length.
+
+mod fold;
+mod read;
+
+pub use read::{ActivityHour, Hours};
+
+use super::concurrency::{HOUR_US, MINUTE_US, Slices, Steps, floor};
+use super::entry::Entry;
+use super::model::ReadModel;
+use super::rows::{AnySet, Json, Row, Table, WorkingSet, read_model_table};
+use crate::events::ids::{RoomId, SessionId, TenantId, TrackId};
+use crate::events::room::{RoomEvent, TrackSource};
+use crate::events::time::Timestamp;
+
+read_model_table! {
+    /// A room in which anything happened that is counted.
+    pub struct RoomRow in "rm_activity_rooms", kept while (row: !row.ended) {
+        key { room: RoomId, tenant: TenantId, }
+        /// The latest time at which it did.
+        latest: Timestamp,
+        ended: bool,
+    }
+}
+
+read_model_table! {
+    /// Somebody who has not left.
+    pub struct StayRow in "rm_activity_stays", kept while (_row: true) {
+        key { room: RoomId, session: SessionId, tenant: TenantId, }
+        joined_at: Timestamp,
+        /// The screens that are shared in it, and since when.
+        screens: Json<Vec<(TrackId, Timestamp)>>,
+    }
+}
+
+read_model_table! {
+    /// In which stay a screen is shared.
+    pub struct ScreenRow in "rm_activity_screens", kept while (_row: true) {
+        key { room: RoomId, track: TrackId, tenant: TenantId, }
+        session: SessionId,
+    }
+}
+
+read_model_table! {
+    /// Who came and went in a minute.
+    pub struct MinuteRow in "rm_activity_minutes", not kept {
+        key { room: RoomId, minute: Timestamp, tenant: TenantId, }
+        steps: Steps,
+    }
+}
+
+read_model_table! {
+    /// An hour in which anything happened.
+    pub struct HourRow in "rm_activity_hours", not kept {
+        key { room: RoomId, hour: Timestamp, tenant: TenantId, }
+        joins: u64,
+        messages: u64,
+        /// How many more were present at its end than at its beginning.
+        net: i64,
+        /// How many more were present at most.
+        peak: i64,
+        /// How many more screens were shared at its end.
+        screens_net: i64,
+        screens: Steps,
+        minutes: Slices,
+    }
+}
+
+#[derive(Default)]
+pub struct Activity {
+    rooms: WorkingSet<RoomRow>,
+    stays: WorkingSet<StayRow>,
+    screens: WorkingSet<ScreenRow>,
+    minutes: WorkingSet<MinuteRow>,
+    hours: WorkingSet<HourRow>,
+}
+
+impl ReadModel for Activity {
+    const NAME: &'static str = "activity";
+    const SHAPE: u16 = 1;
+    const TABLES: &'static [&'static Table] =
+        &[RoomRow::TABLE, StayRow::TABLE, ScreenRow::TABLE, MinuteRow::TABLE, HourRow::TABLE];
+
+    fn need(&mut self, entry: &Entry) {
+        match &entry.event {
+            RoomEvent::RoomCreated(_) => self.rooms.make((&entry.room, &entry.tenant)),
+            RoomEvent::RoomEnded(_) => self.rooms.need((&entry.room, &entry.tenant)),
+            RoomEvent::ParticipantJoined(joined) => {
+                self.stays.make((&entry.room, &joined.session, &entry.tenant));
+                self.need_time(entry, entry.happened_at, Grain::Minute);
+            }
+            RoomEvent::ParticipantLeft(left) => self.need_leave(entry, &left.session),
+            RoomEvent::TrackPublished(track) if track.source == TrackSource::Screen => {
+                self.stays.need((&entry.room, &track.session, &entry.tenant));
+                self.screens.make((&entry.room, &track.track, &entry.tenant));
+                self.need_time(entry, entry.happened_at, Grain::Hour);
+            }
+            RoomEvent::TrackUnpublished(track) => {
+                let key = (&entry.room, &track.track, &entry.tenant);
+                self.screens.need(key);
+                if let Some(session) = self.screens.get(key).map(|screen| screen.session) {
+                    self.need_leave(entry, &session);
+                } else {
+                    self.need_time(entry, entry.happened_at, Grain::Hour);
+                }
+            }
+            RoomEvent::MessageSent(_) => self.need_time(entry, entry.happened_at, Grain::Hour),
+            _ => {}
+        }
+    }
+
+    fn fold(&mut self, entry: &Entry) {
+        match &entry.event {
+            RoomEvent::RoomEnded(_) => self.rooms.change((&entry.room, &entry.tenant), |room| room.ended = true),
+            RoomEvent::ParticipantJoined(joined) => self.joined(entry, joined.session),
+            RoomEvent::ParticipantLeft(left) => self.left(entry, left.session),
+            RoomEvent::TrackPublished(track) if track.source == TrackSource::Screen => self.shared(entry, track),
+            RoomEvent::TrackUnpublished(track) => self.unshared(entry, track.track),
+            RoomEvent::MessageSent(_) => self.change_hour(entry, entry.happened_at, |hour| hour.messages += 1),
+            _ => {}
+        }
+    }
+
+    fn sets(&mut self) -> Vec<&mut dyn AnySet> {
+        vec![&mut self.rooms, &mut self.stays, &mut self.screens, &mut self.minutes, &mut self.hours]
+    }
+}
+
+/// Which rows of a time are changed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Grain {
+    Hour,
+    /// The minute as well.
+    Minute,
+}
+
+impl Activity {
+    /// The rows of a time: looked up unless they lie later than all that the room has had, and so cannot be there.
+    fn need_time(&mut self, entry: &Entry, at: Timestamp, grain: Grain) {
+        let room = (&entry.room, &entry.tenant);
+        self.rooms.need(room);
+        if !self.rooms.knows(room) {
+            return;
+        }
+        let latest = self.rooms.get(room).map(|row| row.latest);
+        let is_new = |length_us| latest.is_none_or(|latest| floor(at, length_us) > floor(latest, length_us));
+        let hour = floor(at, HOUR_US);
+        if is_new(HOUR_US) {
+            self.hours.make((&entry.room, &hour, &entry.tenant));
+        } else {
+            self.hours.need((&entry.room, &hour, &entry.tenant));
+        }
+        if grain == Grain::Hour {
+            return;
+        }
+        let minute = floor(at, MINUTE_US);
+        if is_new(MINUTE_US) {
+            self.minutes.make((&entry.room, &minute, &entry.tenant));
+        } else {
+            self.minutes.need((&entry.room, &minute, &entry.tenant));
+        }
+    }
+
+    /// An end changes the rows of its own time, or of the beginning's where that is told to be later. What began in the same
+    /// batch has asked for its rows itself.
+    fn need_leave(&mut self, entry: &Entry, session: &SessionId) {
+        let key = (&entry.room, session, &entry.tenant);
+        self.stays.need(key);
+        self.need_time(entry, entry.happened_at, Grain::Minute);
+        let Some(stay) = self.stays.get(key) else { return };
+        let (joined_at, screens) = (stay.joined_at, stay.screens.0.clone());
+        if joined_at > entry.happened_at {
+            self.need_time(entry, joined_at, Grain::Minute);
+        }
+        for (track, since) in screens {
+            self.screens.need((&entry.room, &track, &entry.tenant));
+            if since > entry.happened_at {
+                self.need_time(entry, since, Grain::Hour);
+            }
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The hours of a room.
+
+use sqlx::Row as _;
+use sqlx::postgres::PgRow;
+
+use crate::events::ids::{RoomId, TenantId};
+use crate::events::time::Timestamp;
+use crate::projections::concurrency::{HOUR_US, Steps, floor};
+use crate::projections::read::{List, Page, PageRequest, ReadError, ReadModels, decode, fetch};
+use crate::projections::rows::{Field as _, columns};
+
+/// Which hours, and when it is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Hours {
+    /// The hours that these times lie in, both included; `None`: from the first, to that of `as_of`.
+    pub from: Option<Timestamp>,
+    pub until: Option<Timestamp>,
+    /// What has not ended counts up to here, or to the latest event of the room, if that is later.
+    pub as_of: Timestamp,
+}
+
+/// An hour of UTC in which somebody was there or something happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ActivityHour {
+    /// Its beginning.
+    pub hour: Timestamp,
+    pub joins: u64,
+    /// Most stays at a time.
+    pub peak: u64,
+    /// Sent, whoever they were for.
+    pub messages: u64,
+    /// For how long a screen was shared.
+    pub screen_us: u64,
+    /// It has ended.
+    pub complete: bool,
+}
+
+/// What an hour's row says.
+#[derive(Default)]
+struct Known {
+    joins: i64,
+    messages: i64,
+    net: i64,
+    peak: i64,
+    screens: Steps,
+}
+
+impl ReadModels {
+    /// The hours of a room, the earliest first. Hours in which nobody was there and nothing happened are left out.
+    pub async fn activity(
+        &self,
+        tenant: &TenantId,
+        room: RoomId,
+        hours: Hours,
+        page: PageRequest<'_>,
+    ) -> Result<Page<ActivityHour>, ReadError> {
+        let after: Option<(Timestamp,)> = decode(List::Activity, page.cursor)?;
+        let from = after.map(|(hour,)| next(hour)).or(hours.from.map(|from| floor(from, HOUR_US)));
+        let until = floor(hours.until.unwrap_or(Timestamp::EPOCH.plus_seconds(i64::MAX)), HOUR_US);
+        // What there was at the beginning, and the hours from there on, as of one moment.
+        let statement = sqlx::query(
+            "SELECT b.net,
+                b.screens_net,
+                r.latest,
+                h.hour,
+                h.joins,
+                h.messages,
+                h.net,
+                h.peak,
+                h.screens
+             FROM (
+                SELECT COALESCE(SUM(e.net), 0)::bigint AS net, COALESCE(SUM(e.screens_net), 0)::bigint AS screens_net
+                FROM convoke.rm_activity_hours e
+                WHERE e.room = $1 AND e.tenant = $2 AND e.hour < $3
+             ) b
+             JOIN convoke.rm_activity_rooms r ON r.room = $1 AND r.tenant = $2
+             LEFT JOIN LATERAL (
+                SELECT f.hour, f.joins, f.messages, f.net, f.peak, f.screens
+                FROM convoke.rm_activity_hours f
+                WHERE f.room = $1 AND f.tenant = $2 AND f.hour >= $3 AND f.hour <= $4
+                ORDER BY f.hour
+                LIMIT $5
+             ) h ON true
+             ORDER BY h.hour",
+        )
+        .bind(room.uuid())
+        .bind(tenant.as_str())
+        .bind(from.unwrap_or(Timestamp::EPOCH.plus_seconds(i64::MIN)).utc())
+        .bind(until.utc())
+        .bind(fetch(page.limit));
+        let rows = self.rows(tenant, statement).await?;
+        let Some(first) = rows.first() else { return Ok(Page { items: Vec::new(), next_cursor: None }) };
+        let as_of = time(first, 2)?.map_or(hours.as_of, |latest| latest.max(hours.as_of));
+        let mut count = Count { present: first.try_get(0)?, screens: first.try_get(1)?, as_of };
+        let mut known = Vec::with_capacity(rows.len());
+        for row in &rows {
+            if let Some(hour) = time(row, 3)? {
+                known.push((hour, read(row)?));
+            }
+        }
+        // Of one hour more than there is room for, only that it is there matters.
+        let mut items = Vec::new();
+        let mut known = known.into_iter().peekable();
+        let last = floor(as_of, HOUR_US).min(until);
+        let mut hour = from;
+        while items.len() <= page.limit {
+            // Where nothing goes on, the next hour is the next that has a row.
+            let ahead = known.peek().map(|(hour, _)| *hour);
+            let Some(at) = (if count.goes_on() { hour.or(ahead) } else { ahead }).filter(|at| *at <= last) else {
+                break;
+            };
+            let row = known.next_if(|(known, _)| *known == at).map(|(_, row)| row).unwrap_or_default();
+            items.push(count.hour(at, &row));
+            hour = Some(next(at));
+        }
+        let more = items.len() > page.limit;
+        items.truncate(page.limit);
+        let next_cursor = items.last().filter(|_| more).map(|last| List::Activity.cursor(&(last.hour,)));
+        Ok(Page { items, next_cursor })
+    }
+}
+
+fn next(hour: Timestamp) -> Timestamp {
+    hour.plus_seconds(HOUR_US / 1_000_000)
+}
+
+/// The present, from hour to hour.
+struct Count {
+    present: i64,
+    screens: i64,
+    as_of: Timestamp,
+}
+
+impl Count {
+    fn goes_on(&self) -> bool {
+        self.present > 0 || self.screens > 0
+    }
+
+    fn hour(&mut self, hour: Timestamp, known: &Known) -> ActivityHour {
+        let count = |count: i64| u64::try_from(count).unwrap_or(0);
+        let length_us = (self.as_of.unix_micros() - hour.unix_micros()).clamp(0, HOUR_US);
+        let shown = ActivityHour {
+            hour,
+            joins: count(known.joins),
+            peak: count(self.present + known.peak),
+            messages: count(known.messages),
+            screen_us: count(known.screens.busy_us(self.screens, length_us)),
+            complete: length_us == HOUR_US,
+        };
+        self.present += known.net;
+        self.screens += known.screens.net();
+        shown
+    }
+}
+
+fn time(row: &PgRow, column: usize) -> Result<Option<Timestamp>, ReadError> {
+    let at: Option<chrono::DateTime<chrono::Utc>> = row.try_get(column)?;
+    Ok(at.and_then(Timestamp::new))
+}
+
+fn read(row: &PgRow) -> Result<Known, ReadError> {
+    Ok(Known {
+        joins: row.try_get(4)?,
+        messages: row.try_get(5)?,
+        net: row.try_get(6)?,
+        peak: row.try_get(7)?,
+        screens: Steps::get(columns(row).nth(8).flatten())?,
+    })
+}

@@ -1,0 +1,177 @@
+//! How much a tenant uses: for each day of UTC the time that people spent in its rooms, how many joined, and how many were
+//! there at once at most. A stay counts, not a person: who is there with two devices is there twice, as carriers count it.
+//!
+//! All of it is by the time at which things happened, and exact, although events may come in any order of those times: history
+//! is moved in room by room, long after the days it is about. Three observations make a fold of it.
+//!
+//! *Time needs no pairs.* The time spent on a day is the count of those present, summed over its instants. With `carry`
+//! present at midnight it is `carry` whole days, plus the rest of the day for each join, minus the rest of the day for each
+//! leave. So a day keeps the sum of those rests (`area_us`) and by how much the count changed (`net`); `carry` is the sum of
+//! `net` over the days before, taken by who reads. A stay that crosses midnights, or has not ended, is nothing special.
+//!
+//! *A peak needs instants, but only of its own slice.* Every five minutes in which anything happened keep their steps; the day
+//! keeps of each slice its sum and its peak above its beginning ([`concurrency`](super::concurrency)). An event that comes
+//! late changes one slice, of a few bytes for each step in it, and the day's row.
+//!
+//! *Nobody leaves before they came.* The two ends of a stay are two events with a time each; where an end is told to have
+//! happened before its beginning, the stay has no length. Hence [`StayRow`]: who is there, since when. A leave that belongs
+//! to no such row changes nothing, so that the count never goes astray for good.
+//!
+//! Slices and days are not kept in memory, and hardly ever read: what lies later than all that a tenant has had so far
+//! ([`TenantRow`]) is not in the tables yet.
+
+mod read;
+
+pub use read::{Days, UsageDay};
+
+use super::concurrency::{DAY_US, MINUTE_US, Outline, Slices, Steps, floor};
+use super::entry::Entry;
+use super::model::ReadModel;
+use super::rows::{AnySet, Row, Table, WorkingSet, read_model_table};
+use crate::events::ids::{RoomId, SessionId, TenantId};
+use crate::events::room::RoomEvent;
+use crate::events::time::Timestamp;
+
+const SLICE_US: i64 = 5 * MINUTE_US;
+
+read_model_table! {
+    /// What is known of a tenant as a whole.
+    pub struct TenantRow in "rm_usage_tenants", kept while (_row: true) {
+        key { tenant: TenantId, }
+        /// The latest time at which anybody came or went.
+        latest: Timestamp,
+    }
+}
+
+read_model_table! {
+    /// Somebody who has not left.
+    pub struct StayRow in "rm_usage_stays", kept while (_row: true) {
+        key { room: RoomId, session: SessionId, tenant: TenantId, }
+        joined_at: Timestamp,
+    }
+}
+
+read_model_table! {
+    /// Who came and went in five minutes.
+    pub struct SliceRow in "rm_usage_slices", not kept {
+        key { tenant: TenantId, slice: Timestamp, }
+        steps: Steps,
+    }
+}
+
+read_model_table! {
+    pub struct DayRow in "rm_usage_days", not kept {
+        key { tenant: TenantId, day: Timestamp, }
+        /// Stays that began.
+        joins: u64,
+        /// How many more there were at its end than at its beginning.
+        net: i64,
+        /// How many more there were at most.
+        peak: i64,
+        /// The rest of the day for each join, less that for each leave.
+        area_us: i64,
+        slices: Slices,
+    }
+}
+
+#[derive(Default)]
+pub struct Usage {
+    tenants: WorkingSet<TenantRow>,
+    stays: WorkingSet<StayRow>,
+    slices: WorkingSet<SliceRow>,
+    days: WorkingSet<DayRow>,
+}
+
+impl ReadModel for Usage {
+    const NAME: &'static str = "usage";
+    const SHAPE: u16 = 1;
+    const TABLES: &'static [&'static Table] = &[TenantRow::TABLE, StayRow::TABLE, SliceRow::TABLE, DayRow::TABLE];
+
+    fn need(&mut self, entry: &Entry) {
+        match &entry.event {
+            RoomEvent::ParticipantJoined(joined) => {
+                self.stays.make((&entry.room, &joined.session, &entry.tenant));
+                self.need_time(&entry.tenant, entry.happened_at);
+            }
+            RoomEvent::ParticipantLeft(left) => {
+                let key = (&entry.room, &left.session, &entry.tenant);
+                self.stays.need(key);
+                let joined_at = self.stays.get(key).map(|stay| stay.joined_at);
+                self.need_time(&entry.tenant, entry.happened_at.max(joined_at.unwrap_or(entry.happened_at)));
+            }
+            _ => {}
+        }
+    }
+
+    fn fold(&mut self, entry: &Entry) {
+        match &entry.event {
+            RoomEvent::ParticipantJoined(joined) => {
+                self.stays.put(StayRow {
+                    room: entry.room,
+                    tenant: entry.tenant.clone(),
+                    session: joined.session,
+                    joined_at: entry.happened_at,
+                });
+                self.step(&entry.tenant, entry.happened_at, 1);
+            }
+            RoomEvent::ParticipantLeft(left) => {
+                let Some(stay) = self.stays.remove((&entry.room, &left.session, &entry.tenant)) else { return };
+                self.step(&entry.tenant, entry.happened_at.max(stay.joined_at), -1);
+            }
+            _ => {}
+        }
+    }
+
+    fn sets(&mut self) -> Vec<&mut dyn AnySet> {
+        vec![&mut self.tenants, &mut self.stays, &mut self.slices, &mut self.days]
+    }
+}
+
+impl Usage {
+    /// The rows that a step at this time changes. Where a leave is told to have happened before its join and both are in one
+    /// batch, the join asks for them.
+    fn need_time(&mut self, tenant: &TenantId, at: Timestamp) {
+        self.tenants.need((tenant,));
+        if !self.tenants.knows((tenant,)) {
+            return;
+        }
+        let latest = self.tenants.get((tenant,)).map(|row| row.latest);
+        let is_new = |length_us| latest.is_none_or(|latest| floor(at, length_us) > floor(latest, length_us));
+        let (slice, day) = (floor(at, SLICE_US), floor(at, DAY_US));
+        if is_new(SLICE_US) {
+            self.slices.make((tenant, &slice));
+        } else {
+            self.slices.need((tenant, &slice));
+        }
+        if is_new(DAY_US) {
+            self.days.make((tenant, &day));
+        } else {
+            self.days.need((tenant, &day));
+        }
+    }
+
+    fn step(&mut self, tenant: &TenantId, at: Timestamp, delta: i32) {
+        let latest = self.tenants.get((tenant,)).map_or(at, |row| row.latest.max(at));
+        self.tenants.put(TenantRow { tenant: tenant.clone(), latest });
+        let (slice, day) = (floor(at, SLICE_US), floor(at, DAY_US));
+        let number = (slice.unix_micros() - day.unix_micros()) / SLICE_US;
+        let number = u16::try_from(number).expect("a day has 288 slices");
+        if self.slices.get((tenant, &slice)).is_none() {
+            self.slices.put(SliceRow { tenant: tenant.clone(), slice, steps: Steps::default() });
+        }
+        if self.days.get((tenant, &day)).is_none() {
+            let (joins, net, peak, area_us, slices) = (0, 0, 0, 0, Slices::default());
+            self.days.put(DayRow { tenant: tenant.clone(), day, joins, net, peak, area_us, slices });
+        }
+        let mut outline = Outline::default();
+        self.slices.change((tenant, &slice), |row| outline = row.steps.add(row.slice, at, delta));
+        self.days.change((tenant, &day), |day| {
+            day.joins += u64::from(delta > 0);
+            day.slices.set(number, outline);
+            day.net = day.slices.net();
+            day.peak = day.slices.peak();
+            let rest_us = DAY_US - (at.unix_micros() - day.day.unix_micros());
+            day.area_us += i64::from(delta) * rest_us;
+        });
+    }
+}
