@@ -2,6 +2,8 @@
 # Installs what building, running and testing need and the machine does not have: a C compiler, OpenSSL for the Kafka
 # client, mold, curl, Rust, and PostgreSQL's programs (15 or newer). Convoke starts a private server from these; the system's
 # own cluster, which the package would make and start, is not wanted and not made. Says nothing where nothing is missing.
+#
+# With the word `test` also what only tests need: Java and Maven for Apache Kafka, and two readers of topics by other hands.
 set -euo pipefail
 
 missing=()
@@ -14,6 +16,13 @@ want pkg-config pkg-config
 [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
 [ -e /usr/include/openssl/ssl.h ] || missing+=(libssl-dev)
 [ -e /etc/ssl/certs/ca-certificates.crt ] || [ -e /etc/pki/tls/certs/ca-bundle.crt ] || missing+=(ca-certificates)
+
+if [ "${1:-}" = test ]; then
+    want java openjdk-17-jre-headless
+    want mvn maven
+    want kcat kcat
+    /usr/bin/python3 -c 'import confluent_kafka' >/dev/null 2>&1 || missing+=(python3-confluent-kafka)
+fi
 
 has_postgres() {
     local bin version

@@ -11,34 +11,20 @@ server="$(cd "$(dirname "$0")/.." && pwd)/kafka/server"
 version=$(sed -n '/kafka_2.13/{n;s/.*<version>\(.*\)<\/version>.*/\1/p}' "$server/pom.xml")
 libs="${XDG_CACHE_HOME:-$HOME/.cache}/convoke/kafka-$version"
 
-as_root() {
-    if [ "$(id -u)" = 0 ]; then "$@"; elif command -v sudo >/dev/null 2>&1; then sudo "$@"; else
-        echo "Java 17 and Maven need to be installed, and this user can not. As root: apt-get install maven" >&2
-        exit 1
-    fi
-}
-
 install() {
-    if [ ! -d "$libs" ]; then
-        if ! command -v mvn >/dev/null 2>&1 || ! command -v java >/dev/null 2>&1; then
-            echo "installing maven openjdk-17-jre-headless"
-            as_root apt-get update -q >/dev/null
-            as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends maven openjdk-17-jre-headless >/dev/null
-        fi
-        mkdir -p "$(dirname "$libs")"
-        exec 7>"$libs.lock"
-        flock 7
-        # Somebody else may have fetched it meanwhile; a folder of this name is always whole.
-        [ ! -d "$libs" ] || return 0
-        echo "fetching Apache Kafka $version into $libs"
-        rm -rf "$libs.part"
-        mvn -q -B -f "$server/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$libs.part" >&2
-        mv "$libs.part" "$libs"
-    elif ! command -v java >/dev/null 2>&1; then
-        echo "installing openjdk-17-jre-headless"
-        as_root apt-get update -q >/dev/null
-        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends openjdk-17-jre-headless >/dev/null
+    if ! command -v java >/dev/null 2>&1 || { [ ! -d "$libs" ] && ! command -v mvn >/dev/null 2>&1; }; then
+        "$(dirname "$0")/install-tools.sh" test
     fi
+    [ ! -d "$libs" ] || return 0
+    mkdir -p "$(dirname "$libs")"
+    exec 7>"$libs.lock"
+    flock 7
+    # Somebody else may have fetched it meanwhile; a folder of this name is always whole.
+    [ ! -d "$libs" ] || return 0
+    echo "fetching Apache Kafka $version into $libs"
+    rm -rf "$libs.part"
+    mvn -q -B -f "$server/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$libs.part" >&2
+    mv "$libs.part" "$libs"
 }
 
 java_of_kafka() {
@@ -49,7 +35,7 @@ java_of_kafka() {
 run() {
     local folder=$1 port=${2:-9092} controller=${3:-}
     controller=${controller:-$((port + 1))}
-    [ -d "$libs" ] || install
+    install
     mkdir -p "$folder"
     folder=$(cd "$folder" && pwd)
     {

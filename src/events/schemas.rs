@@ -28,6 +28,16 @@ impl DataSchema {
     pub fn file(&self) -> String {
         format!("{}.v{}.json", self.event, self.version)
     }
+
+    /// What it is called in itself, and in the header `ce_dataschema` of records.
+    pub fn id(&self) -> String {
+        id(self.event, self.version)
+    }
+}
+
+/// The `$id` of the schema of an event.
+pub fn id(event: &str, version: u16) -> String {
+    format!("urn:convoke:event:{event}:v{version}")
 }
 
 /// Every event in the order of the catalogue, the newest version of each before the older ones.
@@ -37,7 +47,7 @@ pub fn all() -> Vec<DataSchema> {
         let mut schema = (kind.schema)().to_value();
         flow(&mut schema);
         if let Some(fields) = schema.as_object_mut() {
-            fields.insert("$id".into(), format!("urn:convoke:event:{}:v{}", kind.name, kind.version).into());
+            fields.insert("$id".into(), id(kind.name, kind.version).into());
             fields.insert("title".into(), format!("{}, version {}", kind.name, kind.version).into());
         }
         let text = format!("{schema:#}\n");

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::events::envelope::{Envelope, Hash, Position, RoomVersion};
 use crate::events::ids::{CommandId, RoomId, SessionId, TenantId};
 use crate::events::room::RoomEvent;
+use crate::events::schemas;
 use crate::events::sealed::{PersonalFields, Sealed};
 use crate::events::time::Timestamp;
 
@@ -92,7 +93,6 @@ pub const HEADERS: &[HeaderAbout] = &[
     sometimes("ce_sealed", "The personal fields, encrypted under the person's key, base64", "AQ…"),
 ];
 
-const DATASCHEMA: &str = "urn:convoke:event:";
 const SOURCE: &str = "/tenants/";
 
 /// How the personal part of one event goes to the topic.
@@ -128,7 +128,7 @@ impl Record {
         put("ce_type", &event.event_type);
         put("ce_subject", &room);
         put("ce_time", &event.happened_at().to_string());
-        put("ce_dataschema", &format!("{DATASCHEMA}{}:v{}", event.event_type, event.type_version));
+        put("ce_dataschema", &schemas::id(&event.event_type, event.type_version));
         put("ce_sequence", &format!("{:020}", event.position));
         put("ce_position", &event.position.to_string());
         put("ce_roomversion", &event.room_version.to_string());

@@ -1,10 +1,11 @@
-//! The AsyncAPI 3.0 description of what flows: the live streams of server-sent events. Made from the code as the description
+//! The AsyncAPI 3.0 description of what flows: the live streams of server-sent events, and the Kafka topic. Made from the code as the description
 //! in OpenAPI is, and of the same shapes. Served at `/asyncapi.json`, kept in `docs/asyncapi.json`, browsed at `/docs`.
 //!
 //! Only what this program sends is described. How a stream is asked for in all its forms, and what may be refused, OpenAPI
 //! tells.
 
 mod streams;
+mod topic;
 
 use serde_json::{Map, Value, json};
 
@@ -12,7 +13,7 @@ use super::openapi;
 use crate::events::room::RoomEvent;
 use crate::events::schemas::flow;
 
-const ABOUT: &str = "What happens in rooms, live, as server-sent events (WHATWG HTML, 9.2). A stream goes on from any cursor \
+const ABOUT: &str = "What happens in rooms, live, as server-sent events (WHATWG HTML, 9.2) and as a Kafka topic. A stream goes on from any cursor \
     and misses nothing and repeats nothing: each event's `id` is the cursor behind it, and a reader that comes back with it in \
     `Last-Event-ID` gets what came after.\n\nEvents are shown in the newest version of their shape. A reader must go on at a \
     type, and at fields, that it does not know: a newer server may write to the same log.";
@@ -27,6 +28,11 @@ pub fn document() -> Value {
         event.insert("description".into(), "What every event has.".into());
     }
     schemas.insert("Goodbye".into(), streams::goodbye_schema());
+    schemas.extend(topic::shapes());
+    let mut channels = streams::channels();
+    channels.insert(topic::NAME.into(), topic::channel());
+    let mut operations = streams::operations();
+    operations.insert(format!("send-{}", topic::NAME), topic::operation());
     json!({
         "asyncapi": "3.0.0",
         "info": {
@@ -42,9 +48,9 @@ pub fn document() -> Value {
             "description": "A server of Convoke",
             "variables": { "host": { "description": "Its name and port", "examples": ["127.0.0.1:8080"] } },
             "security": [{ "$ref": "#/components/securitySchemes/token" }],
-        } },
-        "channels": streams::channels(),
-        "operations": streams::operations(),
+        }, topic::SERVER: topic::server() },
+        "channels": channels,
+        "operations": operations,
         "components": {
             "messages": messages(),
             "schemas": schemas,
@@ -74,6 +80,7 @@ fn messages() -> Map<String, Value> {
     let about = "The last of a stream: why it ends. Come back with the last id, if there is a reason to.".into();
     let payload = json!({ "$ref": "#/components/schemas/Goodbye" });
     messages.insert(streams::GOODBYE.into(), streams::message(streams::GOODBYE, &about, &payload));
+    messages.extend(topic::messages());
     messages
 }
 
@@ -108,11 +115,24 @@ mod tests {
     }
 
     #[test]
+    fn the_topic_carries_every_version_of_every_event() {
+        let document = document();
+        let carried = document["channels"]["topic"]["messages"].as_object().unwrap();
+        for schema in crate::events::schemas::all() {
+            let name = format!("record.{}.v{}", schema.event, schema.version);
+            let message = &document["components"]["messages"][&name];
+            assert!(carried.contains_key(&name), "{name}");
+            assert_eq!(message["headers"]["properties"]["ce_dataschema"]["const"], schema.id());
+        }
+        assert_eq!(carried.len(), crate::events::schemas::all().len());
+    }
+
+    #[test]
     fn every_channel_carries_every_event_and_says_goodbye() {
         let document = document();
         let mut names: BTreeSet<_> = RoomEvent::catalogue().iter().map(|kind| kind.name.to_owned()).collect();
         names.insert("goodbye".to_owned());
-        for (name, channel) in document["channels"].as_object().unwrap() {
+        for (name, channel) in document["channels"].as_object().unwrap().iter().filter(|(name, _)| *name != "topic") {
             let carried: BTreeSet<_> = channel["messages"].as_object().unwrap().keys().cloned().collect();
             assert_eq!(carried, names, "{name}");
         }

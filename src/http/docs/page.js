@@ -223,28 +223,37 @@ function streams() {
   return Object.entries(api[STREAMS].operations).map(([id, operation]) => {
     const channel = resolve(operation.channel);
     const messages = operation.messages.map(resolve);
-    return { id, path: channel.address, operation: { ...operation, summary: operation.title, about: channel.description, messages } };
+    const kafka = channel.servers?.some((server) => resolve(server).protocol === "kafka");
+    return { id, path: channel.address, kafka, label: kafka ? "KAFKA" : "SSE",
+      operation: { ...operation, summary: operation.title, about: channel.description, messages } };
   });
 }
 
-function streamSection({ id, path, operation }) {
+/** A line to paste that shows the stream. */
+function listenByHand(path, kafka) {
+  return (kafka
+    ? [`kcat -C -b 127.0.0.1:9092 -t ${path} -o beginning -e`, `-X isolation.level=read_committed -f '%h\\n%s\\n\\n'`]
+    : [`curl -N '${location.origin}${path}?cursor=start'`, `-H "Authorization: Bearer $TOKEN"`, `-H 'Accept: text/event-stream'`]
+  ).join(" \\\n  ");
+}
+
+function streamSection({ id, path, kafka, label, operation }) {
   const query = operation.bindings?.http?.query;
   return make("section", { id },
     make("h3", {}, operation.summary),
-    make("div", { class: "path" }, make("span", { class: "method get" }, "SSE"), " ", path),
+    make("div", { class: "path" }, make("span", { class: "method get" }, label), " ", path),
     make("p", { class: "text" }, prose(operation.about)),
     make("p", { class: "text" }, prose(operation.description)),
     query && [make("h4", {}, "Parameters in the query"), fields(query)],
     make("h4", {}, "Events of the stream"),
     operation.messages.map(messageRow),
     make("h4", {}, "By hand"),
-    make("pre", {}, [`curl -N '${location.origin}${path}?cursor=start'`, `-H "Authorization: Bearer $TOKEN"`,
-      `-H 'Accept: text/event-stream'`].join(" \\\n  ")));
+    make("pre", {}, listenByHand(path, kafka)));
 }
 
 function messageRow(message) {
   const row = make("details", { class: "message" },
-    make("summary", {}, make("code", {}, message.name)), make("p", {}, prose(message.summary)));
+    make("summary", {}, make("code", {}, message.title ?? message.name)), make("p", {}, prose(message.summary)));
   // Made when it is opened: there are many, and most never are.
   row.addEventListener("toggle", () => row.append(
     make("p", { class: "soft" }, "Beside the data"), fields(message.headers),
@@ -340,9 +349,9 @@ function layOut() {
   const { title, description } = api[STREAMS].info;
   const name = title.replace(/^.*: /, "");
   main.append(make("h2", {}, name), make("p", { class: "text" }, prose(description)), ...flows.map(streamSection));
-  contents.append(make("h2", {}, name), ...flows.map(({ id, operation }) =>
+  contents.append(make("h2", {}, name), ...flows.map(({ id, label, operation }) =>
     make("a", { href: `#${id}`, "data-for": id },
-      make("span", { class: "method get" }, "SSE"), make("span", {}, operation.summary))));
+      make("span", { class: "method get" }, label), make("span", {}, operation.summary))));
   listen([...all, ...flows]);
   if (location.hash) document.getElementById(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView();
 }

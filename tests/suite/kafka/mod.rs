@@ -2,6 +2,7 @@
 
 mod broken;
 mod killed;
+mod other_hands;
 mod records;
 mod rewound;
 mod stood_on;

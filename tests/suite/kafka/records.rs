@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use convoke::events::schemas;
 use convoke::security::grants::Grants;
 use rdkafka::Message as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -13,10 +14,10 @@ use super::{audited_clean, process};
 use crate::harness::kafka::{Broker, prefix};
 use crate::harness::{TestDb, tokens};
 
-struct Record {
-    key: String,
-    headers: BTreeMap<String, String>,
-    value: Value,
+pub struct Record {
+    pub key: String,
+    pub headers: BTreeMap<String, String>,
+    pub value: Value,
 }
 
 /// All records of the topic, by position.
@@ -51,7 +52,7 @@ fn records(broker: &Broker, topic: &str) -> Vec<Record> {
 }
 
 /// A room in which Ann says hello, with personal fields as the setting says; and then Ann is erased.
-async fn story(personal: &str) -> (TestDb, &'static Broker, String, Vec<Record>) {
+pub async fn story(personal: &str) -> (TestDb, &'static Broker, String, Vec<Record>) {
     let (db, broker, prefix) = (TestDb::new().await, Broker::shared().await, prefix());
     let server = process(&db, broker, &prefix, "api,relay").with("CONVOKE_KAFKA_PERSONAL", personal).serve().await;
     let token = tokens::of("dev", None, Grants::everything());
@@ -86,6 +87,9 @@ async fn a_record_is_a_cloud_event_keyed_by_its_room() {
         assert_eq!((header("ce_source"), header("ce_epoch")), ("/tenants/dev", epoch.to_string().as_str()));
         assert_eq!(header("ce_roomversion"), number.to_string());
         assert_eq!(header("ce_id").len(), 64);
+        let schema = schemas::all().into_iter().find(|schema| schema.id() == header("ce_dataschema")).unwrap();
+        let schema = jsonschema::validator_for(&serde_json::from_str(&schema.text).unwrap()).unwrap();
+        assert!(schema.is_valid(&record.value), "{}", record.value);
     }
     let joined = of(&records, "room.participant-joined");
     assert_eq!(joined.headers["ce_dataschema"], "urn:convoke:event:room.participant-joined:v1");
