@@ -14,6 +14,7 @@ mod import;
 mod load;
 mod long_room;
 mod rebuild;
+mod relay;
 
 use std::process::ExitCode;
 
@@ -34,6 +35,9 @@ fn main() -> Result<ExitCode, Failure> {
     }
     if wanted("rebuild") {
         promises.extend(runtime.block_on(rebuild::run())?);
+    }
+    if wanted("relay") {
+        promises.extend(runtime.block_on(relay::run())?);
     }
     if wanted("long-room") {
         promises.extend(runtime.block_on(long_room::run())?);

@@ -1,11 +1,15 @@
-//! What benchmarks stand on: a PostgreSQL with durable settings, the release server on it, the page the results go to.
+//! What benchmarks stand on: a PostgreSQL with durable settings, the release server on it, a Kafka, the page the results go to.
 
+mod history;
+mod kafka;
 mod page;
 mod peer;
 mod postgres;
 mod promise;
 mod served;
 
+pub use history::fill;
+pub use kafka::Kafka;
 pub use page::{machine, tell};
 pub use peer::Peer;
 pub use postgres::Postgres;

@@ -99,7 +99,7 @@ impl Copy<'_> {
         Ok(tokio::task::spawn_blocking(move || {
             let record = |(event, part): (&Envelope, &PersonalPart)| Record::of(event, &epoch, part);
             let records: Vec<Record> = page.iter().zip(&parts).map(record).collect();
-            publisher.publish(&records, || lease.holds())
+            publisher.publish(records, || lease.holds())
         }))
     }
 }

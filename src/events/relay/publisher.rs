@@ -90,7 +90,7 @@ impl Publisher {
     }
 
     /// All records in one transaction, committed. After an error nobody knows what became of it: only the topic's end tells.
-    pub fn publish(&self, records: &[Record], still_ours: impl Fn() -> bool) -> Result<(), PublishError> {
+    pub fn publish(&self, records: Vec<Record>, still_ours: impl Fn() -> bool) -> Result<(), PublishError> {
         let producer = self.producer();
         producer.begin_transaction()?;
         self.faults.pass(RelayPoint::BeforeSend);
@@ -107,7 +107,7 @@ impl Publisher {
         Ok(())
     }
 
-    fn send(&self, record: &Record) -> Result<(), PublishError> {
+    fn send(&self, record: Record) -> Result<(), PublishError> {
         let until = Instant::now() + PATIENCE;
         let mut next =
             BaseRecord::to(&self.topic).key(&record.key).payload(record.value.get()).headers(record.headers.clone());
