@@ -9,7 +9,7 @@
 set -euo pipefail
 server="$(cd "$(dirname "$0")/.." && pwd)/kafka/server"
 version=$(sed -n '/kafka_2.13/{n;s/.*<version>\(.*\)<\/version>.*/\1/p}' "$server/pom.xml")
-libs="${XDG_CACHE_HOME:-$HOME/.cache}/convoke/kafka-$version"
+libs="${XDG_CACHE_HOME:-$HOME/.cache}/convoke/kafka-$version-$(cksum <"$server/pom.xml" | cut -d' ' -f1)"
 
 install() {
     if ! command -v java >/dev/null 2>&1 || { [ ! -d "$libs" ] && ! command -v mvn >/dev/null 2>&1; }; then

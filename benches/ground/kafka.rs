@@ -26,8 +26,7 @@ impl Kafka {
             std::fs::remove_dir_all(&folder)?;
         }
         std::fs::create_dir_all(&folder)?;
-        let ports = [TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?];
-        let ports = [ports[0].local_addr()?.port(), ports[1].local_addr()?.port()];
+        let ports = free_ports()?;
         let log = File::create(folder.join("broker.log"))?;
         let mut command = Command::new(root.join("scripts/kafka.sh"));
         command.arg("run").arg(&folder).args(ports.map(|port| port.to_string())).stdin(Stdio::null());
@@ -57,6 +56,12 @@ impl Kafka {
         client.set("bootstrap.servers", &self.brokers).set_log_level(rdkafka::config::RDKafkaLogLevel::Emerg);
         client
     }
+}
+
+/// Free until somebody else takes them.
+fn free_ports() -> Result<[u16; 2], Failure> {
+    let both = [TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?];
+    Ok([both[0].local_addr()?.port(), both[1].local_addr()?.port()])
 }
 
 impl Drop for Kafka {

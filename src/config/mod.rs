@@ -89,6 +89,8 @@ pub struct DatabaseConfig {
     pub pool_size: u32,
     pub acquire_timeout: Duration,
     pub statement_timeout: Duration,
+    /// Statements that take longer are logged.
+    pub slow_statement: Duration,
     /// Where the private server's binaries are; None: searched for.
     pub postgres_bin: Option<PathBuf>,
     /// Folders of `PATH`, where the search begins.
@@ -280,6 +282,7 @@ impl DatabaseConfig {
             pool_size: reader.count(&settings::DATABASE_POOL_SIZE),
             acquire_timeout: reader.time(&settings::DATABASE_ACQUIRE_TIMEOUT),
             statement_timeout: reader.time(&settings::DATABASE_STATEMENT_TIMEOUT),
+            slow_statement: reader.time(&settings::DATABASE_SLOW_STATEMENT),
             postgres_bin: reader.text(&settings::POSTGRES_BIN).map(PathBuf::from),
             program_folders: std::env::split_paths(path).collect(),
         }

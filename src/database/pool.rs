@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use log::LevelFilter;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection as _, Executor as _};
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 
 use super::silence::NOTICE_A_LOST_CLIENT;
 use crate::config::DatabaseConfig;
@@ -36,7 +37,7 @@ pub fn system(options: PgConnectOptions, config: &DatabaseConfig) -> PgPool {
             let prepare = prepare.clone();
             Box::pin(async move { connection.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(&*prepare))).await.map(drop) })
         })
-        .connect_lazy_with(options)
+        .connect_lazy_with(options.log_slow_statements(LevelFilter::Warn, config.slow_statement))
 }
 
 /// For migrations, with the rights of the database's owner. No time limit on statements. Appends nothing.

@@ -13,6 +13,7 @@ use prometheus::{Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntC
 use prometheus::{IntGaugeVec, Opts, Registry, TextEncoder};
 use sqlx::PgPool;
 
+use super::slow_statements;
 use described::*;
 pub use described::{DESCRIBED, Described, markdown};
 
@@ -63,6 +64,7 @@ struct Instruments {
     http_refused: IntCounter,
     problems: IntCounterVec,
     streams_open: IntGauge,
+    slow_statements: IntCounter,
     breaker_state: IntGaugeVec,
     breaker_opened: IntCounterVec,
     breaker_calls: IntCounterVec,
@@ -102,6 +104,7 @@ impl Metrics {
             http_connections: register(&registry, IntGauge::with_opts(opts(&HTTP_CONNECTIONS))),
             http_refused: register(&registry, IntCounter::with_opts(opts(&HTTP_REFUSED))),
             problems: register(&registry, counters(&PROBLEMS)),
+            slow_statements: register(&registry, IntCounter::with_opts(opts(&SLOW_STATEMENTS))),
             streams_open: register(&registry, IntGauge::with_opts(opts(&STREAMS_OPEN))),
             breaker_state: register(&registry, gauges(&BREAKER_STATE)),
             breaker_opened: register(&registry, counters(&BREAKER_OPENED)),
@@ -228,6 +231,8 @@ impl Metrics {
 
     /// The text that Prometheus scrapes.
     pub fn encode(&self) -> Result<String, prometheus::Error> {
+        self.0.slow_statements.reset();
+        self.0.slow_statements.inc_by(slow_statements::seen());
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.0.registry.gather(), &mut text)?;
         String::from_utf8(text).map_err(|error| prometheus::Error::Msg(error.to_string()))

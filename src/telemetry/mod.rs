@@ -5,14 +5,15 @@
 //! they are known, so that each line within it can be found by them.
 
 pub mod metrics;
+pub mod slow_statements;
 
 use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
 
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
-use tracing_subscriber::fmt::SubscriberBuilder;
-use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+use tracing_subscriber::{EnvFilter, Layer as _, fmt};
 
 use crate::config::{LogFormat, TelemetryConfig};
 use crate::tasks::panic_message;
@@ -27,14 +28,15 @@ pub enum TelemetryError {
 
 /// Sets up logging for the process, once. From then on a panic is a line of the log too.
 pub fn init(config: &TelemetryConfig) -> Result<(), TelemetryError> {
-    let logs = SubscriberBuilder::default()
+    let level = EnvFilter::try_new(&config.level)?;
+    let lines = fmt::layer()
         .with_writer(std::io::stderr)
-        .with_env_filter(EnvFilter::try_new(&config.level)?)
         .with_ansi(config.format == LogFormat::Human && std::io::stderr().is_terminal());
-    match config.format {
-        LogFormat::Human => logs.with_target(false).finish().try_init()?,
-        LogFormat::Json => logs.json().flatten_event(true).with_span_list(false).finish().try_init()?,
-    }
+    let lines = match config.format {
+        LogFormat::Human => lines.with_target(false).with_filter(level).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).with_filter(level).boxed(),
+    };
+    tracing_subscriber::registry().with(lines).with(slow_statements::counter()).try_init()?;
     std::panic::set_hook(Box::new(log_panic));
     Ok(())
 }

@@ -26,3 +26,4 @@ mod log_commands;
 mod maintenance;
 mod projections;
 mod security;
+mod slow_statements;

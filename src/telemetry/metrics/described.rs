@@ -145,6 +145,12 @@ pub(super) const BREAKER_CALLS: Described = described(
     &["target", "outcome"],
     "Calls of a target behind a breaker; outcome is `succeeded`, `failed` or `refused` (not made: the breaker was open)",
 );
+pub(super) const SLOW_STATEMENTS: Described = described(
+    "convoke_slow_statements_total",
+    "counter",
+    &[],
+    "Statements to PostgreSQL that took longer than `CONVOKE_DATABASE_SLOW_STATEMENT`",
+);
 pub(super) const BUILD: Described =
     described("convoke_build_info", "gauge", &["version"], "Always 1; which version runs");
 
@@ -174,6 +180,7 @@ pub const DESCRIBED: &[Described] = &[
     PROBLEMS,
     STREAMS_OPEN,
     POOL_CONNECTIONS,
+    SLOW_STATEMENTS,
     BREAKER_STATE,
     BREAKER_OPENED,
     BREAKER_CALLS,

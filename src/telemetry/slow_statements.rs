@@ -1,0 +1,36 @@
+//! Statements that took longer than `CONVOKE_DATABASE_SLOW_STATEMENT`. The driver tells of each as a line of the log, within the span
+//! of the request that asked; here they are counted, whether such lines are shown or not.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::LookupSpan;
+
+/// By the driver's name for them; what is not slow is told at a lower level.
+const TARGET: &str = "sqlx::query";
+
+static SEEN: AtomicU64 = AtomicU64::new(0);
+
+/// Since the process began.
+pub fn seen() -> u64 {
+    SEEN.load(Ordering::Relaxed)
+}
+
+pub(super) fn counter<S>() -> impl Layer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let slow = |metadata: &Metadata<'_>| metadata.target() == TARGET && *metadata.level() == Level::WARN;
+    Counter.with_filter(filter_fn(slow))
+}
+
+struct Counter;
+
+impl<S: Subscriber> Layer<S> for Counter {
+    fn on_event(&self, _: &Event<'_>, _: Context<'_, S>) {
+        SEEN.fetch_add(1, Ordering::Relaxed);
+    }
+}
