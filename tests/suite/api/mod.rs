@@ -10,6 +10,7 @@ mod idempotency;
 mod pages;
 mod readers;
 mod reads;
+mod statements;
 mod streams;
 mod timelines;
 

@@ -4,6 +4,7 @@
 //! Nothing is left running or lying about, also when a test panics or the test process is killed: programs and folders hang
 //! on pipes that close with the process.
 
+mod counted;
 mod eventually;
 mod folder;
 pub mod kafka;
@@ -14,6 +15,7 @@ mod test_db;
 pub mod tokens;
 mod wire;
 
+pub use counted::Counted;
 pub use eventually::eventually;
 pub use folder::{Folder, folder};
 pub use run::Run;

@@ -5,6 +5,7 @@ mod counts;
 mod folds;
 mod live;
 mod memory;
+mod plans;
 mod reads;
 mod rebuilds;
 mod story;

@@ -1,8 +1,8 @@
-//! The models asked: what they answer, whom they answer, and by which way they find it.
+//! The models asked: what they answer, and whom they answer.
 
 use std::collections::BTreeSet;
 
-use convoke::events::ids::{Identity, RoomId, TenantId};
+use convoke::events::ids::{Identity, TenantId};
 use convoke::events::log::EventLog;
 use convoke::events::room::Audience;
 use convoke::events::room::view::RoomStatus;
@@ -11,12 +11,12 @@ use convoke::projections::messages::{Message, MessageReader};
 use convoke::projections::read::{Page, PageRequest, ReadError, ReadModels};
 use convoke::projections::rebuild::{Purpose, Rebuild};
 use convoke::projections::rooms::RoomFilter;
-use sqlx::{Executor as _, PgPool, Row as _};
+use sqlx::{Executor as _, PgPool};
 use tokio_util::sync::CancellationToken;
 
 use super::live::Workers;
 use super::story::{Story, tenant};
-use crate::harness::{TestDb, database_config};
+use crate::harness::TestDb;
 
 const ALL: PageRequest<'static> = PageRequest { limit: 1_000, cursor: None };
 
@@ -194,106 +194,5 @@ async fn a_tenant_sees_its_own_rows_and_changes_none() {
             let messages = models.messages(&stranger, key.room, MessageReader::All, false, ALL).await.unwrap();
             assert!(messages.items.is_empty());
         }
-    }
-}
-
-/// Many rows, written behind the models' back, so that the planner has a choice.
-async fn fill(db: &TestDb) -> RoomId {
-    for statement in [
-        "INSERT INTO convoke.rm_rooms (room, tenant, version, status, name, created_at, settings, locked, participant_count,
-            waiting_count)
-         SELECT md5('r' || n)::uuid, CASE WHEN n % 2 = 0 THEN 'acme' ELSE 't' || n % 50 END, 1,
-            CASE WHEN n % 20 = 0 THEN 'open' ELSE 'ended' END, 'name-' || n % 500, now() - n * interval '1 minute',
-            '{\"labels\": {}, \"publish\": {\"audio\": [], \"video\": [], \"screen\": []}}', false, 0, 0
-         FROM generate_series(1, 20000) n",
-        "INSERT INTO convoke.rm_room_labels (room, tenant, label, value, status, created_at)
-         SELECT room, tenant, 'team', 'v' || (row_number() OVER ()) % 20, status, created_at FROM convoke.rm_rooms",
-        "INSERT INTO convoke.rm_participants (room, tenant, identity, role, present_since, sessions, tracks, hand)
-         SELECT md5('r' || 1 + n % 300)::uuid, CASE WHEN (1 + n % 300) % 2 = 0 THEN 'acme' ELSE 't' || (1 + n % 300) % 50 END,
-            'p' || n, 'viewer', now(), '[]', '[]', CASE WHEN n % 100 = 0 THEN n END
-         FROM generate_series(1, 20000) n",
-        "INSERT INTO convoke.rm_waiting (room, tenant, identity, session, role, since, waiting_since, admitted)
-         SELECT room, tenant, identity, gen_random_uuid(), role, row_number() OVER (), now(), false
-         FROM convoke.rm_participants",
-        "INSERT INTO convoke.rm_sessions (room, tenant, session, identity, role, joined_at)
-         SELECT room, tenant, gen_random_uuid(), identity, role, now() FROM convoke.rm_participants",
-        "INSERT INTO convoke.rm_messages (room, tenant, audience, version, author, sent_at, deleted_by_staff)
-         SELECT p.room, p.tenant, n % 3, n, p.identity, now(), false
-         FROM convoke.rm_participants p, generate_series(1, 5) n
-         ON CONFLICT DO NOTHING",
-        "INSERT INTO convoke.rm_message_readers (room, tenant, reader, version, audience)
-         SELECT room, tenant, author, version, audience FROM convoke.rm_messages WHERE audience <> 0",
-        "ANALYZE",
-    ] {
-        db.owner.execute(statement).await.unwrap();
-    }
-    let room = sqlx::query_scalar("SELECT md5('r' || 2)::uuid").fetch_one(&db.owner).await.unwrap();
-    RoomId::from_uuid(room)
-}
-
-/// Asks everything that can be asked, once.
-async fn ask_everything(models: &ReadModels, room: RoomId) {
-    let (acme, ann) = (tenant("acme"), Identity::new("p1").unwrap());
-    let next = models.rooms(&acme, &RoomFilter::default(), PageRequest { limit: 3, cursor: None }).await.unwrap();
-    let cursor = next.next_cursor.unwrap();
-    let page = PageRequest { limit: 3, cursor: Some(&cursor) };
-    let label = |name: &str| (name.to_owned(), "v1".to_owned());
-    let time = Some("2020-01-01T00:00:00Z".parse().unwrap());
-    for filter in [
-        RoomFilter::default(),
-        RoomFilter { status: Some(RoomStatus::Open), created_after: time, ..RoomFilter::default() },
-        RoomFilter { name: Some("name-1".into()), created_before: time, ..RoomFilter::default() },
-        RoomFilter { labels: vec![label("team")], ..RoomFilter::default() },
-        RoomFilter {
-            labels: vec![label("team"), label("floor")],
-            status: Some(RoomStatus::Ended),
-            ..RoomFilter::default()
-        },
-    ] {
-        models.rooms(&acme, &filter, page).await.unwrap();
-    }
-    models.room(&acme, room).await.unwrap();
-    models.participants(&acme, room, ALL).await.unwrap();
-    models.participant(&acme, room, &ann).await.unwrap();
-    models.waiting(&acme, room, ALL).await.unwrap();
-    models.sessions(&acme, room, ALL).await.unwrap();
-    models.sessions_of_identity(&acme, &ann, ALL).await.unwrap();
-    for newest_first in [false, true] {
-        models.messages(&acme, room, MessageReader::All, newest_first, ALL).await.unwrap();
-        for staff in [false, true] {
-            let reader = MessageReader::Person { identity: Some(&ann), staff };
-            models.messages(&acme, room, reader, newest_first, ALL).await.unwrap();
-        }
-    }
-}
-
-#[tokio::test]
-async fn every_query_finds_its_rows_by_an_index() {
-    let db = TestDb::new().await;
-    let room = fill(&db).await;
-    // One connection, which remembers every statement that it prepared.
-    let config = convoke::config::DatabaseConfig { pool_size: 1, ..database_config() };
-    let one = convoke::database::pool::system(db.options.clone(), &config);
-    ask_everything(&ReadModels::new(one.clone()), room).await;
-
-    let mut connection = one.acquire().await.unwrap();
-    let statements: Vec<(String, String, i32)> = sqlx::query_as(
-        "SELECT name, statement, cardinality(parameter_types) FROM pg_prepared_statements WHERE statement LIKE '%.rm\\_%'",
-    )
-    .fetch_all(&mut *connection)
-    .await
-    .unwrap();
-    assert!(statements.len() >= 18, "{statements:?}");
-    connection
-        .execute("SET plan_cache_mode = force_generic_plan; SET ROLE convoke_tenant; SET convoke.tenant = 'acme'")
-        .await
-        .unwrap();
-    for (name, statement, parameters) in statements {
-        let nulls = vec!["NULL"; usize::try_from(parameters).unwrap()].join(", ");
-        let explain = format!("EXPLAIN EXECUTE {name}({nulls})");
-        let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(explain)).fetch_all(&mut *connection).await.unwrap();
-        let plan: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
-        let plan = plan.join("\n");
-        assert!(plan.contains("Index") && !plan.contains("Seq Scan"), "{statement}\n{plan}");
     }
 }
