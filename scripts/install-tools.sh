@@ -3,7 +3,8 @@
 # client, mold, curl, Rust, and PostgreSQL's programs (15 or newer). Convoke starts a private server from these; the system's
 # own cluster, which the package would make and start, is not wanted and not made. Says nothing where nothing is missing.
 #
-# With the word `test` also what only tests need: Java and Maven for Apache Kafka, and two readers of topics by other hands.
+# With the word `test` also what only tests need: Java and Maven for Apache Kafka, two readers of topics by other hands, and
+# redis-server, whose own service is not wanted either and not started.
 set -euo pipefail
 
 missing=()
@@ -35,28 +36,50 @@ has_postgres() {
 }
 postgres=no
 has_postgres || postgres=yes
+redis=no
+[ "${1:-}" != test ] || command -v redis-server >/dev/null 2>&1 || redis=yes
+
+# What is missing besides the small tools.
+servers() {
+    [ $postgres = no ] || printf ' %s' "$1"
+    [ $redis = no ] || printf ' redis-server'
+}
 
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; elif command -v sudo >/dev/null 2>&1; then sudo "$@"; else
-        echo "These need to be installed, and this user can not: ${missing[*]}$([ $postgres = yes ] && echo ' postgresql')" >&2
-        echo "As root: apt-get install ${missing[*]}$([ $postgres = yes ] && echo ' postgresql')" >&2
+        echo "These need to be installed, and this user can not: ${missing[*]}$(servers postgresql)" >&2
+        echo "As root: apt-get install ${missing[*]}$(servers postgresql)" >&2
         exit 1
     fi
 }
 install() { as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" >/dev/null; }
 
-if [ ${#missing[@]} -gt 0 ] || [ $postgres = yes ]; then
+if [ ${#missing[@]} -gt 0 ] || [ $postgres = yes ] || [ $redis = yes ]; then
     if ! command -v apt-get >/dev/null 2>&1; then
-        echo "Please install with your package manager: ${missing[*]}$([ $postgres = yes ] && echo ' PostgreSQL 15 or newer (the server)')" >&2
+        echo "Please install with your package manager: ${missing[*]}$(servers 'PostgreSQL 15 or newer (the server)')" >&2
         exit 1
     fi
-    echo "installing ${missing[*]}$([ $postgres = yes ] && echo ' postgresql')"
+    echo "installing ${missing[*]}$(servers postgresql)"
     as_root apt-get update -q >/dev/null
     [ ${#missing[@]} -eq 0 ] || install "${missing[@]}"
     if [ $postgres = yes ]; then
         install postgresql-common
         as_root sed -ri 's/^#?\s*create_main_cluster\s*=.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
         install postgresql
+    fi
+    if [ $redis = yes ]; then
+        # A service that is masked is neither started by its package nor at the next boot; where there is no systemd, a policy says so.
+        if [ -d /run/systemd/system ]; then
+            as_root systemctl mask redis-server.service >/dev/null 2>&1
+            install redis-server
+        elif [ -e /usr/sbin/policy-rc.d ]; then
+            install redis-server
+        else
+            printf '#!/bin/sh\nexit 101\n' | as_root tee /usr/sbin/policy-rc.d >/dev/null
+            as_root chmod 755 /usr/sbin/policy-rc.d
+            install redis-server || { as_root rm -f /usr/sbin/policy-rc.d; exit 1; }
+            as_root rm -f /usr/sbin/policy-rc.d
+        fi
     fi
 fi
 

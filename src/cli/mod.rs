@@ -5,6 +5,7 @@
 //! in its help.
 
 pub mod asyncapi;
+pub mod cache;
 pub mod config;
 pub mod context;
 mod event_line;
@@ -59,6 +60,8 @@ enum Command {
     #[command(subcommand)]
     Kafka(kafka::Kafka),
     #[command(subcommand)]
+    Cache(cache::Cache),
+    #[command(subcommand)]
     Token(token::Token),
     #[command(subcommand)]
     Keys(keys::Keys),
@@ -85,6 +88,7 @@ impl Command {
             Self::Partition(command) => command.run(context).await,
             Self::Projection(command) => command.run(context).await,
             Self::Kafka(command) => command.run(context).await,
+            Self::Cache(command) => command.run(context).await,
             Self::Token(command) => command.run(context).await,
             Self::Keys(command) => command.run(context).await,
             Self::Config(command) => command.run(),

@@ -3,6 +3,7 @@
 //! [`settings`] is the table of all settings; [`Config`] is what came of it: checked, typed, whole. What is wrong is told all
 //! at once, each fault with the setting's name and the remedy. Secrets do not show in `Debug`.
 
+mod cache;
 mod development;
 pub mod document;
 mod errors;
@@ -19,6 +20,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use cache::{CacheConfig, RedisUrl};
 pub use development::DevelopmentKeysError;
 pub use errors::{ConfigError, ConfigErrors};
 pub use kafka::{Fault, FaultAction, FeedFrom, KafkaConfig, PersonalInTopic, RelayPoint};
@@ -46,6 +48,7 @@ pub struct Config {
     pub kafka: KafkaConfig,
     pub feed: FeedFrom,
     pub projections: ProjectionsConfig,
+    pub cache: CacheConfig,
     pub keys: KeysConfig,
     pub telemetry: TelemetryConfig,
     /// What is odd but does not stop the program; to be logged at start-up.
@@ -223,6 +226,7 @@ impl Config {
                 batch: reader.count(&settings::PROJECTION_BATCH),
                 rebuild_batch: reader.count(&settings::PROJECTION_REBUILD_BATCH),
             },
+            cache: CacheConfig::read(reader),
             keys: KeysConfig::read(reader),
             telemetry: TelemetryConfig::read(reader, environment_name),
             warnings: Vec::new(),

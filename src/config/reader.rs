@@ -89,7 +89,7 @@ impl<'a> Reader<'a> {
         let parse = |text: &str| values::size(text).filter(|n| (least..=most).contains(n));
         let range = format!("{} to {}", values::write_size(least), values::write_size(most));
         let value = self.parsed(setting, parse, &format!("a size from {range}"));
-        usize::try_from(value).expect("sizes are at most 64 MiB")
+        usize::try_from(value).expect("sizes are at most 1 GiB")
     }
 
     pub fn time(&mut self, setting: &Setting) -> Duration {

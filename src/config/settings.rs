@@ -1,11 +1,15 @@
 //! Every setting, once: its name, what it takes, its default and what it means. The reader, `docs/configuration.md` and
 //! `.env.example` all come from this table.
 
+mod cache;
 mod kafka;
+mod telemetry;
 
 use std::time::Duration;
 
+pub use cache::*;
 pub use kafka::*;
+pub use telemetry::*;
 
 /// What a setting takes; checked by the reader and told in the documentation.
 #[derive(Clone, Copy, Debug)]
@@ -114,6 +118,7 @@ pub const GROUPS: &[Group] = &[
         ],
     },
     Group { title: "Projections", settings: &[&PROJECTION_BATCH, &PROJECTION_REBUILD_BATCH] },
+    cache::GROUP,
     Group { title: "Keys", settings: &[&SIGNING_KEYS, &JWKS, &MASTER_KEYS] },
     Group { title: "Telemetry", settings: &[&LOG_FORMAT, &LOG_LEVEL] },
 ];
@@ -373,19 +378,4 @@ pub const MASTER_KEYS: Setting = Setting::new(
     "",
     "Keys that wrap the keys of persons, as ID:BASE64 of 32 bytes, separated by commas or line breaks, newest first. \
      Older ones stay listed until `convoke` has rewrapped what they hold.",
-);
-
-pub const LOG_FORMAT: Setting = Setting::new(
-    "CONVOKE_LOG_FORMAT",
-    "telemetry.format",
-    Accepts::OneOf(&["auto", "human", "json"]),
-    "auto",
-    "How the process's own log is written; auto: human in development, json in production.",
-);
-pub const LOG_LEVEL: Setting = Setting::new(
-    "CONVOKE_LOG_LEVEL",
-    "telemetry.level",
-    Accepts::Text,
-    "info",
-    "What is logged: error, warn, info, debug, trace, or a filter such as info,convoke::events=debug.",
 );

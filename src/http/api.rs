@@ -13,6 +13,7 @@ use crate::events::feed::Hub;
 use crate::events::ids::CommandId;
 use crate::events::log::{EventLog, LogError};
 use crate::events::time::Clock;
+use crate::projections::cache::{Patience, RoomCache};
 use crate::projections::live::Board;
 use crate::projections::read::ReadModels;
 use crate::security::random;
@@ -33,6 +34,8 @@ pub struct Parts {
     pub models: ReadModels,
     /// Where the read models stand.
     pub board: Board,
+    /// Rooms and their people, for who reads them as they are.
+    pub cache: RoomCache,
     pub clock: Clock,
     pub metrics: Metrics,
     /// Cancelled when the server drains: streams then end.
@@ -76,6 +79,11 @@ impl Api {
         let epoch = self.log.head().await?.epoch;
         *known = Some((Instant::now(), epoch));
         Ok(epoch)
+    }
+
+    /// How long a reader of the cache is let wait.
+    pub fn patience(&self) -> Patience {
+        Patience { model: self.http.at_least_timeout, stop: self.stop.clone() }
     }
 
     /// An id for a command that comes in now.

@@ -7,6 +7,7 @@ use super::problem::{Problem, ProblemCode};
 use super::request::query::Query;
 use super::{events_answer, events_request};
 use crate::events::envelope::Position;
+use crate::projections::cache::CacheError;
 use crate::projections::live::WaitError;
 use crate::projections::read::{PageRequest, ReadError};
 
@@ -26,43 +27,67 @@ pub async fn reached(
     Ok(api.board.standing(model).await?.max(wanted))
 }
 
-/// The same for what is read from the log itself.
+/// The position that the request wants to be shown at least, if it names one: for reads that wait by themselves.
+pub async fn wanted(api: &Api, query: &mut Query, headers: &HeaderMap) -> Result<Option<Position>, Problem> {
+    let Some(given) = events_request::at_least(query, headers)? else { return Ok(None) };
+    Ok(Some(events_request::position(&given, api.epoch().await?, "at_least")?))
+}
+
+/// The same as [`reached`] for what is read from the log itself.
 pub async fn log_reached(api: &Api, query: &mut Query, headers: &HeaderMap) -> Result<(), Problem> {
     let Some(given) = events_request::at_least(query, headers)? else { return Ok(()) };
     let wanted = events_request::position(&given, api.epoch().await?, "at_least")?;
     events_answer::reached(api, wanted).await
 }
 
+impl From<CacheError> for Problem {
+    fn from(error: CacheError) -> Self {
+        match error {
+            CacheError::Wait(error) => waited(&error),
+            CacheError::Read(error) => unread(&error),
+            CacheError::Crashed => Problem::internal(&error),
+        }
+    }
+}
+
 impl From<WaitError> for Problem {
     fn from(error: WaitError) -> Self {
-        match &error {
-            WaitError::TimedOut { at, .. } => {
-                Problem::new(ProblemCode::PositionNotReached, format!("{error}.")).with("position", *at)
-            }
-            WaitError::Stopped { at, .. } => Problem::new(
-                ProblemCode::PositionNotReached,
-                format!("The read model stopped at position {at}; an operator has to see to it."),
-            )
-            .with("position", *at)
-            .caused_by(&error),
-            WaitError::Stopping => Problem::new(ProblemCode::Stopping, "The server is being stopped."),
-            WaitError::Unavailable(_) => {
-                Problem::new(ProblemCode::LogUnavailable, "The database does not answer.").caused_by(&error)
-            }
-        }
+        waited(&error)
     }
 }
 
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
-        match &error {
-            ReadError::BadCursor => Problem::new(ProblemCode::CursorMalformed, format!("cursor: {error}."))
-                .with_error("cursor", error.to_string()),
-            ReadError::Unavailable(_) => {
-                Problem::new(ProblemCode::LogUnavailable, "The database does not answer.").caused_by(&error)
-            }
-            ReadError::Damaged(_) => Problem::internal(&error),
+        unread(&error)
+    }
+}
+
+fn waited(error: &WaitError) -> Problem {
+    match error {
+        WaitError::TimedOut { at, .. } => {
+            Problem::new(ProblemCode::PositionNotReached, format!("{error}.")).with("position", *at)
         }
+        WaitError::Stopped { at, .. } => Problem::new(
+            ProblemCode::PositionNotReached,
+            format!("The read model stopped at position {at}; an operator has to see to it."),
+        )
+        .with("position", *at)
+        .caused_by(error),
+        WaitError::Stopping => Problem::new(ProblemCode::Stopping, "The server is being stopped."),
+        WaitError::Unavailable(_) => {
+            Problem::new(ProblemCode::LogUnavailable, "The database does not answer.").caused_by(error)
+        }
+    }
+}
+
+fn unread(error: &ReadError) -> Problem {
+    match error {
+        ReadError::BadCursor => Problem::new(ProblemCode::CursorMalformed, format!("cursor: {error}."))
+            .with_error("cursor", error.to_string()),
+        ReadError::Unavailable(_) => {
+            Problem::new(ProblemCode::LogUnavailable, "The database does not answer.").caused_by(error)
+        }
+        ReadError::Damaged(_) => Problem::internal(error),
     }
 }
 

@@ -113,9 +113,10 @@ async fn participants(
     let key = RoomKey { tenant: caller.tenant.clone(), room };
     let access = rights::inside_room(&api, &caller, &key).await?;
     let (page, position) = if moment == Moment::Now {
-        let position = fresh::reached(&api, Rooms::NAME, &mut query, &headers).await?;
+        let wanted = fresh::wanted(&api, &mut query, &headers).await?;
         query.finish()?;
-        (api.models.participants(&key.tenant, room, paging.request()).await?, position)
+        let seen = api.cache.people(&key, paging.request(), wanted, &api.patience()).await?;
+        (seen.value, seen.at)
     } else {
         fresh::log_reached(&api, &mut query, &headers).await?;
         query.finish()?;

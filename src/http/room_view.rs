@@ -1,10 +1,11 @@
 //! `GET /v1/rooms/{room}`: the room now, or as it was.
 
+use axum::Router;
+use axum::body::Body;
 use axum::extract::{OriginalUri, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
 
 use super::api::Api;
 use super::fresh;
@@ -21,8 +22,7 @@ use crate::commands::context::Caller;
 use crate::events::envelope::Position;
 use crate::events::log::RoomKey;
 use crate::events::room::view::RoomView;
-use crate::projections::model::ReadModel as _;
-use crate::projections::rooms::Rooms;
+use crate::projections::cache::Shown;
 
 const PATH: &str = "/v1/rooms/{room}";
 
@@ -60,11 +60,11 @@ async fn view(
     let moment = Moment::read(&mut query)?;
     let known = headers::tags(&headers, header::IF_NONE_MATCH)?;
     let key = RoomKey { tenant: caller.tenant.clone(), room };
-    let (view, position) = match moment {
+    let (body, position) = match moment {
         Moment::Now => {
-            let position = fresh::reached(&api, Rooms::NAME, &mut query, &headers).await?;
+            let wanted = fresh::wanted(&api, &mut query, &headers).await?;
             query.finish()?;
-            now(&api, &key, position).await?
+            now(&api, &key, wanted).await?
         }
         Moment::Version(_) | Moment::At(_) => {
             fresh::log_reached(&api, &mut query, &headers).await?;
@@ -72,11 +72,16 @@ async fn view(
             past(&api, &caller, &key, moment).await?
         }
     };
+    let view = &*body.view;
     rights::room_itself(&caller, room, view.name.as_deref())?;
     let unchanged = known.is_some_and(|tags| tags.matches_weakly(view.version));
     let etag = etags::etag(view.version);
-    let mut response = if unchanged { StatusCode::NOT_MODIFIED.into_response() } else { Json(view).into_response() };
+    let mut response =
+        if unchanged { StatusCode::NOT_MODIFIED.into_response() } else { Body::from(body.json).into_response() };
     let answer = response.headers_mut();
+    if !unchanged {
+        answer.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
     answer.insert(POSITION, HeaderValue::from(position));
     answer.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     if let Ok(etag) = HeaderValue::try_from(etag) {
@@ -85,16 +90,18 @@ async fn view(
     Ok(response)
 }
 
-/// Out of the read model; a room that is not in it yet out of the log, so that a room is there once it was created.
-async fn now(api: &Api, key: &RoomKey, position: Position) -> Result<(RoomView, Position), Problem> {
-    match api.models.room(&key.tenant, key.room).await? {
-        Some(view) => Ok((view, position)),
+/// Out of the cache or the read model; a room that is not in it yet out of the log, so that a room is there once it was created.
+async fn now(api: &Api, key: &RoomKey, wanted: Option<Position>) -> Result<(Shown, Position), Problem> {
+    let seen = api.cache.room(key, wanted, &api.patience()).await?;
+    match seen.value {
+        Some(shown) => Ok((shown, seen.at)),
+        None if seen.current => Err(rights::no_such_room()),
         None => at(api, key, Moment::Now).await,
     }
 }
 
 /// Which versions there are is told to those only who may see the room.
-async fn past(api: &Api, caller: &Caller, key: &RoomKey, moment: Moment) -> Result<(RoomView, Position), Problem> {
+async fn past(api: &Api, caller: &Caller, key: &RoomKey, moment: Moment) -> Result<(Shown, Position), Problem> {
     match at(api, key, moment).await {
         Ok(found) => Ok(found),
         Err(problem) => {
@@ -104,8 +111,8 @@ async fn past(api: &Api, caller: &Caller, key: &RoomKey, moment: Moment) -> Resu
     }
 }
 
-async fn at(api: &Api, key: &RoomKey, moment: Moment) -> Result<(RoomView, Position), Problem> {
+async fn at(api: &Api, key: &RoomKey, moment: Moment) -> Result<(Shown, Position), Problem> {
     let loaded = room_version::load(api, key, moment).await?;
     let view = loaded.state.view(key.room, loaded.version).ok_or_else(rights::no_such_room)?;
-    Ok((view, loaded.position))
+    Ok((Shown::of(view).map_err(Problem::internal)?, loaded.position))
 }

@@ -62,7 +62,7 @@ impl Delays {
     pub fn next_delay(&mut self) -> Duration {
         let whole = self.backoff.whole(self.failures);
         self.failures = self.failures.saturating_add(1);
-        whole.mul_f64(0.5 + 0.5 * chance())
+        shortened(whole)
     }
 
     /// It went well: the next failure is a first one again.
@@ -78,6 +78,11 @@ impl Delays {
             () = stop.cancelled() => false,
         }
     }
+}
+
+/// A time between half of `whole` and all of it, by chance: what is begun together does not end together.
+pub fn shortened(whole: Duration) -> Duration {
+    whole.mul_f64(0.5 + 0.5 * chance())
 }
 
 /// From 0 up to 1, below it. Nobody gains by guessing it: the keys of a hash table are chance enough.

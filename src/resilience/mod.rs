@@ -9,7 +9,7 @@ mod breaker;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub use backoff::{Backoff, Delays};
+pub use backoff::{Backoff, Delays, shortened};
 pub use breaker::{Breaker, BreakerPolicy, CallError, Permit, Refused, State};
 
 use crate::telemetry::metrics::Metrics;

@@ -2,6 +2,7 @@
 //!
 //! Labels are bounded: names of commands, routes, projections and outcomes, never a room, a person or a tenant.
 
+pub mod cache;
 mod described;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use prometheus::{IntGaugeVec, Opts, Registry, TextEncoder};
 use sqlx::PgPool;
 
 use super::slow_statements;
+use cache::CacheMetrics;
 use described::*;
 pub use described::{DESCRIBED, Described, markdown};
 
@@ -68,6 +70,7 @@ struct Instruments {
     breaker_state: IntGaugeVec,
     breaker_opened: IntCounterVec,
     breaker_calls: IntCounterVec,
+    cache: CacheMetrics,
 }
 
 impl Default for Metrics {
@@ -109,6 +112,7 @@ impl Metrics {
             breaker_state: register(&registry, gauges(&BREAKER_STATE)),
             breaker_opened: register(&registry, counters(&BREAKER_OPENED)),
             breaker_calls: register(&registry, counters(&BREAKER_CALLS)),
+            cache: CacheMetrics::new(&registry),
             registry,
         }))
     }
@@ -216,6 +220,10 @@ impl Metrics {
 
     pub fn breaker_call(&self, target: &str, outcome: &str) {
         self.0.breaker_calls.with_label_values(&[target, outcome]).inc();
+    }
+
+    pub fn cache(&self) -> &CacheMetrics {
+        &self.0.cache
     }
 
     /// Watches a pool: it is asked at each scrape. Once per name; a second pool of the same name is not counted.

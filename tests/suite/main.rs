@@ -6,6 +6,7 @@
 mod harness;
 
 mod api;
+mod caches;
 mod cli;
 mod database;
 mod deadlines;

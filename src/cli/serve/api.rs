@@ -21,7 +21,7 @@ use crate::security::watch::Watch;
 use crate::tasks::Tasks;
 
 pub async fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Result<Router> {
-    let Foundation { config, pool, log, source, clock, metrics, board, .. } = foundation;
+    let Foundation { config, pool, log, source, clock, metrics, board, cache, .. } = foundation;
     let masters = MasterKeys::configured(&config.keys).context("the master keys cannot be used")?;
     let sealer = Sealer::new(pool.clone(), masters);
     let verifier = Verifier::new(&config.keys, pool.clone()).context("the signing keys cannot be used")?;
@@ -50,6 +50,7 @@ pub async fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Resul
         sealer,
         models: ReadModels::new(pool.clone()),
         board: board.clone(),
+        cache: cache.clone(),
         clock: clock.clone(),
         metrics: metrics.clone(),
         stop: tasks.token().clone(),

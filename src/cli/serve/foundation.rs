@@ -1,5 +1,6 @@
 //! What the parts of a server stand on.
 
+use anyhow::Context as _;
 use sqlx::PgPool;
 
 use crate::config::Config;
@@ -9,7 +10,9 @@ use crate::events::log::EventLog;
 use crate::events::log::maintenance::Maintenance;
 use crate::events::time::Clock;
 use crate::projections::MODELS;
+use crate::projections::cache::{self, CacheWork, RoomCache};
 use crate::projections::live::Board;
+use crate::projections::read::ReadModels;
 use crate::resilience::Breakers;
 use crate::telemetry::metrics::Metrics;
 
@@ -26,11 +29,13 @@ pub struct Foundation {
     pub board: Board,
     /// Around what the process can do without.
     pub breakers: Breakers,
+    pub cache: RoomCache,
 }
 
 impl Foundation {
     /// Brings the database up to date: its schema, and partitions of the log for now and the time ahead.
-    pub async fn lay(config: &Config, database: &Database) -> anyhow::Result<Self> {
+    /// With it, the work that the cache needs to answer.
+    pub async fn lay(config: &Config, database: &Database) -> anyhow::Result<(Self, CacheWork)> {
         let owner = pool::owner(database.options(), &config.database);
         for migration in migrate::run(&owner).await? {
             tracing::info!(migration, "the database was brought to a newer schema");
@@ -44,9 +49,18 @@ impl Foundation {
         let breakers = Breakers::new(metrics.clone());
         let source = Source::configured(log.clone(), config, metrics.clone());
         let clock = Clock::system();
-        let foundation = Self { config: config.clone(), pool, log, source, clock, metrics, board, breakers };
+        let parts = cache::Parts {
+            log: log.clone(),
+            models: ReadModels::new(pool.clone()),
+            board: board.clone(),
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+        };
+        let around_redis = || breakers.around("redis", cache::BREAKER);
+        let (cache, work) = RoomCache::new(parts, &config.cache, around_redis).context("REDIS_URL cannot be used")?;
+        let foundation = Self { config: config.clone(), pool, log, source, clock, metrics, board, breakers, cache };
         foundation.maintenance().prepare().await?;
-        Ok(foundation)
+        Ok((foundation, work))
     }
 
     pub fn maintenance(&self) -> Maintenance {

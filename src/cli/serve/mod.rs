@@ -67,12 +67,12 @@ impl Serve {
 }
 
 async fn serve(config: &Config, database: &Database, stop: CancellationToken) -> anyhow::Result<()> {
-    let foundation = Foundation::lay(config, database).await?;
+    let (foundation, cache) = Foundation::lay(config, database).await?;
     let mut tasks = Tasks::new(stop);
     tasks.spawn("database", |stop| database.clone().keep_running(stop));
     let relay = relay::relay(&foundation)?;
     let standing = relay.as_ref().map(Relay::standing);
-    workers::spawn(&foundation, relay, &mut tasks);
+    workers::spawn(&foundation, relay, cache, &mut tasks);
     let listen = &config.http.listen;
     let listener = http::serve::bind(listen)
         .await

@@ -1,4 +1,5 @@
-//! What `/metrics` tells of the log: where it ends, how long its partitions reach, and how far the topic has come.
+//! What `/metrics` tells of the log and the cache: where the log ends, how long its partitions reach, how far the topic has come,
+//! what the cache holds.
 
 use std::time::Duration;
 
@@ -20,9 +21,12 @@ pub fn look(
     let (log, maintenance, metrics) = (foundation.log.clone(), foundation.maintenance(), foundation.metrics.clone());
     let kafka = &foundation.config.kafka;
     let topic = kafka.brokers.is_some().then(|| events_topic(&kafka.prefix));
+    let cache = foundation.cache.clone();
     move || {
         let (log, maintenance, metrics, topic) = (log.clone(), maintenance.clone(), metrics.clone(), topic.clone());
+        let cache = cache.clone();
         Box::pin(async move {
+            cache.look().await;
             // Why it does not tell is what `/health/ready` says.
             let told = tokio::time::timeout(PATIENCE, stand(&log, &maintenance)).await.ok().and_then(Result::ok);
             let head = told.map(|told| told.position);

@@ -4,13 +4,24 @@ use super::foundation::Foundation;
 use crate::events::feed::Window;
 use crate::events::log::wake;
 use crate::events::relay::Relay;
+use crate::projections::cache::CacheWork;
+use crate::projections::cache::operate::Desk;
 use crate::projections::live::{Runner, Tail};
 use crate::tasks::Tasks;
 
-pub fn spawn(foundation: &Foundation, relay: Option<Relay>, tasks: &mut Tasks) {
-    let Foundation { config, log, source, metrics, board, .. } = foundation;
+pub fn spawn(foundation: &Foundation, relay: Option<Relay>, caching: CacheWork, tasks: &mut Tasks) {
+    let Foundation { config, log, source, metrics, board, cache, .. } = foundation;
     if config.roles.maintenance {
         tasks.spawn("maintenance", |stop| foundation.maintenance().run(stop));
+    }
+    // Who answers readers, and who warms what they share.
+    if config.roles.api || config.roles.maintenance {
+        tasks.spawn("cache", |stop| caching.run(stop));
+        tasks.spawn("cache-desk", |stop| Desk::new(cache.clone()).run(stop));
+    }
+    if config.roles.maintenance {
+        let every = config.cache.warm_interval;
+        tasks.spawn("cache-warming", |stop| cache.clone().keep_warm(every, stop));
     }
     if config.roles.projector {
         let window = source.is_topic().then(Window::default);

@@ -10,6 +10,7 @@
 pub mod append;
 mod beside;
 pub mod chain;
+pub mod changes;
 pub mod epochs;
 pub mod intake;
 pub mod maintenance;

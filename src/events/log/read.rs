@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+use sqlx::PgPool;
 use sqlx::postgres::PgRow;
 
 use super::rows::{self, columns};
@@ -27,11 +28,58 @@ pub struct TenantPage {
     pub through: Position,
 }
 
+/// One read: events after a position whose times lie from `from` to before `to`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stretch {
+    pub after: Position,
+    pub limit: usize,
+    pub from: DateTime<Utc>,
+    /// `None`: to the end of time.
+    pub to: Option<DateTime<Utc>>,
+}
+
+/// An event, or what is wanted of it.
+pub(super) trait InLog: Sized {
+    fn position(&self) -> Position;
+
+    fn recorded_at(&self) -> Timestamp;
+
+    fn read(pool: &PgPool, stretch: Stretch) -> impl Future<Output = Result<Vec<Self>, LogError>> + Send;
+}
+
+impl InLog for Envelope {
+    fn position(&self) -> Position {
+        self.position
+    }
+
+    fn recorded_at(&self) -> Timestamp {
+        self.recorded_at
+    }
+
+    async fn read(pool: &PgPool, stretch: Stretch) -> Result<Vec<Self>, LogError> {
+        let rows = sqlx::query(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM convoke.log
+              WHERE position > $1 AND recorded_at >= $2 AND recorded_at < coalesce($3, 'infinity'::timestamptz)
+              ORDER BY position
+              LIMIT $4"
+        ))
+        .bind(bind(stretch.after))
+        .bind(stretch.from)
+        .bind(stretch.to)
+        .bind(bind(stretch.limit as u64))
+        .fetch_all(pool)
+        .await?;
+        envelopes(&rows)
+    }
+}
+
 fn envelopes(rows: &[PgRow]) -> Result<Vec<Envelope>, LogError> {
     rows.iter().map(rows::envelope).collect()
 }
 
-fn bind(number: u64) -> i64 {
+pub(super) fn bind(number: u64) -> i64 {
     // Positions and versions are bigint in the log; what is past its end finds nothing there.
     i64::try_from(number).unwrap_or(i64::MAX)
 }
@@ -39,16 +87,22 @@ fn bind(number: u64) -> i64 {
 impl EventLog {
     /// Up to `limit` events after a position, of all tenants, in position order. Fewer than `limit`: that was the end.
     pub async fn read(&self, after: Position, limit: usize) -> Result<Vec<Envelope>, LogError> {
+        self.walk(after, limit).await
+    }
+
+    /// Reads `limit` events after a position, whatever part of them is wanted, from one partition's time to the next.
+    pub(super) async fn walk<T: InLog>(&self, after: Position, limit: usize) -> Result<Vec<T>, LogError> {
         let mut found = Vec::new();
         let mut after = after;
         while found.len() < limit {
             let Some(times) = self.partitions.times_of(&self.pool, after + 1).await? else { break };
             let wanted = limit - found.len();
-            let page = self.read_between(after, wanted, times.from, (!times.newest).then_some(times.to)).await?;
+            let to = (!times.newest).then_some(times.to);
+            let page = T::read(&self.pool, Stretch { after, limit: wanted, from: times.from, to }).await?;
             let ended = page.len() < wanted;
             if let Some(last) = page.last() {
-                after = last.position;
-                if times.newest && last.recorded_at.utc() >= times.to {
+                after = last.position();
+                if times.newest && last.recorded_at().utc() >= times.to {
                     self.partitions.load(&self.pool).await?;
                 }
             } else if !times.newest {
@@ -61,30 +115,6 @@ impl EventLog {
             }
         }
         Ok(found)
-    }
-
-    async fn read_between(
-        &self,
-        after: Position,
-        limit: usize,
-        from: DateTime<Utc>,
-        to: Option<DateTime<Utc>>,
-    ) -> Result<Vec<Envelope>, LogError> {
-        let rows = sqlx::query(concat!(
-            "SELECT ",
-            columns!(),
-            " FROM convoke.log
-              WHERE position > $1 AND recorded_at >= $2 AND recorded_at < coalesce($3, 'infinity'::timestamptz)
-              ORDER BY position
-              LIMIT $4"
-        ))
-        .bind(bind(after))
-        .bind(from)
-        .bind(to)
-        .bind(bind(limit as u64))
-        .fetch_all(&self.pool)
-        .await?;
-        envelopes(&rows)
     }
 
     /// The hashes of events, by their positions; those that the log does not have are left out.

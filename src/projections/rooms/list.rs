@@ -22,7 +22,7 @@ pub struct RoomFilter {
 }
 
 /// Raised hands, the earliest first, of the room `r`.
-const HANDS: &str = "ARRAY(SELECT p.identity FROM convoke.rm_participants p
+pub(in crate::projections) const HANDS: &str = "ARRAY(SELECT p.identity FROM convoke.rm_participants p
     WHERE p.room = r.room AND p.tenant = r.tenant AND p.hand IS NOT NULL
     ORDER BY p.hand)";
 
@@ -34,7 +34,7 @@ impl ReadModels {
             RoomRow::TABLE.list("r.")
         );
         let statement = sqlx::query(AssertSqlSafe(statement)).bind(room.uuid()).bind(tenant.as_str());
-        self.rows(tenant, statement).await?.first().map(view).transpose()
+        self.rows(tenant, statement).await?.first().map(|row| view(row, 0)).transpose()
     }
 
     /// Rooms of a tenant, the newest first.
@@ -47,7 +47,7 @@ impl ReadModels {
         let after: Option<(Timestamp, RoomId)> = decode(List::Rooms, page.cursor)?;
         let mut builder = statement(tenant, filter, after, page.limit);
         let rows = self.rows(tenant, builder.build()).await?;
-        let items = rows.iter().take(page.limit).map(view).collect::<Result<Vec<_>, _>>()?;
+        let items = rows.iter().take(page.limit).map(|row| view(row, 0)).collect::<Result<Vec<_>, _>>()?;
         let more = rows.len() > page.limit;
         let next_cursor = items.last().filter(|_| more).map(|last| List::Rooms.cursor(&(last.created_at, last.id)));
         Ok(Page { items, next_cursor })
@@ -105,9 +105,10 @@ fn statement(
     sql
 }
 
-fn view(row: &PgRow) -> Result<RoomView, ReadError> {
-    let room = RoomRow::get(&mut Fields(columns(row)))?;
-    let hands: Vec<String> = row.try_get(RoomRow::TABLE.columns.len())?;
+/// Out of the columns of [`RoomRow`] and of [`HANDS`], behind `before` others.
+pub(in crate::projections) fn view(row: &PgRow, before: usize) -> Result<RoomView, ReadError> {
+    let room = RoomRow::get(&mut Fields(columns(row).skip(before)))?;
+    let hands: Vec<String> = row.try_get(before + RoomRow::TABLE.columns.len())?;
     let hands: Result<Vec<Identity>, _> = hands.iter().map(|hand| Identity::new(hand)).collect();
     Ok(room.view(hands.map_err(|_| BadField("an identity"))?))
 }

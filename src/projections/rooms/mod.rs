@@ -15,7 +15,8 @@ mod tables;
 
 pub use due::{DueRoom, due};
 pub use list::RoomFilter;
-pub use people_read::{Participant, Waiting, page_of_people};
+pub(super) use list::{HANDS, view};
+pub use people_read::{Participant, Waiting, page_of_people, page_of_sorted};
 pub use tables::{LabelRow, ParticipantRow, RoomRow, TrackRow, WaitingRow};
 
 use super::entry::Entry;

@@ -1,5 +1,6 @@
 //! Who is in a room, and who waits to be let in.
 
+use serde::{Deserialize, Serialize};
 use sqlx::AssertSqlSafe;
 
 use super::tables::{ParticipantRow, WaitingRow};
@@ -11,7 +12,7 @@ use crate::projections::read::{List, Page, PageRequest, ReadError, ReadModels, d
 use crate::projections::rows::{Fields, Row, columns};
 
 /// Somebody present, and where the personal fields lie.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Participant {
     pub view: ParticipantView,
     /// Its `display_name`, which may be absent in it, is the person's.
@@ -28,15 +29,21 @@ pub struct Waiting {
 }
 
 /// A page of people who are all in memory, by identity: cut as [`ReadModels::participants`] cuts, with cursors of the same list.
+/// They come in any order; see [`page_of_sorted`].
 pub fn page_of_people(mut people: Vec<Participant>, page: PageRequest<'_>) -> Result<Page<Participant>, ReadError> {
-    let after: Option<(Identity,)> = decode(List::Participants, page.cursor)?;
-    people.retain(|person| after.as_ref().is_none_or(|(after,)| person.view.identity > *after));
     people.sort_unstable_by(|a, b| a.view.identity.cmp(&b.view.identity));
-    let more = people.len() > page.limit;
-    people.truncate(page.limit);
-    let last = people.last().filter(|_| more);
+    page_of_sorted(&people, page)
+}
+
+/// The same of people who are by identity already.
+pub fn page_of_sorted(people: &[Participant], page: PageRequest<'_>) -> Result<Page<Participant>, ReadError> {
+    let after: Option<(Identity,)> = decode(List::Participants, page.cursor)?;
+    let begin = after.map_or(0, |(after,)| people.partition_point(|person| person.view.identity <= after));
+    let rest = &people[begin..];
+    let items = rest[..rest.len().min(page.limit)].to_vec();
+    let last = items.last().filter(|_| rest.len() > page.limit);
     let next_cursor = last.map(|last| List::Participants.cursor(&(last.view.identity.clone(),)));
-    Ok(Page { items: people, next_cursor })
+    Ok(Page { items, next_cursor })
 }
 
 fn sealed_at(at: Option<RoomVersion>, sealed: Option<Sealed>) -> Option<SealedAt> {

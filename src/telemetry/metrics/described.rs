@@ -151,6 +151,41 @@ pub(super) const SLOW_STATEMENTS: Described = described(
     &[],
     "Statements to PostgreSQL that took longer than `CONVOKE_DATABASE_SLOW_STATEMENT`",
 );
+pub(super) const CACHE_READS: Described = described(
+    "convoke_cache_reads_total",
+    "counter",
+    &["layer", "outcome"],
+    "Reads of rooms and their people by layer (`memory`, `redis`, `database`); outcome is `hit`, `miss`, `outdated`, `unknown` \
+     (it cannot be judged) or `failed`",
+);
+pub(super) const CACHE_AGE: Described = described(
+    "convoke_cache_age_seconds",
+    "histogram",
+    &["layer"],
+    "How long ago what a layer answered with had been read from the database",
+);
+pub(super) const CACHE_WRITES: Described = described(
+    "convoke_cache_writes_total",
+    "counter",
+    &["outcome"],
+    "Values for Redis: `written`, `older` (a newer one was there), `left-out` (too many waited) or `failed`",
+);
+pub(super) const CACHE_ENTRIES: Described =
+    described("convoke_cache_entries", "gauge", &["layer"], "Entries in the cache of this process");
+pub(super) const CACHE_BYTES: Described = described(
+    "convoke_cache_bytes",
+    "gauge",
+    &["layer"],
+    "Bytes of the cache: of this process, and those that the whole Redis uses",
+);
+pub(super) const CACHE_POSITION: Described =
+    described("convoke_cache_position", "gauge", &[], "Up to where the cache of this process has followed the log");
+pub(super) const CACHE_BEGUN: Described = described(
+    "convoke_cache_followings_total",
+    "counter",
+    &[],
+    "How often the cache began to follow the log: at the start, after each loss of the database, each new epoch or swap of tables",
+);
 pub(super) const BUILD: Described =
     described("convoke_build_info", "gauge", &["version"], "Always 1; which version runs");
 
@@ -184,6 +219,13 @@ pub const DESCRIBED: &[Described] = &[
     BREAKER_STATE,
     BREAKER_OPENED,
     BREAKER_CALLS,
+    CACHE_READS,
+    CACHE_AGE,
+    CACHE_WRITES,
+    CACHE_ENTRIES,
+    CACHE_BYTES,
+    CACHE_POSITION,
+    CACHE_BEGUN,
     BUILD,
 ];
 

@@ -1,4 +1,4 @@
-//! What the tests stand on: a real PostgreSQL ([`TestDb`]), the real program ([`Run`], [`Server`]), and waiting for
+//! What the tests stand on: a real PostgreSQL ([`TestDb`]), a real Redis ([`Redis`]), the real program ([`Run`], [`Server`]), and waiting for
 //! conditions ([`eventually`]).
 //!
 //! Nothing is left running or lying about, also when a test panics or the test process is killed: programs and folders hang
@@ -8,6 +8,7 @@ mod counted;
 mod eventually;
 mod folder;
 pub mod kafka;
+mod redis;
 mod run;
 mod server;
 mod shared_server;
@@ -18,6 +19,7 @@ mod wire;
 pub use counted::Counted;
 pub use eventually::eventually;
 pub use folder::{Folder, folder};
+pub use redis::Redis;
 pub use run::Run;
 pub use server::Server;
 pub use test_db::{TestDb, database_config};

@@ -10,3 +10,5 @@ mod reads;
 mod rebuilds;
 mod story;
 mod wild;
+
+pub use story::Dice;

@@ -1,0 +1,58 @@
+//! `convoke cache forget`
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::cli::context::Context;
+use crate::events::ids::TenantId;
+use crate::projections::cache::Pattern;
+use crate::projections::cache::operate::{Question, Reply};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Throw away what is cached, in every running server and in Redis.
+///
+/// Never needed for answers to be right. For after a repair by hand of the read models' rows, or to give memory back. Names are
+/// room:ID:view and room:ID:people; * stands for any part. Exit code 1 when a server did not answer or could not.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  convoke cache forget 'room:*'\n  convoke cache forget --tenant acme 'room:01936d2e-*'\n  convoke cache forget 'room:*:people'"
+)]
+pub struct Forget {
+    /// Which entries
+    pattern: String,
+    /// Of this tenant only
+    #[arg(long, value_name = "TENANT")]
+    tenant: Option<TenantId>,
+    /// Print JSON: a list with an object for each server
+    #[arg(long)]
+    json: bool,
+}
+
+impl Forget {
+    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+        let pattern = Pattern::new(&self.pattern, self.tenant.clone())?;
+        let question = Question::Forget { pattern: pattern.glob().to_owned(), tenant: self.tenant };
+        let answers = super::ask(&context, question, PATIENCE).await?;
+        let mut ended = super::ended(&answers);
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&answers.told)?);
+        }
+        for told in &answers.told {
+            match &told.reply {
+                Reply::Forgot { memory, redis } if !self.json => {
+                    let redis = redis.map_or_else(String::new, |redis| format!(", {redis} in Redis"));
+                    println!("{}: {memory} entries in memory{redis}", told.node);
+                }
+                Reply::Failed(why) => {
+                    eprintln!("{}: {why}", told.node);
+                    ended = ExitCode::FAILURE;
+                }
+                _ => {}
+            }
+        }
+        Ok(ended)
+    }
+}

@@ -1,0 +1,78 @@
+//! `convoke cache stats`
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::cli::context::Context;
+use crate::cli::table::{bytes, table};
+use crate::projections::cache::operate::{Question, Reply};
+use crate::projections::cache::stats::{LayerStats, NodeStats};
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Show what each running server's cache holds, how often it answers, and how old what it answers with is.
+///
+/// Counts are since the server started. Exit code 1 when a server did not answer.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  convoke cache stats --json")]
+pub struct Stats {
+    /// Print JSON: a list with an object for each server
+    #[arg(long)]
+    json: bool,
+}
+
+impl Stats {
+    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+        let answers = super::ask(&context, Question::Stats, PATIENCE).await?;
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&answers.told)?);
+            return Ok(super::ended(&answers));
+        }
+        for told in &answers.told {
+            match &told.reply {
+                Reply::Stats(stats) => show(&told.node, stats),
+                Reply::Failed(why) => println!("{}: {why}", told.node),
+                Reply::Warmed(_) | Reply::Forgot { .. } => {}
+            }
+        }
+        Ok(super::ended(&answers))
+    }
+}
+
+fn show(node: &str, stats: &NodeStats) {
+    let following = if stats.following { "follows the log" } else { "has lost the log and answers nothing" };
+    println!(
+        "{node}: {following}, up to {}; {:.1} % of reads without the database",
+        stats.through,
+        stats.hit_rate * 100.0
+    );
+    let mut rows = table(
+        &["layer", "asked", "hits", "hit rate", "outdated", "unknown", "failed", "mean age s", "held", "of"],
+        &[1, 2, 3, 4, 5, 6, 7, 8, 9],
+    );
+    let mut row = |name: &str, layer: &LayerStats, held: String, of: String| {
+        rows.add_row([
+            name.to_owned(),
+            layer.asked.to_string(),
+            layer.hits.to_string(),
+            format!("{:.1} %", layer.hit_rate * 100.0),
+            layer.outdated.to_string(),
+            layer.unknown.to_string(),
+            layer.failed.to_string(),
+            format!("{:.1}", layer.mean_age_s),
+            held,
+            of,
+        ]);
+    };
+    let held = format!("{} in {} entries", bytes(stats.size.bytes), stats.size.entries);
+    row("memory", &stats.memory, held, bytes(stats.size.limit));
+    if let Some(redis) = &stats.redis {
+        let used = redis.used.map_or_else(|| "no answer".to_owned(), bytes);
+        let limit = redis.limit.filter(|limit| *limit > 0).map_or_else(|| "no bound".to_owned(), bytes);
+        row(&format!("redis ({})", redis.breaker), &redis.layer, used, limit);
+    }
+    row("database", &stats.database, String::new(), String::new());
+    println!("{rows}\n");
+}

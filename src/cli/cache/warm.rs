@@ -1,0 +1,48 @@
+//! `convoke cache warm`
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::cli::context::Context;
+use crate::projections::cache::operate::{Question, Reply};
+
+/// A few thousand rooms, on a database that has other things to do.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Have every running server load the rooms that are open or were used lately.
+///
+/// Servers of the role maintenance do so by themselves, every CONVOKE_CACHE_WARM_INTERVAL. Exit code 1 when a server did not
+/// answer or could not.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  convoke cache warm")]
+pub struct Warm {
+    /// Print JSON: a list with an object for each server
+    #[arg(long)]
+    json: bool,
+}
+
+impl Warm {
+    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+        let answers = super::ask(&context, Question::Warm, PATIENCE).await?;
+        let mut ended = super::ended(&answers);
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&answers.told)?);
+        }
+        for told in &answers.told {
+            match &told.reply {
+                Reply::Warmed(warmed) if !self.json => println!(
+                    "{}: {} rooms are open or were used lately; {} of their parts loaded, {} could not be",
+                    told.node, warmed.rooms, warmed.loaded, warmed.failed
+                ),
+                Reply::Failed(why) => {
+                    eprintln!("{}: {why}", told.node);
+                    ended = ExitCode::FAILURE;
+                }
+                _ => {}
+            }
+        }
+        Ok(ended)
+    }
+}

@@ -1,0 +1,61 @@
+//! Which rooms changed, and where: the log for those who want to know that something happened and not what.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::read::{InLog, Stretch, bind};
+use super::{EventLog, LogError, RoomKey, rows};
+use crate::events::envelope::Position;
+use crate::events::ids::{RoomId, TenantId};
+use crate::events::time::Timestamp;
+
+/// An event, without what happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    pub position: Position,
+    pub recorded_at: Timestamp,
+    pub key: RoomKey,
+}
+
+impl InLog for Change {
+    fn position(&self) -> Position {
+        self.position
+    }
+
+    fn recorded_at(&self) -> Timestamp {
+        self.recorded_at
+    }
+
+    async fn read(pool: &PgPool, stretch: Stretch) -> Result<Vec<Self>, LogError> {
+        let rows: Vec<(i64, DateTime<Utc>, String, Uuid)> = sqlx::query_as(
+            "SELECT position, recorded_at, tenant, room
+             FROM convoke.log
+             WHERE position > $1 AND recorded_at >= $2 AND recorded_at < coalesce($3, 'infinity'::timestamptz)
+             ORDER BY position
+             LIMIT $4",
+        )
+        .bind(bind(stretch.after))
+        .bind(stretch.from)
+        .bind(stretch.to)
+        .bind(bind(stretch.limit as u64))
+        .fetch_all(pool)
+        .await?;
+        let change = |(position, recorded_at, tenant, room): (i64, DateTime<Utc>, String, Uuid)| {
+            let tenant = TenantId::new(&tenant).map_err(|bad| LogError::Damaged(bad.to_string()))?;
+            Ok(Change {
+                position: rows::position(position)?,
+                recorded_at: rows::timestamp(recorded_at)?,
+                key: RoomKey { tenant, room: RoomId::from_uuid(room) },
+            })
+        };
+        rows.into_iter().map(change).collect()
+    }
+}
+
+impl EventLog {
+    /// Of up to `limit` events after a position, in position order. Fewer than `limit`: that was the end.
+    pub async fn changes(&self, after: Position, limit: usize) -> Result<Vec<Change>, LogError> {
+        self.walk(after, limit).await
+    }
+}

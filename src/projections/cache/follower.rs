@@ -1,0 +1,145 @@
+//! Follows the log, so that this node knows by itself which entries are still true. One in each process that caches; it depends on
+//! nobody's message but the log.
+//!
+//! Where the log was lost, for whatever reason, it begins anew: all that is in memory is thrown away, since what happened
+//! meanwhile (a restore, a new epoch) cannot be known. So does a swap of the read model's tables.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sqlx::Row as _;
+use tokio_util::sync::CancellationToken;
+
+use super::entry::Lineage;
+use super::known::Known;
+use super::layers::Layers;
+use crate::database::silence::heard;
+use crate::events::envelope::Position;
+use crate::events::log::{EventLog, LogError};
+use crate::projections::checkpoint::position;
+use crate::projections::model::ReadModel as _;
+use crate::projections::rooms::Rooms;
+use crate::resilience::Backoff;
+
+/// Events read from the log at a time.
+const PAGE: usize = 5_000;
+
+/// How far before the log's end a follower begins, so that it can judge what others left in Redis.
+const LOOK_BACK: Position = 50_000;
+
+/// Between two looks at whether the log is still the one it follows.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// From one read to the next while events keep coming and nobody waits.
+const GATHER: Duration = Duration::from_millis(2);
+
+/// Whoever is there answers sooner.
+const SILENCE: Duration = Duration::from_secs(5);
+
+const RETRY: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
+
+/// Where the log and the model stand.
+struct Standing {
+    lineage: Lineage,
+    head: Position,
+}
+
+pub struct Follower {
+    log: EventLog,
+    layers: Arc<Layers>,
+}
+
+impl Follower {
+    pub fn new(log: EventLog, layers: Arc<Layers>) -> Self {
+        Self { log, layers }
+    }
+
+    /// Until told to stop. Rides out a lost database.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut delays = RETRY.delays();
+        let mut failing = false;
+        loop {
+            let ended = tokio::select! {
+                ended = self.follow(&mut failing) => ended,
+                () = stop.cancelled() => return,
+            };
+            self.layers.knowledge.lose();
+            match ended {
+                Ok(()) => delays.reset(),
+                Err(error) => {
+                    if !failing {
+                        tracing::warn!(%error, "the cache has lost the log; it answers nothing until it has found it again");
+                    }
+                    failing = true;
+                    if !delays.pause(&stop).await {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Until the log is another than it was, or cannot be read.
+    async fn follow(&self, failing: &mut bool) -> Result<(), LogError> {
+        let Layers { knowledge, memory, metrics, .. } = &*self.layers;
+        let mut grown = self.log.head_watch();
+        let Standing { lineage, head } = self.standing().await?;
+        let mut known = Known::from(lineage, head.saturating_sub(LOOK_BACK));
+        while known.through() < head {
+            let page = heard(SILENCE, self.log.changes(known.through(), PAGE)).await?;
+            if page.is_empty() {
+                break;
+            }
+            page.iter().for_each(|change| known.follow(change));
+        }
+        knowledge.begin(known, memory);
+        metrics.began();
+        let mut looked = Instant::now();
+        loop {
+            grown.mark_unchanged();
+            let asked = Instant::now();
+            let (_, through, _) = knowledge.span();
+            let page = heard(SILENCE, self.log.changes(through, PAGE)).await?;
+            knowledge.follow(&page, memory);
+            if page.len() == PAGE {
+                continue;
+            }
+            if looked.elapsed() >= LOOK {
+                let now = self.standing().await?;
+                let (_, through, _) = knowledge.span();
+                if now.lineage != lineage || now.head < through {
+                    return Ok(());
+                }
+                looked = Instant::now();
+            }
+            knowledge.heard(asked);
+            metrics.position(knowledge.span().1);
+            *failing = false;
+            tokio::select! {
+                changed = grown.changed() => if changed.is_err() { return Ok(()) },
+                () = knowledge.hurry.notified() => continue,
+                () = tokio::time::sleep(LOOK) => {}
+            }
+            tokio::select! {
+                () = tokio::time::sleep(GATHER) => {}
+                () = knowledge.hurry.notified() => {}
+            }
+        }
+    }
+
+    async fn standing(&self) -> Result<Standing, LogError> {
+        let asking = sqlx::query(
+            "SELECT h.position, h.epoch, coalesce(p.generation, 0) AS generation
+             FROM convoke.log_head h
+             LEFT JOIN convoke.projections p ON p.name = $1",
+        )
+        .bind(Rooms::NAME)
+        .fetch_one(self.log.pool());
+        let row = heard(SILENCE, asking).await?;
+        let generation = u32::try_from(row.try_get::<i32, _>("generation")?).unwrap_or_default();
+        Ok(Standing {
+            lineage: Lineage { epoch: row.try_get("epoch")?, generation },
+            head: position(row.try_get("position")?),
+        })
+    }
+}

@@ -1,0 +1,201 @@
+//! What operators ask of the caches of all nodes: a question is a notification on a direct connection, and so is each answer.
+//!
+//! Nothing rests on it: an answer that does not come is one that is missing in a list. Nodes are counted by the connections on
+//! which they listen.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::stats::NodeStats;
+use super::warm::Warmed;
+use super::{Pattern, RoomCache};
+use crate::database::silence::heard;
+use crate::events::ids::TenantId;
+use crate::resilience::Backoff;
+
+const ASKED: &str = "convoke_cache";
+const TOLD: &str = "convoke_cache_told";
+
+/// What a node's listening connection is called.
+const LISTENER: &str = "convoke-cache";
+
+/// Whoever is there answers sooner.
+const SILENCE: Duration = Duration::from_secs(10);
+/// How often a listener that hears nothing sees whether its connection is one.
+const STILL_THERE: Duration = Duration::from_secs(5);
+const RETRY: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
+
+/// What is asked.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Question {
+    Stats,
+    Warm,
+    /// A pattern, of one tenant or of all.
+    Forget {
+        pattern: String,
+        tenant: Option<TenantId>,
+    },
+}
+
+/// What a node says to it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reply {
+    Stats(Box<NodeStats>),
+    Warmed(Warmed),
+    Forgot {
+        memory: u64,
+        redis: Option<u64>,
+    },
+    /// It could not.
+    Failed(String),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Asked {
+    id: Uuid,
+    question: Question,
+}
+
+/// A node's answer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Told {
+    id: Uuid,
+    /// Process and machine.
+    pub node: String,
+    pub reply: Reply,
+}
+
+/// Answers of the nodes, by name, and how many should have come.
+#[derive(Debug)]
+pub struct Answers {
+    pub told: Vec<Told>,
+    pub nodes: usize,
+}
+
+fn direct(options: &PgConnectOptions, name: &str) -> PgPool {
+    PgPoolOptions::new().max_connections(1).connect_lazy_with(options.clone().application_name(name))
+}
+
+/// Asks all nodes, and waits until all have answered, for so long at most.
+pub async fn ask(options: &PgConnectOptions, question: Question, patience: Duration) -> sqlx::Result<Answers> {
+    let pool = PgPoolOptions::new().max_connections(2).connect_lazy_with(options.clone());
+    let answers = heard(patience + SILENCE, ask_on(&pool, question, patience)).await;
+    pool.close().await;
+    answers
+}
+
+async fn ask_on(pool: &PgPool, question: Question, patience: Duration) -> sqlx::Result<Answers> {
+    let mut listener = PgListener::connect_with(pool).await?;
+    listener.listen(TOLD).await?;
+    let nodes: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE application_name = $1 AND datname = current_database()",
+    )
+    .bind(LISTENER)
+    .fetch_one(pool)
+    .await?;
+    let mut answers = Answers { told: Vec::new(), nodes: usize::try_from(nodes).unwrap_or_default() };
+    let id = Uuid::new_v4();
+    notify(pool, ASKED, &Asked { id, question }).await?;
+    let deadline = Instant::now() + patience;
+    while answers.told.len() < answers.nodes {
+        let Ok(notification) = tokio::time::timeout_at(deadline, listener.recv()).await else { break };
+        if let Ok(told) = serde_json::from_str::<Told>(notification?.payload())
+            && told.id == id
+        {
+            answers.told.push(told);
+        }
+    }
+    drop(listener);
+    answers.told.sort_by(|a, b| a.node.cmp(&b.node));
+    Ok(answers)
+}
+
+async fn notify(pool: &PgPool, channel: &str, what: &impl Serialize) -> sqlx::Result<()> {
+    let payload = serde_json::to_string(what).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    sqlx::query("SELECT pg_notify($1, $2)").bind(channel).bind(payload).execute(pool).await.map(drop)
+}
+
+/// Answers operators, for the cache of this process.
+pub struct Desk {
+    cache: RoomCache,
+    node: String,
+}
+
+impl Desk {
+    pub fn new(cache: RoomCache) -> Self {
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        Self { cache, node: format!("{}@{}", std::process::id(), host.trim()) }
+    }
+
+    /// Until told to stop. Rides out a lost database.
+    pub async fn run(self, stop: CancellationToken) {
+        let pool = direct(&self.cache.log.pool().connect_options(), LISTENER);
+        let mut delays = RETRY.delays();
+        let mut failing = false;
+        loop {
+            let ended = tokio::select! {
+                ended = self.listen(&pool, &mut failing) => ended,
+                () = stop.cancelled() => return,
+            };
+            match ended {
+                Ok(()) => delays.reset(),
+                Err(error) if !failing => tracing::warn!(%error, "the cache cannot hear operators; trying on"),
+                Err(_) => {}
+            }
+            failing = true;
+            if !delays.pause(&stop).await {
+                return;
+            }
+        }
+    }
+
+    async fn listen(&self, pool: &PgPool, failing: &mut bool) -> sqlx::Result<()> {
+        let mut listener = heard(SILENCE, PgListener::connect_with(pool)).await?;
+        listener.eager_reconnect(false);
+        heard(SILENCE, listener.listen(ASKED)).await?;
+        *failing = false;
+        loop {
+            match tokio::time::timeout(STILL_THERE, listener.try_recv()).await {
+                Ok(notification) => {
+                    let Some(notification) = notification? else { return Ok(()) };
+                    // What is not of this form is not for us.
+                    if let Ok(asked) = serde_json::from_str::<Asked>(notification.payload()) {
+                        let told =
+                            Told { id: asked.id, node: self.node.clone(), reply: self.answer(asked.question).await };
+                        heard(SILENCE, notify(self.cache.log.pool(), TOLD, &told)).await?;
+                    }
+                }
+                Err(_) => heard(SILENCE, listener.listen(ASKED)).await?,
+            }
+        }
+    }
+
+    async fn answer(&self, question: Question) -> Reply {
+        match question {
+            Question::Stats => Reply::Stats(Box::new(self.cache.stats().await)),
+            Question::Warm => match self.cache.warm().await {
+                Ok(warmed) => Reply::Warmed(warmed),
+                Err(error) => Reply::Failed(error.to_string()),
+            },
+            Question::Forget { pattern, tenant } => match Pattern::new(&pattern, tenant) {
+                Ok(pattern) => self.forget(&pattern).await,
+                Err(bad) => Reply::Failed(bad.to_string()),
+            },
+        }
+    }
+
+    async fn forget(&self, pattern: &Pattern) -> Reply {
+        match self.cache.forget(pattern).await {
+            Ok((memory, redis)) => Reply::Forgot { memory, redis },
+            Err(error) => Reply::Failed(format!("Redis still holds it: {error}")),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Warming: rooms that are likely to be read are loaded before anybody asks.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+use sqlx::Row as _;
+use tokio_util::sync::CancellationToken;
+
+use super::entry::{Key, Part};
+use super::{CacheError, RoomCache};
+use crate::events::ids::{RoomId, TenantId};
+use crate::events::log::RoomKey;
+use crate::projections::read::ReadError;
+
+/// Rooms of each kind, lately used and open, at most.
+const MOST: u32 = 2_500;
+
+/// Loads at a time, so that readers find connections.
+const AT_ONCE: usize = 4;
+
+/// What a warming did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Warmed {
+    /// Rooms that are open or were used lately.
+    pub rooms: u64,
+    /// Of their views and lists of people, those that were not in memory.
+    pub loaded: u64,
+    pub failed: u64,
+}
+
+impl RoomCache {
+    /// Loads the rooms that changed last and those that are open, the newest first.
+    pub async fn warm(&self) -> Result<Warmed, CacheError> {
+        let mut seen = HashSet::new();
+        let mut rooms = self.layers.knowledge.latest(MOST as usize);
+        rooms.extend(self.open_rooms().await.map_err(ReadError::from)?);
+        rooms.retain(|room| seen.insert(room.clone()));
+        let mut parts = Vec::with_capacity(rooms.len() * Part::ALL.len());
+        for room in &rooms {
+            parts.extend(Part::ALL.map(|part| Key { room: room.clone(), part }));
+        }
+        let mut warmed = Warmed { rooms: rooms.len() as u64, ..Warmed::default() };
+        let mut loads = stream::iter(parts).map(|key| self.clone().warm_one(key)).buffer_unordered(AT_ONCE);
+        while let Some(loaded) = loads.next().await {
+            match loaded {
+                Ok(loaded) => warmed.loaded += u64::from(loaded),
+                Err(_) => warmed.failed += 1,
+            }
+        }
+        Ok(warmed)
+    }
+
+    async fn warm_one(self, key: Key) -> Result<bool, CacheError> {
+        if self.layers.has(&key) {
+            return Ok(false);
+        }
+        self.join(key, false).await.map(|_| true)
+    }
+
+    /// Whosever they are: this is no answer to anybody.
+    async fn open_rooms(&self) -> sqlx::Result<Vec<RoomKey>> {
+        let rows = sqlx::query(
+            "SELECT tenant, room
+             FROM convoke.rm_rooms
+             WHERE status = 'open'
+             ORDER BY created_at DESC, room DESC
+             LIMIT $1",
+        )
+        .bind(i64::from(MOST))
+        .fetch_all(self.log.pool())
+        .await?;
+        let key = |row: &sqlx::postgres::PgRow| {
+            let tenant = TenantId::new(row.try_get("tenant")?).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+            Ok(RoomKey { tenant, room: RoomId::from_uuid(row.try_get("room")?) })
+        };
+        rows.iter().map(key).collect()
+    }
+
+    /// Warms now and then, until told to stop.
+    pub async fn keep_warm(self, every: Duration, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(every) => {}
+                () = stop.cancelled() => return,
+            }
+            match self.warm().await {
+                Ok(warmed) => tracing::debug!(
+                    rooms = warmed.rooms,
+                    loaded = warmed.loaded,
+                    failed = warmed.failed,
+                    "the cache is warm"
+                ),
+                Err(error) => tracing::warn!(%error, "the cache was not warmed"),
+            }
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Rooms out of layers: memory, a real Redis, PostgreSQL. Nothing that is answered is stale, whatever happens to Redis.
+
+mod faults;
+mod fresh;
+mod nodes;
+mod operating;
+mod rules;
