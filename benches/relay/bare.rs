@@ -27,13 +27,10 @@ pub struct Bare {
 }
 
 impl Bare {
-    pub fn start(kafka: &Kafka, prefix: &str) -> Result<Self, Failure> {
+    pub async fn start(kafka: &Kafka, prefix: &str) -> Result<Self, Failure> {
         let shape = shape::events(&config(kafka, prefix)?)?;
         let mut client = kafka.client();
-        let admin = Admin::new(&client)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        std::thread::scope(|scope| scope.spawn(|| runtime.block_on(admin.ensure(&shape))).join())
-            .map_err(|_| "the topic cannot be made")??;
+        Admin::new(&client)?.ensure(&shape).await?;
         client
             .set("transactional.id", format!("{prefix}.bare"))
             .set("partitioner", "murmur2_random")

@@ -75,7 +75,7 @@ async fn measure(postgres: &Postgres, kafka: &Kafka) -> Result<Measured, Failure
     for round in 1..=ROUNDS {
         eprintln!("round {round} of {ROUNDS}");
         let records = bare::records(&owner, EVENTS).await?;
-        bare.push(Bare::start(kafka, &format!("bare{round}"))?.send(records, BATCH)?);
+        bare.push(Bare::start(kafka, &format!("bare{round}")).await?.send(records, BATCH)?);
         relay.push(catch_up(postgres, kafka, &owner, &format!("relay{round}")).await?);
     }
     let singles = single::measure(postgres, kafka, SINGLES).await?;

@@ -72,7 +72,7 @@ async fn bare_ones(
     owner: &sqlx::PgPool,
     count: usize,
 ) -> Result<(Histogram<u64>, Histogram<u64>), Failure> {
-    let producer = Bare::start(kafka, "bare-single")?;
+    let producer = Bare::start(kafka, "bare-single").await?;
     let arrivals = listen(kafka, &producer.topic, 0)?;
     let (mut read, mut alone) = (times()?, times()?);
     for record in bare::records(owner, u32::try_from(count)?).await? {

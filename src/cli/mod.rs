@@ -77,7 +77,7 @@ impl Command {
     async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         // Logs of a command are told when something is amiss, not while all goes well. A server sets up its own.
         if !matches!(self, Self::Serve(_)) {
-            telemetry::init(&TelemetryConfig { format: LogFormat::Human, level: "warn".into() })?;
+            telemetry::init(&TelemetryConfig { format: LogFormat::Human, level: "warn,sqlx::query=error".into() })?;
         }
         match self {
             Self::Serve(command) => command.run(context).await,

@@ -89,6 +89,10 @@ pub struct StreamsConfig {
 pub struct DatabaseConfig {
     /// None: the private server in the data directory.
     pub url: Option<DatabaseUrl>,
+    /// Replicas to read from.
+    pub read_urls: Vec<DatabaseUrl>,
+    /// How far behind a replica may be.
+    pub replica_lag: Duration,
     pub pool_size: u32,
     pub acquire_timeout: Duration,
     pub statement_timeout: Duration,
@@ -282,7 +286,11 @@ impl DatabaseConfig {
     fn read(reader: &mut Reader<'_>, environment: &HashMap<String, String>) -> Self {
         let path = environment.get("PATH").map(String::as_str).unwrap_or_default();
         Self {
-            url: reader.text(&settings::DATABASE_URL).and_then(|text| database_url(reader, text)),
+            url: reader
+                .text(&settings::DATABASE_URL)
+                .and_then(|text| database_url(reader, &settings::DATABASE_URL, &text)),
+            read_urls: read_urls(reader),
+            replica_lag: reader.time(&settings::DATABASE_REPLICA_LAG),
             pool_size: reader.count(&settings::DATABASE_POOL_SIZE),
             acquire_timeout: reader.time(&settings::DATABASE_ACQUIRE_TIMEOUT),
             statement_timeout: reader.time(&settings::DATABASE_STATEMENT_TIMEOUT),
@@ -293,7 +301,13 @@ impl DatabaseConfig {
     }
 }
 
-fn database_url(reader: &mut Reader<'_>, text: String) -> Option<DatabaseUrl> {
+fn read_urls(reader: &mut Reader<'_>) -> Vec<DatabaseUrl> {
+    let text = reader.text(&settings::DATABASE_READ_URLS).unwrap_or_default();
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    parts.filter_map(|part| database_url(reader, &settings::DATABASE_READ_URLS, part)).collect()
+}
+
+fn database_url(reader: &mut Reader<'_>, setting: &settings::Setting, text: &str) -> Option<DatabaseUrl> {
     let scheme = ["postgres://", "postgresql://"].iter().any(|scheme| text.trim().starts_with(scheme));
     match text.trim().parse::<sqlx::postgres::PgConnectOptions>() {
         Ok(_) if scheme => Some(DatabaseUrl(text.trim().to_owned())),
@@ -301,7 +315,7 @@ fn database_url(reader: &mut Reader<'_>, text: String) -> Option<DatabaseUrl> {
             // The parser's own words may repeat the password.
             let remedy =
                 "write postgres://USER:PASSWORD@HOST:PORT/DATABASE (percent-encode what is special in a password)";
-            reader.fault(&settings::DATABASE_URL, "it is not the URL of a PostgreSQL database", remedy);
+            reader.fault(setting, "it is not the URL of a PostgreSQL database", remedy);
             None
         }
     }

@@ -83,6 +83,8 @@ pub const GROUPS: &[Group] = &[
         title: "Database",
         settings: &[
             &DATABASE_URL,
+            &DATABASE_READ_URLS,
+            &DATABASE_REPLICA_LAG,
             &DATABASE_POOL_SIZE,
             &DATABASE_ACQUIRE_TIMEOUT,
             &DATABASE_STATEMENT_TIMEOUT,
@@ -247,6 +249,21 @@ pub const DATABASE_URL: Setting = Setting::new(
     Accepts::Url,
     "",
     "A PostgreSQL of yours, 15 or newer. Without it the program runs a private one in the data directory.",
+);
+pub const DATABASE_READ_URLS: Setting = Setting::new(
+    "DATABASE_READ_URLS",
+    "database.read_urls",
+    Accepts::Url,
+    "",
+    "Streaming replicas of that database, separated by commas. Read models are read from one that has what the reader asks for; from \
+     the primary where none has.",
+);
+pub const DATABASE_REPLICA_LAG: Setting = Setting::new(
+    "CONVOKE_DATABASE_REPLICA_LAG",
+    "database.replica_lag",
+    Accepts::Time(SECOND, HOUR),
+    "5s",
+    "A replica that has not replayed what the primary had so long ago is not read from until it has.",
 );
 pub const DATABASE_POOL_SIZE: Setting = Setting::new(
     "CONVOKE_DATABASE_POOL_SIZE",

@@ -14,14 +14,14 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, DatabaseConfig};
+use crate::config::{Config, DatabaseConfig, DatabaseUrl};
 use embedded::{Embedded, EmbeddedError, Launch};
 
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
     #[error(transparent)]
     Embedded(#[from] EmbeddedError),
-    #[error("DATABASE_URL is not usable: {0}")]
+    #[error("the URL of the database is not usable: {0}")]
     Url(sqlx::Error),
     #[error("the database at {place} cannot be reached: {cause}. Start it, or correct DATABASE_URL")]
     Unreachable { place: String, cause: String },
@@ -90,10 +90,15 @@ impl Database {
 
     async fn external(config: &DatabaseConfig) -> Result<Option<Self>, DatabaseError> {
         let Some(url) = &config.url else { return Ok(None) };
-        let options = named(url.reveal().parse::<PgConnectOptions>().map_err(DatabaseError::Url)?);
+        let options = at(url)?;
         reach(&options, config.acquire_timeout).await?;
         Ok(Some(Self { options, embedded: None }))
     }
+}
+
+/// The server that a URL names; not asked.
+pub fn at(url: &DatabaseUrl) -> Result<PgConnectOptions, DatabaseError> {
+    Ok(named(url.reveal().parse::<PgConnectOptions>().map_err(DatabaseError::Url)?))
 }
 
 /// Whether it lets us in. A pool would try on for as long as it may, and then say no more than that.

@@ -16,6 +16,7 @@ use crate::events::time::Clock;
 use crate::projections::cache::{Patience, RoomCache};
 use crate::projections::live::Board;
 use crate::projections::read::ReadModels;
+use crate::projections::replicas::Replicas;
 use crate::security::random;
 use crate::security::sealing::Sealer;
 use crate::security::tokens::Verifier;
@@ -32,6 +33,8 @@ pub struct Parts {
     pub hub: Hub,
     pub sealer: Sealer,
     pub models: ReadModels,
+    /// Of the database, to read from.
+    pub replicas: Replicas,
     /// Where the read models stand.
     pub board: Board,
     /// Rooms and their people, for who reads them as they are.

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::api::Api;
-use super::fresh::{self, Paging};
+use super::fresh::{self, Paging, Reading};
 use super::openapi::{self, Document, Operation, Tag};
 use super::problem::{Problem, ProblemCode};
 use super::request::caller::Signed;
@@ -121,10 +121,10 @@ async fn attendance(
     let identity: Option<Identity> = query.parsed("identity")?;
     let key = RoomKey { tenant: caller.tenant.clone(), room };
     rights::inside_room(&api, &caller, &key).await?;
-    let position = fresh::reached(&api, Sessions::NAME, &mut query, &headers).await?;
+    let Reading { models, position } = fresh::reading(&api, Sessions::NAME, &mut query, &headers).await?;
     query.finish()?;
     let (now, page) = (api.clock.now(), paging.request());
-    let page = api.models.attendance(&key.tenant, room, identity.as_ref(), now, page).await?;
+    let page = models.attendance(&key.tenant, room, identity.as_ref(), now, page).await?;
     let page = page.map(AttendeeAnswer::from);
     let mut response = Json(AttendancePage { attendees: page.items, next_cursor: page.next_cursor }).into_response();
     response.headers_mut().insert(POSITION, HeaderValue::from(position));

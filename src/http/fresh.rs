@@ -9,22 +9,32 @@ use super::{events_answer, events_request};
 use crate::events::envelope::Position;
 use crate::projections::cache::CacheError;
 use crate::projections::live::WaitError;
-use crate::projections::read::{PageRequest, ReadError};
+use crate::projections::read::{PageRequest, ReadError, ReadModels};
 
-/// Waits, a bounded time, until `model` contains what `at_least` names, where the request names anything. Gives the position
-/// that the model contains for certain, to be told as `Convoke-Position`.
-pub async fn reached(
+/// Where to read, and what is contained there for certain, to be told as `Convoke-Position`.
+pub struct Reading {
+    pub models: ReadModels,
+    pub position: Position,
+}
+
+/// Finds a place that contains what `at_least` names, where the request names anything: a replica, or else the primary, once
+/// `model` has come so far there, within a bounded time.
+pub async fn reading(
     api: &Api,
     model: &'static str,
     query: &mut Query,
     headers: &HeaderMap,
-) -> Result<Position, Problem> {
-    let Some(given) = events_request::at_least(query, headers)? else {
-        return Ok(api.board.standing(model).await?);
-    };
-    let wanted = events_request::position(&given, api.epoch().await?, "at_least")?;
-    api.board.wait_for(model, wanted, api.http.at_least_timeout, &api.stop).await?;
-    Ok(api.board.standing(model).await?.max(wanted))
+) -> Result<Reading, Problem> {
+    let wanted = wanted(api, query, headers).await?;
+    if let Some(chosen) = api.replicas.having(wanted.unwrap_or(0)) {
+        let position = chosen.reached;
+        return Ok(Reading { models: api.models.on(&api.replicas, chosen), position });
+    }
+    if let Some(wanted) = wanted {
+        api.board.wait_for(model, wanted, api.http.at_least_timeout, &api.stop).await?;
+    }
+    let position = api.board.standing(model).await?.max(wanted.unwrap_or(0));
+    Ok(Reading { models: api.models.clone(), position })
 }
 
 /// The position that the request wants to be shown at least, if it names one: for reads that wait by themselves.
@@ -33,7 +43,7 @@ pub async fn wanted(api: &Api, query: &mut Query, headers: &HeaderMap) -> Result
     Ok(Some(events_request::position(&given, api.epoch().await?, "at_least")?))
 }
 
-/// The same as [`reached`] for what is read from the log itself.
+/// The same as [`reading`] for what is read from the log itself.
 pub async fn log_reached(api: &Api, query: &mut Query, headers: &HeaderMap) -> Result<(), Problem> {
     let Some(given) = events_request::at_least(query, headers)? else { return Ok(()) };
     let wanted = events_request::position(&given, api.epoch().await?, "at_least")?;

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::api::Api;
 use super::event_view::PersonalView;
-use super::fresh::{self, Paging};
+use super::fresh::{self, Paging, Reading};
 use super::openapi::{self, Document, Operation, Tag};
 use super::personal::{Opener, Part};
 use super::problem::{Problem, ProblemCode};
@@ -109,10 +109,10 @@ async fn messages(
         Some(identity) => rights::seen_by(&api, access, &key, identity).await?,
         None => access,
     };
-    let position = fresh::reached(&api, Messages::NAME, &mut query, &headers).await?;
+    let Reading { models, position } = fresh::reading(&api, Messages::NAME, &mut query, &headers).await?;
     query.finish()?;
     let reader = reader(&access.reader);
-    let page = api.models.messages(&key.tenant, room, reader, newest_first, paging.request()).await?;
+    let page = models.messages(&key.tenant, room, reader, newest_first, paging.request()).await?;
     let opener = opener(&api, &key, &access, &page.items).await?;
     let page = page.map(|message| shown(message, &opener));
     let mut response = Json(MessagePage { messages: page.items, next_cursor: page.next_cursor }).into_response();

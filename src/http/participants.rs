@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::api::Api;
 use super::event_view::PersonalView;
-use super::fresh::{self, Paging};
+use super::fresh::{self, Paging, Reading};
 use super::openapi::{self, Document, Operation, Tag};
 use super::personal::{Opener, Part};
 use super::problem::{Problem, ProblemCode};
@@ -159,9 +159,9 @@ async fn waiting(
     let key = RoomKey { tenant: caller.tenant.clone(), room };
     let access = rights::inside_room(&api, &caller, &key).await?;
     rights::staff(&access)?;
-    let position = fresh::reached(&api, Rooms::NAME, &mut query, &headers).await?;
+    let Reading { models, position } = fresh::reading(&api, Rooms::NAME, &mut query, &headers).await?;
     query.finish()?;
-    let page: Page<Waiting> = api.models.waiting(&key.tenant, room, paging.request()).await?;
+    let page: Page<Waiting> = models.waiting(&key.tenant, room, paging.request()).await?;
     let sealed: Vec<_> = page.items.iter().filter_map(|person| person.personal.as_ref()).collect();
     let opener = Opener::load(&api.sealer, &key, access.personal, &sealed).await?;
     let page = page.map(|person| WaitingAnswer {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::api::Api;
-use super::fresh::{self, Paging};
+use super::fresh::{self, Paging, Reading};
 use super::openapi::{self, Document, Operation, Tag};
 use super::problem::{Problem, ProblemCode};
 use super::request::caller::Signed;
@@ -98,10 +98,10 @@ async fn activity(
     let (from, until) = (query.parsed("from")?, query.parsed("until")?);
     let key = RoomKey { tenant: caller.tenant.clone(), room };
     rights::inside_room(&api, &caller, &key).await?;
-    let position = fresh::reached(&api, Activity::NAME, &mut query, &headers).await?;
+    let Reading { models, position } = fresh::reading(&api, Activity::NAME, &mut query, &headers).await?;
     query.finish()?;
     let hours = Hours { from, until, as_of: api.clock.now() };
-    let page = api.models.activity(&key.tenant, room, hours, paging.request()).await?.map(HourAnswer::from);
+    let page = models.activity(&key.tenant, room, hours, paging.request()).await?.map(HourAnswer::from);
     let mut response = Json(ActivityPage { hours: page.items, next_cursor: page.next_cursor }).into_response();
     response.headers_mut().insert(POSITION, HeaderValue::from(position));
     Ok(response)

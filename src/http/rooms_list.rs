@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::api::Api;
-use super::fresh::{self, Paging};
+use super::fresh::{self, Paging, Reading};
 use super::openapi::{Document, Operation, Tag};
 use super::problem::{Problem, ProblemCode};
 use super::request::caller::Signed;
@@ -67,9 +67,9 @@ async fn list(
     let filter = filter(&mut query)?;
     let paging = Paging::read(&mut query)?;
     rights::all_rooms(&caller)?;
-    let position = fresh::reached(&api, Rooms::NAME, &mut query, &headers).await?;
+    let Reading { models, position } = fresh::reading(&api, Rooms::NAME, &mut query, &headers).await?;
     query.finish()?;
-    let page = api.models.rooms(&caller.tenant, &filter, paging.request()).await?;
+    let page = models.rooms(&caller.tenant, &filter, paging.request()).await?;
     let mut response = Json(RoomPage { rooms: page.items, next_cursor: page.next_cursor }).into_response();
     response.headers_mut().insert(POSITION, HeaderValue::from(position));
     Ok(response)

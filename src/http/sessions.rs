@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::api::Api;
-use super::fresh::{self, Paging};
+use super::fresh::{self, Paging, Reading};
 use super::openapi::{self, Document, Operation, Tag};
 use super::problem::{Problem, ProblemCode};
 use super::request::caller::Signed;
@@ -94,9 +94,9 @@ async fn sessions(
     let paging = Paging::read(&mut query)?;
     let key = RoomKey { tenant: caller.tenant.clone(), room };
     rights::inside_room(&api, &caller, &key).await?;
-    let position = fresh::reached(&api, Sessions::NAME, &mut query, &headers).await?;
+    let Reading { models, position } = fresh::reading(&api, Sessions::NAME, &mut query, &headers).await?;
     query.finish()?;
-    let page = api.models.sessions(&key.tenant, room, paging.request()).await?.map(Session::from);
+    let page = models.sessions(&key.tenant, room, paging.request()).await?.map(Session::from);
     let mut response = Json(SessionPage { sessions: page.items, next_cursor: page.next_cursor }).into_response();
     response.headers_mut().insert(POSITION, HeaderValue::from(position));
     Ok(response)

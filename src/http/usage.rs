@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::api::Api;
-use super::fresh::{self, Paging};
+use super::fresh::{self, Paging, Reading};
 use super::openapi::{Document, Operation, Tag};
 use super::problem::{Problem, ProblemCode};
 use super::request::caller::Signed;
@@ -114,10 +114,10 @@ async fn usage(
     let paging = Paging::read(&mut query)?;
     let (from, until): (Option<Day>, Option<Day>) = (query.parsed("from")?, query.parsed("until")?);
     rights::all_rooms(&caller)?;
-    let position = fresh::reached(&api, Usage::NAME, &mut query, &headers).await?;
+    let Reading { models, position } = fresh::reading(&api, Usage::NAME, &mut query, &headers).await?;
     query.finish()?;
     let days = Days { from: from.map(|day| day.0), until: until.map(|day| day.0), as_of: api.clock.now() };
-    let page = api.models.usage(&caller.tenant, days, paging.request()).await?.map(DayAnswer::from);
+    let page = models.usage(&caller.tenant, days, paging.request()).await?.map(DayAnswer::from);
     let mut response = Json(UsagePage { days: page.items, next_cursor: page.next_cursor }).into_response();
     response.headers_mut().insert(POSITION, HeaderValue::from(position));
     Ok(response)

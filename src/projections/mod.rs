@@ -20,6 +20,7 @@ pub mod model;
 pub mod overview;
 pub mod read;
 pub mod rebuild;
+pub mod replicas;
 pub mod rooms;
 pub mod rows;
 pub mod sessions;

@@ -3,21 +3,31 @@
 //! Every query runs in a transaction under the tenant's role: row-level security hides the rows of others, whatever a query
 //! forgot. The queries themselves lie with their models.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sqlx::postgres::PgRow;
 use sqlx::query::Query;
-use sqlx::{PgPool, Postgres};
+use sqlx::{Execute as _, PgPool, Postgres};
 
+use super::replicas::{Chosen, Replicas};
 use super::rows::{BadField, Field, Fields, Row, Tuple, TupleWriter, Tuples, columns};
+use crate::database::silence::heard;
 use crate::database::tenant;
 use crate::events::ids::TenantId;
 
 /// The read models, to be asked. Cheap to clone.
 #[derive(Clone)]
 pub struct ReadModels {
+    /// The primary.
     pool: PgPool,
+    /// Asked in its place, while it answers.
+    replica: Option<(Replicas, Chosen)>,
 }
+
+/// A replica that takes longer is left out, and the primary asked. Readers wait for both.
+const REPLICA_PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -122,14 +132,27 @@ type Statement<'q> = Query<'q, Postgres, sqlx::postgres::PgArguments>;
 impl ReadModels {
     /// Over a pool whose connections act as `convoke_system`.
     pub fn new(pool: PgPool) -> Self {
-        Self { pool }
+        Self { pool, replica: None }
     }
 
-    pub(super) async fn rows(&self, tenant: &TenantId, statement: Statement<'_>) -> Result<Vec<PgRow>, ReadError> {
-        let mut transaction = tenant::begin(&self.pool, tenant).await?;
-        let rows = statement.fetch_all(&mut *transaction).await?;
-        transaction.commit().await?;
-        Ok(rows)
+    /// The same, read from a replica.
+    pub fn on(&self, replicas: &Replicas, chosen: Chosen) -> Self {
+        Self { replica: Some((replicas.clone(), chosen)), ..self.clone() }
+    }
+
+    pub(super) async fn rows(&self, tenant: &TenantId, mut statement: Statement<'_>) -> Result<Vec<PgRow>, ReadError> {
+        let Some((replicas, chosen)) = &self.replica else { return Ok(rows_of(&self.pool, tenant, statement).await?) };
+        let arguments = statement.take_arguments().map_err(sqlx::Error::Encode)?.unwrap_or_default();
+        let sql = statement.sql();
+        let asking = rows_of(&chosen.pool, tenant, sqlx::query_with(sql.clone(), arguments.clone()));
+        match heard(REPLICA_PATIENCE, asking).await {
+            Ok(rows) => Ok(rows),
+            Err(error) => {
+                tracing::debug!(%error, "a replica does not answer; asking the primary");
+                replicas.failed(chosen);
+                Ok(rows_of(&self.pool, tenant, sqlx::query_with(sql, arguments)).await?)
+            }
+        }
     }
 
     /// A page of rows of one table; the statement asks for one more than `limit`, which tells whether there is a next page.
@@ -149,6 +172,13 @@ impl ReadModels {
         let next_cursor = items.last().filter(|_| more).map(|last| list.cursor(&key(last)));
         Ok(Page { items, next_cursor })
     }
+}
+
+async fn rows_of(pool: &PgPool, tenant: &TenantId, statement: Statement<'_>) -> sqlx::Result<Vec<PgRow>> {
+    let mut transaction = tenant::begin(pool, tenant).await?;
+    let rows = statement.fetch_all(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(rows)
 }
 
 /// One more than the limit, as PostgreSQL takes it.

@@ -66,6 +66,8 @@ struct Instruments {
     http_refused: IntCounter,
     problems: IntCounterVec,
     streams_open: IntGauge,
+    reads: IntCounterVec,
+    replica_used: IntGaugeVec,
     slow_statements: IntCounter,
     breaker_state: IntGaugeVec,
     breaker_opened: IntCounterVec,
@@ -107,6 +109,8 @@ impl Metrics {
             http_connections: register(&registry, IntGauge::with_opts(opts(&HTTP_CONNECTIONS))),
             http_refused: register(&registry, IntCounter::with_opts(opts(&HTTP_REFUSED))),
             problems: register(&registry, counters(&PROBLEMS)),
+            reads: register(&registry, counters(&READS)),
+            replica_used: register(&registry, gauges(&REPLICA_USED)),
             slow_statements: register(&registry, IntCounter::with_opts(opts(&SLOW_STATEMENTS))),
             streams_open: register(&registry, IntGauge::with_opts(opts(&STREAMS_OPEN))),
             breaker_state: register(&registry, gauges(&BREAKER_STATE)),
@@ -227,10 +231,21 @@ impl Metrics {
     }
 
     /// Watches a pool: it is asked at each scrape. Once per name; a second pool of the same name is not counted.
-    pub fn pool(&self, name: &'static str, pool: &PgPool) {
-        if let Err(error) = self.0.registry.register(Box::new(PoolWatch::new(name, pool.clone()))) {
+    pub fn pool(&self, name: impl Into<String>, pool: &PgPool) {
+        let name = name.into();
+        if let Err(error) = self.0.registry.register(Box::new(PoolWatch::new(&name, pool.clone()))) {
             tracing::warn!(pool = name, %error, "this pool has no metrics");
         }
+    }
+
+    /// A read of the read models, from a `replica` or the `primary`.
+    pub fn read_from(&self, from: &str) {
+        self.0.reads.with_label_values(&[from]).inc();
+    }
+
+    /// Whether a replica, by its number in the setting, is read from.
+    pub fn replica_used(&self, number: &str, used: bool) {
+        self.0.replica_used.with_label_values(&[number]).set(i64::from(used));
     }
 
     pub fn registry(&self) -> &Registry {
@@ -254,7 +269,7 @@ struct PoolWatch {
 }
 
 impl PoolWatch {
-    fn new(name: &'static str, pool: PgPool) -> Self {
+    fn new(name: &str, pool: PgPool) -> Self {
         let opts = opts(&POOL_CONNECTIONS).const_label("pool", name);
         let gauge = IntGaugeVec::new(opts, &["state"]).expect("the names in this file are valid");
         Self { pool, gauge }

@@ -26,5 +26,6 @@ mod log;
 mod log_commands;
 mod maintenance;
 mod projections;
+mod replicas;
 mod security;
 mod slow_statements;

@@ -21,7 +21,7 @@ use crate::security::watch::Watch;
 use crate::tasks::Tasks;
 
 pub async fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Result<Router> {
-    let Foundation { config, pool, log, source, clock, metrics, board, cache, .. } = foundation;
+    let Foundation { config, pool, log, source, clock, metrics, board, cache, replicas, .. } = foundation;
     let masters = MasterKeys::configured(&config.keys).context("the master keys cannot be used")?;
     let sealer = Sealer::new(pool.clone(), masters);
     let verifier = Verifier::new(&config.keys, pool.clone()).context("the signing keys cannot be used")?;
@@ -39,6 +39,9 @@ pub async fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Resul
     tasks.spawn("executor", |_| queue);
     tasks.spawn("keys", |stop| watch.run(stop));
     tasks.spawn("wake", |stop| wake::run(log.clone(), stop));
+    if !replicas.is_empty() {
+        tasks.spawn("replicas", |stop| replicas.clone().run(stop));
+    }
     tasks.spawn("feed", |stop| hub.clone().run(stop));
     let (orders, hand, ask) = (executor.clone(), clock.clone(), pool.clone());
     tasks.spawn("deadlines", |stop| deadlines::run(orders, hand, move |now| due_rooms(ask.clone(), now), stop));
@@ -49,6 +52,7 @@ pub async fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Resul
         hub,
         sealer,
         models: ReadModels::new(pool.clone()),
+        replicas: replicas.clone(),
         board: board.clone(),
         cache: cache.clone(),
         clock: clock.clone(),

@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use sqlx::PgPool;
 
 use crate::config::Config;
-use crate::database::{Database, migrate, pool};
+use crate::database::{self, Database, migrate, pool};
 use crate::events::feed::Source;
 use crate::events::log::EventLog;
 use crate::events::log::maintenance::Maintenance;
@@ -13,6 +13,7 @@ use crate::projections::MODELS;
 use crate::projections::cache::{self, CacheWork, RoomCache};
 use crate::projections::live::Board;
 use crate::projections::read::ReadModels;
+use crate::projections::replicas::Replicas;
 use crate::resilience::Breakers;
 use crate::telemetry::metrics::Metrics;
 
@@ -30,6 +31,8 @@ pub struct Foundation {
     /// Around what the process can do without.
     pub breakers: Breakers,
     pub cache: RoomCache,
+    /// Of the database, to read from.
+    pub replicas: Replicas,
 }
 
 impl Foundation {
@@ -58,7 +61,9 @@ impl Foundation {
         };
         let around_redis = || breakers.around("redis", cache::BREAKER);
         let (cache, work) = RoomCache::new(parts, &config.cache, around_redis).context("REDIS_URL cannot be used")?;
-        let foundation = Self { config: config.clone(), pool, log, source, clock, metrics, board, breakers, cache };
+        let replicas = replicas(config, &pool, &metrics)?;
+        let config = config.clone();
+        let foundation = Self { config, pool, log, source, clock, metrics, board, breakers, cache, replicas };
         foundation.maintenance().prepare().await?;
         Ok((foundation, work))
     }
@@ -69,6 +74,19 @@ impl Foundation {
 
     /// Closes what is open.
     pub async fn leave(self) {
+        self.replicas.leave().await;
         pool::close(self.pool).await;
     }
+}
+
+/// Each with a pool of its own, as large as the primary's.
+fn replicas(config: &Config, primary: &PgPool, metrics: &Metrics) -> anyhow::Result<Replicas> {
+    let mut pools = Vec::new();
+    for (number, url) in (1..).zip(&config.database.read_urls) {
+        let options = database::at(url).with_context(|| format!("replica {number} of DATABASE_READ_URLS"))?;
+        let pool = pool::system(options, &config.database);
+        metrics.pool(format!("replica-{number}"), &pool);
+        pools.push(pool);
+    }
+    Ok(Replicas::new(primary.clone(), pools, config.database.replica_lag, metrics.clone()))
 }

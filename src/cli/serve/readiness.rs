@@ -25,6 +25,12 @@ pub fn checks(foundation: &Foundation, relay: Option<Standing>, stop: Cancellati
         .check("projections", move || projections(models.clone()))
         // What is behind a breaker can be done without: told, and no reason to send requests elsewhere.
         .check("breakers", move || std::future::ready(Ok(breakers.told())));
+    let replicas = foundation.replicas.clone();
+    let readiness = match replicas.is_empty() {
+        true => readiness,
+        // The primary answers for them.
+        false => readiness.check("replicas", move || std::future::ready(Ok(replicas.told()))),
+    };
     match topic {
         Some(topic) => readiness.check("topic", move || topic.clone().told()),
         None => readiness,

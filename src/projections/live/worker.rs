@@ -10,7 +10,8 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+use log::LevelFilter;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -35,6 +36,8 @@ const CHECK: Duration = Duration::from_secs(1);
 const GATHER: RangeInclusive<Duration> = Duration::from_millis(25)..=Duration::from_millis(250);
 /// A worker rests for so many times as long as it worked, within [`GATHER`]: the more there is to do, the more is done at once.
 const REST: u32 = 9;
+/// From here on a statement is told as slow.
+const SLOW: Duration = Duration::from_secs(2);
 /// Of any one statement.
 const STATEMENT: Duration = Duration::from_secs(60);
 /// Of a batch, which is a few statements. Beyond it the server has fallen silent.
@@ -152,7 +155,8 @@ impl<M: ReadModel> Worker<M> {
     }
 
     async fn connect(&self) -> sqlx::Result<PgConnection> {
-        let options = self.tail.log().pool().connect_options();
+        // A batch is as large as may be: it is slow when it takes far longer than what others wait for.
+        let options = (*self.tail.log().pool().connect_options()).clone().log_slow_statements(LevelFilter::Warn, SLOW);
         let mut connection = heard(SHORT_SILENCE, PgConnection::connect_with(&options)).await?;
         // Its statements look up rows by key, few or many; they are planned once, for tables of any size.
         let prepare = format!(

@@ -145,6 +145,18 @@ pub(super) const BREAKER_CALLS: Described = described(
     &["target", "outcome"],
     "Calls of a target behind a breaker; outcome is `succeeded`, `failed` or `refused` (not made: the breaker was open)",
 );
+pub(super) const READS: Described = described(
+    "convoke_reads_total",
+    "counter",
+    &["from"],
+    "Reads of lists out of read models, by where they went: a `replica`, or the `primary`",
+);
+pub(super) const REPLICA_USED: Described = described(
+    "convoke_replica_used",
+    "gauge",
+    &["replica"],
+    "1 while a replica (by its place in `DATABASE_READ_URLS`) is read from, 0 while it is left out",
+);
 pub(super) const SLOW_STATEMENTS: Described = described(
     "convoke_slow_statements_total",
     "counter",
@@ -215,6 +227,8 @@ pub const DESCRIBED: &[Described] = &[
     PROBLEMS,
     STREAMS_OPEN,
     POOL_CONNECTIONS,
+    READS,
+    REPLICA_USED,
     SLOW_STATEMENTS,
     BREAKER_STATE,
     BREAKER_OPENED,

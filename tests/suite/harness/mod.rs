@@ -12,6 +12,7 @@ mod redis;
 mod run;
 mod server;
 mod shared_server;
+pub mod standby;
 mod test_db;
 pub mod tokens;
 mod wire;

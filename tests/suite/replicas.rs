@@ -1,0 +1,128 @@
+//! Reads from a real streaming replica: never older than asked for, and never an error, whatever becomes of the replica.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use convoke::security::grants::Grants;
+use serde_json::{Value, json};
+
+use crate::harness::standby::Pair;
+use crate::harness::{Run, Server, eventually, tokens};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[derive(Clone)]
+struct Caller {
+    client: reqwest::Client,
+    url: String,
+    token: String,
+}
+
+impl Caller {
+    fn of(server: &Server) -> Self {
+        let token = tokens::of("dev", None, Grants::everything());
+        Self { client: server.client.clone(), url: server.url.clone(), token }
+    }
+
+    async fn post(&self, path: &str, body: Value) -> Value {
+        let sent = self.client.post(format!("{}{path}", self.url)).bearer_auth(&self.token).json(&body).send();
+        let answer = sent.await.unwrap();
+        assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
+        answer.json().await.unwrap()
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let answer = self.client.get(format!("{}{path}", self.url)).bearer_auth(&self.token).send().await.unwrap();
+        assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
+        answer.json().await.unwrap()
+    }
+
+    /// Somebody joins, and whoever reads with the position that this was answered with sees the stay.
+    async fn joins_and_is_seen(&self, room: &str, identity: &str) {
+        let joined = self.post(&format!("/v1/rooms/{room}/commands/join"), json!({ "identity": identity })).await;
+        let at = joined["position"].as_u64().unwrap();
+        self.sees(&format!("/v1/rooms/{room}/sessions?limit=1000&at_least={at}"), identity).await;
+    }
+
+    async fn sees(&self, path: &str, identity: &str) {
+        let stays = self.get(path).await;
+        let mut stays = stays["sessions"].as_array().unwrap().iter();
+        assert!(stays.any(|stay| stay["identity"] == identity), "{identity} at {path}");
+    }
+}
+
+/// How many reads went where.
+async fn reads(server: &Server, from: &str) -> u64 {
+    let metrics = server.get("/metrics").await.text().await.unwrap();
+    let name = format!("convoke_reads_total{{from=\"{from}\"}} ");
+    metrics.lines().find_map(|line| line.strip_prefix(&name)?.parse().ok()).unwrap_or(0)
+}
+
+async fn read_from_the_replica(server: &Server, caller: &Caller) {
+    let before = reads(server, "replica").await;
+    eventually("the replica is read from", PATIENCE, async || {
+        caller.get("/v1/rooms").await;
+        (reads(server, "replica").await > before).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_is_read_while_it_keeps_up_and_left_out_while_it_does_not() {
+    let mut pair = Pair::start().await;
+    let run = tokens::accepted_by(Run::new())
+        .with("DATABASE_URL", &pair.primary_url())
+        .with("DATABASE_READ_URLS", &pair.replica_url())
+        .with("CONVOKE_DATABASE_REPLICA_LAG", "1s");
+    let server = run.serve().await;
+    let caller = Caller::of(&server);
+    let room = caller.post("/v1/rooms", json!({ "name": "lobby" })).await["room"].as_str().unwrap().to_owned();
+    read_from_the_replica(&server, &caller).await;
+    for number in 0..40 {
+        caller.joins_and_is_seen(&room, &format!("early-{number}")).await;
+    }
+
+    // Readers who ask all the while, whatever happens to the replica.
+    let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let readers: Vec<_> = (0..4)
+        .map(|_| {
+            let (caller, room) = (caller.clone(), room.clone());
+            let (stop, asked) = (stop.clone(), asked.clone());
+            tokio::spawn(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    caller.get(&format!("/v1/rooms/{room}/sessions?limit=5")).await;
+                    asked.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+
+    pair.on_replica("SELECT pg_wal_replay_pause()").await;
+    for number in 0..20 {
+        caller.joins_and_is_seen(&room, &format!("paused-{number}")).await;
+    }
+    eventually("a replica that lags is left out", PATIENCE, async || {
+        server.log().contains("a replica is left out").then_some(())
+    })
+    .await;
+    let health = server.get("/health/ready").await.text().await.unwrap();
+    assert!(health.contains("replica 1 is left out"), "{health}");
+    // Who reads without a position sees what the primary has.
+    caller.sees(&format!("/v1/rooms/{room}/sessions?limit=1000"), "paused-19").await;
+    pair.on_replica("SELECT pg_wal_replay_resume()").await;
+    read_from_the_replica(&server, &caller).await;
+
+    pair.stop_replica().await;
+    for number in 0..20 {
+        caller.joins_and_is_seen(&room, &format!("dead-{number}")).await;
+    }
+    pair.start_replica().await;
+    read_from_the_replica(&server, &caller).await;
+
+    stop.store(true, Ordering::Relaxed);
+    for reader in readers {
+        reader.await.expect("no reader met an error");
+    }
+    assert!(asked.load(Ordering::Relaxed) > 100, "{asked:?}");
+}
