@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what building, running and testing need and the machine does not have: a C compiler, OpenSSL for the Kafka
+# Installs what building, running and testing need and the machine does not have: compilers for C and C++, OpenSSL for the Kafka
 # client, mold, curl, Rust, and PostgreSQL's programs (15 or newer). Convoke starts a private server from these; the system's
 # own cluster, which the package would make and start, is not wanted and not made. Says nothing where nothing is missing.
 #
@@ -10,6 +10,7 @@ set -euo pipefail
 missing=()
 want() { command -v "$1" >/dev/null 2>&1 || missing+=("$2"); }
 want cc gcc
+want c++ g++
 want make make
 want mold mold
 want curl curl
