@@ -94,35 +94,46 @@ impl Follower {
         }
         knowledge.begin(known, memory);
         metrics.began();
-        let mut looked = Instant::now();
+        let (mut looked, mut grew) = (Instant::now(), true);
         loop {
             grown.mark_unchanged();
             let asked = Instant::now();
             let (_, through, _) = knowledge.span();
-            let page = heard(SILENCE, self.log.changes(through, PAGE)).await?;
-            knowledge.follow(&page, memory);
-            if page.len() == PAGE {
-                continue;
-            }
             if looked.elapsed() >= LOOK {
                 let now = self.standing().await?;
-                let (_, through, _) = knowledge.span();
                 if now.lineage != lineage || now.head < through {
                     return Ok(());
                 }
-                looked = Instant::now();
+                grew |= now.head > through;
+                looked = asked;
+            }
+            // An idle log is looked at, not read.
+            if grew {
+                let page = heard(SILENCE, self.log.changes(through, PAGE)).await?;
+                knowledge.follow(&page, memory);
+                if page.len() == PAGE {
+                    continue;
+                }
             }
             knowledge.heard(asked);
             metrics.position(knowledge.span().1);
             *failing = false;
-            tokio::select! {
-                changed = grown.changed() => if changed.is_err() { return Ok(()) },
-                () = knowledge.hurry.notified() => continue,
-                () = tokio::time::sleep(LOOK) => {}
-            }
-            tokio::select! {
-                () = tokio::time::sleep(GATHER) => {}
-                () = knowledge.hurry.notified() => {}
+            grew = tokio::select! {
+                changed = grown.changed() => match changed {
+                    Ok(()) => true,
+                    Err(_) => return Ok(()),
+                },
+                () = knowledge.hurry.notified() => {
+                    grew = true;
+                    continue;
+                }
+                () = tokio::time::sleep(LOOK) => false,
+            };
+            if grew {
+                tokio::select! {
+                    () = tokio::time::sleep(GATHER) => {}
+                    () = knowledge.hurry.notified() => {}
+                }
             }
         }
     }
