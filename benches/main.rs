@@ -8,6 +8,7 @@
 //! Prints tables and writes them to `docs/benchmarks.md`; fails when a promise is not kept.
 
 mod behind;
+mod cache;
 mod commands;
 mod ground;
 mod import;
@@ -38,6 +39,9 @@ fn main() -> Result<ExitCode, Failure> {
     }
     if wanted("relay") {
         promises.extend(runtime.block_on(relay::run())?);
+    }
+    if wanted("cache") {
+        promises.extend(runtime.block_on(cache::run())?);
     }
     if wanted("long-room") {
         promises.extend(runtime.block_on(long_room::run())?);

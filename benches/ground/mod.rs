@@ -6,6 +6,7 @@ mod page;
 mod peer;
 mod postgres;
 mod promise;
+mod redis;
 mod served;
 
 pub use history::fill;
@@ -14,6 +15,7 @@ pub use page::{machine, tell};
 pub use peer::Peer;
 pub use postgres::Postgres;
 pub use promise::Promise;
+pub use redis::Redis;
 pub use served::Served;
 
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;

@@ -25,6 +25,11 @@ pub struct Served {
 impl Served {
     /// All roles, the settings as they are by default. Its log is `serve.log` beside the data.
     pub async fn start(postgres: &Postgres) -> Result<Self, Failure> {
+        Self::start_with(postgres, &[]).await
+    }
+
+    /// The same, with some settings besides.
+    pub async fn start_with(postgres: &Postgres, settings: &[(&'static str, String)]) -> Result<Self, Failure> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let log = File::create(postgres.folder.join("serve.log"))?;
         let process = Command::new(env!("CARGO_BIN_EXE_convoke"))
@@ -36,6 +41,7 @@ impl Served {
             .env("CONVOKE_HTTP_LISTEN", address.to_string())
             .env("CONVOKE_SIGNING_KEYS", format!("bench:{SECRET}"))
             .env("CONVOKE_LOG_LEVEL", "warn")
+            .envs(settings.iter().map(|(name, value)| (name, value)))
             .current_dir(&postgres.folder)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)

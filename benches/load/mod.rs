@@ -18,7 +18,7 @@ use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use client::Connection;
+pub use client::Connection;
 pub use report::Report;
 use work::Worker;
 

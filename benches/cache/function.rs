@@ -1,0 +1,102 @@
+//! The read itself, without HTTP.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use convoke::config::Config;
+use convoke::database::pool;
+use convoke::events::ids::{RoomId, TenantId};
+use convoke::events::log::{EventLog, RoomKey};
+use convoke::events::time::Clock;
+use convoke::projections::MODELS;
+use convoke::projections::cache::{self, Patience, RoomCache};
+use convoke::projections::live::Board;
+use convoke::projections::read::ReadModels;
+use convoke::resilience::Breakers;
+use convoke::telemetry::metrics::Metrics;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::ground::{Failure, Postgres};
+
+/// Who read at the same time.
+pub const CALLERS: usize = 64;
+
+const WARM_UP: Duration = Duration::from_secs(2);
+
+/// Reads of a caller between two turns of the others: out of memory it waits for nothing.
+const TURN: usize = 64;
+
+/// Reads a second.
+pub async fn rate(postgres: &Postgres, settings: &[(&'static str, String)], measure: Duration) -> Result<f64, Failure> {
+    let settings: HashMap<String, String> =
+        settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    let config = Config::from_environment(&settings)?;
+    let pool = pool::system(postgres.url().parse()?, &config.database);
+    let log = EventLog::new(pool.clone());
+    let metrics = Metrics::new();
+    let breakers = Breakers::new(metrics.clone());
+    let parts = cache::Parts {
+        log,
+        models: ReadModels::new(pool.clone()),
+        board: Board::new(pool.clone(), MODELS),
+        clock: Clock::system(),
+        metrics,
+    };
+    let (cache, work) = RoomCache::new(parts, &config.cache, || breakers.around("redis", cache::BREAKER))?;
+    let stop = CancellationToken::new();
+    let working = tokio::spawn(work.run(stop.clone()));
+    while !cache.stats().await.following {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let rooms: Vec<uuid::Uuid> = sqlx::query_scalar("SELECT room FROM convoke.room_heads").fetch_all(&pool).await?;
+    let tenant = TenantId::new("bench")?;
+    let key = |room: &uuid::Uuid| RoomKey { tenant: tenant.clone(), room: RoomId::from_uuid(*room) };
+    let rooms: Arc<Vec<RoomKey>> = Arc::new(rooms.iter().map(key).collect());
+    let (done, over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+    let mut callers = JoinSet::new();
+    for number in 0..CALLERS {
+        let caller =
+            Caller { cache: cache.clone(), rooms: rooms.clone(), done: done.clone(), over: over.clone(), number };
+        let patience = Patience { model: Duration::from_secs(5), stop: stop.clone() };
+        callers.spawn(caller.run(patience));
+    }
+    tokio::time::sleep(WARM_UP).await;
+    let (begun, before) = (Instant::now(), done.load(Ordering::Relaxed));
+    tokio::time::sleep(measure).await;
+    let rate = (done.load(Ordering::Relaxed) - before) as f64 / begun.elapsed().as_secs_f64();
+    over.store(true, Ordering::Relaxed);
+    while let Some(ended) = callers.join_next().await {
+        ended??;
+    }
+    stop.cancel();
+    working.await?;
+    pool.close().await;
+    Ok(rate)
+}
+
+struct Caller {
+    cache: RoomCache,
+    rooms: Arc<Vec<RoomKey>>,
+    done: Arc<AtomicU64>,
+    over: Arc<AtomicBool>,
+    number: usize,
+}
+
+impl Caller {
+    async fn run(self, patience: Patience) -> Result<(), Failure> {
+        let mut turn = self.number * 7919;
+        while !self.over.load(Ordering::Relaxed) {
+            for _ in 0..TURN {
+                let seen = self.cache.room(&self.rooms[turn % self.rooms.len()], None, &patience).await?;
+                seen.value.ok_or("the room is there")?;
+                turn += 1;
+            }
+            self.done.fetch_add(TURN as u64, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+}

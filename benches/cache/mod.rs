@@ -1,0 +1,157 @@
+//! A room read out of each layer, over HTTP and by the function that the route calls; and how often a day's readers need no
+//! database.
+
+mod function;
+mod mix;
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::ground::{Failure, Postgres, Promise, Redis, Served, machine, median, tell};
+use crate::load::{Load, Report, Until, Work};
+
+const ROOMS: usize = 1_000;
+const CONNECTIONS: usize = 64;
+const ROUNDS: usize = 3;
+const WARM_UP: Duration = Duration::from_secs(2);
+const MEASURE: Duration = Duration::from_secs(5);
+
+/// What is promised, to PostgreSQL.
+const MEMORY: f64 = 10.0;
+const REDIS: f64 = 2.0;
+const HIT_RATE: f64 = 0.9;
+
+/// Which layer answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Layer {
+    Memory,
+    Redis,
+    Database,
+}
+
+impl Layer {
+    const ALL: [Layer; 3] = [Layer::Memory, Layer::Redis, Layer::Database];
+
+    fn name(self) -> &'static str {
+        match self {
+            Layer::Memory => "memory",
+            Layer::Redis => "Redis",
+            Layer::Database => "PostgreSQL",
+        }
+    }
+
+    /// Of `convoke serve`, and of a cache: the other layers are turned off.
+    fn settings(self, redis: &Redis) -> Vec<(&'static str, String)> {
+        match self {
+            Layer::Memory => Vec::new(),
+            Layer::Redis => vec![("CONVOKE_CACHE_MEMORY", "0B".into()), ("REDIS_URL", redis.url.clone())],
+            Layer::Database => vec![("CONVOKE_CACHE_MEMORY", "0B".into())],
+        }
+    }
+}
+
+/// Rates of each layer, in the order of [`Layer::ALL`].
+#[derive(Default)]
+struct Rates {
+    http: [Vec<Report>; 3],
+    function: [Vec<f64>; 3],
+}
+
+pub async fn run() -> Result<Vec<Promise>, Failure> {
+    let postgres = Postgres::fresh("cache").await?;
+    let redis = Redis::start().await?;
+    let measured = measure(&postgres, &redis).await;
+    let mixed = mix::run(&postgres).await;
+    postgres.stop().await;
+    let (rates, mixed) = (measured?, mixed?);
+    let promises = promises(&rates, &mixed);
+    tell("cache", &told(&rates, &mixed), &promises)?;
+    Ok(promises)
+}
+
+async fn measure(postgres: &Postgres, redis: &Redis) -> Result<Rates, Failure> {
+    let paths = Arc::new(rooms(postgres).await?);
+    let mut rates = Rates::default();
+    for round in 1..=ROUNDS {
+        eprintln!("round {round} of {ROUNDS}");
+        for (number, layer) in Layer::ALL.into_iter().enumerate() {
+            let served = Served::start_with(postgres, &layer.settings(redis)).await?;
+            let until = Until::Time { warm_up: WARM_UP, measure: MEASURE };
+            let work = Work::Get(Arc::clone(&paths));
+            let load = Load { address: served.address, token: Served::token()?, connections: CONNECTIONS, work, until };
+            rates.http[number].push(load.run().await?.clean()?);
+            served.stop().await?;
+            rates.function[number].push(function::rate(postgres, &layer.settings(redis), MEASURE).await?);
+        }
+    }
+    Ok(rates)
+}
+
+/// Rooms with somebody in each; the paths of their views.
+async fn rooms(postgres: &Postgres) -> Result<Vec<String>, Failure> {
+    let served = Served::start(postgres).await?;
+    let work = Work::RoomsEach(ROOMS / CONNECTIONS + 1);
+    let until = Until::Requests(0);
+    let load = Load { address: served.address, token: Served::token()?, connections: CONNECTIONS, work, until };
+    load.run().await?.clean()?;
+    let owner = postgres.owner().await?;
+    // The read model has them all.
+    while !sqlx::query_scalar(
+        "SELECT p.position >= h.position FROM convoke.projections p, convoke.log_head h WHERE p.name = 'rooms'",
+    )
+    .fetch_one(&owner)
+    .await?
+    {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    served.stop().await?;
+    let rooms: Vec<uuid::Uuid> = sqlx::query_scalar("SELECT room FROM convoke.room_heads").fetch_all(&owner).await?;
+    Ok(rooms.iter().map(|room| format!("/v1/rooms/{room}")).collect())
+}
+
+fn http(rates: &Rates, layer: usize) -> f64 {
+    median(rates.http[layer].iter().map(|run| run.rate).collect())
+}
+
+fn function(rates: &Rates, layer: usize) -> f64 {
+    median(rates.function[layer].clone())
+}
+
+fn promises(rates: &Rates, mixed: &mix::Mixed) -> Vec<Promise> {
+    vec![
+        Promise::at_least("rooms out of memory, to PostgreSQL, over HTTP", http(rates, 0) / http(rates, 2), MEMORY),
+        Promise::at_least("rooms out of Redis, to PostgreSQL, over HTTP", http(rates, 1) / http(rates, 2), REDIS),
+        Promise::at_least("the same, memory, by the function", function(rates, 0) / function(rates, 2), MEMORY),
+        Promise::at_least("the same, Redis, by the function", function(rates, 1) / function(rates, 2), REDIS),
+        Promise::at_least("reads of a busy day that need no database", mixed.hit_rate, HIT_RATE),
+    ]
+}
+
+fn told(rates: &Rates, mixed: &mix::Mixed) -> String {
+    let mut text = format!(
+        "## A room out of each layer\n\n`cargo bench -- cache`: {}. `GET /v1/rooms/{{room}}` over {} rooms in turn by {CONNECTIONS} \
+         connections, the other layers turned off; and the function that the route calls, by {} callers on one thread. Client, \
+         server, Redis and PostgreSQL share the machine. Median of {ROUNDS} rounds of {} s, in turns.\n\n\
+         | layer | HTTP, reads/s | p50 ms | p99 ms | function, reads/s |\n|---|---|---|---|---|\n",
+        machine(),
+        (ROOMS / CONNECTIONS + 1) * CONNECTIONS,
+        function::CALLERS,
+        MEASURE.as_secs(),
+    );
+    for (number, layer) in Layer::ALL.into_iter().enumerate() {
+        let of = |figure: fn(&Report) -> f64| median(rates.http[number].iter().map(figure).collect());
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "| {} | {:.0} | {:.2} | {:.2} | {:.0} |",
+            layer.name(),
+            http(rates, number),
+            of(|run| run.p50_ms),
+            of(|run| run.p99_ms),
+            function(rates, number),
+        );
+    }
+    let _ = writeln!(text, "\n{}", mixed.told());
+    text
+}
