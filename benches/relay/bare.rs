@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use convoke::config::{Config, KafkaConfig};
 use convoke::events::log::EventLog;
+use convoke::events::relay::publisher::settle;
 use convoke::events::topic::admin::Admin;
 use convoke::events::topic::record::{PersonalPart, Record};
 use convoke::events::topic::shape;
@@ -35,7 +36,7 @@ impl Bare {
             .set("transactional.id", format!("{prefix}.bare"))
             .set("partitioner", "murmur2_random")
             .set("compression.type", "lz4")
-            .set("linger.ms", "5")
+            .set("linger.ms", "0")
             .set("queue.buffering.max.messages", "200000");
         let producer: ThreadedProducer<DefaultProducerContext> = client.create()?;
         producer.init_transactions(PATIENCE)?;
@@ -59,6 +60,7 @@ impl Bare {
             let record_to = BaseRecord::to(&self.topic).key(&record.key).payload(record.value.get());
             self.producer.send(record_to.headers(record.headers)).map_err(|(error, _)| error)?;
         }
+        settle(&self.producer)?;
         self.producer.commit_transaction(PATIENCE)?;
         Ok(())
     }

@@ -11,7 +11,7 @@ mod copy;
 mod fault;
 pub mod personal;
 mod progress;
-mod publisher;
+pub mod publisher;
 mod resume;
 mod standing;
 

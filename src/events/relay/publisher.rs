@@ -13,6 +13,8 @@ use crate::events::topic::record::Record;
 
 /// Taking the transactional id, one transaction: each is done within this time, or Kafka is away.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Between looks at what is on its way.
+const LOOK: Duration = Duration::from_micros(500);
 /// Between attempts at what the client says may be tried again.
 const RETRY: Duration = Duration::from_millis(50);
 
@@ -60,7 +62,8 @@ impl Publisher {
             // As Java's clients do it: who joins the topic with another one of theirs finds equal keys in equal partitions.
             .set("partitioner", "murmur2_random")
             .set("compression.type", "lz4")
-            .set("linger.ms", "5")
+            // A transaction is sent at once; what is sent while others are on their way is packed together.
+            .set("linger.ms", "0")
             .set("queue.buffering.max.messages", "200000");
         let producer: ThreadedProducer<DefaultProducerContext> = config.create().map_err(PublishError::Client)?;
         let publisher = Self { producer: Some(producer), topic: topic.to_owned(), faults };
@@ -102,6 +105,7 @@ impl Publisher {
             return Err(PublishError::Fenced("its lease has run out".into()));
         }
         self.faults.pass(RelayPoint::BeforeCommit);
+        settle(producer)?;
         self.repeated(|producer, patience| producer.commit_transaction(patience))?;
         self.faults.pass(RelayPoint::AfterCommit);
         Ok(())
@@ -123,6 +127,19 @@ impl Publisher {
                     std::thread::sleep(RETRY / 10);
                 }
             }
+        }
+    }
+}
+
+/// Waits until the broker has taken what was sent. A commit does so too, but looks every 100 ms only.
+pub fn settle(producer: &ThreadedProducer<DefaultProducerContext>) -> Result<(), KafkaError> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match producer.flush(Duration::ZERO) {
+            Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut)) if Instant::now() < until => {
+                producer.poll(LOOK);
+            }
+            ended => return ended,
         }
     }
 }
