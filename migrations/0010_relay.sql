@@ -33,7 +33,7 @@ CREATE TABLE convoke.log_epochs (
     began_after bigint NOT NULL,
     began_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
-GRANT SELECT, UPDATE (began_after) ON convoke.log_epochs TO convoke_system;
+GRANT SELECT ON convoke.log_epochs TO convoke_system;
 INSERT INTO convoke.log_epochs (epoch, began_after) SELECT epoch, 0 FROM convoke.log_head;
 
 CREATE OR REPLACE FUNCTION convoke.fence() RETURNS uuid
@@ -42,3 +42,15 @@ BEGIN ATOMIC
     UPDATE convoke.log_head SET epoch = gen_random_uuid() WHERE id = 1;
     INSERT INTO convoke.log_epochs (epoch, began_after) SELECT epoch, position FROM convoke.log_head WHERE id = 1 RETURNING epoch;
 END;
+
+-- What the topic holds up to a position is what the present epoch has in common with the ones before: told by the relay when it
+-- finds its place in a new epoch.
+CREATE FUNCTION convoke.epoch_began_after(p_epoch uuid, p_position bigint) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = convoke, pg_temp
+BEGIN ATOMIC
+    UPDATE convoke.log_epochs
+    SET began_after = p_position
+    WHERE epoch = p_epoch AND epoch = (SELECT h.epoch FROM convoke.log_head h) AND began_after <> p_position;
+END;
+REVOKE ALL ON FUNCTION convoke.epoch_began_after(uuid, bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION convoke.epoch_began_after(uuid, bigint) TO convoke_system;

@@ -96,6 +96,8 @@ impl Load {
         }
         let mut seen = Seen::new();
         let begun = tokio::select! {
+            // First, for connections that have nothing to send end as soon as all are ready.
+            biased;
             _ = ready.wait() => Instant::now(),
             // Nobody ends well before all are ready.
             Some(ended) = connections.join_next() => return Err(ended?.err().unwrap_or_else(|| "ended early".into())),

@@ -37,10 +37,9 @@ impl Progress {
     ) -> sqlx::Result<Option<Self>> {
         let mut transaction = pool.begin().await?;
         sqlx::query(
-            "UPDATE convoke.log_epochs
-             SET began_after = $2
-             WHERE epoch = $1 AND began_after <> $2
-                 AND EXISTS (SELECT FROM convoke.relays r WHERE r.topic = $3 AND r.epoch <> $1)",
+            "SELECT convoke.epoch_began_after($1, $2)
+             FROM convoke.relays r
+             WHERE r.topic = $3 AND r.epoch <> $1",
         )
         .bind(epoch)
         .bind(bigint(position))
