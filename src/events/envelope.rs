@@ -21,6 +21,17 @@ pub type RoomVersion = u64;
 /// 32 bytes of SHA-256.
 pub type Hash = [u8; 32];
 
+/// A hash as it is shown: hexadecimal, in small letters.
+pub fn digits(hash: &Hash) -> [u8; 64] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [0; 64];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(hash.iter()) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
+    text
+}
+
 /// An event as it lies in the log.
 #[derive(Clone, Debug)]
 pub struct Envelope {

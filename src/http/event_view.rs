@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::openapi;
-use crate::events::envelope::{Envelope, Position, RoomVersion};
+use crate::events::envelope::{Envelope, Position, RoomVersion, digits};
 use crate::events::ids::{Actor, CommandId, RoomId, SessionId};
 use crate::events::room::RoomEvent;
 use crate::events::sealed::PersonalFields;
@@ -140,17 +140,6 @@ fn displayed<S: Serializer>(actor: &&Actor, serializer: S) -> Result<S::Ok, S::E
 
 fn hexadecimal<S: Serializer>(hash: &&[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(std::str::from_utf8(&digits(hash)).expect("hexadecimal digits are ASCII"))
-}
-
-/// A hash as it is shown: hexadecimal, in small letters.
-pub fn digits(hash: &[u8; 32]) -> [u8; 64] {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = [0; 64];
-    for (pair, byte) in text.chunks_exact_mut(2).zip(hash.iter()) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 15)];
-    }
-    text
 }
 
 fn is_false(flag: &bool) -> bool {

@@ -9,19 +9,15 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{SILENCE, Source};
+use super::{SILENCE, Source, away};
 use crate::database::silence::heard;
 use crate::events::envelope::{Envelope, Position};
 use crate::events::ids::TenantId;
 use crate::events::log::{LogError, RoomKey};
-
-/// Between attempts to read while the log's database is away.
-const RETRY: Duration = Duration::from_millis(250);
 
 /// What a subscription brings.
 #[derive(Clone, Debug)]
@@ -235,14 +231,4 @@ impl Hub {
         }
         readers.position
     }
-}
-
-/// A database that is away is waited for; what cannot be read ends the feed.
-async fn away(error: LogError, failing: &mut bool) -> Result<(), LogError> {
-    let LogError::Unavailable(error) = error else { return Err(error) };
-    if !std::mem::replace(failing, true) {
-        tracing::warn!(%error, "the feed cannot read the log; trying on");
-    }
-    tokio::time::sleep(RETRY).await;
-    Ok(())
 }

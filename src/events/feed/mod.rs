@@ -34,6 +34,9 @@ const PAGE: usize = 1_000;
 /// A page of the log takes no longer, where anybody answers.
 const SILENCE: Duration = Duration::from_secs(30);
 
+/// Between attempts while the log's database is away.
+const RETRY: Duration = Duration::from_millis(250);
+
 pub trait Feed: Send {
     /// What comes behind that which was given last: at least one event, in position order, without a gap. Waits for it.
     ///
@@ -85,4 +88,14 @@ impl Source {
             }
         }
     }
+}
+
+/// A database that is away is waited for, and told of once; what cannot be read ends who follows.
+async fn away(error: LogError, failing: &mut bool) -> Result<(), LogError> {
+    let LogError::Unavailable(error) = error else { return Err(error) };
+    if !std::mem::replace(failing, true) {
+        tracing::warn!(%error, "the feed cannot read the log; trying on");
+    }
+    tokio::time::sleep(RETRY).await;
+    Ok(())
 }

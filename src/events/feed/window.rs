@@ -3,20 +3,17 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::Source;
+use super::{Source, away};
 use crate::database::silence::heard;
 use crate::events::envelope::{Envelope, Position};
 use crate::events::log::LogError;
 
 /// Events that are kept.
 const KEPT: usize = 20_000;
-/// Between attempts while the log's database is away.
-const RETRY: Duration = Duration::from_millis(250);
 
 #[derive(Default)]
 struct Kept {
@@ -69,7 +66,7 @@ impl Window {
         let head = loop {
             match heard(super::SILENCE, source.its_log().head()).await {
                 Ok(head) => break head.position,
-                Err(error) => self.failed(error, &mut failing).await?,
+                Err(error) => away(error, &mut failing).await?,
             }
         };
         *self.kept() = Some(Kept { after: head, events: VecDeque::new() });
@@ -81,7 +78,7 @@ impl Window {
                     failing = false;
                     self.take(events);
                 }
-                Err(error) => self.failed(error, &mut failing).await?,
+                Err(error) => away(error, &mut failing).await?,
             }
         }
     }
@@ -95,15 +92,5 @@ impl Window {
             }
         }
         self.grown.send_replace(last);
-    }
-
-    /// A database that is away is waited for; what cannot be read ends it.
-    async fn failed(&self, error: LogError, failing: &mut bool) -> Result<(), LogError> {
-        let LogError::Unavailable(error) = error else { return Err(error) };
-        if !std::mem::replace(failing, true) {
-            tracing::warn!(%error, "the feed cannot read the log; trying on");
-        }
-        tokio::time::sleep(RETRY).await;
-        Ok(())
     }
 }

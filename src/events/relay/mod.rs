@@ -195,7 +195,7 @@ impl Relay {
         let end = move || End::look(Partitions::open_for_looks(&client, &topic)?);
         let end = tokio::task::spawn_blocking(end).await.expect("looking does not panic")?;
         let head = heard(SILENCE, self.log.head()).await?;
-        let known = heard(SILENCE, Progress::known(self.log.pool(), &shape.name)).await?;
+        let known = heard(SILENCE, relayed(self.log.pool(), &shape.name)).await?;
         let Resume { after, why } = resume::find(&self.log, &head, known, end).await?;
         let progress =
             heard(SILENCE, Progress::claim(self.log.pool(), &shape.name, lease.fence, after, head.epoch)).await?;

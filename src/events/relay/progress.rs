@@ -20,11 +20,6 @@ fn bigint(position: Position) -> i64 {
 }
 
 impl Progress {
-    /// What an earlier session left; `None`: the log was never copied to this topic.
-    pub async fn known(pool: &PgPool, topic: &str) -> sqlx::Result<Option<Position>> {
-        relayed(pool, topic).await
-    }
-
     /// Takes the progress over at the position that the topic is at. `None`: a newer holder of the lease has it.
     ///
     /// Where the log is in a new epoch, what the topic holds up to there is what the epochs have in common.

@@ -113,8 +113,7 @@ impl Publisher {
 
     fn send(&self, record: Record) -> Result<(), PublishError> {
         let until = Instant::now() + PATIENCE;
-        let mut next =
-            BaseRecord::to(&self.topic).key(&record.key).payload(record.value.get()).headers(record.headers.clone());
+        let mut next = BaseRecord::to(&self.topic).key(&record.key).payload(record.value.get()).headers(record.headers);
         loop {
             match self.producer().send(next) {
                 Ok(()) => return Ok(()),

@@ -13,7 +13,7 @@ use rdkafka::message::{Header, Headers, OwnedHeaders};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::events::envelope::{Envelope, Hash, Position, RoomVersion};
+use crate::events::envelope::{Envelope, Hash, Position, RoomVersion, digits};
 use crate::events::ids::{CommandId, RoomId, SessionId, TenantId};
 use crate::events::room::RoomEvent;
 use crate::events::schemas;
@@ -186,7 +186,7 @@ fn with_personal(data: &RawValue, fields: &PersonalFields) -> Arc<RawValue> {
 }
 
 fn hexadecimal(hash: &Hash) -> String {
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    digits(hash).into_iter().map(char::from).collect()
 }
 
 fn from_hexadecimal(text: &str) -> Option<Hash> {
