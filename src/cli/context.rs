@@ -7,6 +7,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::database::{Database, migrate, pool};
+use crate::events::archive::Archive;
+use crate::events::log::EventLog;
 
 pub struct Context {
     /// Cancelled by Ctrl-C and SIGTERM: a command then leaves things whole and returns.
@@ -38,6 +40,24 @@ impl Context {
     /// for as long as the command runs. To be stopped by the command.
     pub async fn database(&self) -> anyhow::Result<Database> {
         Ok(Database::open(self.config()?).await?)
+    }
+
+    /// The log over a pool, reading on in the archives that are configured.
+    pub fn log(&self, pool: PgPool) -> anyhow::Result<EventLog> {
+        Ok(EventLog::new(pool).with_archive(Archive::configured(&self.config()?.archive)?))
+    }
+
+    /// Does `work` with two pools: one that has the rights of the database's owner, one that has those of the running program.
+    pub async fn with_owner<T>(
+        &self,
+        work: impl AsyncFnOnce(PgPool, PgPool) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let database = self.database().await?;
+        let owner = pool::owner(database.options(), &self.config()?.database);
+        let result = self.work_on(&database, async |system| work(owner.clone(), system).await).await;
+        pool::close(owner).await;
+        database.stop().await;
+        result
     }
 
     /// Does `work` with a pool that has the rights of the running program, and stops what was started for it.

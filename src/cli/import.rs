@@ -22,7 +22,6 @@ use crate::commands::import::{
 };
 use crate::config::Config;
 use crate::events::ids::TenantId;
-use crate::events::log::EventLog;
 use crate::events::time::Clock;
 use crate::security::sealing::{MasterKeys, Sealer};
 use crate::telemetry::metrics::Metrics;
@@ -90,7 +89,7 @@ impl ImportFile {
         let masters = MasterKeys::configured(&config.keys).context("the master keys cannot be used")?;
         let clock = Clock::system();
         let on = Foundation {
-            log: EventLog::new(pool.clone()),
+            log: context.log(pool.clone())?,
             sealer: Sealer::new(pool, masters),
             clock: clock.clone(),
             metrics: Metrics::new(),

@@ -4,6 +4,7 @@
 //! errors) to the error stream. Exit codes: 0 done, 1 failed, 2 not understood; what else a command says by its code stands
 //! in its help.
 
+pub mod archive;
 pub mod asyncapi;
 pub mod cache;
 pub mod config;
@@ -58,6 +59,8 @@ enum Command {
     #[command(subcommand)]
     Projection(projection::Projection),
     #[command(subcommand)]
+    Archive(archive::Archive),
+    #[command(subcommand)]
     Kafka(kafka::Kafka),
     #[command(subcommand)]
     Cache(cache::Cache),
@@ -87,6 +90,7 @@ impl Command {
             Self::Log(command) => command.run(context).await,
             Self::Partition(command) => command.run(context).await,
             Self::Projection(command) => command.run(context).await,
+            Self::Archive(command) => command.run(context).await,
             Self::Kafka(command) => command.run(context).await,
             Self::Cache(command) => command.run(context).await,
             Self::Token(command) => command.run(context).await,

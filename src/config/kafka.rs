@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::reader::Reader;
-use super::{Environment, settings};
+use super::settings;
 
 #[derive(Clone, Debug)]
 pub struct KafkaConfig {
@@ -20,7 +20,6 @@ pub struct KafkaConfig {
     /// Most events in one transaction.
     pub batch: usize,
     pub lease: Duration,
-    pub fault: Option<Fault>,
 }
 
 /// How personal fields go to the topic.
@@ -54,43 +53,8 @@ impl fmt::Debug for Properties {
     }
 }
 
-/// A point on the relay's way, at which a test may end it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RelayPoint {
-    BeforeSend,
-    AfterSend,
-    BeforeCommit,
-    AfterCommit,
-    BeforeProgress,
-}
-
-impl RelayPoint {
-    pub const ALL: [(&'static str, Self); 5] = [
-        ("before-send", Self::BeforeSend),
-        ("after-send", Self::AfterSend),
-        ("before-commit", Self::BeforeCommit),
-        ("after-commit", Self::AfterCommit),
-        ("before-progress", Self::BeforeProgress),
-    ];
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FaultAction {
-    Kill,
-    Stop,
-}
-
-/// What is done to the process when it passes a point for the n-th time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fault {
-    pub point: RelayPoint,
-    /// From 1.
-    pub pass: u32,
-    pub action: FaultAction,
-}
-
 impl KafkaConfig {
-    pub(super) fn read(reader: &mut Reader<'_>, environment: Environment) -> Self {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
         Self {
             brokers: reader.text(&settings::KAFKA_BROKERS).and_then(|text| brokers(reader, &text)),
             properties: reader
@@ -110,7 +74,6 @@ impl KafkaConfig {
             },
             batch: reader.count(&settings::RELAY_BATCH),
             lease: reader.time(&settings::RELAY_LEASE),
-            fault: reader.text(&settings::FAULT).and_then(|text| fault(reader, &text, environment)),
         }
     }
 }
@@ -182,37 +145,11 @@ fn properties(reader: &mut Reader<'_>, text: &str) -> Properties {
     Properties(found)
 }
 
-fn fault(reader: &mut Reader<'_>, text: &str, environment: Environment) -> Option<Fault> {
-    let parse = || {
-        let mut parts = text.trim().split(':');
-        let (point, pass, action) = (parts.next()?, parts.next()?, parts.next()?);
-        let (_, point) = RelayPoint::ALL.into_iter().find(|(name, _)| *name == point)?;
-        let action = match action {
-            "kill" => FaultAction::Kill,
-            "stop" => FaultAction::Stop,
-            _ => return None,
-        };
-        let pass = pass.parse().ok().filter(|pass| *pass > 0)?;
-        parts.next().is_none().then_some(Fault { point, pass, action })
-    };
-    if environment == Environment::Production {
-        reader.fault(&settings::FAULT, "a server in production does not end itself", "unset it");
-        return None;
-    }
-    let found = parse();
-    if found.is_none() {
-        let points: Vec<_> = RelayPoint::ALL.iter().map(|(name, _)| *name).collect();
-        let remedy = format!("write POINT:PASS:kill or POINT:PASS:stop; POINT is one of {}", points.join(", "));
-        reader.fault(&settings::FAULT, format!("{text:?} is not understood"), remedy);
-    }
-    found
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
 
-    use crate::config::{Config, Fault, FaultAction, RelayPoint};
+    use crate::config::Config;
 
     fn read(settings: &[(&str, &str)]) -> Result<Config, String> {
         let environment: HashMap<String, String> =
@@ -225,15 +162,12 @@ mod tests {
         let config = read(&[
             ("KAFKA_BROKERS", "one:9092, two:9093"),
             ("KAFKA_PROPERTIES", "security.protocol=SASL_SSL; sasl.password=hu=sh"),
-            ("CONVOKE_FAULT", "after-send:3:kill"),
         ])
         .unwrap()
         .kafka;
         assert_eq!(config.brokers.as_deref(), Some("one:9092,two:9093"));
         assert_eq!(config.properties.reveal()[1], ("sasl.password".into(), "hu=sh".into()));
         assert!(!format!("{config:?}").contains("hu=sh"));
-        let fault = Fault { point: RelayPoint::AfterSend, pass: 3, action: FaultAction::Kill };
-        assert_eq!(config.fault, Some(fault));
     }
 
     #[test]
@@ -243,13 +177,10 @@ mod tests {
             ("KAFKA_PROPERTIES", "transactional.id=mine", "set by the program itself"),
             ("KAFKA_PROPERTIES", "secret", "name=value"),
             ("CONVOKE_KAFKA_PREFIX", "a b", "letters"),
-            ("CONVOKE_FAULT", "somewhere:1:kill", "before-send"),
             ("CONVOKE_FEED", "kafka", "set KAFKA_BROKERS"),
         ] {
             let error = read(&[(name, value)]).unwrap_err();
             assert!(error.contains(told) && error.contains(name), "{error}");
         }
-        let error = read(&[("CONVOKE_FAULT", "after-send:3:kill"), ("CONVOKE_ENV", "production")]).unwrap_err();
-        assert!(error.contains("CONVOKE_FAULT"), "{error}");
     }
 }

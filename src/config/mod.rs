@@ -3,10 +3,12 @@
 //! [`settings`] is the table of all settings; [`Config`] is what came of it: checked, typed, whole. What is wrong is told all
 //! at once, each fault with the setting's name and the remedy. Secrets do not show in `Debug`.
 
+mod archive;
 mod cache;
 mod development;
 pub mod document;
 mod errors;
+mod fault;
 mod kafka;
 mod keys;
 mod reader;
@@ -20,10 +22,12 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use archive::{ArchiveConfig, ArchiveOptions, ArchivePlace};
 pub use cache::{CacheConfig, RedisUrl};
 pub use development::DevelopmentKeysError;
 pub use errors::{ConfigError, ConfigErrors};
-pub use kafka::{Fault, FaultAction, FeedFrom, KafkaConfig, PersonalInTopic, RelayPoint};
+pub use fault::{Fault, FaultAction, FaultPoint};
+pub use kafka::{FeedFrom, KafkaConfig, PersonalInTopic};
 pub use keys::{JwksSource, KeysConfig, MIN_SIGNING_SECRET_BYTES, MasterKey, SigningKey};
 pub use reader::InForce;
 use reader::Reader;
@@ -47,7 +51,10 @@ pub struct Config {
     pub log: LogConfig,
     pub kafka: KafkaConfig,
     pub feed: FeedFrom,
+    /// For tests of what a crash leaves.
+    pub fault: Option<Fault>,
     pub projections: ProjectionsConfig,
+    pub archive: ArchiveConfig,
     pub cache: CacheConfig,
     pub keys: KeysConfig,
     pub telemetry: TelemetryConfig,
@@ -206,6 +213,9 @@ impl Config {
             _ => Environment::Development,
         };
         let roles = reader.words(&settings::ROLES);
+        let data_dir: PathBuf = reader.text(&settings::DATA_DIR).unwrap_or_default().into();
+        let database = DatabaseConfig::read(reader, environment);
+        let archive = ArchiveConfig::read(reader, database.url.is_none().then_some(data_dir.as_path()));
         Self {
             environment: environment_name,
             roles: Roles {
@@ -214,7 +224,7 @@ impl Config {
                 relay: roles.contains(&"relay"),
                 maintenance: roles.contains(&"maintenance"),
             },
-            data_dir: reader.text(&settings::DATA_DIR).unwrap_or_default().into(),
+            data_dir,
             shutdown_timeout: reader.time(&settings::SHUTDOWN_TIMEOUT),
             http: HttpConfig::read(reader),
             streams: StreamsConfig {
@@ -222,10 +232,12 @@ impl Config {
                 buffer: reader.count(&settings::STREAMS_BUFFER),
                 heartbeat: reader.time(&settings::STREAMS_HEARTBEAT),
             },
-            database: DatabaseConfig::read(reader, environment),
+            database,
+            archive,
             log: LogConfig::read(reader),
-            kafka: KafkaConfig::read(reader, environment_name),
+            kafka: KafkaConfig::read(reader),
             feed: kafka::feed(reader),
+            fault: Fault::read(reader, environment_name),
             projections: ProjectionsConfig {
                 batch: reader.count(&settings::PROJECTION_BATCH),
                 rebuild_batch: reader.count(&settings::PROJECTION_REBUILD_BATCH),

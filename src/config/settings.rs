@@ -1,13 +1,17 @@
 //! Every setting, once: its name, what it takes, its default and what it means. The reader, `docs/configuration.md` and
 //! `.env.example` all come from this table.
 
+mod archive;
 mod cache;
+mod fault;
 mod kafka;
 mod telemetry;
 
 use std::time::Duration;
 
+pub use archive::*;
 pub use cache::*;
+pub use fault::*;
 pub use kafka::*;
 pub use telemetry::*;
 
@@ -66,7 +70,7 @@ pub struct Group {
 }
 
 pub const GROUPS: &[Group] = &[
-    Group { title: "The process", settings: &[&CONFIG, &ENVIRONMENT, &ROLES, &DATA_DIR, &SHUTDOWN_TIMEOUT] },
+    Group { title: "The process", settings: &[&CONFIG, &ENVIRONMENT, &ROLES, &DATA_DIR, &SHUTDOWN_TIMEOUT, &FAULT] },
     Group {
         title: "HTTP",
         settings: &[
@@ -116,10 +120,10 @@ pub const GROUPS: &[Group] = &[
             &RELAY_BATCH,
             &RELAY_LEASE,
             &FEED,
-            &FAULT,
         ],
     },
     Group { title: "Projections", settings: &[&PROJECTION_BATCH, &PROJECTION_REBUILD_BATCH] },
+    archive::GROUP,
     cache::GROUP,
     Group { title: "Keys", settings: &[&SIGNING_KEYS, &JWKS, &MASTER_KEYS] },
     Group { title: "Telemetry", settings: &[&LOG_FORMAT, &LOG_LEVEL] },

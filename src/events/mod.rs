@@ -3,6 +3,7 @@
 //! [`room`] says what can happen, [`envelope`] what is kept around it, [`log`] how it is appended, read and followed.
 //! May use `config` only: everything else stands on this module.
 
+pub mod archive;
 pub mod envelope;
 pub mod feed;
 pub mod ids;

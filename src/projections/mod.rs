@@ -5,11 +5,13 @@
 //! only: whoever answers a reader opens them.
 //!
 //! One folder or file for each read model: [`rooms`] (with the people in them), [`sessions`], [`messages`], [`activity`],
-//! [`usage`]. [`rows`] is what their tables have in common, [`concurrency`] how the last two count who is there at a time; [`live`] keeps the models up with the log, [`read`] answers from them, [`cache`] keeps
-//! what is read often, [`rebuild`] folds them anew.
+//! [`usage`]. [`rows`] is what their tables have in common, [`concurrency`] how the last two count who is there at a time;
+//! [`live`] keeps the models up with the log, [`read`] answers from them, [`cache`] keeps what is read often, [`rebuild`] folds
+//! them anew. [`archives`] takes out of the database what all of them have passed.
 
 pub mod activity;
 pub mod apply;
+pub mod archives;
 pub mod cache;
 pub mod checkpoint;
 pub mod concurrency;

@@ -6,6 +6,7 @@
 
 mod backoff;
 mod breaker;
+pub mod fault;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -6,6 +6,7 @@
 mod harness;
 
 mod api;
+mod archives;
 mod caches;
 mod cli;
 mod database;

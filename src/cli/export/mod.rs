@@ -28,7 +28,6 @@ use tokio::sync::mpsc;
 
 use super::context::Context;
 use super::progress::Progress;
-use crate::events::log::EventLog;
 use crate::security::sealing::{MasterKeys, Sealer};
 use existing::{Existing, LastLine};
 use reading::{Page, Reading};
@@ -129,7 +128,7 @@ impl Export {
         } else {
             None
         };
-        let log = EventLog::new(pool);
+        let log = context.log(pool)?;
         let stretch = self.selection.stretch(&log, last.as_ref()).await?;
         let mut reading = Reading::new(log, sealer, &self.selection, stretch).await?;
         let begun = Instant::now();

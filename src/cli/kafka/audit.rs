@@ -8,7 +8,6 @@ use clap::Args;
 
 use crate::cli::context::Context;
 use crate::cli::progress::Progress;
-use crate::events::log::EventLog;
 use crate::events::topic::audit::{self, AuditError};
 
 /// Hold the topic against the log, position by position.
@@ -33,7 +32,7 @@ impl Audit {
                 let report = Arc::new(Reported::default());
                 let told = report.clone();
                 let told: Arc<audit::Report> = Arc::new(move |part, done, total| told.tell(part, done, total));
-                let found = audit::audit(&EventLog::new(pool), client, name, context.stop.clone(), told).await;
+                let found = audit::audit(&context.log(pool)?, client, name, context.stop.clone(), told).await;
                 report.finish();
                 Ok(found)
             })

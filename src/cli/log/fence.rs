@@ -7,7 +7,6 @@ use clap::Args;
 use serde_json::json;
 
 use crate::cli::context::Context;
-use crate::events::log::EventLog;
 
 /// Begin a new epoch: every cursor given out before is refused from now on.
 ///
@@ -32,7 +31,7 @@ impl Fence {
         }
         let (before, after) = context
             .with_database(async |pool| {
-                let log = EventLog::new(pool);
+                let log = context.log(pool)?;
                 Ok((log.head().await?.epoch, log.fence().await?))
             })
             .await?;

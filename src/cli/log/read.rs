@@ -36,7 +36,7 @@ pub struct Read {
 
 impl Read {
     pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
-        context.with_database(async |pool| self.show(&EventLog::new(pool), &context).await).await?;
+        context.with_database(async |pool| self.show(&context.log(pool)?, &context).await).await?;
         Ok(ExitCode::SUCCESS)
     }
 

@@ -37,7 +37,7 @@ struct Facts {
 
 impl Stat {
     pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
-        let facts = context.with_database(async |pool| facts(&EventLog::new(pool)).await).await?;
+        let facts = context.with_database(async |pool| facts(&context.log(pool)?).await).await?;
         let mut output = std::io::stdout().lock();
         if self.json {
             serde_json::to_writer(&mut output, &facts)?;

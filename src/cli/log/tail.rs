@@ -31,7 +31,7 @@ impl Tail {
         let stop = context.stop.clone();
         context
             .with_database(async |pool| {
-                let log = EventLog::new(pool);
+                let log = context.log(pool)?;
                 let listening = tokio::spawn(wake::run(log.clone(), stop.clone()));
                 let followed = tokio::select! {
                     followed = self.follow(&log) => followed,

@@ -52,7 +52,7 @@ struct Report {
 
 impl Verify {
     pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
-        let verdict = context.with_database(async |pool| self.prove(&EventLog::new(pool), &context).await).await?;
+        let verdict = context.with_database(async |pool| self.prove(&context.log(pool)?, &context).await).await?;
         let report = Report::of(verdict, context.stop.is_cancelled());
         let mut output = std::io::stdout().lock();
         if self.json {

@@ -34,7 +34,8 @@ impl List {
 }
 
 fn as_table(partitions: &[Partition]) -> comfy_table::Table {
-    let mut table = table::table(&["partition", "from", "to", "first position", "events", "size"], &[3, 4, 5]);
+    let mut table =
+        table::table(&["partition", "from", "to", "first position", "events", "size", "archive"], &[3, 4, 5]);
     for partition in partitions {
         let first = partition.first_position.map_or_else(|| "-".into(), |position| position.to_string());
         let day = |at: crate::events::time::Timestamp| at.utc().format("%Y-%m-%d %H:%M").to_string();
@@ -45,6 +46,7 @@ fn as_table(partitions: &[Partition]) -> comfy_table::Table {
             first,
             partition.events.to_string(),
             table::bytes(partition.bytes),
+            partition.archive.clone().unwrap_or_else(|| "-".into()),
         ]);
     }
     table

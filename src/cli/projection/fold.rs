@@ -7,7 +7,6 @@ use crate::cli::context::Context;
 use crate::cli::kafka;
 use crate::cli::progress::Progress;
 use crate::events::feed::Source;
-use crate::events::log::EventLog;
 use crate::projections::MODELS;
 use crate::projections::model::ModelInfo;
 use crate::projections::rebuild::{self, Comparison, Phase, Purpose, Rebuild, Report};
@@ -37,7 +36,7 @@ impl Fold {
         let metrics = Metrics::new();
         let reports = context
             .with_database(async |pool| {
-                let log = EventLog::new(pool);
+                let log = context.log(pool)?;
                 let mut rebuild = Rebuild::new(log.clone(), batch);
                 if self.from == "kafka" {
                     let (client, shape) = kafka::configured(context)?;

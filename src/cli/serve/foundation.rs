@@ -5,6 +5,7 @@ use sqlx::PgPool;
 
 use crate::config::Config;
 use crate::database::{self, Database, migrate, pool};
+use crate::events::archive::Archive;
 use crate::events::feed::Source;
 use crate::events::log::EventLog;
 use crate::events::log::maintenance::Maintenance;
@@ -47,7 +48,8 @@ impl Foundation {
         let pool = pool::system(database.options(), &config.database);
         let metrics = Metrics::new();
         metrics.pool("system", &pool);
-        let log = EventLog::new(pool.clone());
+        let archive = Archive::configured(&config.archive).context("CONVOKE_ARCHIVE_URL cannot be used")?;
+        let log = EventLog::new(pool.clone()).with_archive(archive);
         let board = Board::new(pool.clone(), MODELS);
         let breakers = Breakers::new(metrics.clone());
         let source = Source::configured(log.clone(), config, metrics.clone());

@@ -14,6 +14,7 @@ use crate::events::ids::TenantId;
 use crate::events::relay::Relay;
 use crate::events::relay::personal::{Opener, Personal};
 use crate::events::sealed::PersonalFields;
+use crate::resilience::fault::Faults;
 use crate::resilience::{Backoff, BreakerPolicy};
 use crate::security::sealing::{MasterKeys, Place, Sealer};
 
@@ -39,7 +40,7 @@ pub fn relay(foundation: &Foundation) -> anyhow::Result<Option<Relay>> {
         }
     };
     let breaker = breakers.around("kafka", BREAKER);
-    Ok(Relay::new(log.clone(), &config.kafka, personal, metrics.clone(), breaker))
+    Ok(Relay::new(log.clone(), &config.kafka, personal, metrics.clone(), breaker, Faults::new(config.fault)))
 }
 
 /// Opens personal fields with the keys of their people.

@@ -60,12 +60,3 @@ pub const FEED: Setting = Setting::new(
     "Where streams and read models take what happens from: the log's tail, or the Kafka topic, which spares the database. What the \
      topic lacks is read from the log.",
 );
-pub const FAULT: Setting = Setting::new(
-    "CONVOKE_FAULT",
-    "kafka.fault",
-    Accepts::Text,
-    "",
-    "For tests of what a crash leaves, in development only: `POINT:PASS:kill` or `POINT:PASS:stop` ends (SIGKILL) or stops (SIGSTOP) \
-     the process when it passes a point for the n-th time. The relay's points: `before-send`, `after-send`, `before-commit`, \
-     `after-commit`, `before-progress`.",
-);

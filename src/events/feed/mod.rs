@@ -92,7 +92,9 @@ impl Source {
 
 /// A database that is away is waited for, and told of once; what cannot be read ends who follows.
 async fn away(error: LogError, failing: &mut bool) -> Result<(), LogError> {
-    let LogError::Unavailable(error) = error else { return Err(error) };
+    if !error.is_passing() {
+        return Err(error);
+    }
     if !std::mem::replace(failing, true) {
         tracing::warn!(%error, "the feed cannot read the log; trying on");
     }

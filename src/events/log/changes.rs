@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::read::{InLog, Stretch, bind};
 use super::{EventLog, LogError, RoomKey, rows};
-use crate::events::envelope::Position;
+use crate::events::envelope::{Envelope, Position};
 use crate::events::ids::{RoomId, TenantId};
 use crate::events::time::Timestamp;
 
@@ -50,6 +50,11 @@ impl InLog for Change {
             })
         };
         rows.into_iter().map(change).collect()
+    }
+
+    fn of(event: Envelope) -> Self {
+        let key = RoomKey { tenant: event.tenant, room: event.room };
+        Self { position: event.position, recorded_at: event.recorded_at, key }
     }
 }
 

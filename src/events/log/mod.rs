@@ -5,9 +5,11 @@
 //! `docs/decisions/0001-the-log.md`.
 //!
 //! [`port`] says what any engine must hold. [`append`] is the one way in, [`read`] and [`wake`] the ways out, [`chain`] and [`verify`] the proof that nobody changed it,
+//! [`archived`] the seam to partitions that left the database,
 //! [`snapshots`] what makes a long room open fast, [`runway`] and [`maintenance`] what keeps partitions ahead of time. What events mean is not known here.
 
 pub mod append;
+mod archived;
 mod beside;
 pub mod chain;
 pub mod changes;
@@ -22,6 +24,7 @@ pub mod runway;
 pub mod snapshots;
 pub mod verify;
 pub mod wake;
+pub mod walk;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +33,7 @@ use sqlx::PgPool;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::archive::{Archive, ArchiveError};
 use super::envelope::{Hash, Position, RoomVersion, UnreadableEvent};
 use super::ids::{RoomId, TenantId};
 use super::time::Timestamp;
@@ -79,6 +83,15 @@ pub enum LogError {
     BadRow { position: Position, what: String },
     #[error(transparent)]
     Unreadable(#[from] UnreadableEvent),
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+}
+
+impl LogError {
+    /// Whether it may be otherwise when asked again, without anybody's doing.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Archive(ArchiveError::Unreachable { .. }))
+    }
 }
 
 impl From<sqlx::Error> for LogError {
@@ -96,6 +109,8 @@ impl From<sqlx::Error> for LogError {
 #[derive(Clone)]
 pub struct EventLog {
     pool: PgPool,
+    /// Where partitions lie that left the database; `None`: nowhere that this process knows of.
+    archive: Option<Archive>,
     partitions: Arc<partitions::Catalogue>,
     appender: Arc<append::Appender>,
     head: Arc<watch::Sender<Position>>,
@@ -105,7 +120,12 @@ impl EventLog {
     /// Over a pool whose connections act as `convoke_system`.
     pub fn new(pool: PgPool) -> Self {
         let (head, _) = watch::channel(0);
-        Self { pool, partitions: Arc::default(), appender: Arc::default(), head: Arc::new(head) }
+        Self { pool, archive: None, partitions: Arc::default(), appender: Arc::default(), head: Arc::new(head) }
+    }
+
+    /// The same, reading on in archives.
+    pub fn with_archive(self, archive: Option<Archive>) -> Self {
+        Self { archive, ..self }
     }
 
     pub fn pool(&self) -> &PgPool {

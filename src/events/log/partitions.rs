@@ -1,31 +1,36 @@
-//! What a reader knows of the partitions: which times to ask for, given a position.
+//! What a reader knows of the partitions: which times to ask for, given a position, and which of them lie in an archive.
 //!
-//! A partition's first position never changes once it has one, so what was learned stays true; only the newest known partition
-//! may meanwhile have been followed by others, which is why nothing is asked with an upper bound there.
+//! A partition's first position never changes once it has one, so what was learned stays true but for two things. The newest
+//! known partition may meanwhile have been followed by others, which is why nothing is asked with an upper bound there. And a
+//! partition may have gone to an archive: then the database answers with a gap, and whoever meets one looks here again.
 
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
 use super::{LogError, rows};
+use crate::events::archive::{ArchivedPartition, FileRef};
 use crate::events::envelope::Position;
 
 /// A partition in use.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Bounds {
     first_position: Position,
     from_time: DateTime<Utc>,
     to_time: DateTime<Utc>,
+    archive: Option<Arc<ArchivedPartition>>,
 }
 
 /// Times between which an event lies.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Times {
     pub from: DateTime<Utc>,
     pub to: DateTime<Utc>,
     /// No later partition in use is known; there may be one by now.
     pub newest: bool,
+    /// Where its partition is, if it left the database.
+    pub archive: Option<Arc<ArchivedPartition>>,
 }
 
 #[derive(Default)]
@@ -44,24 +49,87 @@ impl Catalogue {
     fn known(&self, position: Position) -> Option<Times> {
         let bounds = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let index = bounds.partition_point(|one| one.first_position <= position).checked_sub(1)?;
-        let Bounds { from_time: from, to_time: to, .. } = bounds[index];
-        Some(Times { from, to, newest: index + 1 == bounds.len() })
+        let Bounds { from_time: from, to_time: to, archive, .. } = bounds[index].clone();
+        Some(Times { from, to, newest: index + 1 == bounds.len(), archive })
+    }
+
+    /// The archived partitions as they are now, oldest first.
+    pub(super) async fn archived(&self, pool: &PgPool) -> Result<Vec<Arc<ArchivedPartition>>, LogError> {
+        self.load(pool).await?;
+        let bounds = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(bounds.iter().filter_map(|one| one.archive.clone()).collect())
     }
 
     pub(super) async fn load(&self, pool: &PgPool) -> Result<(), LogError> {
-        let found: Vec<(i64, DateTime<Utc>, DateTime<Utc>)> = sqlx::query_as(
-            "SELECT first_position, from_time, to_time
-             FROM convoke.log_partitions
-             WHERE first_position IS NOT NULL
-             ORDER BY first_position",
+        let found: Vec<PartitionRow> = sqlx::query_as(
+            "SELECT
+                p.name,
+                p.first_position,
+                p.from_time,
+                p.to_time,
+                a.last_position,
+                a.events_file,
+                a.events_size,
+                a.events_footer_at,
+                a.events_footer,
+                a.rooms_file,
+                a.rooms_size,
+                a.rooms_footer_at,
+                a.rooms_footer
+             FROM convoke.log_partitions p
+             LEFT JOIN convoke.log_archives a ON a.partition = p.name AND a.kept_at IS NOT NULL
+             WHERE p.first_position IS NOT NULL
+             ORDER BY p.first_position",
         )
         .fetch_all(pool)
         .await?;
-        let mut bounds = Vec::with_capacity(found.len());
-        for (first_position, from_time, to_time) in found {
-            bounds.push(Bounds { first_position: rows::position(first_position)?, from_time, to_time });
-        }
+        let bounds = found.into_iter().map(PartitionRow::bounds).collect::<Result<_, _>>()?;
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = bounds;
         Ok(())
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct PartitionRow {
+    name: String,
+    first_position: i64,
+    from_time: DateTime<Utc>,
+    to_time: DateTime<Utc>,
+    last_position: Option<i64>,
+    events_file: Option<String>,
+    events_size: Option<i64>,
+    events_footer_at: Option<i64>,
+    events_footer: Option<Vec<u8>>,
+    rooms_file: Option<String>,
+    rooms_size: Option<i64>,
+    rooms_footer_at: Option<i64>,
+    rooms_footer: Option<Vec<u8>>,
+}
+
+impl PartitionRow {
+    fn bounds(self) -> Result<Bounds, LogError> {
+        let first_position = rows::position(self.first_position)?;
+        let file = |name, size, footer_at, footer: Option<Vec<u8>>| {
+            let (Some(name), Some(size), Some(footer_at), Some(footer)) = (name, size, footer_at, footer) else {
+                return Ok(None);
+            };
+            let (size, footer_at) = (rows::position(size)?, rows::position(footer_at)?);
+            Ok::<_, LogError>(Some(FileRef { name, size, footer_at, footer: rows::hash(&footer)? }))
+        };
+        let events = file(self.events_file, self.events_size, self.events_footer_at, self.events_footer)?;
+        let rooms = file(self.rooms_file, self.rooms_size, self.rooms_footer_at, self.rooms_footer)?;
+        let archive = match (self.last_position, events, rooms) {
+            (Some(last_position), Some(events), Some(rooms)) => Some(Arc::new(ArchivedPartition {
+                name: self.name,
+                first_position,
+                last_position: rows::position(last_position)?,
+                from: self.from_time,
+                to: self.to_time,
+                events,
+                rooms,
+            })),
+            _ => None,
+        };
+        Ok(Bounds { first_position, from_time: self.from_time, to_time: self.to_time, archive })
     }
 }

@@ -1,6 +1,7 @@
 //! Reading: the log from a position, a tenant's part of it, a room from a version, and where a time lies in each.
 //!
-//! Every statement names the times it wants, so that PostgreSQL visits only partitions that can hold them.
+//! Every statement names the times it wants, so that PostgreSQL visits only partitions that can hold them. What has left the
+//! database shows as a gap at the front of what is found, and is read from where it lies ([`super::archived`]).
 
 use std::collections::HashMap;
 
@@ -8,6 +9,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use sqlx::postgres::PgRow;
 
+use super::partitions::Times;
 use super::rows::{self, columns};
 use super::{EventLog, LogError, RoomKey, SILENCE};
 use crate::database::silence::heard;
@@ -45,6 +47,8 @@ pub(super) trait InLog: Sized {
     fn recorded_at(&self) -> Timestamp;
 
     fn read(pool: &PgPool, stretch: Stretch) -> impl Future<Output = Result<Vec<Self>, LogError>> + Send;
+
+    fn of(event: Envelope) -> Self;
 }
 
 impl InLog for Envelope {
@@ -73,6 +77,52 @@ impl InLog for Envelope {
         .await?;
         envelopes(&rows)
     }
+
+    fn of(event: Envelope) -> Self {
+        event
+    }
+}
+
+/// An event's place and its hash.
+struct Fingerprint {
+    position: Position,
+    recorded_at: Timestamp,
+    hash: Hash,
+}
+
+impl InLog for Fingerprint {
+    fn position(&self) -> Position {
+        self.position
+    }
+
+    fn recorded_at(&self) -> Timestamp {
+        self.recorded_at
+    }
+
+    async fn read(pool: &PgPool, stretch: Stretch) -> Result<Vec<Self>, LogError> {
+        let rows: Vec<(i64, DateTime<Utc>, Vec<u8>)> = sqlx::query_as(
+            "SELECT position, recorded_at, hash
+             FROM convoke.log
+             WHERE position > $1 AND recorded_at >= $2 AND recorded_at < coalesce($3, 'infinity'::timestamptz)
+             ORDER BY position
+             LIMIT $4",
+        )
+        .bind(bind(stretch.after))
+        .bind(stretch.from)
+        .bind(stretch.to)
+        .bind(bind(stretch.limit as u64))
+        .fetch_all(pool)
+        .await?;
+        let read = |(position, recorded_at, hash): (i64, DateTime<Utc>, Vec<u8>)| {
+            let (position, recorded_at) = (rows::position(position)?, rows::timestamp(recorded_at)?);
+            Ok(Self { position, recorded_at, hash: rows::hash(&hash)? })
+        };
+        rows.into_iter().map(read).collect()
+    }
+
+    fn of(event: Envelope) -> Self {
+        Self { position: event.position, recorded_at: event.recorded_at, hash: event.hash }
+    }
 }
 
 fn envelopes(rows: &[PgRow]) -> Result<Vec<Envelope>, LogError> {
@@ -97,8 +147,19 @@ impl EventLog {
         while found.len() < limit {
             let Some(times) = self.partitions.times_of(&self.pool, after + 1).await? else { break };
             let wanted = limit - found.len();
-            let to = (!times.newest).then_some(times.to);
-            let page = T::read(&self.pool, Stretch { after, limit: wanted, from: times.from, to }).await?;
+            let page = match &times.archive {
+                Some(partition) => self.walk_archived(partition, after, wanted).await?,
+                None => {
+                    let to = (!times.newest).then_some(times.to);
+                    let page = T::read(&self.pool, Stretch { after, limit: wanted, from: times.from, to }).await?;
+                    // Positions have no gaps: where there is one, the partition may have left meanwhile.
+                    let gap = page.first().map_or(!times.newest, |first| first.position() != after + 1);
+                    if gap && self.has_left(after + 1).await? {
+                        continue;
+                    }
+                    page
+                }
+            };
             let ended = page.len() < wanted;
             if let Some(last) = page.last() {
                 after = last.position();
@@ -125,25 +186,21 @@ impl EventLog {
                 .bind(&asked)
                 .fetch_all(&self.pool)
                 .await?;
-        rows.iter().map(|(position, hash)| Ok((rows::position(*position)?, rows::hash(hash)?))).collect()
+        let mut found = rows
+            .iter()
+            .map(|(position, hash)| Ok((rows::position(*position)?, rows::hash(hash)?)))
+            .collect::<Result<HashMap<_, _>, LogError>>()?;
+        let missing: Vec<_> = positions.iter().copied().filter(|position| !found.contains_key(position)).collect();
+        if !missing.is_empty() {
+            found.extend(self.archived_hashes(missing).await?);
+        }
+        Ok(found)
     }
 
     /// The hashes of up to `limit` events after a position, in position order.
     pub async fn hashes_after(&self, after: Position, limit: usize) -> Result<Vec<(Position, Hash)>, LogError> {
-        let Some(times) = self.partitions.times_of(&self.pool, after + 1).await? else { return Ok(Vec::new()) };
-        let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(
-            "SELECT position, hash
-             FROM convoke.log
-             WHERE position > $1 AND recorded_at >= $2
-             ORDER BY position
-             LIMIT $3",
-        )
-        .bind(bind(after))
-        .bind(times.from)
-        .bind(bind(limit as u64))
-        .fetch_all(&self.pool)
-        .await?;
-        rows.iter().map(|(position, hash)| Ok((rows::position(*position)?, rows::hash(hash)?))).collect()
+        let found: Vec<Fingerprint> = self.walk(after, limit).await?;
+        Ok(found.into_iter().map(|found| (found.position, found.hash)).collect())
     }
 
     /// Up to `limit` of a tenant's events after a position, read as that tenant. Looks at a bounded stretch of the log: an
@@ -154,9 +211,29 @@ impl EventLog {
         if after >= end {
             return Ok(TenantPage { events: Vec::new(), through: after.min(head.position) });
         }
-        let Some(times) = self.partitions.times_of(&self.pool, after + 1).await? else {
-            return Ok(TenantPage { events: Vec::new(), through: after });
-        };
+        loop {
+            let Some(times) = self.partitions.times_of(&self.pool, after + 1).await? else {
+                return Ok(TenantPage { events: Vec::new(), through: after });
+            };
+            if let Some(partition) = &times.archive {
+                return self.archived_page(partition, tenant, after, end, limit).await;
+            }
+            let page = self.live_page(tenant, after, end, &times, limit).await?;
+            // A tenant's positions have gaps. What was in the database after the read was there during it.
+            if !self.has_left(after + 1).await? {
+                return Ok(page);
+            }
+        }
+    }
+
+    async fn live_page(
+        &self,
+        tenant: &TenantId,
+        after: Position,
+        end: Position,
+        times: &Times,
+        limit: usize,
+    ) -> Result<TenantPage, LogError> {
         let last = self.partitions.times_of(&self.pool, end).await?.filter(|last| !last.newest);
         let mut transaction = tenant::begin(&self.pool, tenant).await?;
         let rows = sqlx::query(concat!(
@@ -191,7 +268,8 @@ impl EventLog {
         since: Option<Timestamp>,
         limit: usize,
     ) -> Result<Vec<Envelope>, LogError> {
-        heard(SILENCE, read_room_on(&self.pool, key, after, since, limit)).await
+        let live = || heard(SILENCE, read_room_on(&self.pool, key, after, since, limit));
+        self.joined(key, after, limit, live).await
     }
 
     /// As [`EventLog::read_room`], read as the tenant: what row-level security hides is not there.
@@ -201,10 +279,13 @@ impl EventLog {
         after: RoomVersion,
         limit: usize,
     ) -> Result<Vec<Envelope>, LogError> {
-        let mut transaction = tenant::begin(&self.pool, &key.tenant).await?;
-        let found = read_room_on(&mut *transaction, key, after, None, limit).await?;
-        transaction.commit().await?;
-        Ok(found)
+        let live = async || {
+            let mut transaction = tenant::begin(&self.pool, &key.tenant).await?;
+            let found = read_room_on(&mut *transaction, key, after, None, limit).await?;
+            transaction.commit().await?;
+            Ok(found)
+        };
+        self.joined(key, after, limit, live).await
     }
 
     /// Some of the tenants that have rooms, by name; told to those who asked for one that has none.
@@ -237,20 +318,26 @@ impl EventLog {
 
     /// The last position recorded before a time; 0: none.
     pub async fn position_before(&self, at: Timestamp) -> Result<Position, LogError> {
-        let found: i64 =
+        let found: Option<i64> =
             sqlx::query_scalar("SELECT convoke.position_before($1)").bind(at.utc()).fetch_one(&self.pool).await?;
-        rows::position(found)
+        match found {
+            Some(found) => rows::position(found),
+            None => self.archived_position_before(at).await,
+        }
     }
 
     /// The version that a room had at a time, by recorded time, that moment included; 0: it was not there yet.
     pub async fn version_at(&self, key: &RoomKey, at: Timestamp) -> Result<RoomVersion, LogError> {
-        let found: i64 = sqlx::query_scalar("SELECT convoke.room_version_at($1, $2, $3)")
+        let found: Option<i64> = sqlx::query_scalar("SELECT convoke.room_version_at($1, $2, $3)")
             .bind(key.tenant.as_str())
             .bind(key.room.uuid())
             .bind(at.utc())
             .fetch_one(&self.pool)
             .await?;
-        rows::position(found)
+        match found {
+            Some(found) => rows::position(found),
+            None => self.archived_version_at(key, at).await,
+        }
     }
 }
 

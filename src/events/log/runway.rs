@@ -20,8 +20,11 @@ pub struct Partition {
     /// None: nothing was recorded in it yet.
     pub first_position: Option<Position>,
     pub events: u64,
-    /// With its indexes.
+    /// With its indexes; of its files, where it is archived.
     pub bytes: u64,
+    /// It has left the database, or is about to: its events are read from this file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub archive: Option<String>,
 }
 
 /// Sizes of the log and of what is kept beside it.
@@ -44,6 +47,7 @@ struct PartitionRow {
     first_position: Option<i64>,
     next_position: Option<i64>,
     bytes: i64,
+    archive: Option<String>,
 }
 
 impl EventLog {
@@ -52,16 +56,19 @@ impl EventLog {
         // A partition's events end where those of the next one in use begin.
         let rows: Vec<PartitionRow> = sqlx::query_as(
             "SELECT
-                name,
-                from_time,
-                to_time,
-                first_position,
-                lead(first_position, 1, head.position + 1)
-                    OVER (PARTITION BY first_position IS NULL ORDER BY from_time) AS next_position,
-                pg_total_relation_size(format('convoke.%I', name)::regclass) AS bytes
-             FROM convoke.log_partitions
+                p.name,
+                p.from_time,
+                p.to_time,
+                p.first_position,
+                lead(p.first_position, 1, head.position + 1)
+                    OVER (PARTITION BY p.first_position IS NULL ORDER BY p.from_time) AS next_position,
+                coalesce(a.events_size + a.rooms_size,
+                    pg_total_relation_size(to_regclass(format('convoke.%I', p.name))), 0) AS bytes,
+                a.events_file AS archive
+             FROM convoke.log_partitions p
              CROSS JOIN (SELECT position FROM convoke.log_head) AS head
-             ORDER BY from_time",
+             LEFT JOIN convoke.log_archives a ON a.partition = p.name AND a.kept_at IS NOT NULL
+             ORDER BY p.from_time",
         )
         .fetch_all(self.pool())
         .await?;
@@ -147,6 +154,7 @@ impl TryFrom<PartitionRow> for Partition {
             (Some(first), Some(next)) => rows::position(next)?.saturating_sub(first),
             _ => 0,
         };
-        Ok(Self { name: row.name, from, to, first_position, events, bytes: rows::position(row.bytes)? })
+        let bytes = rows::position(row.bytes)?;
+        Ok(Self { name: row.name, from, to, first_position, events, bytes, archive: row.archive })
     }
 }

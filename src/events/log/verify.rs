@@ -3,23 +3,13 @@
 //!
 //! Memory: 100 bytes or so for each room that the log holds.
 
-use std::collections::HashMap;
-
-use super::chain;
-use super::{EventLog, LogError, RoomHead, RoomKey};
-use crate::events::envelope::{Envelope, Hash, Position, RoomVersion};
-use crate::events::time::Timestamp;
+pub use super::walk::Fault;
+use super::walk::Walk;
+use super::{EventLog, LogError, RoomKey};
+use crate::events::envelope::{Position, RoomVersion};
 
 /// Events read at a time.
 const PAGE: usize = 10_000;
-
-/// The first thing found wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    pub position: Position,
-    pub room: Option<RoomKey>,
-    pub what: String,
-}
 
 /// How a proof ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,70 +20,6 @@ pub enum Verdict {
         rooms: u64,
     },
     Broken(Fault),
-}
-
-/// What is known of a room on the way.
-#[derive(Clone, Copy)]
-struct Reached {
-    version: RoomVersion,
-    position: Position,
-    chain: Hash,
-}
-
-/// Walks over events in order and checks each against what came before.
-#[derive(Default)]
-struct Walk {
-    position: Position,
-    recorded_at: Option<Timestamp>,
-    rooms: HashMap<RoomKey, Reached>,
-    events: u64,
-}
-
-impl Walk {
-    fn step(&mut self, event: &Envelope) -> Result<(), Fault> {
-        let key = RoomKey { tenant: event.tenant.clone(), room: event.room };
-        let fault = |what: String| Fault { position: event.position, room: Some(key.clone()), what };
-        if self.recorded_at.is_some_and(|last| event.recorded_at < last) {
-            return Err(fault(format!("recorded time went back to {}", event.recorded_at)));
-        }
-        let start = Reached { version: 0, position: 0, chain: chain::START };
-        let before = self.rooms.get(&key).copied().unwrap_or(start);
-        if event.room_version != before.version + 1 {
-            return Err(fault(format!("room version {} follows {}", event.room_version, before.version)));
-        }
-        let chain = chain::link_envelope(&before.chain, event);
-        if chain::seal(&chain, event.position, event.recorded_at) != event.hash {
-            return Err(fault("the event is not the one that was written: its hash differs".into()));
-        }
-        let reached = Reached { version: event.room_version, position: event.position, chain };
-        self.rooms.insert(key, reached);
-        self.recorded_at = Some(event.recorded_at);
-        self.position = event.position;
-        self.events += 1;
-        Ok(())
-    }
-
-    fn ends_at(&self, key: &RoomKey, head: &RoomHead) -> Result<(), Fault> {
-        let reached = self.rooms.get(key).copied();
-        let agrees = reached.is_some_and(|reached| {
-            (reached.version, reached.position, reached.chain) == (head.version, head.last_position, head.chain)
-        });
-        if agrees {
-            return Ok(());
-        }
-        let what = match reached {
-            None => format!("the room stands at version {} but has no events", head.version),
-            Some(reached) if reached.version != head.version => {
-                format!("the room's events end at version {}, the room stands at {}", reached.version, head.version)
-            }
-            Some(_) => "the room's last event is not the one that its head speaks of".into(),
-        };
-        Err(Fault {
-            position: reached.map_or(head.last_position, |reached| reached.position),
-            room: Some(key.clone()),
-            what,
-        })
-    }
 }
 
 impl EventLog {

@@ -6,18 +6,18 @@ use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::fault::Faults;
 use super::personal::Personal;
 use super::progress::Progress;
 use super::publisher::Publisher;
 use super::standing::{Standing, State};
 use super::{Halt, SILENCE};
-use crate::config::RelayPoint;
+use crate::config::FaultPoint;
 use crate::database::lease::Lease;
 use crate::database::silence::heard;
 use crate::events::envelope::{Envelope, Position};
 use crate::events::log::{EventLog, LogError};
 use crate::events::topic::record::{PersonalPart, Record};
+use crate::resilience::fault::Faults;
 use crate::telemetry::metrics::Metrics;
 
 /// How often a relay with nothing to copy looks whether its epoch is still the log's.
@@ -78,7 +78,7 @@ impl Copy<'_> {
                 }
             };
             sent.expect("sending does not panic")?;
-            self.faults.pass(RelayPoint::BeforeProgress);
+            self.faults.pass(FaultPoint::BeforeProgress);
             heard(SILENCE, self.progress.move_to(through)).await?;
             self.metrics.relayed(events, began.elapsed());
             page = next?;

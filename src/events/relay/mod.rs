@@ -8,7 +8,6 @@
 //! is one way on, and it is taken after every fault. Nothing is skipped.
 
 mod copy;
-mod fault;
 pub mod personal;
 mod progress;
 pub mod publisher;
@@ -30,10 +29,10 @@ use super::topic::{TopicError, client, shape};
 use crate::config::KafkaConfig;
 use crate::database::lease::{Lease, pause};
 use crate::database::silence::heard;
+use crate::resilience::fault::Faults;
 use crate::resilience::{Backoff, Breaker, Delays};
 use crate::telemetry::metrics::Metrics;
 use copy::Copy;
-use fault::Faults;
 use personal::Personal;
 use progress::Progress;
 pub use progress::relayed;
@@ -100,6 +99,7 @@ impl Relay {
         personal: Personal,
         metrics: Metrics,
         breaker: Breaker,
+        faults: Faults,
     ) -> Option<Self> {
         Some(Self {
             log,
@@ -109,7 +109,7 @@ impl Relay {
             standing: Standing::default(),
             metrics,
             breaker,
-            faults: Arc::new(Faults::new(config.fault)),
+            faults: Arc::new(faults),
         })
     }
 

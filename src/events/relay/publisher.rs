@@ -7,9 +7,9 @@ use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 
-use super::fault::Faults;
-use crate::config::RelayPoint;
+use crate::config::FaultPoint;
 use crate::events::topic::record::Record;
+use crate::resilience::fault::Faults;
 
 /// Taking the transactional id, one transaction: each is done within this time, or Kafka is away.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -96,18 +96,18 @@ impl Publisher {
     pub fn publish(&self, records: Vec<Record>, still_ours: impl Fn() -> bool) -> Result<(), PublishError> {
         let producer = self.producer();
         producer.begin_transaction()?;
-        self.faults.pass(RelayPoint::BeforeSend);
+        self.faults.pass(FaultPoint::BeforeSend);
         for record in records {
             self.send(record)?;
         }
-        self.faults.pass(RelayPoint::AfterSend);
+        self.faults.pass(FaultPoint::AfterSend);
         if !still_ours() {
             return Err(PublishError::Fenced("its lease has run out".into()));
         }
-        self.faults.pass(RelayPoint::BeforeCommit);
+        self.faults.pass(FaultPoint::BeforeCommit);
         settle(producer)?;
         self.repeated(|producer, patience| producer.commit_transaction(patience))?;
-        self.faults.pass(RelayPoint::AfterCommit);
+        self.faults.pass(FaultPoint::AfterCommit);
         Ok(())
     }
 

@@ -27,6 +27,11 @@ impl From<&LogError> for Problem {
             LogError::NoPartition { .. } => {
                 Problem::new(ProblemCode::LogUnavailable, "The log has no partition for this time.").caused_by(error)
             }
+            LogError::Archive(archive) => {
+                // Where the files lie is the operator's to know: the whole path stands in the log.
+                let detail = format!("An archive of the log cannot be read: {}.", archive.file_name());
+                Problem::new(ProblemCode::ArchiveUnavailable, detail).caused_by(error)
+            }
             LogError::Damaged(_) | LogError::BadRow { .. } | LogError::Unreadable(_) => Problem::internal(error),
         }
     }

@@ -150,6 +150,10 @@ problem_codes! {
         "PostgreSQL does not answer, or cannot write (a full disk, a failover). A command may or may not have been \
          taken. The server recovers by itself when the database does.",
         "Repeat after `Retry-After`, with the same idempotency key, so that nothing is done twice.";
+    ArchiveUnavailable "archive-unavailable" 503 retry 30 "A part of the log cannot be read from its archive",
+        "What was asked for happened so long ago that it has left the database, and the archive file that holds it is missing, \
+         damaged or out of reach; `detail` names the file. Everything newer is answered, and commands are taken.",
+        "Tell the operator the name of the file. Repeat when the file is back.";
     Stopping "stopping" 503 retry 1 "The server is stopping",
         "The server takes no new work: it is being stopped or replaced. Nothing was done.",
         "Repeat after `Retry-After`: another server, or the new one, answers.";

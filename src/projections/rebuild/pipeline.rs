@@ -10,6 +10,7 @@ use super::lane::Lane;
 use super::scan::{self, Chunk};
 use super::{Progress, Rebuild, RebuildError};
 use crate::events::envelope::Position;
+use crate::events::feed::from_log::LogFeed;
 
 /// Events folded at a time; a transaction takes many such chunks.
 const CHUNK: usize = 8_192;
@@ -74,9 +75,24 @@ impl Rebuild {
         if let Some(source) = &self.source {
             return scan::follow(source.open(after), through, size, chunks, stop).await;
         }
-        // A scan that is broken off leaves rows on its connection, which ends here.
-        let mut reader = self.connect.open().await?;
-        scan::scan(&mut reader, after, through, size, chunks, stop).await
+        let mut after = after;
+        loop {
+            let archived = self.log.archived_through().await?.min(through);
+            if after < archived {
+                let feed = Box::new(LogFeed::new(self.log.clone(), after));
+                scan::follow(feed, archived, size, chunks.clone(), stop).await?;
+                after = archived;
+            }
+            // A scan that is broken off leaves rows on its connection, which ends here.
+            let mut reader = self.connect.open().await?;
+            match scan::scan(&mut reader, after, through, size, chunks.clone(), stop).await {
+                // The partition went to an archive before it was come to.
+                Err(RebuildError::Gap { after: gap, found: 0, .. }) if self.log.archived_through().await? > gap => {
+                    after = gap;
+                }
+                ended => return ended,
+            }
+        }
     }
 }
 

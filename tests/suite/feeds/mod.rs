@@ -10,6 +10,7 @@ use convoke::events::log::{EventLog, wake};
 use convoke::events::relay::Relay;
 use convoke::events::relay::personal::Personal;
 use convoke::events::topic::{client, shape};
+use convoke::resilience::fault::Faults;
 use convoke::resilience::{Backoff, BreakerPolicy, Breakers};
 use convoke::telemetry::metrics::Metrics;
 use std::time::Duration;
@@ -92,7 +93,7 @@ impl OfTopic {
         };
         let breaker = Breakers::new(Metrics::new()).around("kafka", policy);
         let log = reader(&self.ground.db, stop);
-        Relay::new(log, config, personal, Metrics::new(), breaker).unwrap()
+        Relay::new(log, config, personal, Metrics::new(), breaker, Faults::new(None)).unwrap()
     }
 
     fn topic(&self) -> String {

@@ -22,6 +22,6 @@ pub use eventually::eventually;
 pub use folder::{Folder, folder};
 pub use redis::Redis;
 pub use run::Run;
-pub use server::Server;
+pub use server::{Server, client};
 pub use test_db::{TestDb, database_config};
 pub use wire::Wire;

@@ -19,6 +19,13 @@ const TOLD_LINES: usize = 60;
 /// Kills the program when this process has ended without saying that it is done.
 const GUARD: &str = r#"read -r word; [ "$word" = done ] || kill -KILL "$0""#;
 
+/// A client of HTTP. The program itself chooses who does its cryptography, where it speaks TLS; so does a test.
+pub fn client(builder: reqwest::ClientBuilder) -> reqwest::Client {
+    // It is there already after the first.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    builder.build().expect("a client with the defaults of its library")
+}
+
 /// The program and what it writes. Killed with the value; [`Server::terminate`] is the way to a good end.
 pub struct Server {
     /// `http://127.0.0.1:PORT`
@@ -62,7 +69,16 @@ impl Server {
         let mut guard = Command::new("/bin/sh");
         guard.arg("-c").arg(GUARD).arg(pid.to_string()).stdin(Stdio::piped());
         let guard = guard.spawn().unwrap();
-        Self { url: String::new(), client: reqwest::Client::new(), pid, _run: run, child, guard, output, errors }
+        Self {
+            url: String::new(),
+            client: client(reqwest::Client::builder()),
+            pid,
+            _run: run,
+            child,
+            guard,
+            output,
+            errors,
+        }
     }
 
     pub async fn get(&self, path: &str) -> reqwest::Response {

@@ -1,6 +1,6 @@
 //! SIGKILL of the relay under load, at every point of its way.
 
-use convoke::config::RelayPoint;
+use convoke::config::FaultPoint;
 
 use super::{PATIENCE, audited_clean, grown, process};
 use crate::harness::kafka::{Broker, prefix};
@@ -19,7 +19,7 @@ async fn a_relay_killed_thirty_times_under_load_loses_and_doubles_nothing() {
     let load = Load::start(&[&api.url], CALLERS).await;
     let mut killed = 0;
     for pass in 1..=KILLS_AT_EACH {
-        for (point, _) in RelayPoint::ALL {
+        for (point, _) in FaultPoint::RELAY {
             // A first pass falls on what was left, later ones on the flow.
             let fault = format!("{point}:{}:kill", pass * 2 - 1);
             let mut relay = process(&db, broker, &prefix, "relay").with("CONVOKE_FAULT", &fault).serve().await;

@@ -12,7 +12,7 @@ use convoke::security::grants::Grants;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{Run, tokens};
+use crate::harness::{Run, client, tokens};
 
 const ROOMS: usize = 3;
 
@@ -73,7 +73,7 @@ impl Caller {
 impl Load {
     /// So many callers, spread over the servers.
     pub async fn start(urls: &[&str], callers: usize) -> Self {
-        let client = reqwest::Client::builder().timeout(ANSWER).build().unwrap();
+        let client = client(reqwest::Client::builder().timeout(ANSWER));
         let token = tokens::of("dev", None, Grants::everything());
         let load = Uuid::now_v7();
         let caller = Caller { load, client, url: urls[0].into(), token };

@@ -3,12 +3,12 @@
 mod attendance;
 mod counts;
 mod folds;
-mod live;
+pub mod live;
 mod memory;
 mod plans;
 mod reads;
 mod rebuilds;
-mod story;
+pub mod story;
 mod wild;
 
 pub use story::Dice;

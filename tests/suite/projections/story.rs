@@ -169,7 +169,7 @@ impl Story {
             data: Arc::from(RawValue::from_string("{}".into()).unwrap()),
             sealed: None,
         };
-        append(log, &key, (0, chain::START), vec![event]).await;
+        append(log, &key, (0, chain::START), vec![event], Clock::system().now()).await;
     }
 
     /// A UUIDv7, later than the ones before.
@@ -318,13 +318,18 @@ impl Story {
 
     /// Appends what is not in the log yet, in order.
     pub async fn write(&mut self, log: &EventLog) -> &mut Self {
+        self.write_at(log, Clock::system().now()).await
+    }
+
+    /// The same, recorded at a time, or at the log's where that is later.
+    pub async fn write_at(&mut self, log: &EventLog, now: Timestamp) -> &mut Self {
         let mut rest = &self.told[self.written..];
         while !rest.is_empty() {
             let (first, others) = rest.split_first().unwrap();
             let same = others.iter().take_while(|told| told.key == first.key).count() + 1;
             let (events, later) = rest.split_at(same);
             let at = self.log_versions.get(&first.key).copied().unwrap_or((0, chain::START));
-            let at = append(log, &first.key, at, events.iter().map(new_event).collect()).await;
+            let at = append(log, &first.key, at, events.iter().map(new_event).collect(), now).await;
             self.log_versions.insert(first.key.clone(), at);
             rest = later;
         }
@@ -336,10 +341,9 @@ impl Story {
 type At = (u64, Hash);
 
 /// Where the room is afterwards.
-async fn append(log: &EventLog, key: &RoomKey, (expected, chain): At, events: Vec<NewEvent>) -> At {
+async fn append(log: &EventLog, key: &RoomKey, (expected, chain): At, events: Vec<NewEvent>, now: Timestamp) -> At {
     let (names, outcomes) = (Vec::new(), Vec::new());
     let append = RoomAppend { unit: 0, key: key.clone(), expected, chain, events, names, outcomes };
-    let now = Clock::system().now();
     let appended = log.append(&Batch::new(now, vec![append])).await.unwrap();
     let written = appended.rooms[0].as_ref().unwrap();
     (written.version, written.chain)

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::process::{Signal, getpid, kill_process};
 
-use crate::config::{Fault, FaultAction, RelayPoint};
+use crate::config::{Fault, FaultAction, FaultPoint};
 
 pub struct Faults {
     fault: Option<Fault>,
@@ -16,7 +16,7 @@ impl Faults {
         Self { fault, passed: AtomicU32::new(0) }
     }
 
-    pub fn pass(&self, point: RelayPoint) {
+    pub fn pass(&self, point: FaultPoint) {
         let Some(fault) = self.fault.filter(|fault| fault.point == point) else { return };
         if self.passed.fetch_add(1, Ordering::Relaxed) + 1 != fault.pass {
             return;

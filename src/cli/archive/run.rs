@@ -1,0 +1,182 @@
+//! `convoke archive run`
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use serde::Serialize;
+use sqlx::PgPool;
+
+use crate::cli::context::Context;
+use crate::cli::progress::Progress;
+use crate::cli::table;
+use crate::config::{duration, settings};
+use crate::events::archive::Archive;
+use crate::events::time::{Clock, Timestamp};
+use crate::events::topic::shape::events_topic;
+use crate::projections::archives::{self, Archiving, Moved, Plan, Told};
+use crate::resilience::fault::Faults;
+
+/// Move partitions of the log that are older than the retention to Parquet files.
+///
+/// Each is written, read back and compared with the log, entered into the catalogue, and only then taken out of the database,
+/// while commands and reads go on. What is archived reads as before. No partition leaves before the relay to Kafka and all
+/// read models have passed it. Killed, it goes on where it was. Needs the rights of the database's owner. Exit code 1 when old
+/// partitions have to wait.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  convoke archive run --dry-run\n  convoke archive run --older-than 90d")]
+pub struct Run {
+    /// Tell what would move, how many events and bytes, and move nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// How long events stay in the database, such as 90d; default: CONVOKE_ARCHIVE_RETENTION
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    older_than: Option<Duration>,
+    /// For a program: one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    duration(text).ok_or_else(|| "write a number and its unit, such as 90d, 12w or 48h".into())
+}
+
+#[derive(Serialize)]
+struct Report {
+    dry_run: bool,
+    moved: Vec<Moved>,
+    #[serde(flatten)]
+    plan: Plan,
+}
+
+impl Run {
+    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+        let config = context.config()?;
+        let archive = Archive::configured(&config.archive)?;
+        let name = settings::ARCHIVE_URL.name;
+        let archive = archive.ok_or_else(|| {
+            anyhow::anyhow!("no place for archives is configured; set {name}, such as file:///srv/convoke/archive")
+        })?;
+        let report =
+            context.with_owner(async |owner, system| self.archive(&context, archive, owner, system).await).await?;
+        let mut output = std::io::stdout().lock();
+        if self.json {
+            serde_json::to_writer(&mut output, &report)?;
+            writeln!(output)?;
+        } else {
+            write!(output, "{}", told(&report))?;
+        }
+        Ok(if report.plan.waiting.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    async fn archive(
+        &self,
+        context: &Context,
+        archive: Archive,
+        owner: PgPool,
+        system: PgPool,
+    ) -> anyhow::Result<Report> {
+        let config = context.config()?;
+        let topic = config.kafka.brokers.is_some().then(|| events_topic(&config.kafka.prefix));
+        let before = archives::before(Clock::system().now(), self.older_than.unwrap_or(config.archive.retention));
+        let archiving = Archiving::new(owner, context.log(system)?, archive, topic, Faults::new(config.fault));
+        let mut moved = Vec::new();
+        let plan = if self.dry_run {
+            archiving.plan(before).await?
+        } else {
+            let mut shown = Shown::default();
+            let mut tell = |told: Told| {
+                shown.tell(&told);
+                if let Told::Moved(one) = told {
+                    moved.push(one);
+                }
+            };
+            archiving.run(before, &mut tell, &context.stop).await?
+        };
+        Ok(Report { dry_run: self.dry_run, moved, plan })
+    }
+}
+
+/// What is under way, on the error stream.
+#[derive(Default)]
+struct Shown(Option<(String, Progress)>);
+
+impl Shown {
+    fn tell(&mut self, told: &Told) {
+        match told {
+            Told::Writing { partition, done, events } => self.count(&format!("write {partition}"), *done, *events),
+            Told::Comparing { partition, done, events } => self.count(&format!("compare {partition}"), *done, *events),
+            Told::Detaching { partition } => {
+                self.end();
+                eprintln!("{partition} leaves the database; transactions that look at it are waited for");
+            }
+            Told::Moved(_) | Told::Emptied { .. } => self.end(),
+        }
+    }
+
+    fn count(&mut self, what: &str, done: u64, events: u64) {
+        if self.0.as_ref().is_none_or(|(shown, _)| shown != what) {
+            self.end();
+            self.0 = Some((what.to_owned(), Progress::new(what, "events", Some(events))));
+        }
+        if let Some((_, progress)) = &mut self.0 {
+            progress.set(done);
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some((_, progress)) = self.0.take() {
+            progress.finish();
+        }
+    }
+}
+
+fn told(report: &Report) -> String {
+    let day = |at: Timestamp| at.utc().format("%Y-%m-%d").to_string();
+    let mut text = String::new();
+    if report.dry_run && !report.plan.moves.is_empty() {
+        let mut table = table::table(&["partition", "from", "to", "positions", "events", "size"], &[4, 5]);
+        for one in &report.plan.moves {
+            table.add_row([
+                one.partition.clone(),
+                day(one.from),
+                day(one.to),
+                format!("{} to {}", one.first_position, one.last_position),
+                one.events.to_string(),
+                table::bytes(one.bytes),
+            ]);
+        }
+        let (events, bytes) = report.plan.moves.iter().fold((0, 0), |(e, b), one| (e + one.events, b + one.bytes));
+        text = format!("{table}\nwould move: {events} events, {}\n", table::bytes(bytes));
+    }
+    if !report.moved.is_empty() {
+        let mut table = table::table(&["partition", "events", "before", "archived", "file"], &[1, 2, 3]);
+        for one in &report.moved {
+            table.add_row([
+                one.partition.clone(),
+                one.events.to_string(),
+                table::bytes(one.bytes_before),
+                table::bytes(one.bytes),
+                one.file.clone(),
+            ]);
+        }
+        text = format!("{table}\n");
+    }
+    if !report.plan.empty.is_empty() {
+        let verb = if report.dry_run { "would go" } else { "gone" };
+        text += &format!("{verb}, for they never held an event: {}\n", report.plan.empty.join(", "));
+    }
+    for (one, hindrance) in &report.plan.waiting {
+        let (kind, name) = (&hindrance.kind, &hindrance.name);
+        let at = match hindrance.position {
+            Some(at) => format!("is at {at}, the partition ends at {}", one.last_position),
+            None => "has not begun".into(),
+        };
+        text += &format!("{} has to wait: the {kind} {name} {at}\n", one.partition);
+    }
+    if text.is_empty() {
+        text = format!("nothing to archive: no partition with events ended before {}\n", day(report.plan.before));
+    }
+    text
+}

@@ -1,0 +1,91 @@
+//! A walk over events in their order, which checks each against what came before it.
+
+use std::collections::HashMap;
+
+use super::chain;
+use super::{RoomHead, RoomKey};
+use crate::events::envelope::{Envelope, Hash, Position, RoomVersion};
+use crate::events::time::Timestamp;
+
+/// The first thing found wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    pub position: Position,
+    pub room: Option<RoomKey>,
+    pub what: String,
+}
+
+/// What is known of a room on the way.
+#[derive(Clone, Copy, Debug)]
+pub struct Reached {
+    pub version: RoomVersion,
+    pub position: Position,
+    pub chain: Hash,
+}
+
+/// Walks over events in order and checks each against what came before.
+#[derive(Default)]
+pub struct Walk {
+    pub(super) position: Position,
+    recorded_at: Option<Timestamp>,
+    pub(super) rooms: HashMap<RoomKey, Reached>,
+    pub(super) events: u64,
+}
+
+impl Walk {
+    /// Whether it has met the room.
+    pub fn knows(&self, key: &RoomKey) -> bool {
+        self.rooms.contains_key(key)
+    }
+
+    /// Where a room stands that began before the walk does.
+    pub fn begin_room(&mut self, key: RoomKey, reached: Reached) {
+        self.rooms.insert(key, reached);
+    }
+
+    /// The chain of the event's room after it.
+    pub fn step(&mut self, event: &Envelope) -> Result<Hash, Fault> {
+        let key = RoomKey { tenant: event.tenant.clone(), room: event.room };
+        let fault = |what: String| Fault { position: event.position, room: Some(key.clone()), what };
+        if self.recorded_at.is_some_and(|last| event.recorded_at < last) {
+            return Err(fault(format!("recorded time went back to {}", event.recorded_at)));
+        }
+        let start = Reached { version: 0, position: 0, chain: chain::START };
+        let before = self.rooms.get(&key).copied().unwrap_or(start);
+        if event.room_version != before.version + 1 {
+            return Err(fault(format!("room version {} follows {}", event.room_version, before.version)));
+        }
+        let chain = chain::link_envelope(&before.chain, event);
+        if chain::seal(&chain, event.position, event.recorded_at) != event.hash {
+            return Err(fault("the event is not the one that was written: its hash differs".into()));
+        }
+        let reached = Reached { version: event.room_version, position: event.position, chain };
+        self.rooms.insert(key, reached);
+        self.recorded_at = Some(event.recorded_at);
+        self.position = event.position;
+        self.events += 1;
+        Ok(chain)
+    }
+
+    pub(super) fn ends_at(&self, key: &RoomKey, head: &RoomHead) -> Result<(), Fault> {
+        let reached = self.rooms.get(key).copied();
+        let agrees = reached.is_some_and(|reached| {
+            (reached.version, reached.position, reached.chain) == (head.version, head.last_position, head.chain)
+        });
+        if agrees {
+            return Ok(());
+        }
+        let what = match reached {
+            None => format!("the room stands at version {} but has no events", head.version),
+            Some(reached) if reached.version != head.version => {
+                format!("the room's events end at version {}, the room stands at {}", reached.version, head.version)
+            }
+            Some(_) => "the room's last event is not the one that its head speaks of".into(),
+        };
+        Err(Fault {
+            position: reached.map_or(head.last_position, |reached| reached.position),
+            room: Some(key.clone()),
+            what,
+        })
+    }
+}

@@ -1,0 +1,204 @@
+//! A partition is written to its files, and what was written is read back and proven.
+//!
+//! Proven means, for what the log gave as for what the file gives back: every position is there, recorded time never goes back,
+//! versions follow in each room, and each event has the hash that it and all before it in its room give. Rooms that began in
+//! earlier partitions go on from the chains that their archives end with. Both have the same digest.
+
+use std::collections::{HashMap, HashSet};
+
+use sha2::{Digest as _, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use super::catalogue::Names;
+use super::{Archiving, ArchivingError, Move, Told};
+use crate::config::FaultPoint;
+use crate::events::archive::spans::{self, Span};
+use crate::events::archive::writing::Writer;
+use crate::events::archive::{Archive, ArchivedPartition, FileRef, GROUP_EVENTS, columns, shape};
+use crate::events::envelope::{Envelope, Hash, Position};
+use crate::events::log::verify::Fault;
+use crate::events::log::walk::{Reached, Walk};
+use crate::events::log::{EventLog, RoomKey};
+
+/// Two files, whole and durable.
+pub struct Copied {
+    pub events: FileRef,
+    pub rooms: FileRef,
+    /// SHA-256 over position and hash of each event.
+    pub digest: Hash,
+}
+
+pub async fn copy(
+    archiving: &Archiving,
+    moving: &Move,
+    names: &Names,
+    told: &mut (dyn FnMut(Told) + Send),
+    stop: &CancellationToken,
+) -> Result<Copied, ArchivingError> {
+    let archive = &archiving.archive;
+    let (name, events) = (&moving.partition, moving.events);
+    let mut report = |done| told(Told::Writing { partition: name.clone(), done, events });
+    let (written, file) = write(archiving, moving, names, &mut report, stop).await?;
+    let rooms = spans::write(archive.store(), &names.rooms, written.spans.clone()).await?;
+    archiving.faults.pass(FaultPoint::ArchiveWritten);
+    let copied = Copied { events: file, rooms, digest: written.digest };
+    let mut report = |done| told(Told::Comparing { partition: name.clone(), done, events });
+    let read = read_back(archive, moving, &copied, written.begun, &mut report, stop).await?;
+    let differs = |what: String| ArchivingError::Differs { file: archive.store().shown(&names.events), what };
+    if (read.events, read.digest) != (written.events, copied.digest) {
+        return Err(differs(format!("{} events with another digest, not the {} written", read.events, written.events)));
+    }
+    if read.spans != written.spans {
+        return Err(differs("its rooms lie in other row groups".into()));
+    }
+    Ok(copied)
+}
+
+/// What a pass over a partition comes to.
+struct Passed {
+    events: u64,
+    digest: Hash,
+    spans: Vec<Span>,
+    /// Where the rooms stood that began before the partition.
+    begun: Vec<(RoomKey, Reached)>,
+}
+
+/// One pass over a partition's events, row group by row group.
+struct Pass {
+    walk: Walk,
+    next: Position,
+    events: u64,
+    digest: Sha256,
+    spans: Vec<Span>,
+    row_group: usize,
+    begun: Vec<(RoomKey, Reached)>,
+}
+
+impl Pass {
+    fn new(moving: &Move, begun: Vec<(RoomKey, Reached)>) -> Self {
+        let mut walk = Walk::default();
+        begun.iter().for_each(|(key, reached)| walk.begin_room(key.clone(), *reached));
+        let (digest, spans) = (Sha256::new(), Vec::new());
+        Self { walk, next: moving.first_position, events: 0, digest, spans, row_group: 0, begun }
+    }
+
+    /// Looks up the rooms of a row group that went on from earlier partitions.
+    async fn look_up(&mut self, log: &EventLog, events: &[Envelope]) -> Result<(), ArchivingError> {
+        let mut met = HashSet::new();
+        for event in events {
+            let key = RoomKey { tenant: event.tenant.clone(), room: event.room };
+            if !met.insert(key.clone()) || event.room_version == 1 || self.walk.knows(&key) {
+                continue;
+            }
+            if let Some(reached) = log.archived_end(&key).await? {
+                self.walk.begin_room(key.clone(), reached);
+                self.begun.push((key, reached));
+            }
+        }
+        Ok(())
+    }
+
+    fn group(&mut self, events: &[Envelope]) -> Result<(), Fault> {
+        let first_span = self.spans.len();
+        let mut spans: HashMap<RoomKey, usize> = HashMap::new();
+        for event in events {
+            let key = RoomKey { tenant: event.tenant.clone(), room: event.room };
+            if event.position != self.next {
+                let what = format!("position {} follows {}", event.position, self.next - 1);
+                return Err(Fault { position: self.next, room: Some(key), what });
+            }
+            let chain = self.walk.step(event)?;
+            self.digest.update(event.position.to_be_bytes());
+            self.digest.update(event.hash);
+            self.next += 1;
+            self.events += 1;
+            match spans.get(&key) {
+                Some(at) => self.spans[*at].goes_on_with(event, chain),
+                None => {
+                    spans.insert(key, self.spans.len());
+                    self.spans.push(Span::begun_by(event, self.row_group, chain));
+                }
+            }
+        }
+        // By row group and room.
+        self.spans[first_span..].sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        self.row_group += 1;
+        Ok(())
+    }
+
+    fn end(self) -> Passed {
+        let Self { events, digest, spans, begun, .. } = self;
+        Passed { events, digest: digest.finalize().into(), spans, begun }
+    }
+}
+
+async fn write(
+    archiving: &Archiving,
+    moving: &Move,
+    names: &Names,
+    report: &mut (dyn FnMut(u64) + Send),
+    stop: &CancellationToken,
+) -> Result<(Passed, FileRef), ArchivingError> {
+    let mut pass = Pass::new(moving, Vec::new());
+    let log = &archiving.log;
+    let store = archiving.archive.store();
+    let mut writer = Writer::begin(store, &names.events, &shape::EVENTS, shape::events_properties()).await?;
+    while pass.next <= moving.last_position {
+        if stop.is_cancelled() {
+            return Err(ArchivingError::Interrupted);
+        }
+        let left = usize::try_from(moving.last_position - pass.next + 1).unwrap_or(GROUP_EVENTS);
+        let wanted = left.min(GROUP_EVENTS);
+        let events = log.read(pass.next - 1, wanted).await?;
+        pass.look_up(log, &events).await?;
+        pass.group(&events).map_err(ArchivingError::Broken)?;
+        if events.len() < wanted {
+            let what = format!("the log ends here, inside of {}", moving.partition);
+            return Err(ArchivingError::Broken(Fault { position: pass.next, room: None, what }));
+        }
+        writer.group(move |columns| columns::give(columns, &events)).await?;
+        archiving.faults.pass(FaultPoint::ArchiveWriting);
+        report(pass.events);
+    }
+    Ok((pass.end(), writer.finish().await?))
+}
+
+/// Reads what was written from where it lies, past everything that this process remembers of it.
+async fn read_back(
+    archive: &Archive,
+    moving: &Move,
+    copied: &Copied,
+    begun: Vec<(RoomKey, Reached)>,
+    report: &mut (dyn FnMut(u64) + Send),
+    stop: &CancellationToken,
+) -> Result<Passed, ArchivingError> {
+    let archive = Archive::new(archive.store().clone());
+    let partition = ArchivedPartition {
+        name: moving.partition.clone(),
+        first_position: moving.first_position,
+        last_position: moving.last_position,
+        from: moving.from.utc(),
+        to: moving.to.utc(),
+        events: copied.events.clone(),
+        rooms: copied.rooms.clone(),
+    };
+    let mut pass = Pass::new(moving, begun);
+    while pass.next <= moving.last_position {
+        if stop.is_cancelled() {
+            return Err(ArchivingError::Interrupted);
+        }
+        let events = archive.read(&partition, pass.next - 1, GROUP_EVENTS).await?;
+        let file = || archive.store().shown(&copied.events.name);
+        let differs = |fault: Fault| ArchivingError::Differs {
+            file: file(),
+            what: format!("at position {}: {}", fault.position, fault.what),
+        };
+        pass.group(&events).map_err(differs)?;
+        report(pass.events);
+    }
+    let mut passed = pass.end();
+    // What the index says, instead of what it should say.
+    passed.spans = archive.all_spans(&partition).await?;
+    passed.spans.sort_unstable_by(|a, b| (a.row_group, &a.key).cmp(&(b.row_group, &b.key)));
+    Ok(passed)
+}
