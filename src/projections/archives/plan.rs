@@ -88,7 +88,7 @@ pub async fn plan(
 /// in it, or tells by it where it goes on. So does an empty one that the log has not passed.
 async fn old_partitions(owner: &PgPool, before: Timestamp) -> Result<Vec<Old>, ArchivingError> {
     let found = sqlx::query_as(
-        "SELECT *
+        "SELECT name, from_time, to_time, first_position, next_position, bytes
          FROM (
             SELECT
                 p.name,

@@ -1,6 +1,7 @@
 //! Old partitions leave the database and read as before, whatever is killed, slow, missing or damaged.
 
 mod damage;
+mod groups;
 mod killed;
 mod other_tools;
 mod runs;
@@ -39,6 +40,14 @@ struct Past {
 
 /// Rooms live on from month to month; the last partition is this month's.
 async fn past(seed: u64, months: u32, commands: usize) -> Past {
+    let mut past = early_past(seed, months, commands).await;
+    let log = past.log();
+    past.story.go_on(commands).write(&log).await;
+    past
+}
+
+/// The same, to which nothing happened since.
+async fn early_past(seed: u64, months: u32, commands: usize) -> Past {
     let db = TestDb::new().await;
     db.owner.execute("SELECT convoke.ensure_partitions('month', '2024-01-01Z', '2024-12-31Z')").await.unwrap();
     let (mut story, log) = (Story::new(seed), EventLog::new(db.system.clone()));
@@ -48,7 +57,6 @@ async fn past(seed: u64, months: u32, commands: usize) -> Past {
             story.go_on(commands / 2).write_at(&log, at).await;
         }
     }
-    story.go_on(commands).write(&log).await;
     Past { db, story, folder: folder() }
 }
 
