@@ -44,3 +44,4 @@ tools:
 servers:
 	@scripts/install-tools.sh test
 	@scripts/kafka.sh install
+	@scripts/python.sh install

@@ -3,8 +3,8 @@
 # client, mold, curl, Rust, and PostgreSQL's programs (15 or newer). Convoke starts a private server from these; the system's
 # own cluster, which the package would make and start, is not wanted and not made. Says nothing where nothing is missing.
 #
-# With the word `test` also what only tests need: Java and Maven for Apache Kafka, two readers of topics by other hands, and
-# redis-server, whose own service is not wanted either and not started.
+# With the word `test` also what only tests need: Java and Maven for Apache Kafka, two readers of topics by other hands, Python's
+# venv, and redis-server, whose own service is not wanted either and not started. With `python` that venv.
 set -euo pipefail
 
 missing=()
@@ -24,6 +24,10 @@ if [ "${1:-}" = test ]; then
     want mvn maven
     want kcat kcat
     /usr/bin/python3 -c 'import confluent_kafka' >/dev/null 2>&1 || missing+=(python3-confluent-kafka)
+fi
+
+if [ "${1:-}" = test ] || [ "${1:-}" = python ]; then
+    python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing+=(python3-venv)
 fi
 
 has_postgres() {
