@@ -19,7 +19,7 @@ run-kafka: ## Runs a real Apache Kafka on 127.0.0.1:9092, with its data under ./
 build: tools ## Builds the release binary
 	@cargo build --release
 
-test: servers ## Runs every test, with a real PostgreSQL and a real Apache Kafka
+test: servers ## Runs every test, with a real PostgreSQL, Redis and Apache Kafka
 	cargo test --no-fail-fast
 
 test-quick: tools ## Runs the tests that need no server
