@@ -36,7 +36,7 @@ pub struct Refused {
     pub lines: u64,
     /// The number of the first one.
     pub first_line: u64,
-    /// What was said of it.
+    /// What was said of it, without what the line itself says.
     pub detail: String,
 }
 
@@ -59,7 +59,7 @@ impl Tally {
     }
 
     pub fn refuse(&mut self, line: u64, reason: &str, detail: &str) {
-        let short = || detail.chars().take(MAX_DETAIL).collect();
+        let short = || without_values(detail).chars().take(MAX_DETAIL).collect();
         match self.refused.get_mut(reason) {
             Some(refused) => {
                 refused.lines += 1;
@@ -72,6 +72,18 @@ impl Tally {
             }
         }
     }
+}
+
+/// What is kept of an import outlives the people in it: a name that stood in the wrong field is not told on. Values are quoted by
+/// who says that they are wrong.
+fn without_values(detail: &str) -> String {
+    let mut told = detail.to_owned();
+    for (opening, closing) in [("\"", "\""), ("unknown variant `", "`, expected")] {
+        let Some(from) = told.find(opening).map(|at| at + opening.len()) else { continue };
+        let Some(to) = told.rfind(closing).filter(|to| *to >= from) else { continue };
+        told.replace_range(from..to, "…");
+    }
+    told
 }
 
 /// The code under which a command that was not carried out is counted; `None`: that is no judgement on the command.
@@ -207,6 +219,26 @@ mod tests {
         assert_eq!((read.position, read.recorded_as_occurred), (9, true));
         assert_eq!(read.skip(), Skip { through: 4, open: [2].into() });
         assert_eq!(read.tally.lines(), 3);
+    }
+
+    #[test]
+    fn what_is_kept_of_a_fault_says_nothing_of_what_the_line_said() {
+        for (detail, told) in [
+            ("data: identity: is missing", "data: identity: is missing"),
+            ("there is no command \"Ann \\\"M\\\" Lee\"", "there is no command \"…\""),
+            (
+                "data: role: invalid type: string \"Ann Lee\", expected u32",
+                "data: role: invalid type: string \"…\", expected u32",
+            ),
+            (
+                "data: role: unknown variant `Ann Lee`, expected one of `viewer`, `host`",
+                "data: role: unknown variant `…`, expected one of `viewer`, `host`",
+            ),
+        ] {
+            let mut tally = Tally::default();
+            tally.refuse(1, "invalid-fields", detail);
+            assert_eq!(tally.refused["invalid-fields"].detail, told);
+        }
     }
 
     #[test]
