@@ -95,7 +95,7 @@ impl ImportFile {
             metrics: Metrics::new(),
         };
         let unit = self.recorded_as_occurred.then_some(config.log.partition_unit);
-        let mut import = Import::begin(on, limits(config), &name, unit).await?;
+        let mut import = Import::begin(on, Limits::configured(&config.log), &name, unit).await?;
         let from = import.standing().clone();
         let mut progress =
             Progress::new("import", "lines", survey.map(|survey| survey.lines)).resuming_at(from.tally.lines());
@@ -135,16 +135,6 @@ impl ImportFile {
                 format!("import {}", URL_SAFE_NO_PAD.encode(hash))
             }
         }
-    }
-}
-
-fn limits(config: &Config) -> Limits {
-    Limits {
-        batch: config.log.append_batch,
-        queue: config.log.append_queue,
-        conflict_retries: config.log.conflict_retries,
-        rooms: config.log.room_cache,
-        snapshot_interval: config.log.snapshot_interval,
     }
 }
 

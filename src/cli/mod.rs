@@ -9,6 +9,7 @@ pub mod asyncapi;
 pub mod cache;
 pub mod config;
 pub mod context;
+pub mod erase;
 mod event_line;
 pub mod export;
 pub mod import;
@@ -66,6 +67,7 @@ enum Command {
     Cache(cache::Cache),
     #[command(subcommand)]
     Token(token::Token),
+    Erase(erase::Erase),
     #[command(subcommand)]
     Keys(keys::Keys),
     #[command(subcommand)]
@@ -94,6 +96,7 @@ impl Command {
             Self::Kafka(command) => command.run(context).await,
             Self::Cache(command) => command.run(context).await,
             Self::Token(command) => command.run(context).await,
+            Self::Erase(command) => command.run(context).await,
             Self::Keys(command) => command.run(context).await,
             Self::Config(command) => command.run(),
             Self::OpenApi(command) => command.run(),

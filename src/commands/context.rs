@@ -1,5 +1,7 @@
 //! All that a rule may know besides the room: who asks, when, and the few facts that are not part of the room's state.
 
+use uuid::Uuid;
+
 use crate::events::ids::{CommandId, Identity, RoomId};
 use crate::events::room::Audience;
 use crate::events::room::RoomEvent;
@@ -11,7 +13,7 @@ pub use crate::security::caller::Caller;
 #[derive(Clone, Debug)]
 pub struct Context<'a> {
     pub caller: &'a Caller,
-    /// The room that the command is for.
+    /// The room that the command is for; [`RoomId::TENANT`] for a command to the tenant itself.
     pub room: RoomId,
     /// When it happens: the clock's time, or the occurred time of imported history.
     pub now: Timestamp,
@@ -28,6 +30,8 @@ pub struct Facts {
     pub name_holder: Option<RoomId>,
     /// The message that the command speaks of; `None` where the room has no such message.
     pub message: Option<MessageFacts>,
+    /// The id of the key that something personal of the person is sealed under; `None`: there is none.
+    pub person_key: Option<Uuid>,
 }
 
 /// What never changes about a message that was sent.
@@ -55,6 +59,8 @@ pub enum Need {
     NameHolder(String),
     /// The message sent at this room version.
     Message(u64),
+    /// Whether anything personal is kept of this person.
+    PersonKey(Identity),
 }
 
 /// A new event, before it is sealed and numbered.

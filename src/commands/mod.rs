@@ -13,3 +13,4 @@ pub mod fault;
 pub mod import;
 pub mod refusal;
 pub mod room;
+pub mod tenant;

@@ -39,7 +39,7 @@ pub struct Envelope {
     pub position: Position,
     /// Whose room it is.
     pub tenant: TenantId,
-    /// The room it happened in.
+    /// The room it happened in; [`RoomId::TENANT`] where it is of the tenant itself.
     pub room: RoomId,
     /// Place in the room: from 1, gapless.
     pub room_version: RoomVersion,

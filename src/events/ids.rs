@@ -176,6 +176,12 @@ macro_rules! uuid_id {
 uuid_id!(
     /// A room; UUIDv7, the server's or the caller's own.
     RoomId, "A room; UUIDv7");
+impl RoomId {
+    /// No room: under this id lie the events of a tenant itself ([`super::tenant`]). It is never read from a caller, since it is no
+    /// UUID of version 7.
+    pub const TENANT: Self = Self(Uuid::nil());
+}
+
 uuid_id!(
     /// One stay, from a join to exactly one leave; the id of the command that joined.
     SessionId, "One stay of a person in a room; UUIDv7");

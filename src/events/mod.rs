@@ -13,5 +13,6 @@ pub mod relay;
 pub mod room;
 pub mod schemas;
 pub mod sealed;
+pub mod tenant;
 pub mod time;
 pub mod topic;

@@ -23,10 +23,21 @@ const VERSION_TRIES: usize = 3;
 
 /// Reads the body of a command. An empty one stands for `{}`.
 pub fn parse(name: &str, body: &[u8]) -> Result<RoomCommand, Problem> {
+    checked(body)?;
+    Ok(RoomCommand::parse(name, body)?)
+}
+
+/// The same, of a command to the tenant itself.
+pub fn parse_of_tenant(name: &str, body: &[u8]) -> Result<RoomCommand, Problem> {
+    checked(body)?;
+    Ok(RoomCommand::parse_of_tenant(name, body)?)
+}
+
+fn checked(body: &[u8]) -> Result<(), Problem> {
     if !body.trim_ascii().is_empty() {
         json::check(body)?;
     }
-    Ok(RoomCommand::parse(name, body)?)
+    Ok(())
 }
 
 /// A path and a body that name the same request wherever it is sent: alone or in a batch.

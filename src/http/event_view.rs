@@ -22,9 +22,9 @@ pub struct EventView<'a> {
     /// Place in the whole log: from 1, gapless, in commit order.
     #[schemars(range(min = 1))]
     pub position: Position,
-    /// The room it happened in.
+    /// The room it happened in; the nil UUID where it is of the tenant itself (`person.erased`).
     pub room: RoomId,
-    /// Place in the room: from 1, gapless. A reader may see jumps, where an event was not meant for it.
+    /// Place in the room, or among the events of the tenant itself: from 1, gapless. A reader may see jumps, where an event was not meant for it.
     #[schemars(range(min = 1))]
     pub room_version: RoomVersion,
     /// Name of the event, `room.hand-raised`. Never changes its meaning.

@@ -9,6 +9,7 @@ mod attendance;
 mod batch;
 pub mod body;
 mod command_request;
+mod commands_of_tenant;
 mod commands_run;
 pub mod cursor;
 pub mod event_view;

@@ -5,8 +5,8 @@ use axum::Router;
 use super::api::Api;
 use super::openapi::{Document, page};
 use super::{
-    attendance, batch, commands_run, events, log, messages, participants, projections, room_activity, room_events,
-    room_view, rooms_create, rooms_list, sessions, timeline, usage,
+    attendance, batch, commands_of_tenant, commands_run, events, log, messages, participants, projections,
+    room_activity, room_events, room_view, rooms_create, rooms_list, sessions, timeline, usage,
 };
 
 macro_rules! routes {
@@ -35,6 +35,7 @@ routes!(
     room_events,
     events,
     batch,
+    commands_of_tenant,
     log,
     projections,
     usage

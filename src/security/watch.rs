@@ -91,7 +91,7 @@ impl Watch {
 
     fn erased(&self, notification: &PgNotification) {
         match serde_json::from_str(notification.payload()) {
-            Ok(Erased { tenant, identity, key }) => self.sealer.forget(tenant, identity, key),
+            Ok(Erased { tenant, identity, key }) => self.sealer.forget(tenant, identity, Some(key)),
             Err(_) => self.sealer.forget_all(),
         }
     }

@@ -12,6 +12,7 @@ mod cli;
 mod database;
 mod deadlines;
 mod embedded;
+mod erasure;
 mod execute;
 mod export;
 mod feeds;

@@ -1,6 +1,5 @@
 //! `convoke keys …`
 
-mod erase;
 mod rewrap;
 
 use std::process::ExitCode;
@@ -13,14 +12,12 @@ use super::context::Context;
 #[derive(Debug, Subcommand)]
 pub enum Keys {
     Rewrap(rewrap::Rewrap),
-    Erase(erase::Erase),
 }
 
 impl Keys {
     pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         match self {
             Self::Rewrap(command) => command.run(context).await,
-            Self::Erase(command) => command.run(context).await,
         }
     }
 }

@@ -7,7 +7,6 @@ use sqlx::PgPool;
 use super::foundation::Foundation;
 use crate::commands::deadlines::{self, Candidate};
 use crate::commands::execute::{self, Executor, Limits};
-use crate::config::LogConfig;
 use crate::events::feed::Hub;
 use crate::events::log::{RoomKey, wake};
 use crate::events::time::Timestamp;
@@ -33,7 +32,7 @@ pub async fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Resul
         clock: clock.clone(),
         metrics: metrics.clone(),
     };
-    let (executor, queue) = Executor::new(base, limits(&config.log));
+    let (executor, queue) = Executor::new(base, Limits::configured(&config.log));
     let hub = Hub::new(source.clone(), config.streams.buffer);
     // Ends when the last request that may hold an executor has been answered.
     tasks.spawn("executor", |_| queue);
@@ -69,14 +68,4 @@ async fn due_rooms(pool: PgPool, now: Timestamp) -> sqlx::Result<Vec<Candidate>>
         .into_iter()
         .map(|due| Candidate { key: RoomKey { tenant: due.tenant, room: due.room }, scheduled: due.scheduled });
     Ok(candidates.collect())
-}
-
-fn limits(config: &LogConfig) -> Limits {
-    Limits {
-        batch: config.append_batch,
-        queue: config.append_queue,
-        conflict_retries: config.conflict_retries,
-        rooms: config.room_cache,
-        snapshot_interval: config.snapshot_interval,
-    }
 }

@@ -3,6 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::Request;
+use super::erased::Erased;
 use super::plan::{Halt, PlannedRoom};
 use crate::commands::context::Fact;
 use crate::events::envelope::RoomVersion;
@@ -10,16 +11,18 @@ use crate::events::log::append::NewEvent;
 use crate::events::sealed::Sealed;
 use crate::security::sealing::{PersonKeys, Place};
 
-/// The facts that follow where the planned room stands. They get their sessions when the room has taken them in.
+/// The facts that follow where the planned room stands. They get their sessions when the room has taken them in. What is
+/// personal of somebody `erased` in this batch waits for the next, in which they have another key.
 pub fn encode(
     planned: &PlannedRoom,
     request: &Request,
     facts: &[Fact],
     keys: &PersonKeys,
+    erased: &Erased,
 ) -> Result<Vec<NewEvent>, Halt> {
     let mut events = Vec::with_capacity(facts.len());
     for (version, fact) in (planned.room.version + 1..).zip(facts) {
-        let sealed = seal(version, request, fact, keys)?;
+        let sealed = seal(version, request, fact, keys, erased)?;
         let json = fact.event.to_json().expect("events are of strings, numbers and JSON that was parsed");
         let data = RawValue::from_string(json).expect("what serde_json wrote is JSON");
         events.push(NewEvent {
@@ -39,10 +42,19 @@ pub fn encode(
     Ok(events)
 }
 
-fn seal(version: RoomVersion, request: &Request, fact: &Fact, keys: &PersonKeys) -> Result<Option<Sealed>, Halt> {
+fn seal(
+    version: RoomVersion,
+    request: &Request,
+    fact: &Fact,
+    keys: &PersonKeys,
+    erased: &Erased,
+) -> Result<Option<Sealed>, Halt> {
     let Some(personal) = fact.personal.as_ref().filter(|personal| !personal.fields.is_empty()) else {
         return Ok(None);
     };
+    if erased.before_now(&request.caller.tenant, &personal.subject) {
+        return Err(Halt::PutOff(None));
+    }
     let place = Place { tenant: &request.caller.tenant, room: request.room, room_version: version };
     match keys.seal(&place, personal) {
         Ok(sealed) => Ok(Some(sealed)),

@@ -14,6 +14,7 @@
 
 mod answer;
 mod encode;
+mod erased;
 pub mod intake;
 pub mod load;
 pub mod lookup;
@@ -37,6 +38,7 @@ use self::writer::{Submission, Writer};
 use super::context::Caller;
 use super::refusal::Refusal;
 use super::room::RoomCommand;
+use crate::config::LogConfig;
 use crate::events::envelope::{Hash, Position, RoomVersion};
 use crate::events::ids::{CommandId, RoomId};
 use crate::events::log::{EventLog, LogError, RoomKey};
@@ -127,6 +129,18 @@ pub struct Limits {
     pub snapshot_interval: u64,
 }
 
+impl Limits {
+    pub fn configured(config: &LogConfig) -> Self {
+        Self {
+            batch: config.append_batch,
+            queue: config.append_queue,
+            conflict_retries: config.conflict_retries,
+            rooms: config.room_cache,
+            snapshot_interval: config.snapshot_interval,
+        }
+    }
+}
+
 /// What an executor stands on.
 #[derive(Clone)]
 pub struct Foundation {
@@ -144,6 +158,7 @@ const QUEUE_PATIENCE: Duration = Duration::from_secs(1);
 pub struct Executor {
     queue: mpsc::Sender<Submission<Ticket>>,
     log: EventLog,
+    sealer: Sealer,
     loader: Loader,
     recent: RecentOutcomes,
     metrics: Metrics,
@@ -157,13 +172,14 @@ impl Executor {
     /// The executor and the work behind it, to be run for as long as commands are to be taken. It ends when told to stop, after
     /// answering all that it has taken.
     pub fn new(on: Foundation, limits: Limits) -> (Self, impl Future<Output = ()> + Send + use<>) {
-        let Foundation { log, metrics, .. } = on.clone();
+        let Foundation { log, sealer, metrics, .. } = on.clone();
         let (queue, waiting) = mpsc::channel(limits.queue.max(1));
         let loader = Loader::new(log.clone(), limits.snapshot_interval);
         let writer = Writer::new(on, loader.clone(), limits);
         let executor = Self {
             queue,
             log,
+            sealer,
             loader: loader.clone(),
             recent: RecentOutcomes::default(),
             metrics,
@@ -209,9 +225,8 @@ impl Executor {
         }
         let mut attempts = 0;
         loop {
-            let facts = lookup::facts(&self.log, &requests)
-                .await
-                .map_err(|error| AtomicError { index: 0, error: ExecuteError::Unavailable(Arc::new(error)) })?;
+            let facts = lookup::facts(&self.log, &self.sealer, &requests).await;
+            let facts = facts.map_err(|error| AtomicError { index: 0, error: error.into() })?;
             match self.submit(requests.clone(), facts, attempts).await? {
                 writer::Verdict::Done(outcomes) => {
                     self.recent.keep(&requests, &outcomes);

@@ -3,12 +3,14 @@
 //! Each command sees what those before it in the batch did. A command that cannot be part of this batch is put off to the
 //! next, and with it all later commands to its rooms, so that commands to one room keep their order. Put off are: a second use
 //! of an idempotency key, another room's change of a name (unless the batch is one whole), a group whose rooms are in the batch already, a command to a room that
-//! is not loaded, and one whose person has no key yet.
+//! is not loaded, and one whose person has no key yet or is
+//! erased by the batch.
 
 use std::collections::{HashMap, HashSet};
 
 use super::answer;
 use super::encode::encode;
+use super::erased::Erased;
 use super::lookup::Looked;
 use super::writer::{Rooms, Submission};
 use super::{ExecuteError, Request};
@@ -19,6 +21,7 @@ use crate::events::ids::{Identity, RoomId, TenantId};
 use crate::events::log::RoomKey;
 use crate::events::log::append::{NameChange, NewEvent, NewOutcome, OutcomeAt, RoomAppend};
 use crate::events::room::RoomEvent;
+use crate::events::tenant::PersonErased;
 use crate::events::time::Timestamp;
 use crate::security::sealing::PersonKeys;
 
@@ -94,6 +97,8 @@ pub struct Plan<'k, T> {
     /// Who holds a name after what was decided, of names that changed.
     names: HashMap<(TenantId, String), Option<RoomId>>,
     idempotency: HashSet<(TenantId, String)>,
+    /// Whose keys go with it.
+    pub erased: Erased,
     units: u32,
 }
 
@@ -111,6 +116,7 @@ impl<'k, T> Plan<'k, T> {
             closed: HashSet::new(),
             names: HashMap::new(),
             idempotency: HashSet::new(),
+            erased: Erased::default(),
             units: 0,
         }
     }
@@ -123,6 +129,7 @@ impl<'k, T> Plan<'k, T> {
         }
         let group = submission.requests.len() > 1;
         let before = group.then(|| self.remember(&keys));
+        self.erased.begin();
         let mut outcomes = Vec::with_capacity(submission.requests.len());
         let mut halted = None;
         for (number, request) in submission.requests.iter().enumerate() {
@@ -145,6 +152,7 @@ impl<'k, T> Plan<'k, T> {
                 if let Some(before) = before {
                     self.forget(before);
                 }
+                self.erased.undo();
                 match halt {
                     Halt::Failed(error) => Err((number, error)),
                     Halt::PutOff(person) => {
@@ -179,7 +187,7 @@ impl<'k, T> Plan<'k, T> {
             let name_used = match request.command.needs() {
                 // Units may be left out one by one: a change of a name cannot build on another's.
                 Need::NameHolder(name) => !self.whole && self.names.contains_key(&(tenant(), name)),
-                Need::Nothing | Need::Message(_) => false,
+                Need::Nothing | Need::Message(_) | Need::PersonKey(_) => false,
             };
             key_used || name_used
         })
@@ -260,7 +268,14 @@ impl<'k, T> Plan<'k, T> {
         match decision.map_err(|refusal| ExecuteError::Refused(Box::new(refusal)))? {
             Decision::Existing(room) if room == request.room => self.write(number, request, Vec::new(), now),
             Decision::Existing(room) => existing(number, room, looked),
-            Decision::Facts(facts) => self.write(number, request, facts, now),
+            Decision::Facts(facts) => {
+                for fact in &facts {
+                    if let RoomEvent::PersonErased(PersonErased { identity }) = &fact.event {
+                        self.erased.add(request.caller.tenant.clone(), identity.clone(), looked.facts.person_key);
+                    }
+                }
+                self.write(number, request, facts, now)
+            }
         }
     }
 
@@ -278,6 +293,7 @@ impl<'k, T> Plan<'k, T> {
                 let event = RoomEvent::decode(event.event_type, event.type_version, event.data.get()).ok()?;
                 Some(Facts { message: MessageFacts::of(&event), ..Facts::default() })
             }
+            Need::PersonKey(identity) => self.erased.contains(&request.caller.tenant, &identity).then(Facts::default),
         }
     }
 
@@ -291,7 +307,7 @@ impl<'k, T> Plan<'k, T> {
     ) -> Result<PlannedOutcome, Halt> {
         let created = matches!(facts.first(), Some(Fact { event: RoomEvent::RoomCreated(_), .. }));
         let planned = &mut self.rooms[number];
-        let events = encode(planned, request, &facts, self.keys)?;
+        let events = encode(planned, request, &facts, self.keys, &self.erased)?;
         let actor = request.caller.identity();
         let mut session = actor.and_then(|actor| planned.room.state.session_of(actor));
         for (fact, event) in facts.iter().zip(&events) {
@@ -318,7 +334,8 @@ impl<'k, T> Plan<'k, T> {
         let at = match (planned.append.events.len().checked_sub(1), planned.room.recorded_at) {
             (Some(last), _) => OutcomeAt::Event(last),
             (None, Some(recorded_at)) => OutcomeAt::Already { position: planned.room.position, recorded_at },
-            // A room without events takes no command but the one that creates it, which writes.
+            // A room without events takes no command but the one that creates it, which writes; of a tenant it may be that
+            // nothing was ever written.
             (None, None) => OutcomeAt::Already { position: 0, recorded_at: now },
         };
         let status = if created { 201 } else { 200 };

@@ -116,7 +116,7 @@ impl Rooms {
 }
 
 pub struct Writer {
-    pub(super) on: Foundation,
+    pub(in crate::commands) on: Foundation,
     pub(super) loader: Loader,
     pub(super) limits: Limits,
     pub rooms: Rooms,
@@ -140,13 +140,16 @@ impl Writer {
             }
         };
         let now = self.now();
-        let Plan { rooms, answers, put_off, order, .. } = self.decide(submissions, Plan::new(now, &keys, false));
+        let Plan { rooms, answers, put_off, order, erased, .. } =
+            self.decide(submissions, Plan::new(now, &keys, false));
         let (appends, states): (Vec<_>, Vec<_>) =
             rooms.into_iter().map(|planned| (planned.append, planned.room)).unzip();
         let (batch, events) = (Batch::new(now, appends), order.len());
         let begun = Instant::now();
         match patiently(self.append(&batch)).await {
             Ok(appended) => {
+                // Before the keys of this batch are kept, and before anybody is answered.
+                erased.forget(&self.on.sealer);
                 self.on.metrics.append(events, begun.elapsed());
                 // Keys are durable by the flush of events that were written; without any there was no flush.
                 let mut of_batch = batch.rooms.iter().zip(&appended.rooms);
@@ -157,6 +160,8 @@ impl Writer {
                 settle(answers, put_off, &appended, self.limits.conflict_retries)
             }
             Err(error) => {
+                // It may have been committed before the connection was lost.
+                erased.forget(&self.on.sealer);
                 tracing::warn!(%error, events, "a batch was not appended");
                 let error = Arc::new(error);
                 let failed = || Verdict::Failed { index: 0, error: ExecuteError::Unavailable(error.clone()) };

@@ -18,22 +18,55 @@ use super::command::{self, Command as _, CommandKind};
 use super::context::{Caller, Context, Decision, Need};
 use super::fault::CommandFault;
 use super::refusal::Refusal;
+use super::tenant::ErasePerson;
 use crate::events::ids::{Identity, RoomId};
 use state::Room;
 
 macro_rules! room_commands {
-    ($($module:ident => $command:ident,)*) => {
+    (to rooms { $($module:ident => $command:ident,)* } to tenants { $($of_tenant:ident,)* }) => {
         $(
             mod $module;
             pub use $module::$command;
         )*
 
-        /// A command to a room, read and within its bounds.
+        /// A command to a room, or to the tenant itself, read and within its bounds.
         #[derive(Clone, Debug, PartialEq)]
         pub enum RoomCommand {
             $($command($command),)*
+            $($of_tenant($of_tenant),)*
         }
 
+        room_commands!(each $($command,)* $($of_tenant,)*);
+
+        impl RoomCommand {
+            /// Every command to a room, as it is documented.
+            pub fn catalogue() -> Vec<CommandKind> {
+                vec![$(CommandKind::of::<$command>(),)*]
+            }
+
+            /// Every command to a tenant.
+            pub fn catalogue_of_tenant() -> Vec<CommandKind> {
+                vec![$(CommandKind::of::<$of_tenant>(),)*]
+            }
+
+            /// Reads the body of the command `name` to a room.
+            pub fn parse(name: &str, body: &[u8]) -> Result<Self, CommandFault> {
+                match name {
+                    $($command::NAME => command::parse::<$command>(body).map(RoomCommand::$command),)*
+                    _ => Err(CommandFault::Unknown(name.into())),
+                }
+            }
+
+            /// Reads the body of the command `name` to a tenant.
+            pub fn parse_of_tenant(name: &str, body: &[u8]) -> Result<Self, CommandFault> {
+                match name {
+                    $($of_tenant::NAME => command::parse::<$of_tenant>(body).map(RoomCommand::$of_tenant),)*
+                    _ => Err(CommandFault::Unknown(name.into())),
+                }
+            }
+        }
+    };
+    (each $($command:ident,)*) => {
         $(
             impl From<$command> for RoomCommand {
                 fn from(command: $command) -> Self {
@@ -43,19 +76,6 @@ macro_rules! room_commands {
         )*
 
         impl RoomCommand {
-            /// Every command, as it is documented.
-            pub fn catalogue() -> Vec<CommandKind> {
-                vec![$(CommandKind::of::<$command>(),)*]
-            }
-
-            /// Reads the body of the command `name`.
-            pub fn parse(name: &str, body: &[u8]) -> Result<Self, CommandFault> {
-                match name {
-                    $($command::NAME => command::parse::<$command>(body).map(RoomCommand::$command),)*
-                    _ => Err(CommandFault::Unknown(name.into())),
-                }
-            }
-
             pub fn name(&self) -> &'static str {
                 match self {
                     $(RoomCommand::$command(_) => $command::NAME,)*
@@ -100,42 +120,47 @@ macro_rules! room_commands {
 }
 
 room_commands! {
-    create_room => CreateRoom,
-    update_settings => UpdateSettings,
-    open_room => OpenRoom,
-    end_room => EndRoom,
-    lock_room => LockRoom,
-    unlock_room => UnlockRoom,
-    join => Join,
-    admit => Admit,
-    admit_all => AdmitAll,
-    deny => Deny,
-    leave => Leave,
-    remove => Remove,
-    ban => Ban,
-    unban => Unban,
-    rename => Rename,
-    set_participant_metadata => SetParticipantMetadata,
-    change_role => ChangeRole,
-    transfer_host => TransferHost,
-    raise_hand => RaiseHand,
-    lower_hand => LowerHand,
-    lower_all_hands => LowerAllHands,
-    publish_track => PublishTrack,
-    unpublish_track => UnpublishTrack,
-    mute_track => MuteTrack,
-    unmute_track => UnmuteTrack,
-    mute_participant => MuteParticipant,
-    mute_all => MuteAll,
-    allow_unmute => AllowUnmute,
-    set_spotlight => SetSpotlight,
-    clear_spotlight => ClearSpotlight,
-    start_recording => StartRecording,
-    stop_recording => StopRecording,
-    fail_recording => FailRecording,
-    send_message => SendMessage,
-    edit_message => EditMessage,
-    delete_message => DeleteMessage,
+    to rooms {
+        create_room => CreateRoom,
+        update_settings => UpdateSettings,
+        open_room => OpenRoom,
+        end_room => EndRoom,
+        lock_room => LockRoom,
+        unlock_room => UnlockRoom,
+        join => Join,
+        admit => Admit,
+        admit_all => AdmitAll,
+        deny => Deny,
+        leave => Leave,
+        remove => Remove,
+        ban => Ban,
+        unban => Unban,
+        rename => Rename,
+        set_participant_metadata => SetParticipantMetadata,
+        change_role => ChangeRole,
+        transfer_host => TransferHost,
+        raise_hand => RaiseHand,
+        lower_hand => LowerHand,
+        lower_all_hands => LowerAllHands,
+        publish_track => PublishTrack,
+        unpublish_track => UnpublishTrack,
+        mute_track => MuteTrack,
+        unmute_track => UnmuteTrack,
+        mute_participant => MuteParticipant,
+        mute_all => MuteAll,
+        allow_unmute => AllowUnmute,
+        set_spotlight => SetSpotlight,
+        clear_spotlight => ClearSpotlight,
+        start_recording => StartRecording,
+        stop_recording => StopRecording,
+        fail_recording => FailRecording,
+        send_message => SendMessage,
+        edit_message => EditMessage,
+        delete_message => DeleteMessage,
+    }
+    to tenants {
+        ErasePerson,
+    }
 }
 
 impl RoomCommand {

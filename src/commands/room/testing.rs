@@ -133,14 +133,31 @@ impl Given {
         self
     }
 
+    /// The person that the command speaks of has a key.
+    pub fn with_key(mut self) -> Self {
+        self.facts.person_key = Some(numbered("key"));
+        self
+    }
+
     /// The command is decided. It must be one that parses; the room stays as it was.
     pub fn when(&self, caller: Caller, name: &str, body: Value) -> Outcome {
         let command = RoomCommand::parse(name, body.to_string().as_bytes()).unwrap();
+        self.decided(&caller, room_id(), &command)
+    }
+
+    /// The same, of a command to the tenant itself.
+    pub fn of_tenant(&self, caller: Caller, name: &str, body: Value) -> Outcome {
+        let command = RoomCommand::parse_of_tenant(name, body.to_string().as_bytes()).unwrap();
+        self.decided(&caller, RoomId::TENANT, &command)
+    }
+
+    fn decided(&self, caller: &Caller, room: RoomId, command: &RoomCommand) -> Outcome {
         let command_id =
             CommandId::from_uuid(Uuid::from_u128(0x0193_0000_0000_7000_8000_0000_0000_0000 + self.commands));
-        let context = Context { caller: &caller, room: room_id(), now: self.now, command_id, facts: &self.facts };
+        let context = Context { caller, room, now: self.now, command_id, facts: &self.facts };
         let result = command.decide(&self.room, &context);
-        let kind = RoomCommand::catalogue().into_iter().find(|kind| kind.name == name).unwrap();
+        let mut kinds = RoomCommand::catalogue().into_iter().chain(RoomCommand::catalogue_of_tenant());
+        let kind = kinds.find(|kind| kind.name == command.name()).unwrap();
         is_listed(&kind, &result);
         Outcome { given: self.clone(), result, command_id }
     }

@@ -1,4 +1,5 @@
-//! What can happen in a room. One list names every event with its version; the structs lie in the files beside it.
+//! What can happen in a room. One list names every event with its version; the structs lie in the files beside it. What happens
+//! to a tenant outside its rooms ([`super::tenant`]) is in the same list, since it goes the same ways.
 //!
 //! The stored name and version are explicit and never follow a Rust name. A shape, once written, never changes: a change is
 //! a new version here, and an upcaster in [`upcast`] from the old one. `tests/golden/` keeps every version ever written.
@@ -28,10 +29,11 @@ use schemars::generate::SchemaSettings;
 use serde::{Deserialize, Serialize};
 
 use super::envelope::DecodeError;
+use super::tenant::PersonErased;
 
 macro_rules! room_events {
     ($($variant:ident = $name:literal v $version:literal,)*) => {
-        /// A fact about a room, in its newest shape.
+        /// A fact about a room, or about the tenant itself, in its newest shape.
         #[derive(Clone, Debug, PartialEq)]
         pub enum RoomEvent {
             $($variant($variant),)*
@@ -130,6 +132,7 @@ room_events! {
     MessageSent = "room.message-sent" v 1,
     MessageEdited = "room.message-edited" v 1,
     MessageDeleted = "room.message-deleted" v 1,
+    PersonErased = "person.erased" v 1,
 }
 
 /// One event of the catalogue.
@@ -138,6 +141,13 @@ pub struct EventKind {
     pub version: u16,
     /// JSON Schema 2020-12 of `data`, titled as its type.
     pub schema: fn() -> schemars::Schema,
+}
+
+impl EventKind {
+    /// Whether it happens in rooms; else it is of a tenant itself.
+    pub fn is_of_rooms(&self) -> bool {
+        self.name.starts_with("room.")
+    }
 }
 
 /// The shape as it is written: a field that is always written is always there for its reader.

@@ -51,6 +51,13 @@ impl Partitions {
         Self::over(&reader, topic)
     }
 
+    /// Also records of transactions that were given up.
+    pub fn open_for_everything(client: &ClientConfig, topic: &str) -> Result<Self, TopicError> {
+        let mut reader = client::reader(client);
+        reader.set("isolation.level", "read_uncommitted");
+        Self::over(&reader, topic)
+    }
+
     fn over(reader: &ClientConfig, topic: &str) -> Result<Self, TopicError> {
         let consumer: BaseConsumer = reader.create().map_err(TopicError::Client)?;
         let mut partitions = Self { consumer, topic: topic.to_owned(), bounds: Vec::new() };

@@ -50,7 +50,11 @@ pub const HEADERS: &[HeaderAbout] = &[
     ),
     always("ce_source", "Whose room it is", "/tenants/acme"),
     always("ce_type", "Name of the event. Never changes its meaning", "room.hand-raised"),
-    always("ce_subject", "The room it happened in; also the record's key", ROOM),
+    always(
+        "ce_subject",
+        "The room it happened in; the nil UUID where it is of the tenant itself (`person.erased`). Also the record's key",
+        ROOM,
+    ),
     always("ce_time", "When it happened, RFC 3339", "2026-03-01T09:30:00.000000Z"),
     always(
         "ce_dataschema",
@@ -63,7 +67,7 @@ pub const HEADERS: &[HeaderAbout] = &[
         "00000000000000001234",
     ),
     always("ce_position", "The same, as a number: what cursors and `Convoke-Position` say", "1234"),
-    always("ce_roomversion", "Place in the room: from 1, gapless. What `ETag` says", "12"),
+    always("ce_roomversion", "Place in the room of this source: from 1, gapless. What `ETag` says", "12"),
     always(
         "ce_epoch",
         "Which history of the log it was sent in; another begins after a restore that lost events",

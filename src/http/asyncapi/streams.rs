@@ -34,7 +34,7 @@ const CHANNELS: [Channel; 2] = [
         name: "events",
         path: events::PATH,
         title: "Live events of all rooms",
-        about: "What happens in all rooms of the tenant, in the order of the log. Needs the grant `room_list`, which sees \
+        about: "What happens in all rooms of the tenant, and to the tenant itself, in the order of the log. Needs the grant `room_list`, which sees \
             messages to everyone and no personal fields, or `room_admin`, which sees all.",
         count: "position",
     },
@@ -50,6 +50,17 @@ pub fn operations() -> Map<String, Value> {
 }
 
 impl Channel {
+    fn is_of_a_room(&self) -> bool {
+        self.path.contains("{room}")
+    }
+
+    /// Of all that it may bring.
+    fn names(&self) -> impl Iterator<Item = &'static str> {
+        let all = !self.is_of_a_room();
+        let brought = RoomEvent::catalogue().into_iter().filter(move |kind| all || kind.is_of_rooms());
+        brought.map(|kind| kind.name).chain([GOODBYE])
+    }
+
     fn describe(&self) -> Value {
         let message = |name: &str| (name.to_owned(), json!({ "$ref": format!("#/components/messages/{name}") }));
         let mut channel = json!({
@@ -57,9 +68,9 @@ impl Channel {
             "title": self.title,
             "description": self.about,
             "servers": [{ "$ref": "#/servers/http" }],
-            "messages": names().map(message).collect::<Map<_, _>>(),
+            "messages": self.names().map(message).collect::<Map<_, _>>(),
         });
-        if self.path.contains("{room}") {
+        if self.is_of_a_room() {
             channel["parameters"] = json!({ "room": { "description": "Id of the room, UUIDv7" } });
         }
         channel
@@ -90,13 +101,9 @@ impl Channel {
                 } },
                 "bindingVersion": "0.3.0",
             } },
-            "messages": names().map(|name| json!({ "$ref": format!("{place}/messages/{name}") })).collect::<Vec<_>>(),
+            "messages": self.names().map(|name| json!({ "$ref": format!("{place}/messages/{name}") })).collect::<Vec<_>>(),
         })
     }
-}
-
-fn names() -> impl Iterator<Item = &'static str> {
-    RoomEvent::catalogue().into_iter().map(|kind| kind.name).chain([GOODBYE])
 }
 
 /// A server-sent event: its fields as headers, its `data` as payload.

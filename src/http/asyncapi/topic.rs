@@ -87,7 +87,7 @@ fn message(schema: &DataSchema) -> Value {
         "headers": headers(schema),
         "payload": { "$ref": format!("#/components/schemas/{}", shape_name(schema)) },
         "bindings": { "kafka": {
-            "key": { "type": "string", "format": "uuid", "description": "The room" },
+            "key": { "type": "string", "format": "uuid", "description": "The room; the nil UUID where it is of the tenant itself" },
             "bindingVersion": "0.5.0",
         } },
     })

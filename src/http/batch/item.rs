@@ -11,11 +11,13 @@ use uuid::Uuid;
 use crate::commands::command::Command as _;
 use crate::commands::context::Caller;
 use crate::commands::execute::Request;
+use crate::commands::fault::CommandFault;
 use crate::commands::room::{CreateRoom, RoomCommand};
 use crate::events::envelope::RoomVersion;
 use crate::events::ids::RoomId;
 use crate::http::api::Api;
 use crate::http::command_request;
+use crate::http::commands_of_tenant;
 use crate::http::problem::{Problem, ProblemCode};
 use crate::http::request::headers::CommandHeaders;
 use crate::http::request::idempotency::MAX_KEY;
@@ -26,12 +28,12 @@ pub struct Around {
     pub headers: CommandHeaders,
 }
 
-/// A command to a room.
+/// A command to a room, or to the tenant itself.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "CommandItem")]
 pub struct CommandItem {
-    /// The room it goes to; absent for `create-room`, which makes one.
+    /// The room it goes to; absent for `create-room`, which makes one, and for commands to the tenant.
     room: Option<RoomId>,
     /// Its name: `raise-hand`.
     command: String,
@@ -59,27 +61,44 @@ impl Item {
     pub fn read(api: &Api, around: &Around, index: usize, text: &str, place: &str) -> Result<Self, Problem> {
         let item: CommandItem = read(text.as_bytes(), place)?;
         let data = item.data.as_ref().map_or("{}", |data| data.get());
-        let command = RoomCommand::parse(&item.command, data.as_bytes())
-            .map_err(|fault| Problem::from(fault).within(&join(place, "data")))?;
-        let room = match (item.room, command.wanted_room()) {
-            (None, None) if command.name() != CreateRoom::NAME => {
-                return Err(at_fault(&join(place, "room"), "is missing: only create-room goes without"));
-            }
-            (room, wanted) => room.or(wanted),
-        };
-        let path = match item.room {
-            Some(room) => format!("/v1/rooms/{room}/commands/{}", item.command),
-            None => "/v1/rooms".to_owned(),
-        };
+        let (target, path) = target(&item, data.as_bytes(), place)?;
         let mut headers = around.headers.clone();
         headers.idempotency_key = key(item.idempotency_key, headers.idempotency_key, index, place)?;
         headers.causation_id = item.causation_id.or(headers.causation_id);
         headers.correlation_id = item.correlation_id.or(headers.correlation_id);
         let body = (path.as_str(), data.as_bytes());
-        let mut request = command_request::request(api, around.caller.clone(), (room, command), headers, body);
+        let mut request = command_request::request(api, around.caller.clone(), target, headers, body);
         request.expected_version = item.expected_version;
         Ok(Self { request })
     }
+}
+
+/// The command and where it goes, with the path at which it would be sent by itself.
+fn target(item: &CommandItem, data: &[u8], place: &str) -> Result<((Option<RoomId>, RoomCommand), String), Problem> {
+    let faulty = |fault| Problem::from(fault).within(&join(place, "data"));
+    match RoomCommand::parse_of_tenant(&item.command, data) {
+        Err(CommandFault::Unknown(_)) => {}
+        command => {
+            if item.room.is_some() {
+                return Err(at_fault(&join(place, "room"), "is not taken: the command is to the tenant itself"));
+            }
+            let path = commands_of_tenant::path(&item.command);
+            return Ok(((Some(RoomId::TENANT), command.map_err(faulty)?), path));
+        }
+    }
+    let command = RoomCommand::parse(&item.command, data).map_err(faulty)?;
+    let room = match (item.room, command.wanted_room()) {
+        (None, None) if command.name() != CreateRoom::NAME => {
+            let detail = "is missing: only create-room and commands to the tenant go without";
+            return Err(at_fault(&join(place, "room"), detail));
+        }
+        (room, wanted) => room.or(wanted),
+    };
+    let path = match item.room {
+        Some(room) => format!("/v1/rooms/{room}/commands/{}", item.command),
+        None => "/v1/rooms".to_owned(),
+    };
+    Ok(((room, command), path))
 }
 
 /// The command's own key, or its share of the request's.

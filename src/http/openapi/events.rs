@@ -43,7 +43,7 @@ pub fn describe_events(document: &mut Document, path: &str, operation: Operation
                             JSON, an `Event`. An `id` alone moves the cursor. `goodbye` says why the stream ends: come back with \
                             the last id",
                     },
-                    "x-itemSchema": item(&event),
+                    "x-itemSchema": item(&event, path.contains("{room}")),
                 },
             })),
         )
@@ -52,8 +52,9 @@ pub fn describe_events(document: &mut Document, path: &str, operation: Operation
 }
 
 /// One of a stream, as OpenAPI 3.2 would have it in `itemSchema`.
-fn item(event: &Value) -> Value {
-    let mut names: Vec<_> = RoomEvent::catalogue().iter().map(|kind| kind.name).collect();
+fn item(event: &Value, of_a_room: bool) -> Value {
+    let kinds = RoomEvent::catalogue().into_iter().filter(|kind| !of_a_room || kind.is_of_rooms());
+    let mut names: Vec<_> = kinds.map(|kind| kind.name).collect();
     names.push("goodbye");
     json!({
         "type": "object",

@@ -15,11 +15,12 @@ pub enum Tag {
     Commands,
     People,
     Events,
+    Tenant,
     Operation,
 }
 
 impl Tag {
-    pub const ALL: [Tag; 5] = [Tag::Rooms, Tag::People, Tag::Events, Tag::Commands, Tag::Operation];
+    pub const ALL: [Tag; 6] = [Tag::Rooms, Tag::People, Tag::Events, Tag::Commands, Tag::Tenant, Tag::Operation];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -27,6 +28,7 @@ impl Tag {
             Tag::Commands => "Commands",
             Tag::People => "People and messages",
             Tag::Events => "Events and streams",
+            Tag::Tenant => "Tenant",
             Tag::Operation => "Operation",
         }
     }
@@ -39,6 +41,7 @@ impl Tag {
             }
             Tag::People => "Who is in a room, who ever was, and what was said.",
             Tag::Events => "What happened: in pages, as lines, or live from any cursor.",
+            Tag::Tenant => "What may be asked of a tenant as a whole.",
             Tag::Operation => "The state of the log and of what is derived from it.",
         }
     }

@@ -1,16 +1,19 @@
 //! The parts of a path that name things.
 
-use std::str::FromStr;
-
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 
 use crate::events::ids::RoomId;
 use crate::http::problem::Problem;
+use crate::http::rights::no_such_room;
 
 /// `{room}` in the path.
 #[derive(Clone, Copy, Debug)]
 pub struct RoomInPath(pub RoomId);
+
+/// `{command}` in the path, to the tenant itself.
+#[derive(Clone, Debug)]
+pub struct CommandOfTenantInPath(pub Box<str>);
 
 /// `{room}` and `{command}` in the path.
 #[derive(Clone, Debug)]
@@ -21,7 +24,7 @@ impl<S: Send + Sync> FromRequestParts<S> for RoomInPath {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let path = path(parts, state).await?;
-        Ok(Self(parsed(&path, "room")?))
+        Ok(Self(room(&path)?))
     }
 }
 
@@ -30,7 +33,16 @@ impl<S: Send + Sync> FromRequestParts<S> for CommandInPath {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let path = path(parts, state).await?;
-        Ok(Self(parsed(&path, "room")?, text(&path, "command").into()))
+        Ok(Self(room(&path)?, text(&path, "command").into()))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for CommandOfTenantInPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = path(parts, state).await?;
+        Ok(Self(text(&path, "command").into()))
     }
 }
 
@@ -44,6 +56,10 @@ fn text<'p>(path: &'p RawPathParams, name: &str) -> &'p str {
     path.iter().find(|(found, _)| *found == name).map_or("", |(_, value)| value)
 }
 
-fn parsed<T: FromStr<Err: std::fmt::Display>>(path: &RawPathParams, name: &str) -> Result<T, Problem> {
-    text(path, name).parse().map_err(|error| Problem::parameter(name, error))
+fn room(path: &RawPathParams) -> Result<RoomId, Problem> {
+    let text = text(path, "room");
+    text.parse().map_err(|error| {
+        // What events of the tenant itself show as their room is none: not there, like any that never was.
+        if text == RoomId::TENANT.to_string() { no_such_room() } else { Problem::parameter("room", error) }
+    })
 }

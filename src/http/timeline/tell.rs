@@ -86,6 +86,8 @@ impl Cast {
                 .text(format!("{} to: ", edited.message))
                 .with(Piece::Quotation(new_name(envelope))),
             RoomEvent::MessageDeleted(deleted) => did(" deleted message ").text(deleted.message.to_string()),
+            // In no room, and so in no timeline.
+            RoomEvent::PersonErased(erased) => to(" erased ", &erased.identity),
         }
     }
 

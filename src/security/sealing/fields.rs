@@ -53,7 +53,7 @@ impl fmt::Debug for PersonKey {
 pub(super) type Person = (TenantId, Identity);
 
 /// The id of the key that a sealed part was sealed under; `None` where it is not in a format of this program.
-pub(super) fn key_id(sealed: &Sealed) -> Option<Uuid> {
+pub fn key_id(sealed: &Sealed) -> Option<Uuid> {
     let (format, rest) = sealed.0.split_first()?;
     let (id, rest) = rest.split_first_chunk::<KEY_ID>()?;
     (*format == FORMAT && rest.len() >= NONCE + TAG).then(|| Uuid::from_bytes(*id))

@@ -1,4 +1,4 @@
-//! The keys of persons: found or made in batches, loaded, deleted.
+//! The keys of persons: found or made in batches, loaded, forgotten. They are deleted where the log takes `person.erased`.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::security::random;
 /// How often keys that were erased while they were asked for are asked for again.
 const ATTEMPTS: usize = 5;
 
-/// Where other processes are told that a key is to be forgotten.
+/// Where processes are told that a key is to be forgotten (migration 0014).
 pub(in crate::security) const CHANNEL: &str = "convoke_keys";
 
 /// Seals and opens with the keys in `convoke.person_keys`. Cheap to clone; clones share one cache.
@@ -197,43 +197,25 @@ impl Sealer {
         Ok(loaded)
     }
 
-    /// Destroys the person's key: all that was sealed under it reads as erased from now on. False: there was none. Seen at
-    /// once in this process, in others within [`super::HELD`].
-    pub async fn erase(&self, tenant: &TenantId, identity: &Identity) -> Result<bool, KeyError> {
-        let erased: Result<Option<(Uuid,)>, sqlx::Error> = sqlx::query_as(
-            "WITH gone AS (
-                DELETE FROM convoke.person_keys
-                WHERE tenant = $1
-                    AND identity = $2
-                RETURNING key_id
-             )
-             SELECT
+    /// The id of the person's key; `None`: nothing that is sealed of them can be opened.
+    pub async fn key_of(&self, tenant: &TenantId, identity: &Identity) -> Result<Option<Uuid>, KeyError> {
+        let found = sqlx::query_scalar(
+            "SELECT
                 key_id
-             FROM gone,
-                 pg_notify($3, json_build_object('tenant', $1, 'identity', $2, 'key', key_id)::text)",
+             FROM convoke.person_keys
+             WHERE tenant = $1
+                 AND identity = $2",
         )
         .bind(tenant.as_str())
         .bind(identity.as_str())
-        .bind(CHANNEL)
         .fetch_optional(&self.pool)
-        .await;
-        let person = (tenant.clone(), identity.clone());
-        match erased {
-            Ok(gone) => {
-                self.cache.forget(&person, gone.map(|(id,)| id));
-                Ok(gone.is_some())
-            }
-            Err(problem) => {
-                // It may have been committed before the connection was lost.
-                self.cache.forget_all();
-                Err(problem.into())
-            }
-        }
+        .await?;
+        Ok(found)
     }
 
-    /// Another process erased this person.
-    pub(in crate::security) fn forget(&self, tenant: TenantId, identity: Identity, key: Uuid) {
-        self.cache.forget(&(tenant, identity), Some(key));
+    /// The person was erased, by this process or another: nothing is sealed or opened with their key any more.
+    pub fn forget(&self, tenant: TenantId, identity: Identity, key: Option<Uuid>) {
+        self.cache.forget(&(tenant, identity), key);
     }
 
     /// Others may have erased anybody.

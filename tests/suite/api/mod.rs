@@ -11,7 +11,7 @@ mod pages;
 mod readers;
 mod reads;
 mod statements;
-mod streams;
+pub mod streams;
 mod timelines;
 
 use convoke::security::grants::Grants;

@@ -13,21 +13,21 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One block of a stream.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Block {
+pub struct Block {
     id: String,
-    event: String,
-    data: Value,
+    pub event: String,
+    pub data: Value,
     retry: String,
 }
 
 /// A reader of server-sent events.
-struct Reader {
+pub struct Reader {
     bytes: futures_util::stream::BoxStream<'static, reqwest::Result<bytes::Bytes>>,
     text: String,
 }
 
 impl Reader {
-    async fn open(service: &Service, token: &str, path: &str, last: Option<&str>) -> Self {
+    pub async fn open(service: &Service, token: &str, path: &str, last: Option<&str>) -> Self {
         let mut request = service.get(token, path).header("accept", "text/event-stream");
         if let Some(last) = last {
             request = request.header("last-event-id", last);
@@ -53,7 +53,7 @@ impl Reader {
     }
 
     /// The next event; places and heartbeats are passed over.
-    async fn event(&mut self) -> Option<Block> {
+    pub async fn event(&mut self) -> Option<Block> {
         loop {
             let block = self.block().await?;
             if !block.event.is_empty() {

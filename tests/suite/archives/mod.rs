@@ -6,6 +6,7 @@ mod killed;
 mod other_tools;
 mod runs;
 mod seam;
+mod searched;
 
 use std::path::Path;
 use std::time::Duration;

@@ -68,7 +68,7 @@ async fn talk_elsewhere(service: &Service) -> String {
 async fn the_erased_are_shown_erased_and_what_no_key_opens_stays_sealed() {
     let service = Service::start().await;
     let room = talk(&service).await;
-    let erase = ["keys", "erase", "--tenant", "acme", "--identity", "alice", "--yes"];
+    let erase = ["erase", "--tenant", "acme", "--identity", "alice", "--yes"];
     assert_eq!(service.run.clone().args(erase).run().await.status, 0);
     let of_room = ["--tenant", "acme", "--room", &room, "--open"];
     let open = lines(&exported(&service.run, &of_room).await);

@@ -12,9 +12,9 @@ use super::schema;
 const OPENING: &str = "\
 # Commands
 
-What may be asked of a room. This page is generated from the code. A command is sent with
+What may be asked of a room, and of the tenant itself. This page is generated from the code. A command is sent with
 `POST /v1/rooms/{room}/commands/{command}`, `create-room` with `POST /v1/rooms`; the body is a JSON object of the fields
-below, and may be empty where none is needed. Fields that are not listed are refused, and so are NUL characters.
+below, and may be empty where none is needed. A command to the tenant goes to `POST /v1/commands/{command}`. Fields that are not listed are refused, and so are NUL characters.
 
 **Who asks.** A person (a token with `sub`) acts as oneself with the grant `room_join`, and as staff by the role they have
 in the room: `host` and `moderator` are staff. A server (a token with `room_admin`) stands above every role, need not be in
@@ -42,10 +42,11 @@ fn the_page_of_commands_says_what_the_code_says() {
     let mut page = String::from(OPENING);
     let mut shapes: BTreeMap<String, Value> = BTreeMap::new();
     page.push_str("\n| command | |\n|---|---|\n");
-    for kind in RoomCommand::catalogue() {
+    let all = || RoomCommand::catalogue().into_iter().chain(RoomCommand::catalogue_of_tenant());
+    for kind in all() {
         writeln!(page, "| [`{}`](#{}) | {} |", kind.name, kind.name, kind.summary).unwrap();
     }
-    for kind in RoomCommand::catalogue() {
+    for kind in all() {
         let schema = (kind.schema)().to_value();
         shapes.extend(schema::named(&schema));
         page.push_str(&section(&kind, &schema));

@@ -12,7 +12,7 @@ use crate::golden::Golden;
 const OPENING: &str = "\
 # Events
 
-What can happen in a room, and what is stored of it. This page is generated from the code and from `tests/golden/events/`.
+What can happen in a room, or to the tenant itself, and what is stored of it. This page is generated from the code and from `tests/golden/events/`.
 
 The name and the version of an event never change their meaning; a field never changes its shape. Where a shape had to
 change, the event has a new version; older ones are brought up to it where they are read, so that readers see the newest
@@ -23,6 +23,9 @@ The stored `data` of every event in every version ever written has a JSON Schema
 Fields said to be *personal* (display names, the text of messages, metadata of people) are not in `data`: they lie beside
 it, encrypted under a key of the person, and read as erased once that key is gone. Who may read them gets them as
 `personal`.
+
+Events whose name does not begin with `room.` are of the tenant itself. They lie in a stream of the tenant's own, with versions and
+hashes as a room has them; their `room` is the nil UUID, `00000000-0000-0000-0000-000000000000`, which is no room and reads as none.
 ";
 
 #[test]

@@ -3,7 +3,7 @@
 mod broken;
 mod killed;
 mod other_hands;
-mod records;
+pub mod records;
 mod rewound;
 mod stood_on;
 mod topics;
@@ -29,7 +29,7 @@ async fn audit(db: &TestDb, broker: &Broker, prefix: &str) -> Value {
 }
 
 /// The topic has all of the log, and nothing is wrong with it.
-async fn audited_clean(db: &TestDb, broker: &Broker, prefix: &str) -> Value {
+pub async fn audited_clean(db: &TestDb, broker: &Broker, prefix: &str) -> Value {
     let relayed = format!(
         "SELECT h.position = r.position FROM convoke.log_head h, convoke.relays r WHERE r.topic = '{prefix}.events'"
     );

@@ -21,7 +21,7 @@ pub struct Record {
 }
 
 /// All records of the topic, by position.
-fn records(broker: &Broker, topic: &str) -> Vec<Record> {
+pub fn records(broker: &Broker, topic: &str) -> Vec<Record> {
     let mut client = broker.client();
     client.set("group.id", "test").set("isolation.level", "read_committed").set("enable.partition.eof", "true");
     client.set("auto.offset.reset", "earliest");

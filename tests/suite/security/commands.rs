@@ -88,11 +88,11 @@ async fn an_erased_person_reads_as_erased_from_a_running_server_and_the_room_goe
         .await
     };
     let before = digests().await;
-    let erase = ["keys", "erase", "--tenant", "acme", "--identity", "alice"];
+    let erase = ["erase", "--tenant", "acme", "--identity", "alice"];
     let unsure = service.run.clone().args(erase).run().await;
     assert!(unsure.status == 2 && unsure.stderr.contains("--yes"), "{unsure:?}");
     let erased = service.run.clone().args(erase).args(["--yes"]).run().await;
-    assert_eq!((erased.status, erased.stdout.as_str()), (0, "erased\n"));
+    assert!(erased.status == 0 && erased.stdout.starts_with("erased, at position "), "{erased:?}");
     let gone = (Value::Null, json!(true));
     eventually("alice reads as erased", SOON, async || {
         (names().await == [gone.clone(), open("The bob")]).then_some(())

@@ -10,7 +10,7 @@ use crate::harness::eventually;
 const SOON: Duration = Duration::from_secs(30);
 
 /// A room in which alice is known by name and by metadata and has spoken, and one that she waits for.
-async fn rooms_with_alice(service: &Service) -> (String, String) {
+pub async fn rooms_with_alice(service: &Service) -> (String, String) {
     let (alice, bob) = (person("alice"), person("bob"));
     let room = service.room(&json!({})).await;
     service.join(&room, "alice", "host").await;
@@ -30,7 +30,7 @@ async fn rooms_with_alice(service: &Service) -> (String, String) {
 }
 
 /// Every read in which alice may be seen: what is read as texts, by path.
-async fn reads(service: &Service, (room, lobby): &(String, String)) -> Vec<(String, String)> {
+pub async fn reads(service: &Service, (room, lobby): &(String, String)) -> Vec<(String, String)> {
     let head = Answer::of(service.get(&server_token(), "/v1/log")).await.is(200);
     let position = head.header("convoke-position").to_owned();
     let mut texts = Vec::new();
@@ -49,12 +49,12 @@ async fn reads(service: &Service, (room, lobby): &(String, String)) -> Vec<(Stri
 }
 
 /// What the personal fields of alice hold.
-fn tells_of_alice(text: &str) -> bool {
+pub fn tells_of_alice(text: &str) -> bool {
     ["The alice", "of alice", "by alice"].iter().any(|told| text.contains(told))
 }
 
 /// Of each read model; a fresh fold gives the same.
-async fn digests(service: &Service, command: &str) -> Vec<(String, String)> {
+pub async fn digests(service: &Service, command: &str) -> Vec<(String, String)> {
     let reports = service.run.clone().args(["projection", command, "--json"]).json().await;
     let of = |report: &Value| {
         assert_eq!(report["comparison"]["result"], "equal", "{report:#}");
@@ -63,7 +63,7 @@ async fn digests(service: &Service, command: &str) -> Vec<(String, String)> {
     reports.as_array().unwrap().iter().map(of).collect()
 }
 
-async fn log_is_whole(service: &Service) {
+pub async fn log_is_whole(service: &Service) {
     let ended = service.run.clone().args(["log", "verify"]).run().await;
     assert!(ended.status == 0 && ended.stdout.starts_with("whole: "), "{ended:?}");
 }
@@ -77,7 +77,7 @@ async fn who_is_erased_is_erased_in_every_read_while_rows_and_events_stay_as_the
     }
     let before = digests(&service, "verify").await;
 
-    let erase = ["keys", "erase", "--tenant", "acme", "--identity", "alice", "--yes"];
+    let erase = ["erase", "--tenant", "acme", "--identity", "alice", "--yes"];
     assert_eq!(service.run.clone().args(erase).run().await.status, 0);
     eventually("alice reads as erased everywhere", SOON, async || {
         let reads = reads(&service, &rooms).await;

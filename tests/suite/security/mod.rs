@@ -2,7 +2,7 @@
 
 mod commands;
 mod erasure;
-mod forgotten;
+pub mod forgotten;
 mod roles;
 mod rotation;
 mod sealing;

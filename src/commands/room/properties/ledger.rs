@@ -121,6 +121,7 @@ impl Ledger {
             | RoomEvent::SpotlightCleared(_) => {}
             RoomEvent::IdentityBanned(banned) => drop(self.banned.insert(banned.identity.clone())),
             RoomEvent::IdentityUnbanned(unbanned) => assert!(self.banned.remove(&unbanned.identity)),
+            RoomEvent::PersonErased(_) => panic!("no command to a room erases anybody"),
         }
     }
 

@@ -150,9 +150,9 @@ impl Walk {
 
     fn facts(&self, command: &RoomCommand, dice: &mut Dice) -> Facts {
         match command.needs() {
-            Need::Nothing => Facts::default(),
-            Need::NameHolder(_) => Facts { name_holder: dice.once_in(8).then(room_id), message: None },
-            Need::Message(version) => Facts { name_holder: None, message: self.messages.get(&version).cloned() },
+            Need::Nothing | Need::PersonKey(_) => Facts::default(),
+            Need::NameHolder(_) => Facts { name_holder: dice.once_in(8).then(room_id), ..Facts::default() },
+            Need::Message(version) => Facts { message: self.messages.get(&version).cloned(), ..Facts::default() },
         }
     }
 

@@ -242,6 +242,8 @@ impl Open {
 
             // Handled where states change into one another.
             RoomEvent::RoomCreated(_) | RoomEvent::RoomOpened(_) | RoomEvent::RoomEnded(_) => {}
+            // Of the tenant itself, in no room.
+            RoomEvent::PersonErased(_) => {}
         }
     }
 

@@ -1,0 +1,116 @@
+//! `convoke erase`
+
+mod texts;
+mod verify;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use sqlx::PgPool;
+
+use crate::cli::context::Context;
+use crate::commands::context::Caller;
+use crate::commands::execute::{Executor, Foundation, Limits, Outcome, Request};
+use crate::commands::tenant::ErasePerson;
+use crate::events::ids::{Actor, CommandId, Identity, RoomId, TenantId};
+use crate::events::time::Clock;
+use crate::security::grants::Grants;
+use crate::security::random;
+use crate::security::sealing::{MasterKeys, Sealer};
+use crate::telemetry::metrics::Metrics;
+
+/// Who the log has it from, when it was ordered here.
+const ACTOR: &str = "operator";
+
+/// Erase a person: what is personal about them reads as erased from now on, everywhere, for good.
+///
+/// The command erase-person, as tenants' own servers may send it: the key that the person's names, messages and metadata are
+/// encrypted under is deleted, and an event says so. What happened stays in the log. Running servers forget the key at once, and
+/// after a minute at the latest. Backups still have the key, encrypted: docs/security.md says what to do about them.
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "Example:\n  convoke erase --tenant acme --identity alice --yes"
+)]
+pub struct Erase {
+    #[command(subcommand)]
+    around: Option<Around>,
+    /// Whose person it is
+    #[arg(long, required = true)]
+    tenant: Option<TenantId>,
+    /// Who, as tokens name them (`sub`)
+    #[arg(long, required = true)]
+    identity: Option<Identity>,
+    /// It cannot be taken back: say so
+    #[arg(long, required = true)]
+    yes: bool,
+}
+
+/// What is done before and after an erasure, to know that nothing was left.
+#[derive(Debug, Subcommand)]
+enum Around {
+    Texts(texts::Texts),
+    Verify(verify::Verify),
+}
+
+/// Of what the command is answered.
+#[derive(Deserialize)]
+struct Answer {
+    events: Vec<IgnoredAny>,
+}
+
+impl Erase {
+    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+        let (tenant, identity) = match (self.around, self.tenant, self.identity) {
+            (Some(Around::Texts(command)), ..) => return command.run(context).await,
+            (Some(Around::Verify(command)), ..) => return command.run(context).await,
+            (None, Some(tenant), Some(identity)) => (tenant, identity),
+            (None, ..) => anyhow::bail!("--tenant and --identity are needed"),
+        };
+        let outcome = context.with_database(async |pool| execute(pool, &context, tenant, identity).await).await?;
+        let answer: Answer = serde_json::from_str(&outcome.body)?;
+        if answer.events.is_empty() {
+            println!("nothing personal is kept of them");
+        } else {
+            println!("erased, at position {}", outcome.position);
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+async fn execute(pool: PgPool, context: &Context, tenant: TenantId, identity: Identity) -> anyhow::Result<Outcome> {
+    let config = context.config()?;
+    let masters = MasterKeys::configured(&config.keys).context("the master keys cannot be used")?;
+    let clock = Clock::system();
+    let request = request(&clock, tenant, identity);
+    let log = context.log(pool.clone())?;
+    let on = Foundation { log, sealer: Sealer::new(pool, masters), clock, metrics: Metrics::new() };
+    let (executor, queue) = Executor::new(on, Limits::configured(&config.log));
+    let queue = tokio::spawn(queue);
+    let outcome = executor.execute(request).await;
+    // With the last executor the queue ends.
+    drop(executor);
+    queue.await?;
+    Ok(outcome?)
+}
+
+fn request(clock: &Clock, tenant: TenantId, identity: Identity) -> Request {
+    let actor = Actor::System(ACTOR.into());
+    Request {
+        caller: Arc::new(Caller { tenant, actor, grants: Grants::everything() }),
+        room: RoomId::TENANT,
+        command: ErasePerson { identity }.into(),
+        command_id: CommandId::from_uuid(random::uuid_v7(clock.now())),
+        idempotency: None,
+        expected_version: None,
+        causation_id: None,
+        correlation_id: None,
+        traceparent: None,
+        occurred_at: None,
+    }
+}

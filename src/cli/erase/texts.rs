@@ -1,0 +1,114 @@
+//! `convoke erase texts`
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher as _, RandomState};
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::Value;
+use sqlx::PgPool;
+
+use crate::cli::context::Context;
+use crate::cli::progress::Progress;
+use crate::events::envelope::Envelope;
+use crate::events::ids::{Identity, TenantId};
+use crate::events::sealed::PersonalFields;
+use crate::security::sealing::{MasterKeys, Place, Sealer, key_id};
+
+const PAGE: usize = 2_000;
+
+/// Write down what is known of a person in the clear, for `convoke erase verify` to search for after the erasure.
+///
+/// Every name, message and text of the metadata that the log has of them, once, as a JSON string a line. Only before the erasure:
+/// afterwards nothing can be read. The list is itself what is to be forgotten: delete it when it has served.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  convoke erase texts --tenant acme --identity alice > alice.txt")]
+pub struct Texts {
+    /// Whose person it is
+    #[arg(long)]
+    tenant: TenantId,
+    /// Who, as tokens name them (`sub`)
+    #[arg(long)]
+    identity: Identity,
+}
+
+impl Texts {
+    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+        let masters = MasterKeys::configured(&context.config()?.keys).context("the master keys cannot be used")?;
+        let written = context.with_database(async |pool| self.write(pool, masters, &context).await).await?;
+        match written {
+            Some(0) => eprintln!("nothing personal is kept of them"),
+            Some(_) => {}
+            None => {
+                eprintln!("interrupted");
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// How many; `None`: told to stop.
+    async fn write(&self, pool: PgPool, masters: MasterKeys, context: &Context) -> anyhow::Result<Option<usize>> {
+        let (log, sealer) = (context.log(pool.clone())?, Sealer::new(pool, masters));
+        let Some(key) = sealer.key_of(&self.tenant, &self.identity).await? else { return Ok(Some(0)) };
+        let head = log.head().await?.position;
+        let mut progress = Progress::new("texts", "events", Some(head));
+        let (mut after, mut seen) = (0, Seen::default());
+        while after < head {
+            if context.stop.is_cancelled() {
+                return Ok(None);
+            }
+            let page = log.read_tenant(&self.tenant, after, PAGE).await?;
+            let theirs = page.events.into_iter().filter(|event| event.sealed.as_ref().and_then(key_id) == Some(key));
+            let theirs: Vec<Envelope> = theirs.collect();
+            let keys = sealer.load_keys(&self.tenant, theirs.iter().filter_map(|event| event.sealed.as_ref())).await?;
+            let mut output = std::io::stdout().lock();
+            for event in &theirs {
+                let Some(sealed) = &event.sealed else { continue };
+                let place = Place { tenant: &event.tenant, room: event.room, room_version: event.room_version };
+                for text in keys.open(&place, sealed).iter().flat_map(texts_of) {
+                    if seen.is_new(&text) {
+                        serde_json::to_writer(&mut output, &text)?;
+                        writeln!(output)?;
+                    }
+                }
+            }
+            after = page.through;
+            progress.set(after.min(head));
+        }
+        progress.finish();
+        Ok(Some(seen.hashes.len()))
+    }
+}
+
+/// What was written, by its hash: messages may be many.
+#[derive(Default)]
+struct Seen {
+    hashing: RandomState,
+    hashes: HashSet<u64>,
+}
+
+impl Seen {
+    fn is_new(&mut self, text: &str) -> bool {
+        self.hashes.insert(self.hashing.hash_one(text))
+    }
+}
+
+fn texts_of(fields: &PersonalFields) -> Vec<String> {
+    let PersonalFields { display_name, metadata, text } = fields;
+    let mut texts: Vec<String> = display_name.iter().chain(text).cloned().collect();
+    metadata.iter().for_each(|metadata| gather(metadata, &mut texts));
+    texts
+}
+
+/// Every text in it; the names of its members are the program's that wrote it.
+fn gather(value: &Value, texts: &mut Vec<String>) {
+    match value {
+        Value::String(text) => texts.push(text.clone()),
+        Value::Array(values) => values.iter().for_each(|value| gather(value, texts)),
+        Value::Object(members) => members.values().for_each(|value| gather(value, texts)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}

@@ -1,0 +1,171 @@
+//! `convoke erase verify`
+
+mod archives;
+mod known;
+mod needles;
+mod records;
+mod redis_keys;
+mod search;
+mod tables;
+
+use std::fs::File;
+use std::io::{BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Args;
+use serde::Serialize;
+
+use self::known::{Known, MOST};
+use self::needles::Needles;
+use self::search::{Place, Search};
+use crate::cli::context::Context;
+use crate::cli::table;
+use crate::config::settings;
+use crate::events::ids::{Identity, TenantId};
+use crate::events::topic::{client, shape};
+
+/// Search everything that is kept for texts of a person, and find none.
+///
+/// Searches every table of the database, what is archived, Redis where REDIS_URL is set and the topic where KAFKA_BROKERS is set:
+/// as the texts are, as JSON writes them, in base64 and in hexadecimal. Tells where something was found, never what. Backups,
+/// PostgreSQL's write-ahead log and files that were exported are not searched: docs/security.md says what to do about them. Exit
+/// code 1 when something was found.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  convoke erase texts --tenant acme --identity alice > alice.txt    # before\n  convoke erase --tenant acme --identity alice --yes\n  convoke erase verify --tenant acme --identity alice --texts alice.txt\n  convoke erase verify --tenant acme --identity alice 'Alice Miller' alice@example.com"
+)]
+pub struct Verify {
+    /// Whose person it is
+    #[arg(long)]
+    tenant: TenantId,
+    /// Who, as tokens name them (`sub`)
+    #[arg(long)]
+    identity: Identity,
+    /// What is known of them: one text a line, as it is or as a JSON string; `-` is the input stream
+    #[arg(long, value_name = "FILE")]
+    texts: Option<PathBuf>,
+    /// The same, one by one
+    #[arg(value_name = "TEXT")]
+    given: Vec<String>,
+    /// For a program: one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was searched, and found.
+#[derive(Serialize)]
+struct Report<'s> {
+    /// Texts that were searched for.
+    texts: usize,
+    /// Texts that were not, being too short or part of the identity.
+    left_out: usize,
+    found: u64,
+    places: &'s [Place],
+}
+
+impl Verify {
+    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+        let known = self.known()?;
+        let needles = Needles::new(known.wanted()).context("these texts cannot be searched for at once")?;
+        let texts = needles.texts;
+        let Some(search) = search(Search::new(needles), &context).await? else {
+            eprintln!("interrupted");
+            return Ok(ExitCode::FAILURE);
+        };
+        let (found, places) = (search.found(), &search.places[..]);
+        let report = Report { texts, left_out: known.short + known.in_identity, found, places };
+        let mut output = std::io::stdout().lock();
+        if self.json {
+            serde_json::to_writer_pretty(&mut output, &report)?;
+            writeln!(output)?;
+        } else {
+            write!(output, "{}", report.text())?;
+        }
+        Ok(if found == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    fn known(&self) -> anyhow::Result<Known> {
+        let mut known = Known::default();
+        self.given.iter().for_each(|text| known.add(text, &self.identity));
+        match &self.texts {
+            Some(file) if file == Path::new("-") => known.read(std::io::stdin().lock(), &self.identity)?,
+            Some(file) => {
+                let shown = || file.display().to_string();
+                let lines = File::open(file).with_context(shown)?;
+                known.read(BufReader::new(lines), &self.identity).with_context(shown)?;
+            }
+            None => {}
+        }
+        if known.short > 0 {
+            eprintln!("{} texts are left out: under {} bytes, they are found anywhere", known.short, needles::SHORTEST);
+        }
+        if known.in_identity > 0 {
+            eprintln!("{} texts are left out: they are part of the identity, which stays", known.in_identity);
+        }
+        let count = known.wanted().len();
+        anyhow::ensure!(
+            count > 0,
+            "there is nothing to search for: give texts of the person, or a file of them (--texts)"
+        );
+        anyhow::ensure!(count <= MOST, "{count} texts are too many at once: give at most {MOST}, and the rest apart");
+        Ok(known)
+    }
+}
+
+/// `None`: told to stop.
+async fn search(mut search: Search, context: &Context) -> anyhow::Result<Option<Search>> {
+    let (config, stop) = (context.config()?, &context.stop);
+    let in_database = context.with_owner(async |owner, system| {
+        let log = context.log(system)?;
+        Ok(tables::search(&owner, &mut search, stop).await? && archives::search(&log, &mut search, stop).await?)
+    });
+    if !in_database.await? {
+        return Ok(None);
+    }
+    match &config.cache.redis {
+        Some(url) => {
+            if !redis_keys::search(url.reveal(), &mut search, stop).await? {
+                return Ok(None);
+            }
+        }
+        None => eprintln!("Redis is not searched: {} is not set", settings::REDIS_URL.name),
+    }
+    match client::client(&config.kafka) {
+        Some(client) => {
+            let topic = shape::events(&config.kafka)?.name;
+            let (searched, whole) = records::search(client, topic, search, stop).await?;
+            Ok(whole.then_some(searched))
+        }
+        None => {
+            eprintln!("the topic is not searched: {} is not set", settings::KAFKA_BROKERS.name);
+            Ok(Some(search))
+        }
+    }
+}
+
+impl Report<'_> {
+    fn text(&self) -> String {
+        let mut table = table::table(&["where", "searched", "", "size", "found"], &[1, 3, 4]);
+        for place in self.places {
+            let searched = place.searched.to_string();
+            table.add_row([&place.place, &searched, place.unit, &table::bytes(place.bytes), &place.found.to_string()]);
+        }
+        let mut text = format!("{table}\n\n");
+        for place in self.places {
+            for finding in &place.findings {
+                text.push_str(&format!("text {} in {}: {}\n", finding.text, place.place, finding.at));
+            }
+            let more = place.found.saturating_sub(place.findings.len() as u64);
+            if more > 0 {
+                text.push_str(&format!("and {more} more in {}\n", place.place));
+            }
+        }
+        let verdict = match self.found {
+            0 => format!("none of {} texts was found\n", self.texts),
+            found => format!("FOUND in {found} values\n"),
+        };
+        text + &verdict
+    }
+}

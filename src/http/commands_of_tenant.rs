@@ -1,0 +1,54 @@
+//! `POST /v1/commands/{command}`: one command to the tenant itself.
+
+use axum::Router;
+use axum::extract::{OriginalUri, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use axum::routing::post;
+
+use super::api::Api;
+use super::body::WholeBody;
+use super::command_request;
+use super::openapi::{self, Document, Operation, Tag};
+use super::problem::Problem;
+use super::request::caller::Signed;
+use super::request::headers::{self, CommandHeaders};
+use super::request::path::CommandOfTenantInPath;
+use super::request::query::Query;
+use crate::commands::room::RoomCommand;
+use crate::events::ids::RoomId;
+
+pub fn routes() -> Router<Api> {
+    Router::new().route("/v1/commands/{command}", post(run))
+}
+
+pub fn describe(document: &mut Document) {
+    for kind in RoomCommand::catalogue_of_tenant() {
+        let operation = Operation::post(kind.name, kind.summary).tag(Tag::Tenant);
+        openapi::describe_command(document, &path(kind.name), operation, &kind);
+    }
+}
+
+/// Where a command goes that is sent by itself; also its name among repeats, wherever it is sent.
+pub fn path(command: &str) -> String {
+    format!("/v1/commands/{command}")
+}
+
+async fn run(
+    State(api): State<Api>,
+    Signed(caller): Signed,
+    CommandOfTenantInPath(name): CommandOfTenantInPath,
+    OriginalUri(uri): OriginalUri,
+    given: HeaderMap,
+    WholeBody(body): WholeBody,
+) -> Result<Response, Problem> {
+    Query::read(&uri)?.finish()?;
+    headers::json_only(&given)?;
+    let mut headers = CommandHeaders::read(&given)?;
+    let if_match = headers.if_match.take();
+    let command = command_request::parse_of_tenant(&name, &body)?;
+    let target = (Some(RoomId::TENANT), command);
+    let request = command_request::request(&api, caller, target, headers, (&path(&name), &body));
+    let outcome = command_request::execute(&api, request, if_match.as_ref()).await?;
+    Ok(command_request::answer(outcome))
+}
