@@ -100,7 +100,10 @@ pub struct DatabaseConfig {
     pub read_urls: Vec<DatabaseUrl>,
     /// How far behind a replica may be.
     pub replica_lag: Duration,
+    /// For what is written.
     pub pool_size: u32,
+    /// For what is read to answer; of each replica as well.
+    pub read_pool_size: u32,
     pub acquire_timeout: Duration,
     pub statement_timeout: Duration,
     /// Statements that take longer are logged.
@@ -304,6 +307,7 @@ impl DatabaseConfig {
             read_urls: read_urls(reader),
             replica_lag: reader.time(&settings::DATABASE_REPLICA_LAG),
             pool_size: reader.count(&settings::DATABASE_POOL_SIZE),
+            read_pool_size: reader.count(&settings::DATABASE_READ_POOL_SIZE),
             acquire_timeout: reader.time(&settings::DATABASE_ACQUIRE_TIMEOUT),
             statement_timeout: reader.time(&settings::DATABASE_STATEMENT_TIMEOUT),
             slow_statement: reader.time(&settings::DATABASE_SLOW_STATEMENT),

@@ -90,6 +90,7 @@ pub const GROUPS: &[Group] = &[
             &DATABASE_READ_URLS,
             &DATABASE_REPLICA_LAG,
             &DATABASE_POOL_SIZE,
+            &DATABASE_READ_POOL_SIZE,
             &DATABASE_ACQUIRE_TIMEOUT,
             &DATABASE_STATEMENT_TIMEOUT,
             &DATABASE_SLOW_STATEMENT,
@@ -274,7 +275,14 @@ pub const DATABASE_POOL_SIZE: Setting = Setting::new(
     "database.pool_size",
     Accepts::Count(2, 1000),
     "16",
-    "Connections to the database that this process keeps at most.",
+    "Connections to the database that this process keeps at most for commands, read models and upkeep; appends have one more.",
+);
+pub const DATABASE_READ_POOL_SIZE: Setting = Setting::new(
+    "CONVOKE_DATABASE_READ_POOL_SIZE",
+    "database.read_pool_size",
+    Accepts::Count(2, 1000),
+    "16",
+    "Connections that it keeps at most for answers and streams: to the primary, and to each replica.",
 );
 pub const DATABASE_ACQUIRE_TIMEOUT: Setting = Setting::new(
     "CONVOKE_DATABASE_ACQUIRE_TIMEOUT",

@@ -17,9 +17,18 @@ const GOODBYE: Duration = Duration::from_secs(2);
 /// A connection that rested this long is tried before it is lent.
 const RESTED: Duration = Duration::from_secs(1);
 
-/// For everything the running program does: every connection has the role `convoke_system`, which reads all tenants and may
-/// append, and can neither change the log nor the schema. Connects when first used.
+/// For what the running program writes, and reads to write: every connection has the role `convoke_system`, which reads all
+/// tenants and may append, and can neither change the log nor the schema. Connects when first used.
 pub fn system(options: PgConnectOptions, config: &DatabaseConfig) -> PgPool {
+    acting(options, config, config.pool_size)
+}
+
+/// With the same rights, for what is read to answer and to stream: many readers hold up no command.
+pub fn reading(options: PgConnectOptions, config: &DatabaseConfig) -> PgPool {
+    acting(options, config, config.read_pool_size)
+}
+
+fn acting(options: PgConnectOptions, config: &DatabaseConfig, size: u32) -> PgPool {
     // A server behind a pooler refuses what it does not know at the start of a connection: hence statements.
     // Planning anew for each value costs more than most of the statements; partitions are pruned when a plan starts.
     // An append that waited for the head's lock has to see what was committed meanwhile.
@@ -32,7 +41,7 @@ pub fn system(options: PgConnectOptions, config: &DatabaseConfig) -> PgPool {
     );
     let prepare: std::sync::Arc<str> = prepare.into();
     tested(config)
-        .max_connections(config.pool_size)
+        .max_connections(size)
         .after_connect(move |connection, _| {
             let prepare = prepare.clone();
             Box::pin(async move { connection.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(&*prepare))).await.map(drop) })
@@ -63,6 +72,8 @@ pub async fn close(pool: PgPool) {
 fn tested(config: &DatabaseConfig) -> PgPoolOptions {
     PgPoolOptions::new()
         .acquire_timeout(config.acquire_timeout)
+        // Each loan is told of: telemetry::pool_waits counts how long it was waited for.
+        .acquire_time_level(LevelFilter::Trace)
         // A test before every loan would be a round trip on every request.
         .test_before_acquire(false)
         .before_acquire(|connection, meta| {

@@ -111,10 +111,14 @@ pub struct Messages(HashMap<(RoomId, RoomVersion), Sight>);
 const REMEMBERED: usize = 8192;
 
 impl Messages {
-    pub fn remember(&mut self, room: RoomId, message: RoomVersion, sight: Sight) {
+    /// Before a page: what is known then stays known until the next.
+    pub fn make_room(&mut self) {
         if self.0.len() >= REMEMBERED {
             self.0.clear();
         }
+    }
+
+    pub fn remember(&mut self, room: RoomId, message: RoomVersion, sight: Sight) {
         self.0.insert((room, message), sight);
     }
 

@@ -14,13 +14,14 @@ use prometheus::{Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntC
 use prometheus::{IntGaugeVec, Opts, Registry, TextEncoder};
 use sqlx::PgPool;
 
-use super::slow_statements;
+use super::{pool_waits, slow_statements};
 use cache::CacheMetrics;
+pub(super) use described::POOL_WAIT_SECONDS;
 use described::*;
 pub use described::{DESCRIBED, Described, markdown};
 
 /// Seconds: a commit is about a millisecond, a time-out some ten seconds.
-const TIMES: &[f64] = &[0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+pub(super) const TIMES: &[f64] = &[0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// Events of a batch.
 const SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 4096.0];
 
@@ -86,6 +87,7 @@ impl Metrics {
         let registry = Registry::new();
         let build = register(&registry, GaugeVec::new(opts(&BUILD), BUILD.labels));
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
+        register(&registry, Ok(pool_waits::seen()));
         Self(Arc::new(Instruments {
             commands: register(&registry, histograms(&COMMAND_SECONDS, TIMES)),
             append_seconds: register(&registry, histogram(&APPEND_SECONDS, TIMES)),
@@ -299,7 +301,7 @@ fn histogram_opts(about: &Described, buckets: &[f64]) -> HistogramOpts {
     HistogramOpts::new(about.name, about.help).buckets(buckets.to_vec())
 }
 
-fn histogram(about: &Described, buckets: &[f64]) -> prometheus::Result<Histogram> {
+pub(super) fn histogram(about: &Described, buckets: &[f64]) -> prometheus::Result<Histogram> {
     Histogram::with_opts(histogram_opts(about, buckets))
 }
 

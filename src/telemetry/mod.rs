@@ -5,6 +5,7 @@
 //! they are known, so that each line within it can be found by them.
 
 pub mod metrics;
+mod pool_waits;
 pub mod slow_statements;
 
 use std::io::IsTerminal;
@@ -36,7 +37,7 @@ pub fn init(config: &TelemetryConfig) -> Result<(), TelemetryError> {
         LogFormat::Human => lines.with_target(false).with_filter(level).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).with_filter(level).boxed(),
     };
-    tracing_subscriber::registry().with(lines).with(slow_statements::counter()).try_init()?;
+    tracing_subscriber::registry().with(lines).with(slow_statements::counter()).with(pool_waits::watch()).try_init()?;
     std::panic::set_hook(Box::new(log_panic));
     Ok(())
 }

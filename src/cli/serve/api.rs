@@ -20,7 +20,7 @@ use crate::security::watch::Watch;
 use crate::tasks::Tasks;
 
 pub async fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Result<Router> {
-    let Foundation { config, pool, log, source, clock, metrics, board, cache, replicas, .. } = foundation;
+    let Foundation { config, pool, reads, log, source, clock, metrics, board, cache, replicas, .. } = foundation;
     let masters = MasterKeys::configured(&config.keys).context("the master keys cannot be used")?;
     let sealer = Sealer::new(pool.clone(), masters);
     let verifier = Verifier::new(&config.keys, pool.clone()).context("the signing keys cannot be used")?;
@@ -47,10 +47,10 @@ pub async fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Resul
     Ok(routes::router(Api::new(Parts {
         verifier,
         executor,
-        log: log.clone(),
+        log: log.reading_from(reads.clone()),
         hub,
         sealer,
-        models: ReadModels::new(pool.clone()),
+        models: ReadModels::new(reads.clone()),
         replicas: replicas.clone(),
         board: board.clone(),
         cache: cache.clone(),

@@ -20,8 +20,10 @@ use crate::telemetry::metrics::Metrics;
 
 pub struct Foundation {
     pub config: Config,
-    /// With the rights of the running program.
+    /// With the rights of the running program, for what is written.
     pub pool: PgPool,
+    /// For what is read to answer.
+    pub reads: PgPool,
     pub log: EventLog,
     /// Where what happens is taken from by those who live by it.
     pub source: Source,
@@ -47,25 +49,27 @@ impl Foundation {
         pool::close(owner).await;
         let pool = pool::system(database.options(), &config.database);
         let metrics = Metrics::new();
-        metrics.pool("system", &pool);
+        let reads = pool::reading(database.options(), &config.database);
+        metrics.pool("write", &pool);
+        metrics.pool("read", &reads);
         let archive = Archive::configured(&config.archive).context("CONVOKE_ARCHIVE_URL cannot be used")?;
         let log = EventLog::new(pool.clone()).with_archive(archive);
         let board = Board::new(pool.clone(), MODELS);
         let breakers = Breakers::new(metrics.clone());
-        let source = Source::configured(log.clone(), config, metrics.clone());
+        let source = Source::configured(log.reading_from(reads.clone()), config, metrics.clone());
         let clock = Clock::system();
         let parts = cache::Parts {
-            log: log.clone(),
-            models: ReadModels::new(pool.clone()),
+            log: log.reading_from(reads.clone()),
+            models: ReadModels::new(reads.clone()),
             board: board.clone(),
             clock: clock.clone(),
             metrics: metrics.clone(),
         };
         let around_redis = || breakers.around("redis", cache::BREAKER);
         let (cache, work) = RoomCache::new(parts, &config.cache, around_redis).context("REDIS_URL cannot be used")?;
-        let replicas = replicas(config, &pool, &metrics)?;
+        let replicas = replicas(config, &reads, &metrics)?;
         let config = config.clone();
-        let foundation = Self { config, pool, log, source, clock, metrics, board, breakers, cache, replicas };
+        let foundation = Self { config, pool, reads, log, source, clock, metrics, board, breakers, cache, replicas };
         foundation.maintenance().prepare().await?;
         Ok((foundation, work))
     }
@@ -77,16 +81,17 @@ impl Foundation {
     /// Closes what is open.
     pub async fn leave(self) {
         self.replicas.leave().await;
+        pool::close(self.reads).await;
         pool::close(self.pool).await;
     }
 }
 
-/// Each with a pool of its own, as large as the primary's.
+/// Each with a pool of its own, as large as the primary's for reads.
 fn replicas(config: &Config, primary: &PgPool, metrics: &Metrics) -> anyhow::Result<Replicas> {
     let mut pools = Vec::new();
     for (number, url) in (1..).zip(&config.database.read_urls) {
         let options = database::at(url).with_context(|| format!("replica {number} of DATABASE_READ_URLS"))?;
-        let pool = pool::system(options, &config.database);
+        let pool = pool::reading(options, &config.database);
         metrics.pool(format!("replica-{number}"), &pool);
         pools.push(pool);
     }

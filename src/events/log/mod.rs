@@ -17,6 +17,7 @@ pub mod epochs;
 pub mod intake;
 pub mod maintenance;
 mod partitions;
+mod picked;
 pub mod port;
 pub mod read;
 mod rows;
@@ -126,6 +127,11 @@ impl EventLog {
     /// The same, reading on in archives.
     pub fn with_archive(self, archive: Option<Archive>) -> Self {
         Self { archive, ..self }
+    }
+
+    /// The same log over another pool: what one has seen, the other knows.
+    pub fn reading_from(&self, pool: PgPool) -> Self {
+        Self { pool, ..self.clone() }
     }
 
     pub fn pool(&self) -> &PgPool {

@@ -15,11 +15,48 @@ use crate::events::room::RoomEvent;
 use crate::events::sealed::Sealed;
 use crate::events::time::Timestamp;
 
-/// The columns that [`envelope`] reads, as a literal.
+/// The columns that [`envelope`] reads, as a literal; of a table by its short name (`"l."`), or of the only one.
 macro_rules! columns {
     () => {
-        "position, room_version, recorded_at, occurred_at, room, command_id, session, causation_id, correlation_id, \
-         type_version, tenant, event_type, actor, traceparent, data::text AS data, sealed, hash"
+        columns!("")
+    };
+    ($of:literal) => {
+        concat!(
+            $of,
+            "position, ",
+            $of,
+            "room_version, ",
+            $of,
+            "recorded_at, ",
+            $of,
+            "occurred_at, ",
+            $of,
+            "room, ",
+            $of,
+            "command_id, ",
+            $of,
+            "session, ",
+            $of,
+            "causation_id, ",
+            $of,
+            "correlation_id, ",
+            $of,
+            "type_version, ",
+            $of,
+            "tenant, ",
+            $of,
+            "event_type, ",
+            $of,
+            "actor, ",
+            $of,
+            "traceparent, ",
+            $of,
+            "data::text AS data, ",
+            $of,
+            "sealed, ",
+            $of,
+            "hash"
+        )
     };
 }
 pub(super) use columns;

@@ -127,6 +127,12 @@ pub(super) const POOL_CONNECTIONS: Described = described(
     &["pool", "state"],
     "Connections to PostgreSQL; state is `busy`, `idle` or `limit`",
 );
+pub(in crate::telemetry) const POOL_WAIT_SECONDS: Described = described(
+    "convoke_pool_wait_seconds",
+    "histogram",
+    &[],
+    "How long a connection of a pool was waited for, connecting included; which pool is short, `convoke_pool_connections` tells",
+);
 pub(super) const BREAKER_STATE: Described = described(
     "convoke_breaker_state",
     "gauge",
@@ -227,6 +233,7 @@ pub const DESCRIBED: &[Described] = &[
     PROBLEMS,
     STREAMS_OPEN,
     POOL_CONNECTIONS,
+    POOL_WAIT_SECONDS,
     READS,
     REPLICA_USED,
     SLOW_STATEMENTS,

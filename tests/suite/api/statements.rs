@@ -17,11 +17,20 @@ const STRETCHES: u64 = 8;
 /// whether it is the one that the cache follows.
 const BY_ITSELF: u64 = 8;
 
-/// A room full of people, some of whom said something, some of which was changed or taken back; its id, and where the log ends.
-async fn busy_room(service: &Service) -> (String, u64) {
+/// A room full of people, some of whom said something, some of which was changed, and all of which was taken back in the end.
+struct BusyRoom {
+    id: String,
+    /// Where the log ends.
+    position: u64,
+    /// Behind everything that was said, before it was taken back.
+    cursor: String,
+}
+
+async fn busy_room(service: &Service) -> BusyRoom {
     let room = service.room(&json!({ "settings": { "labels": { "team": "red" }, "lobby": "off" } })).await;
     service.join(&room, "host", "host").await;
     let mut last = None;
+    let mut said = Vec::new();
     for number in 0..MANY {
         let who = format!("p{number:03}");
         service.join(&room, &who, "speaker").await;
@@ -29,6 +38,7 @@ async fn busy_room(service: &Service) -> (String, u64) {
             json!({ "text": format!("hello {number}"), "to": if number % 2 == 0 { "everyone" } else { "staff" } });
         let sent = service.command(&person(&who), &room, "send-message", &text).await.is(200);
         let version = sent.body["room_version"].as_u64().unwrap();
+        said.push(version);
         if number % 3 == 0 {
             let edit = json!({ "message": version, "text": "changed" });
             service.command(&person(&who), &room, "edit-message", &edit).await.is(200);
@@ -41,11 +51,18 @@ async fn busy_room(service: &Service) -> (String, u64) {
             json!({ "if_exists": "return", "settings": { "labels": { "team": "red", "n": number.to_string() } } });
         last = Some(Answer::of(service.post(&server_token(), "/v1/rooms", &body)).await);
     }
-    let position = last.unwrap().is(201).header("convoke-position").parse().unwrap();
-    (room, position)
+    let page = Answer::of(service.get(&server_token(), &format!("/v1/rooms/{room}/events?limit=1000"))).await.is(200);
+    let cursor = page.body["next_cursor"].as_str().unwrap().to_owned();
+    for message in said {
+        let deletion = json!({ "message": message });
+        service.command(&person("host"), &room, "delete-message", &deletion).await.is(200);
+    }
+    last.unwrap().is(201);
+    let head = Answer::of(service.get(&server_token(), "/v1/log")).await.is(200);
+    BusyRoom { id: room, position: head.body["position"].as_u64().unwrap(), cursor }
 }
 
-fn paths(room: &str) -> Vec<String> {
+fn paths(room: &BusyRoom) -> Vec<String> {
     [
         "/v1/rooms?",
         "/v1/rooms?label=team:red&",
@@ -61,8 +78,9 @@ fn paths(room: &str) -> Vec<String> {
         "/v1/rooms/ROOM/activity?",
         "/v1/rooms/ROOM/events?",
         "/v1/rooms/ROOM/timeline?",
+        "/v1/rooms/ROOM/events?cursor=CURSOR&",
     ]
-    .map(|path| path.replace("ROOM", room))
+    .map(|path| path.replace("ROOM", &room.id).replace("CURSOR", &room.cursor))
     .into()
 }
 
@@ -75,11 +93,11 @@ async fn reader(service: &Service, counted: &Counted) -> Server {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_answer_takes_as_many_statements_as_a_short_one() {
     let service = Service::start().await;
-    let (room, position) = busy_room(&service).await;
+    let room = busy_room(&service).await;
     eventually("the read models keep up", Duration::from_secs(30), async || {
         let answer = Answer::of(service.get(&server_token(), "/v1/projections")).await.is(200);
         let models = answer.body["projections"].as_array().unwrap().clone();
-        models.iter().all(|model| model["position"].as_u64().unwrap() >= position).then_some(())
+        models.iter().all(|model| model["position"].as_u64().unwrap() >= room.position).then_some(())
     })
     .await;
     let mut asked = Vec::new();

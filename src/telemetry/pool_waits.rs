@@ -1,0 +1,55 @@
+//! How long a connection of a pool was waited for. The driver tells of each loan as a line of the log that nobody is shown; here
+//! its time is taken.
+
+use std::fmt::Debug;
+use std::sync::LazyLock;
+
+use prometheus::Histogram;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Metadata, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::LookupSpan;
+
+use super::metrics::{POOL_WAIT_SECONDS, TIMES, histogram};
+
+/// By the driver's name for it.
+const TARGET: &str = "sqlx::pool::acquire";
+const SECONDS: &str = "acquired_after_secs";
+
+/// Of the process, whatever pool it was.
+static WAITS: LazyLock<Histogram> =
+    LazyLock::new(|| histogram(&POOL_WAIT_SECONDS, TIMES).expect("the names of the metrics are valid"));
+
+pub(super) fn seen() -> Histogram {
+    WAITS.clone()
+}
+
+pub(super) fn watch<S>() -> impl Layer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let loan = |metadata: &Metadata<'_>| metadata.target() == TARGET;
+    Watch.with_filter(filter_fn(loan))
+}
+
+struct Watch;
+
+impl<S: Subscriber> Layer<S> for Watch {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        event.record(&mut Seconds);
+    }
+}
+
+struct Seconds;
+
+impl Visit for Seconds {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        if field.name() == SECONDS {
+            WAITS.observe(value);
+        }
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn Debug) {}
+}
