@@ -2,7 +2,9 @@
 # A real Apache Kafka for tests and for trying things out.
 #
 #   scripts/kafka.sh install                               fetches it (and Java and Maven where they are missing); once
-#   scripts/kafka.sh run FOLDER [PORT] [CONTROLLER_PORT]   runs it in the foreground with its data in FOLDER, formatted at first
+#   scripts/kafka.sh run FOLDER [PORT] [CONTROLLER_PORT] [ADVERTISED_PORT]
+#                                                          runs it in the foreground with its data in FOLDER, formatted at first;
+#                                                          clients are told of the last port, where something lies between
 #   scripts/kafka.sh where                                 prints the folder of its jars
 #
 # Its version stands in kafka/server/pom.xml, its settings in kafka/server/server.properties.
@@ -33,15 +35,16 @@ java_of_kafka() {
 }
 
 run() {
-    local folder=$1 port=${2:-9092} controller=${3:-}
+    local folder=$1 port=${2:-9092} controller=${3:-} advertised=${4:-}
     controller=${controller:-$((port + 1))}
+    advertised=${advertised:-$port}
     install
     mkdir -p "$folder"
     folder=$(cd "$folder" && pwd)
     {
         cat "$server/server.properties"
         echo "listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller"
-        echo "advertised.listeners=PLAINTEXT://127.0.0.1:$port"
+        echo "advertised.listeners=PLAINTEXT://127.0.0.1:$advertised"
         echo "controller.quorum.voters=1@127.0.0.1:$controller"
         echo "log.dirs=$folder/data"
     } >"$folder/server.properties"
@@ -59,5 +62,5 @@ case "${1:-}" in
 install) install ;;
 where) echo "$libs" ;;
 run) [ $# -ge 2 ] || { echo "usage: $0 run FOLDER [PORT] [CONTROLLER_PORT]" >&2; exit 2; }; shift; run "$@" ;;
-*) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 2 ;;
+*) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac

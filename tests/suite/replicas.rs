@@ -8,7 +8,7 @@ use convoke::security::grants::Grants;
 use serde_json::{Value, json};
 
 use crate::harness::standby::Pair;
-use crate::harness::{Run, Server, eventually, tokens};
+use crate::harness::{Run, Server, Wire, eventually, tokens};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -125,4 +125,45 @@ async fn a_replica_is_read_while_it_keeps_up_and_left_out_while_it_does_not() {
         reader.await.expect("no reader met an error");
     }
     assert!(asked.load(Ordering::Relaxed) > 100, "{asked:?}");
+}
+
+/// A question to a replica, on a machine that runs other tests too: what a replica is given to answer in, and the primary's answer.
+const SLOWEST: Duration = Duration::from_secs(4);
+
+/// p99 of so many reads, none of them with an error.
+async fn p99(caller: &Caller, room: &str) -> Duration {
+    let mut took = Vec::new();
+    for _ in 0..100 {
+        let begun = std::time::Instant::now();
+        caller.get(&format!("/v1/rooms/{room}/sessions?limit=5")).await;
+        took.push(begun.elapsed());
+    }
+    took.sort_unstable();
+    took[98]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wire_to_a_replica_that_is_slow_or_cut_costs_readers_little_and_no_error() {
+    let pair = Pair::start().await;
+    let wire = Wire::to_postgres(pair.replica_options()).await;
+    let run = tokens::accepted_by(Run::new())
+        .with("DATABASE_URL", &pair.primary_url())
+        .with("DATABASE_READ_URLS", &wire.url)
+        .with("CONVOKE_DATABASE_REPLICA_LAG", "5s");
+    let server = run.serve().await;
+    let caller = Caller::of(&server);
+    let room = caller.post("/v1/rooms", json!({ "name": "lobby" })).await["room"].as_str().unwrap().to_owned();
+    read_from_the_replica(&server, &caller).await;
+    let well = p99(&caller, &room).await;
+    wire.slow(Duration::from_millis(50));
+    let slow = p99(&caller, &room).await;
+    wire.cut();
+    let cut = p99(&caller, &room).await;
+    assert!(well < SLOWEST && slow < SLOWEST && cut < SLOWEST, "p99 well {well:?}, slowed {slow:?}, cut {cut:?}");
+    eventually("it is left out", PATIENCE, async || {
+        server.get("/health/ready").await.text().await.unwrap().contains("replica 1 is left out").then_some(())
+    })
+    .await;
+    wire.mend();
+    read_from_the_replica(&server, &caller).await;
 }

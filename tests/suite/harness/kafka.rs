@@ -12,7 +12,7 @@ use convoke::config::{Config, KafkaConfig};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
-use super::{Run, eventually};
+use super::{Run, Wire, eventually};
 
 /// The first start on a machine fetches what is missing.
 const START: Duration = Duration::from_secs(300);
@@ -25,7 +25,8 @@ const GUARD: &str = r#"read -r word; [ "$word" = done ] || kill -KILL "$0"; slee
 pub struct Broker {
     /// `127.0.0.1:PORT`
     pub address: String,
-    ports: [u16; 2],
+    /// Its own, its controller's, and the one that clients are told of.
+    ports: [u16; 3],
     folder: PathBuf,
     child: Child,
     guard: Child,
@@ -45,13 +46,24 @@ impl Broker {
     }
 
     pub async fn start() -> Self {
+        let [port, controller] = free_ports();
+        Self::start_on([port, controller, port]).await
+    }
+
+    /// All who speak to it do so over the wire.
+    pub async fn behind_a_wire() -> (Self, Wire) {
+        let [port, controller] = free_ports();
+        let wire = Wire::to_port(port).await;
+        (Self::start_on([port, controller, wire.address.port()]).await, wire)
+    }
+
+    async fn start_on(ports: [u16; 3]) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("convoke-kafka-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        let ports = free_ports();
         let (child, guard) = spawn(&folder, ports);
-        let mut broker = Self { address: format!("127.0.0.1:{}", ports[0]), ports, folder, child, guard };
+        let mut broker = Self { address: format!("127.0.0.1:{}", ports[2]), ports, folder, child, guard };
         broker.answers().await;
         broker
     }
@@ -139,7 +151,7 @@ fn disarm(guard: &mut Child, word: &str) {
     let _ = guard.wait();
 }
 
-fn spawn(folder: &Path, ports: [u16; 2]) -> (Child, Child) {
+fn spawn(folder: &Path, ports: [u16; 3]) -> (Child, Child) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/kafka.sh");
     let log = File::create(folder.join("broker.log")).unwrap();
     let mut command = Command::new(script);

@@ -65,6 +65,11 @@ impl Pair {
         url(self.replica_server.as_ref().expect("the replica runs").options())
     }
 
+    /// The way to the replica, for who is to come over a wire.
+    pub fn replica_options(&self) -> &PgConnectOptions {
+        self.replica_server.as_ref().expect("the replica runs").options()
+    }
+
     /// The replica's data, as the primary has them, with where to stream from.
     async fn copy(&self) {
         let bin: String = sqlx::query_scalar("SELECT setting FROM pg_config WHERE name = 'BINDIR'")
