@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, NaiveTime, SecondsFormat, Timelike as _, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -45,6 +45,19 @@ impl Timestamp {
     pub fn plus_seconds(self, seconds: i64) -> Self {
         let micros = self.unix_micros().saturating_add(seconds.saturating_mul(1_000_000));
         Self::from_unix_micros(micros.clamp(*RANGE_MICROS.start(), *RANGE_MICROS.end())).unwrap_or(self)
+    }
+
+    /// The beginning of the stretch of so many seconds that it lies in. They divide a day, whose beginning begins one. Asked for
+    /// each event that is folded: it leaves the date alone.
+    pub fn floor(self, seconds: u32) -> Self {
+        let second = self.second_of_day();
+        let begun = NaiveTime::from_num_seconds_from_midnight_opt(second - second % seconds.max(1), 0);
+        Self(self.0.naive_utc().date().and_time(begun.unwrap_or(NaiveTime::MIN)).and_utc())
+    }
+
+    /// Whole seconds since the beginning of its day.
+    pub fn second_of_day(self) -> u32 {
+        self.0.num_seconds_from_midnight()
     }
 
     /// Whole seconds from `earlier` to `self`, never below zero.

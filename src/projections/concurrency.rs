@@ -17,11 +17,20 @@ pub const MINUTE_US: i64 = 60_000_000;
 pub const HOUR_US: i64 = 60 * MINUTE_US;
 pub const DAY_US: i64 = 24 * HOUR_US;
 
-/// The beginning of the stretch of this length that a time lies in. Stretches are counted from 1970; hours and days are UTC's.
+/// The beginning of the stretch of this length that a time lies in: a part of a day of UTC, or the day.
 pub fn floor(at: Timestamp, length_us: i64) -> Timestamp {
-    let micros = at.unix_micros();
-    // The first time that can be written begins a day, so that nothing is cut off below it.
-    Timestamp::from_unix_micros(micros - micros.rem_euclid(length_us)).unwrap_or(at)
+    at.floor(seconds(length_us))
+}
+
+/// Which slice of its span a time lies in, from 0.
+pub fn number_in(at: Timestamp, span_us: i64, slice_us: i64) -> u16 {
+    let number = at.second_of_day() % seconds(span_us) / seconds(slice_us);
+    // A day has 86,400 seconds, and no slice is that short.
+    u16::try_from(number).unwrap_or(u16::MAX)
+}
+
+fn seconds(length_us: i64) -> u32 {
+    u32::try_from(length_us / 1_000_000).unwrap_or(u32::MAX)
 }
 
 /// What happens to a count in a slice of time, at most 71 minutes long.
@@ -55,9 +64,20 @@ impl Steps {
         self.outline()
     }
 
-    fn outline(&self) -> Outline {
-        let narrow = |count: i64| i32::try_from(count).unwrap_or(i32::MAX);
-        Outline { net: narrow(self.net), peak: narrow(self.peak) }
+    /// At how many instants the count changes.
+    pub fn instants(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// The steps of the slice that begins at `start`, by time.
+    pub fn iter(&self, start: Timestamp) -> impl Iterator<Item = (Timestamp, i32)> {
+        let at =
+            move |offset: u32| Timestamp::from_unix_micros(start.unix_micros() + i64::from(offset)).unwrap_or(start);
+        self.steps.iter().map(move |(offset, delta)| (at(*offset), *delta))
+    }
+
+    pub fn outline(&self) -> Outline {
+        Outline::of(self.net, self.peak)
     }
 
     fn highest(&self) -> i64 {
@@ -126,8 +146,15 @@ impl Field for Steps {
 /// What a slice comes to: see [`Steps::net`] and [`Steps::peak`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outline {
-    net: i32,
-    peak: i32,
+    pub net: i32,
+    pub peak: i32,
+}
+
+impl Outline {
+    fn of(net: i64, peak: i64) -> Self {
+        let narrow = |count: i64| i32::try_from(count).unwrap_or(i32::MAX);
+        Self { net: narrow(net), peak: narrow(peak) }
+    }
 }
 
 /// A slice as the span that it lies in knows it.
@@ -140,28 +167,51 @@ struct Slice {
 
 /// A span of time, by its slices; those in which nothing happened are left out.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Slices(Vec<Slice>);
+pub struct Slices {
+    slices: Vec<Slice>,
+    net: i64,
+    peak: i64,
+}
 
 impl Slices {
     /// Tells what a slice has come to.
     pub fn set(&mut self, number: u16, outline: Outline) {
         let slice = Slice { number, outline };
-        match self.0.binary_search_by_key(&number, |slice| slice.number) {
-            Ok(found) => self.0[found] = slice,
-            Err(place) => self.0.insert(place, slice),
-        }
+        let before = match self.slices.binary_search_by_key(&number, |slice| slice.number) {
+            Ok(found) => std::mem::replace(&mut self.slices[found], slice).outline,
+            Err(place) => {
+                self.slices.insert(place, slice);
+                Outline { net: 0, peak: i32::MIN }
+            }
+        };
+        self.net += i64::from(outline.net) - i64::from(before.net);
+        // What was highest before the last slice is highest still.
+        let is_last = self.slices.len() > 1 && self.slices.last() == Some(&slice);
+        self.peak = if is_last && outline.peak >= before.peak {
+            self.peak.max(self.net - i64::from(outline.net) + i64::from(outline.peak))
+        } else {
+            self.highest()
+        };
+    }
+
+    pub fn outline(&self) -> Outline {
+        Outline::of(self.net, self.peak)
     }
 
     /// As [`Steps::net`].
     pub fn net(&self) -> i64 {
-        self.0.iter().map(|slice| i64::from(slice.outline.net)).sum()
+        self.net
     }
 
     /// As [`Steps::peak`]. Between two slices the count is what it was at the end of the first, which is in that one's peak.
     pub fn peak(&self) -> i64 {
+        self.peak
+    }
+
+    fn highest(&self) -> i64 {
         let mut count = 0;
-        let mut highest = if self.0.first().is_some_and(|slice| slice.number == 0) { i64::MIN } else { 0 };
-        for slice in &self.0 {
+        let mut highest = if self.slices.first().is_some_and(|slice| slice.number == 0) { i64::MIN } else { 0 };
+        for slice in &self.slices {
             highest = highest.max(count + i64::from(slice.outline.peak));
             count += i64::from(slice.outline.net);
         }
@@ -174,7 +224,7 @@ impl Field for Slices {
     const KIND: Kind = Kind::Bytea;
 
     fn put(&self, out: &mut Vec<u8>) -> bool {
-        for slice in &self.0 {
+        for slice in &self.slices {
             out.extend_from_slice(&slice.number.to_be_bytes());
             out.extend_from_slice(&slice.outline.net.to_be_bytes());
             out.extend_from_slice(&slice.outline.peak.to_be_bytes());
@@ -191,7 +241,10 @@ impl Field for Slices {
             let (net, peak) = (i32::from_be_bytes([*c, *d, *e, *f]), i32::from_be_bytes([*g, *h, *i, *j]));
             Slice { number: u16::from_be_bytes([*a, *b]), outline: Outline { net, peak } }
         };
-        Ok(Self(whole.iter().map(slice).collect()))
+        let mut slices = Self { slices: whole.iter().map(slice).collect(), net: 0, peak: 0 };
+        slices.net = slices.slices.iter().map(|slice| i64::from(slice.outline.net)).sum();
+        slices.peak = slices.highest();
+        Ok(slices)
     }
 }
 
@@ -247,10 +300,10 @@ mod tests {
                 let number = usize::try_from(offset / 5).unwrap();
                 let outline = parts[number].add(at(offset / 5 * 5), at(*offset), *delta);
                 span.set(u16::try_from(number).unwrap(), outline);
+                prop_assert_eq!(&reread(&span), &span, "what is kept up is what reading gives");
             }
             prop_assert_eq!(span.net(), steps.iter().map(|(_, delta)| i64::from(*delta)).sum::<i64>());
             prop_assert_eq!(span.peak(), most(&steps, 40));
-            prop_assert_eq!(&reread(&span), &span);
         }
     }
 
@@ -266,5 +319,8 @@ mod tests {
         assert_eq!(floor(time("2026-01-31T09:30:00.5Z"), DAY_US), time("2026-01-31T00:00:00Z"));
         assert_eq!(floor(time("1969-12-31T23:59:59Z"), HOUR_US), time("1969-12-31T23:00:00Z"));
         assert_eq!(floor(time("0000-01-01T00:00:01Z"), DAY_US), time("0000-01-01T00:00:00Z"));
+        assert_eq!(floor(time("1969-12-31T23:59:59.999999Z"), 5 * MINUTE_US), time("1969-12-31T23:55:00Z"));
+        assert_eq!(number_in(time("2026-01-31T09:30:59.9Z"), HOUR_US, MINUTE_US), 30);
+        assert_eq!(number_in(time("1969-12-31T23:59:59Z"), DAY_US, 5 * MINUTE_US), 287);
     }
 }

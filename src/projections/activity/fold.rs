@@ -1,10 +1,11 @@
 //! What events do to the counts of their room.
 
-use super::{Activity, HourRow, MinuteRow, RoomRow, ScreenRow, StayRow};
+use super::hours::{Both, Hour, HoursOfDay, Steppings};
+use super::{Activity, Count, DayRow, HourRow, MinuteRow, RoomRow, ScreenRow, StayRow};
 use crate::events::ids::{SessionId, TrackId};
 use crate::events::room::TrackPublished;
 use crate::events::time::Timestamp;
-use crate::projections::concurrency::{HOUR_US, MINUTE_US, Outline, Slices, Steps, floor};
+use crate::projections::concurrency::{DAY_US, HOUR_US, MINUTE_US, Outline, Slices, Steps, floor, number_in};
 use crate::projections::entry::Entry;
 use crate::projections::rows::Json;
 
@@ -17,7 +18,7 @@ impl Activity {
             joined_at: entry.happened_at,
             screens: Json(Vec::new()),
         });
-        self.step(entry, entry.happened_at, 1);
+        self.step(entry, entry.happened_at, Count::People, 1);
         self.change_hour(entry, entry.happened_at, |hour| hour.joins += 1);
     }
 
@@ -25,10 +26,10 @@ impl Activity {
     pub(super) fn left(&mut self, entry: &Entry, session: SessionId) {
         let Some(stay) = self.stays.remove((&entry.room, &session, &entry.tenant)) else { return };
         let left_at = entry.happened_at.max(stay.joined_at);
-        self.step(entry, left_at, -1);
+        self.step(entry, left_at, Count::People, -1);
         for (track, since) in stay.screens.0 {
             self.screens.remove((&entry.room, &track, &entry.tenant));
-            self.step_screens(entry, left_at.max(since), -1);
+            self.step(entry, left_at.max(since), Count::Screens, -1);
         }
     }
 
@@ -44,7 +45,7 @@ impl Activity {
             track: published.track,
             session: published.session,
         });
-        self.step_screens(entry, entry.happened_at, 1);
+        self.step(entry, entry.happened_at, Count::Screens, 1);
     }
 
     pub(super) fn unshared(&mut self, entry: &Entry, track: TrackId) {
@@ -55,57 +56,93 @@ impl Activity {
             since = place.map(|place| stay.screens.0.remove(place).1);
         });
         if let Some(since) = since {
-            self.step_screens(entry, entry.happened_at.max(since), -1);
+            self.step(entry, entry.happened_at.max(since), Count::Screens, -1);
         }
     }
 
-    /// One more or one fewer is present.
-    fn step(&mut self, entry: &Entry, at: Timestamp, delta: i32) {
-        let (minute, hour) = (floor(at, MINUTE_US), floor(at, HOUR_US));
-        let number = (minute.unix_micros() - hour.unix_micros()) / MINUTE_US;
-        let number = u16::try_from(number).expect("an hour has 60 minutes");
-        let key = (&entry.room, &minute, &entry.tenant);
-        if self.minutes.get(key).is_none() {
-            let (room, tenant, steps) = (entry.room, entry.tenant.clone(), Steps::default());
-            self.minutes.put(MinuteRow { room, tenant, minute, steps });
+    /// Nothing comes after it.
+    pub(super) fn ended(&mut self, entry: &Entry) {
+        let key = (&entry.room, &entry.tenant);
+        let Some(latest) = self.rooms.get(key).map(|room| room.latest) else { return };
+        self.rooms.change(key, |room| room.ended = true);
+        self.pass(entry, latest, None);
+    }
+
+    /// A count changes.
+    fn step(&mut self, entry: &Entry, at: Timestamp, count: Count, delta: i32) {
+        let mut spilt = None;
+        let mut apart = false;
+        self.change_day(entry, at, |day| {
+            match count {
+                Count::People => day.net += i64::from(delta),
+                Count::Screens => day.screens_net += i64::from(delta),
+            }
+            let hour = day.hours.at(number_in(at, DAY_US, HOUR_US));
+            if let Steppings::Here(both) = &mut hour.steppings {
+                let steps = if count == Count::People { &mut both.people } else { &mut both.screens };
+                steps.add(floor(at, HOUR_US), at, delta);
+            } else {
+                apart = true;
+            }
+            spilt = hour.spill();
+        });
+        if apart {
+            self.step_apart(entry, at, count, delta);
+        } else if let Some(both) = spilt {
+            self.spill(entry, floor(at, HOUR_US), &both);
         }
+    }
+
+    /// The steps of an hour go where there is more room for them.
+    fn spill(&mut self, entry: &Entry, hour: Timestamp, both: &Both) {
+        let (room, tenant, screens) = (entry.room, entry.tenant.clone(), both.screens.clone());
+        self.hours.put(HourRow { room, tenant, hour, screens, minutes: Slices::default() });
+        for (at, delta) in both.people.iter(hour) {
+            self.step_apart(entry, at, Count::People, delta);
+        }
+    }
+
+    /// A count changes in an hour whose steps lie apart; the day is told what they come to.
+    fn step_apart(&mut self, entry: &Entry, at: Timestamp, count: Count, delta: i32) {
+        let (hour, minute) = (floor(at, HOUR_US), floor(at, MINUTE_US));
         let mut outline = Outline::default();
-        self.minutes.change(key, |row| outline = row.steps.add(row.minute, at, delta));
-        self.change_hour(entry, at, |hour| {
-            hour.minutes.set(number, outline);
-            hour.net = hour.minutes.net();
-            hour.peak = hour.minutes.peak();
-        });
-    }
-
-    /// One more screen is shared, or one fewer.
-    fn step_screens(&mut self, entry: &Entry, at: Timestamp, delta: i32) {
-        self.change_hour(entry, at, |hour| {
-            hour.screens.add(hour.hour, at, delta);
-            hour.screens_net = hour.screens.net();
-        });
-    }
-
-    /// Changes the hour of a time, which begins with that where it has no row.
-    pub(super) fn change_hour(&mut self, entry: &Entry, at: Timestamp, change: impl FnOnce(&mut HourRow)) {
-        self.seen(entry, at);
-        let hour = floor(at, HOUR_US);
-        let key = (&entry.room, &hour, &entry.tenant);
-        if self.hours.get(key).is_none() {
-            self.hours.put(HourRow {
-                room: entry.room,
-                tenant: entry.tenant.clone(),
-                hour,
-                joins: 0,
-                messages: 0,
-                net: 0,
-                peak: 0,
-                screens_net: 0,
-                screens: Steps::default(),
-                minutes: Slices::default(),
-            });
+        if count == Count::People {
+            let key = (&entry.room, &minute, &entry.tenant);
+            if self.minutes.get(key).is_none() {
+                let (room, tenant, steps) = (entry.room, entry.tenant.clone(), Steps::default());
+                self.minutes.put(MinuteRow { room, tenant, minute, steps });
+            }
+            self.minutes.change(key, |row| outline = row.steps.add(minute, at, delta));
         }
-        self.hours.change(key, change);
+        let (mut people, mut screens_net) = (Outline::default(), 0);
+        self.hours.change((&entry.room, &hour, &entry.tenant), |row| {
+            if count == Count::People {
+                row.minutes.set(number_in(at, HOUR_US, MINUTE_US), outline);
+            } else {
+                row.screens.add(hour, at, delta);
+            }
+            (people, screens_net) = (row.minutes.outline(), row.screens.outline().net);
+        });
+        self.change_day(entry, at, |day| {
+            day.hours.at(number_in(at, DAY_US, HOUR_US)).steppings = Steppings::Apart { people, screens_net };
+        });
+    }
+
+    /// Changes the hour of a time.
+    pub(super) fn change_hour(&mut self, entry: &Entry, at: Timestamp, change: impl FnOnce(&mut Hour)) {
+        self.change_day(entry, at, |day| change(day.hours.at(number_in(at, DAY_US, HOUR_US))));
+    }
+
+    /// Changes the day of a time, which begins with that where it has no row.
+    fn change_day(&mut self, entry: &Entry, at: Timestamp, change: impl FnOnce(&mut DayRow)) {
+        self.seen(entry, at);
+        let day = floor(at, DAY_US);
+        let key = (&entry.room, &day, &entry.tenant);
+        if self.days.get(key).is_none() {
+            let (room, tenant, hours) = (entry.room, entry.tenant.clone(), HoursOfDay::default());
+            self.days.put(DayRow { room, tenant, day, net: 0, screens_net: 0, hours });
+        }
+        self.days.change(key, change);
     }
 
     fn seen(&mut self, entry: &Entry, at: Timestamp) {
@@ -115,8 +152,28 @@ impl Activity {
                 let (room, tenant) = (entry.room, entry.tenant.clone());
                 self.rooms.put(RoomRow { room, tenant, latest: at, ended: false });
             }
-            Some(latest) if latest < at => self.rooms.change(key, |room| room.latest = at),
+            Some(latest) if latest < at => {
+                self.rooms.change(key, |room| room.latest = at);
+                self.pass(entry, latest, Some(at));
+            }
             Some(_) => {}
+        }
+    }
+
+    /// The room has moved on: the rows of an earlier time that are not those of the present one will hardly be asked for.
+    fn pass(&mut self, entry: &Entry, earlier: Timestamp, now: Option<Timestamp>) {
+        let passed = |length_us| {
+            let begun = floor(earlier, length_us);
+            now.is_none_or(|now| floor(now, length_us) != begun).then_some(begun)
+        };
+        if let Some(minute) = passed(MINUTE_US) {
+            self.minutes.pass((&entry.room, &minute, &entry.tenant));
+        }
+        if let Some(hour) = passed(HOUR_US) {
+            self.hours.pass((&entry.room, &hour, &entry.tenant));
+        }
+        if let Some(day) = passed(DAY_US) {
+            self.days.pass((&entry.room, &day, &entry.tenant));
         }
     }
 }

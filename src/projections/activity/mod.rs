@@ -2,20 +2,22 @@
 //! was shared.
 //!
 //! By the time at which things happened, and exact in whatever order they come in: stays and shares are steps of two counts
-//! ([`concurrency`](super::concurrency) says how that works). Of those present the instants lie apart, minute by minute, so
-//! that an event in an hour with ten thousand joins rewrites a minute and not the hour; of shared screens, which are few, they
-//! lie in the hour's row. Hours in which nothing changed have no row: who reads knows what went on from the hours before. With
-//! several screens at once the time is that in which there was any; a share that spans hours lies in each for as long as it
-//! was in it.
+//! ([`concurrency`](super::concurrency) says how that works). They lie with their hours in the row of the day ([`hours`]). Those
+//! of a busy hour lie apart: of the people minute by minute, so that an event in an hour with ten thousand joins rewrites a
+//! minute and not the hour; of shared screens, which are few, in the hour's row. Hours and days in which nothing changed have no
+//! place: who reads knows what went on from those before. With several screens at once the time is that in which there was
+//! any; a share that spans hours lies in each for as long as it was in it.
 //!
 //! A share ends with its stay. An end that is told to have happened before its beginning makes a stay or a share of no length.
 
 mod fold;
+mod hours;
 mod read;
 
+use hours::HoursOfDay;
 pub use read::{ActivityHour, Hours};
 
-use super::concurrency::{HOUR_US, MINUTE_US, Slices, Steps, floor};
+use super::concurrency::{DAY_US, HOUR_US, MINUTE_US, Slices, Steps, floor, number_in};
 use super::entry::Entry;
 use super::model::ReadModel;
 use super::rows::{AnySet, Json, Row, Table, WorkingSet, read_model_table};
@@ -52,27 +54,31 @@ read_model_table! {
 }
 
 read_model_table! {
-    /// Who came and went in a minute.
-    pub struct MinuteRow in "rm_activity_minutes", not kept {
+    /// Who came and went in a minute of a busy hour.
+    pub struct MinuteRow in "rm_activity_minutes", kept until passed {
         key { room: RoomId, minute: Timestamp, tenant: TenantId, }
         steps: Steps,
     }
 }
 
 read_model_table! {
-    /// An hour in which anything happened.
-    pub struct HourRow in "rm_activity_hours", not kept {
+    /// A busy hour.
+    pub struct HourRow in "rm_activity_hours", kept until passed {
         key { room: RoomId, hour: Timestamp, tenant: TenantId, }
-        joins: u64,
-        messages: u64,
-        /// How many more were present at its end than at its beginning.
-        net: i64,
-        /// How many more were present at most.
-        peak: i64,
-        /// How many more screens were shared at its end.
-        screens_net: i64,
         screens: Steps,
         minutes: Slices,
+    }
+}
+
+read_model_table! {
+    /// A day in which anything happened.
+    pub struct DayRow in "rm_activity_days", kept until passed {
+        key { room: RoomId, day: Timestamp, tenant: TenantId, }
+        /// How many more were present at its end than at its beginning.
+        net: i64,
+        /// How many more screens were shared at its end.
+        screens_net: i64,
+        hours: HoursOfDay,
     }
 }
 
@@ -83,13 +89,14 @@ pub struct Activity {
     screens: WorkingSet<ScreenRow>,
     minutes: WorkingSet<MinuteRow>,
     hours: WorkingSet<HourRow>,
+    days: WorkingSet<DayRow>,
 }
 
 impl ReadModel for Activity {
     const NAME: &'static str = "activity";
-    const SHAPE: u16 = 1;
+    const SHAPE: u16 = 2;
     const TABLES: &'static [&'static Table] =
-        &[RoomRow::TABLE, StayRow::TABLE, ScreenRow::TABLE, MinuteRow::TABLE, HourRow::TABLE];
+        &[RoomRow::TABLE, StayRow::TABLE, ScreenRow::TABLE, MinuteRow::TABLE, HourRow::TABLE, DayRow::TABLE];
 
     fn need(&mut self, entry: &Entry) {
         match &entry.event {
@@ -97,13 +104,13 @@ impl ReadModel for Activity {
             RoomEvent::RoomEnded(_) => self.rooms.need((&entry.room, &entry.tenant)),
             RoomEvent::ParticipantJoined(joined) => {
                 self.stays.make((&entry.room, &joined.session, &entry.tenant));
-                self.need_time(entry, entry.happened_at, Grain::Minute);
+                self.need_step(entry, entry.happened_at, Count::People);
             }
             RoomEvent::ParticipantLeft(left) => self.need_leave(entry, &left.session),
             RoomEvent::TrackPublished(track) if track.source == TrackSource::Screen => {
                 self.stays.need((&entry.room, &track.session, &entry.tenant));
                 self.screens.make((&entry.room, &track.track, &entry.tenant));
-                self.need_time(entry, entry.happened_at, Grain::Hour);
+                self.need_step(entry, entry.happened_at, Count::Screens);
             }
             RoomEvent::TrackUnpublished(track) => {
                 let key = (&entry.room, &track.track, &entry.tenant);
@@ -111,17 +118,19 @@ impl ReadModel for Activity {
                 if let Some(session) = self.screens.get(key).map(|screen| screen.session) {
                     self.need_leave(entry, &session);
                 } else {
-                    self.need_time(entry, entry.happened_at, Grain::Hour);
+                    self.need_step(entry, entry.happened_at, Count::Screens);
                 }
             }
-            RoomEvent::MessageSent(_) => self.need_time(entry, entry.happened_at, Grain::Hour),
+            RoomEvent::MessageSent(_) => {
+                self.need_day(entry, entry.happened_at);
+            }
             _ => {}
         }
     }
 
     fn fold(&mut self, entry: &Entry) {
         match &entry.event {
-            RoomEvent::RoomEnded(_) => self.rooms.change((&entry.room, &entry.tenant), |room| room.ended = true),
+            RoomEvent::RoomEnded(_) => self.ended(entry),
             RoomEvent::ParticipantJoined(joined) => self.joined(entry, joined.session),
             RoomEvent::ParticipantLeft(left) => self.left(entry, left.session),
             RoomEvent::TrackPublished(track) if track.source == TrackSource::Screen => self.shared(entry, track),
@@ -132,42 +141,57 @@ impl ReadModel for Activity {
     }
 
     fn sets(&mut self) -> Vec<&mut dyn AnySet> {
-        vec![&mut self.rooms, &mut self.stays, &mut self.screens, &mut self.minutes, &mut self.hours]
+        vec![&mut self.rooms, &mut self.stays, &mut self.screens, &mut self.minutes, &mut self.hours, &mut self.days]
     }
 }
 
-/// Which rows of a time are changed.
+/// What is counted by steps.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Grain {
-    Hour,
-    /// The minute as well.
-    Minute,
+enum Count {
+    People,
+    Screens,
 }
 
 impl Activity {
-    /// The rows of a time: looked up unless they lie later than all that the room has had, and so cannot be there.
-    fn need_time(&mut self, entry: &Entry, at: Timestamp, grain: Grain) {
+    /// The row of a day, and whether it has the steps of this time apart. It is looked up unless it lies later than all that
+    /// the room has had, and so cannot be there.
+    fn need_day(&mut self, entry: &Entry, at: Timestamp) -> bool {
         let room = (&entry.room, &entry.tenant);
         self.rooms.need(room);
         if !self.rooms.knows(room) {
+            return false;
+        }
+        let day = floor(at, DAY_US);
+        let key = (&entry.room, &day, &entry.tenant);
+        if self.is_new(entry, at, DAY_US) {
+            self.days.make(key);
+        } else {
+            self.days.need(key);
+        }
+        self.days.get(key).is_some_and(|row| row.hours.apart(number_in(at, DAY_US, HOUR_US)))
+    }
+
+    /// Whether nothing has happened yet in the stretch of time that this lies in.
+    fn is_new(&self, entry: &Entry, at: Timestamp, length_us: i64) -> bool {
+        let latest = self.rooms.get((&entry.room, &entry.tenant)).map(|row| row.latest);
+        latest.is_none_or(|latest| floor(at, length_us) > floor(latest, length_us))
+    }
+
+    /// The rows of a time at which a count changes.
+    fn need_step(&mut self, entry: &Entry, at: Timestamp, count: Count) {
+        if !self.need_day(entry, at) {
             return;
         }
-        let latest = self.rooms.get(room).map(|row| row.latest);
-        let is_new = |length_us| latest.is_none_or(|latest| floor(at, length_us) > floor(latest, length_us));
-        let hour = floor(at, HOUR_US);
-        if is_new(HOUR_US) {
-            self.hours.make((&entry.room, &hour, &entry.tenant));
-        } else {
-            self.hours.need((&entry.room, &hour, &entry.tenant));
-        }
-        if grain == Grain::Hour {
+        let (hour, minute) = (floor(at, HOUR_US), floor(at, MINUTE_US));
+        self.hours.need((&entry.room, &hour, &entry.tenant));
+        if count == Count::Screens {
             return;
         }
-        let minute = floor(at, MINUTE_US);
-        if is_new(MINUTE_US) {
-            self.minutes.make((&entry.room, &minute, &entry.tenant));
+        let key = (&entry.room, &minute, &entry.tenant);
+        if self.is_new(entry, at, MINUTE_US) {
+            self.minutes.make(key);
         } else {
-            self.minutes.need((&entry.room, &minute, &entry.tenant));
+            self.minutes.need(key);
         }
     }
 
@@ -176,16 +200,16 @@ impl Activity {
     fn need_leave(&mut self, entry: &Entry, session: &SessionId) {
         let key = (&entry.room, session, &entry.tenant);
         self.stays.need(key);
-        self.need_time(entry, entry.happened_at, Grain::Minute);
+        self.need_step(entry, entry.happened_at, Count::People);
         let Some(stay) = self.stays.get(key) else { return };
         let (joined_at, screens) = (stay.joined_at, stay.screens.0.clone());
         if joined_at > entry.happened_at {
-            self.need_time(entry, joined_at, Grain::Minute);
+            self.need_step(entry, joined_at, Count::People);
         }
         for (track, since) in screens {
             self.screens.need((&entry.room, &track, &entry.tenant));
             if since > entry.happened_at {
-                self.need_time(entry, since, Grain::Hour);
+                self.need_step(entry, since, Count::Screens);
             }
         }
     }

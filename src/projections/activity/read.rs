@@ -3,11 +3,12 @@
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
+use super::hours::{Hour, HoursOfDay, Steppings};
 use crate::events::ids::{RoomId, TenantId};
 use crate::events::time::Timestamp;
-use crate::projections::concurrency::{HOUR_US, Steps, floor};
+use crate::projections::concurrency::{DAY_US, HOUR_US, Steps, floor};
 use crate::projections::read::{List, Page, PageRequest, ReadError, ReadModels, decode, fetch};
-use crate::projections::rows::{Field as _, columns};
+use crate::projections::rows::{BadField, Field as _, columns};
 
 /// Which hours, and when it is asked.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +36,7 @@ pub struct ActivityHour {
     pub complete: bool,
 }
 
-/// What an hour's row says.
+/// What is known of an hour.
 #[derive(Default)]
 struct Known {
     joins: i64,
@@ -57,47 +58,55 @@ impl ReadModels {
         let after: Option<(Timestamp,)> = decode(List::Activity, page.cursor)?;
         let from = after.map(|(hour,)| next(hour)).or(hours.from.map(|from| floor(from, HOUR_US)));
         let until = floor(hours.until.unwrap_or(Timestamp::EPOCH.plus_seconds(i64::MAX)), HOUR_US);
-        // What there was at the beginning, and the hours from there on, as of one moment.
+        let from_day = from.map_or(Timestamp::EPOCH.plus_seconds(i64::MIN), |from| floor(from, DAY_US));
+        // What there was at the beginning, and the days from there on, as of one moment: each has an hour at least.
         let statement = sqlx::query(
             "SELECT b.net,
                 b.screens_net,
                 r.latest,
-                h.hour,
-                h.joins,
-                h.messages,
-                h.net,
-                h.peak,
-                h.screens
+                d.day,
+                d.hours,
+                d.screens
              FROM (
                 SELECT COALESCE(SUM(e.net), 0)::bigint AS net, COALESCE(SUM(e.screens_net), 0)::bigint AS screens_net
-                FROM convoke.rm_activity_hours e
-                WHERE e.room = $1 AND e.tenant = $2 AND e.hour < $3
+                FROM convoke.rm_activity_days e
+                WHERE e.room = $1 AND e.tenant = $2 AND e.day < $3
              ) b
              JOIN convoke.rm_activity_rooms r ON r.room = $1 AND r.tenant = $2
              LEFT JOIN LATERAL (
-                SELECT f.hour, f.joins, f.messages, f.net, f.peak, f.screens
-                FROM convoke.rm_activity_hours f
-                WHERE f.room = $1 AND f.tenant = $2 AND f.hour >= $3 AND f.hour <= $4
-                ORDER BY f.hour
+                SELECT f.day,
+                    f.hours,
+                    ARRAY(
+                        SELECT h.screens
+                        FROM convoke.rm_activity_hours h
+                        WHERE h.room = $1 AND h.tenant = $2 AND h.hour >= f.day AND h.hour < f.day + interval '24 hours'
+                        ORDER BY h.hour
+                    ) AS screens
+                FROM convoke.rm_activity_days f
+                WHERE f.room = $1 AND f.tenant = $2 AND f.day >= $3 AND f.day <= $4
+                ORDER BY f.day
                 LIMIT $5
-             ) h ON true
-             ORDER BY h.hour",
+             ) d ON true
+             ORDER BY d.day",
         )
         .bind(room.uuid())
         .bind(tenant.as_str())
-        .bind(from.unwrap_or(Timestamp::EPOCH.plus_seconds(i64::MIN)).utc())
+        .bind(from_day.utc())
         .bind(until.utc())
-        .bind(fetch(page.limit));
+        .bind(fetch(page.limit) + 1);
         let rows = self.rows(tenant, statement).await?;
         let Some(first) = rows.first() else { return Ok(Page { items: Vec::new(), next_cursor: None }) };
         let as_of = time(first, 2)?.map_or(hours.as_of, |latest| latest.max(hours.as_of));
         let mut count = Count { present: first.try_get(0)?, screens: first.try_get(1)?, as_of };
         let mut known = Vec::with_capacity(rows.len());
         for row in &rows {
-            if let Some(hour) = time(row, 3)? {
-                known.push((hour, read(row)?));
+            if let Some(day) = time(row, 3)? {
+                read(row, day, &mut known)?;
             }
         }
+        // The first day may begin before the first hour that is asked for.
+        let before = from.map_or(0, |from| known.partition_point(|(hour, _)| *hour < from));
+        known.drain(..before).for_each(|(_, before)| count.pass(&before));
         // Of one hour more than there is room for, only that it is there matters.
         let mut items = Vec::new();
         let mut known = known.into_iter().peekable();
@@ -147,9 +156,13 @@ impl Count {
             screen_us: count(known.screens.busy_us(self.screens, length_us)),
             complete: length_us == HOUR_US,
         };
+        self.pass(known);
+        shown
+    }
+
+    fn pass(&mut self, known: &Known) {
         self.present += known.net;
         self.screens += known.screens.net();
-        shown
     }
 }
 
@@ -158,12 +171,22 @@ fn time(row: &PgRow, column: usize) -> Result<Option<Timestamp>, ReadError> {
     Ok(at.and_then(Timestamp::new))
 }
 
-fn read(row: &PgRow) -> Result<Known, ReadError> {
-    Ok(Known {
-        joins: row.try_get(4)?,
-        messages: row.try_get(5)?,
-        net: row.try_get(6)?,
-        peak: row.try_get(7)?,
-        screens: Steps::get(columns(row).nth(8).flatten())?,
-    })
+/// Adds the hours of a day.
+fn read(row: &PgRow, day: Timestamp, known: &mut Vec<(Timestamp, Known)>) -> Result<(), ReadError> {
+    let hours = HoursOfDay::get(columns(row).nth(4).flatten())?;
+    // Of the busy hours, in their order.
+    let screens: Vec<Vec<u8>> = row.try_get(5)?;
+    let mut screens = screens.into_iter();
+    for Hour { number, joins, messages, steppings } in hours {
+        let (net, peak, screens) = match steppings {
+            Steppings::Here(both) => (both.people.net(), both.people.peak(), both.screens),
+            Steppings::Apart { people, .. } => {
+                let screens = screens.next().ok_or(BadField("a busy hour"))?;
+                (people.net.into(), people.peak.into(), Steps::get(Some(&screens))?)
+            }
+        };
+        let hour = day.plus_seconds(i64::from(number) * HOUR_US / 1_000_000);
+        known.push((hour, Known { joins: joins.into(), messages: messages.into(), net, peak, screens }));
+    }
+    Ok(())
 }

@@ -23,7 +23,7 @@ pub async fn restore(connection: &mut PgConnection, suffix: &str, set: &mut dyn 
     let mut loaded = Ok(());
     while let Some(message) = stream.next().await {
         splitter.feed(message?, |row| {
-            let row = set.load(&mut Tuple::of(row));
+            let row = set.restore(&mut Tuple::of(row));
             if loaded.is_ok() {
                 loaded = row;
             }

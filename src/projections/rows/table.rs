@@ -40,14 +40,25 @@ fn list(columns: &[Column], prefix: &str) -> String {
     columns.iter().map(|column| format!("{prefix}{}", column.name)).collect::<Vec<_>>().join(", ")
 }
 
+/// For how long rows stay in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// For the batch that touches them.
+    ForBatch,
+    /// For as long as events may touch them. No event asks for others.
+    Unsettled,
+    /// Until the model says that their time has passed ([`WorkingSet::pass`](super::WorkingSet::pass)). Events that come late
+    /// ask for others.
+    UntilPassed,
+}
+
 /// A row, as the folds handle it.
 pub trait Row: Clone + PartialEq + Send + Sync + 'static {
     type Key: Clone + Eq + Hash + Send + Sync;
     /// The same by reference: a key to look for, whose parts need not be cloned. Hashes as [`Row::Key`] does.
     type KeyRef<'a>: Copy + Hash;
     const TABLE: &'static Table;
-    /// Whether rows stay in memory from batch to batch, for as long as events may touch them.
-    const KEPT: bool;
+    const KEEP: Keep;
 
     fn key_ref(&self) -> Self::KeyRef<'_>;
 
@@ -61,13 +72,14 @@ pub trait Row: Clone + PartialEq + Send + Sync + 'static {
 
     fn get<'a>(fields: &mut Fields<'a, impl Iterator<Item = Option<&'a [u8]>>>) -> Result<Self, BadField>;
 
-    /// No later event touches it.
+    /// No later event touches it: what it says itself.
     fn settled(&self) -> bool;
 }
 
 /// Declares the rows of a table: the fields of the key, then the others, in the order in which they are written.
 ///
 /// `kept while EXPRESSION`: rows for which it holds stay in memory between batches, and no event asks for others.
+/// `kept until passed`: rows stay until the model says so, and events that come late ask for others.
 /// `not kept`: none stay.
 macro_rules! read_model_table {
     (
@@ -103,7 +115,7 @@ macro_rules! read_model_table {
                 key: [$(stringify!($key)),+].len(),
             };
 
-            const KEPT: bool = $crate::projections::rows::read_model_table!(@kept $($kept)+);
+            const KEEP: $crate::projections::rows::Keep = $crate::projections::rows::read_model_table!(@keep $($kept)+);
 
             fn key_ref(&self) -> Self::KeyRef<'_> {
                 ($(&self.$key,)+)
@@ -145,11 +157,12 @@ macro_rules! read_model_table {
                         return false;
                     }
                 )?
-                true
+                !matches!(Self::KEEP, $crate::projections::rows::Keep::UntilPassed)
             }
         }
     };
-    (@kept kept while) => { true };
-    (@kept not kept) => { false };
+    (@keep kept while) => { $crate::projections::rows::Keep::Unsettled };
+    (@keep kept until passed) => { $crate::projections::rows::Keep::UntilPassed };
+    (@keep not kept) => { $crate::projections::rows::Keep::ForBatch };
 }
 pub(crate) use read_model_table;

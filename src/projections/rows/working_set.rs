@@ -5,8 +5,9 @@
 //! batch. That is right as long as nobody else writes them: the checkpoint is moved by compare-and-set, and whoever fails to
 //! move it throws its working sets away, as does whoever fails in any other manner.
 //!
-//! In bulk, a set *holds* rows: they are written once, when no later event touches them, and none is ever read back. What is
-//! held has to be kept aside by whoever wants to go on after a kill ([`AnySet::held`]).
+//! In bulk, a set *holds* rows: they are written once, when no later event touches them, and none is ever read back, but for
+//! those of times that had passed ([`Keep::UntilPassed`]). What is held has to be kept aside by whoever wants to go on after a
+//! kill ([`AnySet::held`]).
 
 use std::hash::{Hash, Hasher};
 
@@ -14,7 +15,7 @@ use hashbrown::{Equivalent, HashMap, HashSet};
 
 use super::digest::Digest;
 use super::field::BadField;
-use super::table::{Row, Table};
+use super::table::{Keep, Row, Table};
 use super::tuples::{Fields, Tuples};
 
 /// How many rows of a table stay in memory between batches, where nobody says otherwise.
@@ -28,6 +29,8 @@ pub struct WorkingSet<R: Row> {
     complete: bool,
     /// Unsettled rows are here only, the table has none of them.
     holding: bool,
+    /// While holding: rows that are nevertheless the table's, and places where there is none, in this batch only.
+    visited: Vec<R::Key>,
     batch: u64,
     capacity: usize,
     /// Rows that nobody asks for again, written as they come.
@@ -54,14 +57,22 @@ struct Slot<R> {
     /// What the table holds, where this batch changed it.
     stored: Option<Option<R>>,
     batch: u64,
+    /// The row was read from the table: it is not held.
+    visiting: bool,
+    /// It leaves memory with this batch.
+    passed: bool,
 }
 
 impl<R: Row> Slot<R> {
+    fn new(now: Option<R>, batch: u64) -> Self {
+        Self { now, stored: None, batch, visiting: false, passed: false }
+    }
+
     /// Before a change; `true`: the first one of this batch.
     fn touch(&mut self, holding: bool) -> bool {
         let first = self.stored.is_none();
         if first {
-            self.stored = Some(if holding { None } else { self.now.clone() });
+            self.stored = Some(if holding && !self.visiting { None } else { self.now.clone() });
         }
         first
     }
@@ -86,6 +97,7 @@ impl<R: Row> Default for WorkingSet<R> {
             missing: HashSet::new(),
             complete: false,
             holding: false,
+            visited: Vec::new(),
             batch: 0,
             capacity: CAPACITY,
             passing: Changes::default(),
@@ -108,8 +120,17 @@ impl<R: Row> WorkingSet<R> {
     /// Says that the batch makes this row, which the table cannot hold yet: nothing has to be loaded.
     pub fn make(&mut self, key: R::KeyRef<'_>) {
         if !self.complete && !self.slots.contains_key(&Sought::<R>(key)) {
-            self.slots.insert(R::own(key), Slot { now: None, stored: None, batch: self.batch });
+            self.visit(R::own(key), None);
         }
+    }
+
+    /// What the table holds under a key.
+    fn visit(&mut self, key: R::Key, row: Option<R>) {
+        if self.holding {
+            self.visited.push(key.clone());
+        }
+        let visiting = row.is_some();
+        self.slots.insert(key, Slot { visiting, ..Slot::new(row, self.batch) });
     }
 
     /// A row that was needed or made in this batch.
@@ -130,10 +151,10 @@ impl<R: Row> WorkingSet<R> {
                 self.changed.push(R::own(row.key_ref()));
             }
             slot.now = Some(row);
-        } else if R::KEPT {
+        } else if R::KEEP != Keep::ForBatch {
             let key = R::own(row.key_ref());
             self.changed.push(key.clone());
-            self.slots.insert(key, Slot { now: Some(row), stored: Some(None), batch: self.batch });
+            self.slots.insert(key, Slot { stored: Some(None), ..Slot::new(Some(row), self.batch) });
         } else {
             self.passing.note(None, Some(&row));
         }
@@ -159,10 +180,19 @@ impl<R: Row> WorkingSet<R> {
         slot.now.take()
     }
 
+    /// Says that the time of this row has passed: later batches hardly ever touch it, and it leaves memory with this one.
+    pub fn pass(&mut self, key: R::KeyRef<'_>) {
+        let Some(slot) = self.slots.get_mut(&Sought::<R>(key)) else { return };
+        if slot.touch(self.holding) {
+            self.changed.push(R::own(key));
+        }
+        slot.passed = true;
+    }
+
     /// Takes it as known that the table holds this row, unless this batch has made something else of it.
     pub fn assume(&mut self, row: R) {
         if !self.slots.contains_key(&Sought::<R>(row.key_ref())) {
-            self.slots.insert(R::own(row.key_ref()), Slot { now: Some(row), stored: None, batch: self.batch });
+            self.slots.insert(R::own(row.key_ref()), Slot::new(Some(row), self.batch));
         }
     }
 
@@ -192,8 +222,11 @@ pub trait AnySet: Send {
     /// The keys of those rows. From now on they count as absent, but for what [`AnySet::load`] brings.
     fn take_missing(&mut self) -> Tuples;
 
-    /// A row that the database has, all columns.
+    /// A row that the table has, all columns.
     fn load(&mut self, columns: &mut dyn Iterator<Item = Option<&[u8]>>) -> Result<(), BadField>;
+
+    /// A row that was held ([`AnySet::held`]), all columns.
+    fn restore(&mut self, columns: &mut dyn Iterator<Item = Option<&[u8]>>) -> Result<(), BadField>;
 
     /// What the batch changed; then the batch is over.
     fn take_changes(&mut self) -> Changes;
@@ -201,7 +234,7 @@ pub trait AnySet: Send {
     /// So many rows stay in memory between batches.
     fn keep_at_most(&mut self, rows: usize);
 
-    /// From now on unsettled rows are held; there are none yet, but for what [`AnySet::load`] brings.
+    /// From now on unsettled rows are held; there are none yet, but for what [`AnySet::restore`] brings.
     fn hold(&mut self);
 
     /// The rows that are held, and their digest.
@@ -224,21 +257,27 @@ impl<R: Row> AnySet for WorkingSet<R> {
     }
 
     fn knows_all(&self) -> bool {
-        self.holding
+        self.complete && self.holding
     }
 
     fn take_missing(&mut self) -> Tuples {
         let mut keys = Tuples::default();
-        for key in self.missing.drain() {
+        for key in std::mem::take(&mut self.missing) {
             keys.push(R::TABLE.key, |row| R::put_key(&key, row));
-            self.slots.insert(key, Slot { now: None, stored: None, batch: self.batch });
+            self.visit(key, None);
         }
         keys
     }
 
     fn load(&mut self, columns: &mut dyn Iterator<Item = Option<&[u8]>>) -> Result<(), BadField> {
         let row = R::get(&mut Fields(columns))?;
-        self.slots.insert(R::own(row.key_ref()), Slot { now: Some(row), stored: None, batch: self.batch });
+        self.visit(R::own(row.key_ref()), Some(row));
+        Ok(())
+    }
+
+    fn restore(&mut self, columns: &mut dyn Iterator<Item = Option<&[u8]>>) -> Result<(), BadField> {
+        let row = R::get(&mut Fields(columns))?;
+        self.slots.insert(R::own(row.key_ref()), Slot::new(Some(row), self.batch));
         Ok(())
     }
 
@@ -247,15 +286,20 @@ impl<R: Row> AnySet for WorkingSet<R> {
         for key in self.changed.drain(..) {
             let Some(slot) = self.slots.get_mut(&key) else { continue };
             let stored = slot.stored.take().flatten();
-            let settled = slot.now.as_ref().is_none_or(Row::settled);
-            if settled || !self.holding {
+            let settled = slot.passed || slot.now.as_ref().is_none_or(Row::settled);
+            if settled || !self.holding || slot.visiting {
                 changes.note(stored.as_ref(), slot.now.as_ref());
             }
             if settled {
                 self.slots.remove(&key);
             }
         }
-        if !R::KEPT {
+        for key in self.visited.drain(..) {
+            if self.slots.get(&key).is_some_and(|slot| slot.visiting || slot.now.is_none()) {
+                self.slots.remove(&key);
+            }
+        }
+        if R::KEEP == Keep::ForBatch {
             self.slots.clear();
         }
         self.make_room();
@@ -269,8 +313,8 @@ impl<R: Row> AnySet for WorkingSet<R> {
     }
 
     fn hold(&mut self) {
-        self.complete = R::KEPT;
-        self.holding = R::KEPT;
+        self.complete = R::KEEP == Keep::Unsettled;
+        self.holding = R::KEEP != Keep::ForBatch;
     }
 
     fn held(&self) -> (Tuples, Digest) {

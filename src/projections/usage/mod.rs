@@ -17,14 +17,14 @@
 //! happened before its beginning, the stay has no length. Hence [`StayRow`]: who is there, since when. A leave that belongs
 //! to no such row changes nothing, so that the count never goes astray for good.
 //!
-//! Slices and days are not kept in memory, and hardly ever read: what lies later than all that a tenant has had so far
-//! ([`TenantRow`]) is not in the tables yet.
+//! Slices and days stay in memory until the tenant has moved on, and are hardly ever read: what lies later than all that a
+//! tenant has had so far ([`TenantRow`]) is not in the tables yet.
 
 mod read;
 
 pub use read::{Days, UsageDay};
 
-use super::concurrency::{DAY_US, MINUTE_US, Outline, Slices, Steps, floor};
+use super::concurrency::{DAY_US, MINUTE_US, Outline, Slices, Steps, floor, number_in};
 use super::entry::Entry;
 use super::model::ReadModel;
 use super::rows::{AnySet, Row, Table, WorkingSet, read_model_table};
@@ -53,14 +53,14 @@ read_model_table! {
 
 read_model_table! {
     /// Who came and went in five minutes.
-    pub struct SliceRow in "rm_usage_slices", not kept {
+    pub struct SliceRow in "rm_usage_slices", kept until passed {
         key { tenant: TenantId, slice: Timestamp, }
         steps: Steps,
     }
 }
 
 read_model_table! {
-    pub struct DayRow in "rm_usage_days", not kept {
+    pub struct DayRow in "rm_usage_days", kept until passed {
         key { tenant: TenantId, day: Timestamp, }
         /// Stays that began.
         joins: u64,
@@ -150,12 +150,27 @@ impl Usage {
         }
     }
 
+    fn seen(&mut self, tenant: &TenantId, at: Timestamp) {
+        match self.tenants.get((tenant,)).map(|row| row.latest) {
+            None => self.tenants.put(TenantRow { tenant: tenant.clone(), latest: at }),
+            Some(latest) if latest < at => {
+                self.tenants.change((tenant,), |row| row.latest = at);
+                let (slice, day) = (floor(latest, SLICE_US), floor(latest, DAY_US));
+                if slice != floor(at, SLICE_US) {
+                    self.slices.pass((tenant, &slice));
+                }
+                if day != floor(at, DAY_US) {
+                    self.days.pass((tenant, &day));
+                }
+            }
+            Some(_) => {}
+        }
+    }
+
     fn step(&mut self, tenant: &TenantId, at: Timestamp, delta: i32) {
-        let latest = self.tenants.get((tenant,)).map_or(at, |row| row.latest.max(at));
-        self.tenants.put(TenantRow { tenant: tenant.clone(), latest });
+        self.seen(tenant, at);
         let (slice, day) = (floor(at, SLICE_US), floor(at, DAY_US));
-        let number = (slice.unix_micros() - day.unix_micros()) / SLICE_US;
-        let number = u16::try_from(number).expect("a day has 288 slices");
+        let number = number_in(at, DAY_US, SLICE_US);
         if self.slices.get((tenant, &slice)).is_none() {
             self.slices.put(SliceRow { tenant: tenant.clone(), slice, steps: Steps::default() });
         }

@@ -123,6 +123,9 @@ async fn hours_and_days_are_exact_in_whatever_order_history_comes_in() {
         }
     }
     assert!(joined > 300, "{joined} stays");
+    let busy = "SELECT count(DISTINCT hour) FROM convoke.rm_activity_hours";
+    let busy: i64 = sqlx::query_scalar(busy).fetch_one(&db.owner).await.unwrap();
+    assert!(busy > 0, "some hours are so busy that they lie apart");
     // Folded anew it is the same, also where more is known than memory may hold.
     for (purpose, kept) in [(Purpose::Verify, 5), (Purpose::Rebuild, 200_000)] {
         let rebuild = Rebuild::new(log.clone(), 40).keeping_at_most(kept);
@@ -146,7 +149,7 @@ proptest! {
         let mut story = Story::new(seed);
         let mut dice = Dice::new(seed);
         for name in ["acme", "other"] {
-            Wild::tell(&mut story, &mut dice, tenant(name), 120);
+            Wild::tell(&mut story, &mut dice, tenant(name), 240);
         }
         let pairs = [
             (fold::<Activity>(&story, cut, false), fold::<Activity>(&story, other, true)),

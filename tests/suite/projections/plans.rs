@@ -25,7 +25,7 @@ const ALL: PageRequest<'static> = PageRequest { limit: 1_000, cursor: None };
 const TENANT: &str = "CASE WHEN (NUMBER) % 2 = 0 THEN 'acme' ELSE 't' || (NUMBER) % 50 END";
 
 /// Many rows, written behind the models' back. Rooms are numbered; those of an even number are one tenant's.
-const FILLING: [&str; 17] = [
+const FILLING: [&str; 18] = [
     "INSERT INTO convoke.rm_rooms (room, tenant, version, status, name, created_at, settings, locked, participant_count,
         waiting_count, due_at)
      SELECT md5('r' || n)::uuid, TENANT(n), 1, CASE WHEN n % 20 = 0 THEN 'open' ELSE 'ended' END, 'name-' || n % 500,
@@ -61,9 +61,11 @@ const FILLING: [&str; 17] = [
     "INSERT INTO convoke.rm_activity_minutes (room, tenant, minute, steps)
      SELECT md5('r' || 1 + n % 300)::uuid, TENANT(1 + n % 300), date_trunc('hour', now()) - n / 300 * interval '1 minute', ''
      FROM generate_series(0, 299999) n",
-    "INSERT INTO convoke.rm_activity_hours (room, tenant, hour, joins, messages, net, peak, screens_net, screens, minutes)
-     SELECT md5('r' || 1 + n % 300)::uuid, TENANT(1 + n % 300), date_trunc('hour', now()) - n / 300 * interval '1 hour',
-        1, 1, 0, 1, 0, '', ''
+    "INSERT INTO convoke.rm_activity_hours (room, tenant, hour, screens, minutes)
+     SELECT md5('r' || 1 + n % 300)::uuid, TENANT(1 + n % 300), date_trunc('hour', now()) - n / 300 * interval '1 hour', '', ''
+     FROM generate_series(0, 299999) n",
+    "INSERT INTO convoke.rm_activity_days (room, tenant, day, net, screens_net, hours)
+     SELECT md5('r' || 1 + n % 300)::uuid, TENANT(1 + n % 300), date_trunc('day', now()) - n / 300 * interval '1 day', 0, 0, ''
      FROM generate_series(0, 299999) n",
     "INSERT INTO convoke.rm_usage_tenants (tenant, latest)
      SELECT CASE WHEN n = 0 THEN 'acme' ELSE 't' || n END, now() FROM generate_series(0, 19999) n",

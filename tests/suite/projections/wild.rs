@@ -171,9 +171,11 @@ pub fn moment(micros: i64) -> Timestamp {
     Timestamp::from_unix_micros(micros).unwrap()
 }
 
-/// Often a round one, so that several things happen at once, also at midnight and on the hour.
+/// Often a round one, so that several things happen at once, also at midnight and on the hour; often in the first hour of one
+/// day, which is busy then.
 fn time(dice: &mut Dice) -> i64 {
     let minutes = i64::try_from(dice.roll(usize::try_from(DAYS * 24 * 60).unwrap())).unwrap();
+    let minutes = if dice.roll(3) == 0 { 24 * 60 + minutes % 60 } else { minutes };
     let round = [60, 30, 5, 1][dice.roll(4)];
     let micros = if dice.roll(3) == 0 { i64::try_from(dice.roll(60_000_000)).unwrap() } else { 0 };
     BEGIN + minutes / round * round * 60_000_000 + micros
