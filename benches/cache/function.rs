@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use convoke::config::Config;
 use convoke::database::pool;
+use convoke::events::feed::Source;
 use convoke::events::ids::{RoomId, TenantId};
 use convoke::events::log::{EventLog, RoomKey};
 use convoke::events::time::Clock;
@@ -39,7 +40,7 @@ pub async fn rate(postgres: &Postgres, settings: &[(&'static str, String)], meas
     let metrics = Metrics::new();
     let breakers = Breakers::new(metrics.clone());
     let parts = cache::Parts {
-        log,
+        source: Source::log(log, metrics.clone()),
         models: ReadModels::new(pool.clone()),
         board: Board::new(pool.clone(), MODELS),
         clock: Clock::system(),

@@ -59,7 +59,7 @@ impl Foundation {
         let source = Source::configured(log.reading_from(reads.clone()), config, metrics.clone());
         let clock = Clock::system();
         let parts = cache::Parts {
-            log: log.reading_from(reads.clone()),
+            source: source.clone(),
             models: ReadModels::new(reads.clone()),
             board: board.clone(),
             clock: clock.clone(),

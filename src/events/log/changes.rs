@@ -53,6 +53,12 @@ impl InLog for Change {
     }
 
     fn of(event: Envelope) -> Self {
+        event.into()
+    }
+}
+
+impl From<Envelope> for Change {
+    fn from(event: Envelope) -> Self {
         let key = RoomKey { tenant: event.tenant, room: event.room };
         Self { position: event.position, recorded_at: event.recorded_at, key }
     }

@@ -1,5 +1,6 @@
 //! Follows the log, so that this node knows by itself which entries are still true. One in each process that caches; it depends on
-//! nobody's message but the log.
+//! nobody's message but the log. Where the process stands on the topic, what happens comes from there, and the log is only asked
+//! where it ends: as long as the topic has not come so far, nothing is answered out of memory as if it had.
 //!
 //! Where the log was lost, for whatever reason, it begins anew: all that is in memory is thrown away, since what happened
 //! meanwhile (a restore, a new epoch) cannot be known. So does a swap of the read model's tables.
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::Row as _;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::entry::Lineage;
@@ -15,6 +17,8 @@ use super::known::Known;
 use super::layers::Layers;
 use crate::database::silence::heard;
 use crate::events::envelope::Position;
+use crate::events::feed::Source;
+use crate::events::log::changes::Change;
 use crate::events::log::{EventLog, LogError};
 use crate::projections::checkpoint::position;
 use crate::projections::model::ReadModel as _;
@@ -45,13 +49,14 @@ struct Standing {
 }
 
 pub struct Follower {
+    source: Source,
     log: EventLog,
     layers: Arc<Layers>,
 }
 
 impl Follower {
-    pub fn new(log: EventLog, layers: Arc<Layers>) -> Self {
-        Self { log, layers }
+    pub fn new(source: Source, layers: Arc<Layers>) -> Self {
+        Self { log: source.its_log().clone(), source, layers }
     }
 
     /// Until told to stop. Rides out a lost database.
@@ -81,8 +86,6 @@ impl Follower {
 
     /// Until the log is another than it was, or cannot be read.
     async fn follow(&self, failing: &mut bool) -> Result<(), LogError> {
-        let Layers { knowledge, memory, metrics, .. } = &*self.layers;
-        let mut grown = self.log.head_watch();
         let Standing { lineage, head } = self.standing().await?;
         let mut known = Known::from(lineage, head.saturating_sub(LOOK_BACK));
         while known.through() < head {
@@ -92,8 +95,17 @@ impl Follower {
             }
             page.iter().for_each(|change| known.follow(change));
         }
-        knowledge.begin(known, memory);
-        metrics.began();
+        self.layers.knowledge.begin(known, &self.layers.memory);
+        self.layers.metrics.began();
+        match self.source.is_topic() {
+            true => self.follow_topic(lineage, failing).await,
+            false => self.follow_log(lineage, failing).await,
+        }
+    }
+
+    async fn follow_log(&self, lineage: Lineage, failing: &mut bool) -> Result<(), LogError> {
+        let Layers { knowledge, memory, metrics, .. } = &*self.layers;
+        let mut grown = self.log.head_watch();
         let (mut looked, mut grew) = (Instant::now(), true);
         loop {
             grown.mark_unchanged();
@@ -134,6 +146,39 @@ impl Follower {
                     () = tokio::time::sleep(GATHER) => {}
                     () = knowledge.hurry.notified() => {}
                 }
+            }
+        }
+    }
+
+    /// What the feed gives is true up to where it has come; that it has come to the end is heard from the log.
+    async fn follow_topic(&self, lineage: Lineage, failing: &mut bool) -> Result<(), LogError> {
+        let Layers { knowledge, memory, metrics, .. } = &*self.layers;
+        let (_, mut through, _) = knowledge.span();
+        let mut feed = self.source.open(through);
+        let mut ended_at = 0;
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut asked = Instant::now();
+        loop {
+            tokio::select! {
+                page = feed.next() => {
+                    let page: Vec<_> = page?.into_iter().map(Change::from).collect();
+                    knowledge.follow(&page, memory);
+                    through = page.last().map_or(through, |last| last.position);
+                }
+                _ = look.tick() => {
+                    asked = Instant::now();
+                    let now = self.standing().await?;
+                    if now.lineage != lineage || now.head < through {
+                        return Ok(());
+                    }
+                    ended_at = now.head;
+                }
+            }
+            if through >= ended_at {
+                knowledge.heard(asked);
+                metrics.position(through);
+                *failing = false;
             }
         }
     }

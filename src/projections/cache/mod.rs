@@ -47,6 +47,7 @@ use super::read::{Page, PageRequest, ReadError, ReadModels};
 use super::rooms::{Participant, Rooms, page_of_sorted};
 use crate::config::CacheConfig;
 use crate::events::envelope::Position;
+use crate::events::feed::Source;
 use crate::events::log::{EventLog, RoomKey};
 use crate::events::time::Clock;
 use crate::resilience::{Breaker, CallError};
@@ -94,7 +95,8 @@ pub struct Seen<T> {
 
 /// What the cache stands on.
 pub struct Parts {
-    pub log: EventLog,
+    /// Where what happens is taken from; with the log behind it.
+    pub source: Source,
     pub models: ReadModels,
     pub board: Board,
     pub clock: Clock,
@@ -148,8 +150,9 @@ impl RoomCache {
             clock: parts.clock,
             metrics,
         });
-        let work = CacheWork { follower: Follower::new(parts.log.clone(), layers.clone()), writer: writer.zip(shared) };
-        Ok((Self { log: parts.log, layers, flights: Flights::default() }, work))
+        let work =
+            CacheWork { follower: Follower::new(parts.source.clone(), layers.clone()), writer: writer.zip(shared) };
+        Ok((Self { log: parts.source.its_log().clone(), layers, flights: Flights::default() }, work))
     }
 
     /// A room as it is; `None`: the read model has no such room.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use convoke::config::{CacheConfig, Config};
 use convoke::database::pool;
 use convoke::events::envelope::Hash;
+use convoke::events::feed::Source;
 use convoke::events::ids::{Actor, CommandId, RoomId, TenantId};
 use convoke::events::log::append::{Batch, NewEvent, RoomAppend};
 use convoke::events::log::{EventLog, RoomKey, chain, wake};
@@ -69,7 +70,7 @@ impl<'a> Make<'a> {
         let metrics = Metrics::new();
         let (board, breakers) = (Board::new(log.pool().clone(), MODELS), Breakers::new(metrics.clone()));
         let parts = cache::Parts {
-            log: log.clone(),
+            source: Source::log(log.clone(), metrics.clone()),
             models: ReadModels::new(log.pool().clone()),
             board: board.clone(),
             clock: Clock::system(),
