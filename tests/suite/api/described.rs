@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
+use super::streams::{Block, Reader};
 use super::{Answer, Service, person, server_token};
 
 struct Description(Value);
@@ -96,6 +97,60 @@ async fn commands_and_events_are_answered_in_the_shapes_described() {
     let lines = Answer::of(lines).await.is(200).text;
     assert!(lines.lines().count() > events.len());
     lines.lines().for_each(|text| is_valid(&line, &serde_json::from_str(text).unwrap()));
+}
+
+/// What is told of an event of a stream, checked against the description of the streams.
+struct Frames(Value);
+
+impl Frames {
+    async fn of(service: &Service) -> Self {
+        Self(service.server.get("/asyncapi.json").await.json().await.unwrap())
+    }
+
+    fn is_described(&self, channel: &str, block: &Block) {
+        let name = block.event.as_str();
+        assert!(self.0["channels"][channel]["messages"].get(name).is_some(), "{channel} is not said to bring {name}");
+        let part = |part: &str| {
+            let mut schema = self.0["components"]["messages"][name][part].clone();
+            schema["components"] = self.0["components"].clone();
+            jsonschema::draft202012::new(&schema).unwrap()
+        };
+        is_valid(&part("headers"), &json!({ "id": block.id, "event": name }));
+        is_valid(&part("payload"), &block.data);
+        // Another event's data would not do.
+        assert!(!part("payload").is_valid(&json!({ "position": 1 })), "the description of {name} takes anything");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_frame_of_a_stream_has_the_shape_described() {
+    let service = Service::start().await;
+    let frames = Frames::of(&service).await;
+    let room = service.room(&json!({ "name": "described" })).await;
+    service.join(&room, "alice", "host").await;
+    service.join(&room, "bob", "speaker").await;
+    let published =
+        service.command(&person("bob"), &room, "publish-track", &json!({ "source": "camera" })).await.is(200);
+    let track = published.body["events"][0]["data"]["track"].as_str().unwrap();
+    for (who, command, body) in story(track) {
+        service.command(&person(who), &room, command, &body).await.is(200);
+    }
+    let mut told = BTreeSet::new();
+    let mut stream =
+        Reader::open(&service, &server_token(), &format!("/v1/rooms/{room}/events?cursor=start"), None).await;
+    // The room has ended: the stream says goodbye after its last event.
+    while let Some(block) = stream.event().await {
+        frames.is_described("room-events", &block);
+        told.insert(block.event.clone());
+        if told.contains("goodbye") {
+            break;
+        }
+    }
+    assert!(told.contains("goodbye") && told.len() > 20, "{told:?}");
+    let mut all = Reader::open(&service, &server_token(), "/v1/events?cursor=start", None).await;
+    for _ in 0..20 {
+        frames.is_described("events", &all.event().await.unwrap());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// One block of a stream.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Block {
-    id: String,
+    pub id: String,
     pub event: String,
     pub data: Value,
     retry: String,
