@@ -178,8 +178,8 @@ fn a_story_of_some_length_leaves_no_kind_of_event_out() {
     for seed in 0..30 {
         seen.extend(Story::new(seed).go_on(1_000).told.iter().map(|told| told.event.name()));
     }
-    // Recordings fail by a command that the stories leave out.
-    let all = RoomEvent::catalogue().into_iter().map(|kind| kind.name);
+    // Recordings fail by a command that the stories leave out; nobody is erased in a room.
+    let all = RoomEvent::catalogue().into_iter().filter(|kind| kind.is_of_rooms()).map(|kind| kind.name);
     let missing: Vec<_> = all.filter(|name| !seen.contains(name) && *name != "room.recording-failed").collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
