@@ -16,7 +16,8 @@ pub struct Grants {
     pub room_join: bool,
     /// The highest role a join may have.
     pub role: Role,
-    /// May act as staff of any rank without being in the room, and for somebody else: what a server holds.
+    /// May act as staff of any rank without being in the room, and for somebody else: what a server holds. In a token for all rooms
+    /// it allows to have persons erased.
     pub room_admin: bool,
     /// May create rooms.
     pub room_create: bool,

@@ -68,7 +68,7 @@ impl Texts {
             for event in &theirs {
                 let Some(sealed) = &event.sealed else { continue };
                 let place = Place { tenant: &event.tenant, room: event.room, room_version: event.room_version };
-                for text in keys.open(&place, sealed).iter().flat_map(texts_of) {
+                for text in keys.open(&place, sealed).iter().flat_map(of) {
                     if seen.is_new(&text) {
                         serde_json::to_writer(&mut output, &text)?;
                         writeln!(output)?;
@@ -96,7 +96,8 @@ impl Seen {
     }
 }
 
-fn texts_of(fields: &PersonalFields) -> Vec<String> {
+/// Every text in what an event says of a person.
+pub(super) fn of(fields: &PersonalFields) -> Vec<String> {
     let PersonalFields { display_name, metadata, text } = fields;
     let mut texts: Vec<String> = display_name.iter().chain(text).cloned().collect();
     metadata.iter().for_each(|metadata| gather(metadata, &mut texts));

@@ -19,6 +19,7 @@ pub struct CommandAnswer {
     position: Position,
     /// When the log took it.
     recorded_at: Timestamp,
+    /// The room it was for; the nil UUID where it was to the tenant itself.
     room: RoomId,
     /// The room's version after the command; the number in its `ETag`.
     room_version: RoomVersion,

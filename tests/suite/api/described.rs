@@ -87,6 +87,10 @@ async fn commands_and_events_are_answered_in_the_shapes_described() {
     let results = Answer::of(service.post(&server_token(), "/v1/commands", &two)).await.is(200);
     is_valid(&description.answer("post", "/v1/commands", "application/json"), &results.body);
 
+    let erasure = service.post(&server_token(), "/v1/commands/erase-person", &json!({ "identity": "bob" }));
+    let erased = Answer::of(erasure).await.is(200);
+    is_valid(&description.answer("post", "/v1/commands/erase-person", "application/json"), &erased.body);
+
     let page = Answer::of(service.get(&server_token(), &format!("/v1/rooms/{room}/events?limit=1000"))).await.is(200);
     is_valid(&description.answer("get", "/v1/rooms/{room}/events", "application/json"), &page.body);
     let events = page.body["events"].as_array().unwrap();

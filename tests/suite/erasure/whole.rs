@@ -43,7 +43,9 @@ async fn verify(run: &Run, texts: &str) -> serde_json::Value {
 async fn who_is_erased_is_erased_in_every_process_and_store_and_a_search_finds_nothing() {
     let (broker, prefix, redis) = (Broker::shared().await, prefix(), Redis::start().await);
     let set = |run: Run| {
-        broker.under(run, &prefix).with("REDIS_URL", &redis.url()).with("CONVOKE_LOG_SNAPSHOT_INTERVAL", "5")
+        let run = broker.under(run, &prefix).with("REDIS_URL", &redis.url());
+        // What the program tells at its most talkative is looked through, too.
+        run.with("CONVOKE_LOG_SNAPSHOT_INTERVAL", "5").with("CONVOKE_LOG_LEVEL", "convoke=trace")
     };
     let service = Service::start_with(|run| set(run).with("CONVOKE_ROLES", "api,projector,relay")).await;
     let other = service.run.clone().with("CONVOKE_ROLES", "api").serve().await;
@@ -106,6 +108,11 @@ async fn who_is_erased_is_erased_in_every_process_and_store_and_a_search_finds_n
         (record.headers["ce_source"].as_str(), record.headers["ce_roomversion"].as_str()),
         ("/tenants/acme", "1")
     );
+
+    let exported = service.run.clone().args(["export", "--tenant", "acme", "--open"]).run().await;
+    assert!(exported.status == 0 && !tells_of_alice(&exported.stdout), "{exported:?}");
+    let last: serde_json::Value = serde_json::from_str(exported.stdout.lines().last().unwrap()).unwrap();
+    assert_eq!(last, event.data, "an export has the event as streams have it");
 
     let report = verify(&service.run, list.to_str().unwrap()).await;
     assert_eq!((&report["found"], &report["texts"]), (&json!(0), &json!(texts.stdout.lines().count())), "{report:#}");

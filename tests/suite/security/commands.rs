@@ -93,6 +93,11 @@ async fn an_erased_person_reads_as_erased_from_a_running_server_and_the_room_goe
     assert!(unsure.status == 2 && unsure.stderr.contains("--yes"), "{unsure:?}");
     let erased = service.run.clone().args(erase).args(["--yes"]).run().await;
     assert!(erased.status == 0 && erased.stdout.starts_with("erased, at position "), "{erased:?}");
+    let page = Answer::of(service.get(&server_token(), "/v1/events?limit=100")).await.is(200);
+    let event = page.body["events"].as_array().unwrap().last().unwrap();
+    assert_eq!((&event["type"], &event["actor"]), (&json!("person.erased"), &json!("system:operator")));
+    let again = service.run.clone().args(erase).args(["--yes"]).run().await;
+    assert_eq!((again.status, again.stdout.as_str()), (0, "nothing personal is kept of them\n"));
     let gone = (Value::Null, json!(true));
     eventually("alice reads as erased", SOON, async || {
         (names().await == [gone.clone(), open("The bob")]).then_some(())

@@ -1,19 +1,46 @@
 //! The texts that are known of a person, one a line.
 
+use std::collections::HashSet;
 use std::io::BufRead;
 
-use crate::events::ids::Identity;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::needles::SHORTEST;
+use crate::cli::erase::texts;
+use crate::events::ids::Identity;
+use crate::events::sealed::PersonalFields;
 
 /// Texts that are searched for at once.
 pub const MOST: usize = 10_000;
 
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Line {
+    Text(String),
+    Event {
+        #[serde(rename = "position")]
+        _position: u64,
+        #[serde(rename = "hash")]
+        _hash: IgnoredAny,
+        data: Whose,
+        personal: Option<PersonalFields>,
+    },
+}
+
+/// Of whom an event's personal fields are.
+#[derive(Deserialize)]
+struct Whose {
+    identity: Option<Identity>,
+    author: Option<Identity>,
+}
+
 /// What is to be searched for, and what cannot be.
 #[derive(Debug, Default, PartialEq)]
 pub struct Known {
-    /// In the order given.
+    /// In the order given, each once.
     texts: Vec<String>,
+    seen: HashSet<String>,
     wanted: Vec<usize>,
     /// Too short to be told from chance.
     pub short: usize,
@@ -23,7 +50,7 @@ pub struct Known {
 
 impl Known {
     pub fn add(&mut self, text: &str, identity: &Identity) {
-        if text.is_empty() {
+        if text.is_empty() || !self.seen.insert(text.into()) {
             return;
         }
         if text.len() < SHORTEST {
@@ -36,13 +63,19 @@ impl Known {
         self.texts.push(text.into());
     }
 
-    /// A line that is a JSON string is the text in it, as `convoke erase texts` writes them; any other is the text itself.
+    /// A line that is a JSON string is the text in it, as `convoke erase texts` writes them. Of an event, as `convoke export --open`
+    /// writes it, it is what the event says of the person. Any other line is the text itself.
     pub fn read(&mut self, lines: impl BufRead, identity: &Identity) -> std::io::Result<()> {
         for line in lines.lines() {
             let line = line?;
             let line = line.trim();
-            match serde_json::from_str::<String>(line) {
-                Ok(text) => self.add(&text, identity),
+            match serde_json::from_str::<Line>(line) {
+                Ok(Line::Text(text)) => self.add(&text, identity),
+                Ok(Line::Event { personal, data: Whose { identity: who, author }, .. }) => {
+                    if who.or(author).as_ref() == Some(identity) {
+                        personal.iter().flat_map(texts::of).for_each(|text| self.add(&text, identity));
+                    }
+                }
                 Err(_) => self.add(line, identity),
             }
         }
@@ -66,5 +99,26 @@ mod tests {
         let wanted: Vec<_> = known.wanted().collect();
         assert_eq!(wanted, [(0, "The alice"), (1, "two\nlines"), (4, "\"open"), (5, "{\"a\":1}")]);
         assert_eq!((known.short, known.in_identity), (1, 1));
+    }
+
+    #[test]
+    fn of_the_lines_of_an_open_export_those_texts_are_taken_that_are_of_the_person() {
+        let alice = Identity::new("alice").unwrap();
+        let line = |data: &str, more: &str| {
+            format!(r#"{{"tenant":"acme","position":4,"type":"room.x","data":{data}{more},"hash":"ab"}}"#)
+        };
+        let lines = [
+            line(r#"{"identity":"alice","session":"s"}"#, r#","personal":{"display_name":"The alice"}"#),
+            line(r#"{"author":"alice","to":"everyone"}"#, r#","personal":{"text":"said by alice"}"#),
+            line(r#"{"author":"alice","to":"everyone"}"#, r#","personal":{"text":"said by alice"}"#),
+            line(r#"{"identity":"bob"}"#, r#","personal":{"metadata":{"seat":"of bob"}}"#),
+            line(r#"{"identity":"alice"}"#, r#","personal":{"metadata":{"seats":["of alice",4],"so":true}}"#),
+            line(r#"{"identity":"alice"}"#, r#","erased":true"#),
+            line("{}", ""),
+        ];
+        let mut known = Known::default();
+        known.read(lines.join("\n").as_bytes(), &alice).unwrap();
+        let wanted: Vec<_> = known.wanted().map(|(_, text)| text).collect();
+        assert_eq!(wanted, ["The alice", "said by alice", "of alice"]);
     }
 }

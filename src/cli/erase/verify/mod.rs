@@ -43,7 +43,7 @@ pub struct Verify {
     /// Who, as tokens name them (`sub`)
     #[arg(long)]
     identity: Identity,
-    /// What is known of them: one text a line, as it is or as a JSON string; `-` is the input stream
+    /// What is known of them: a text a line, as it is or as a JSON string, or an open export; `-` is the input stream
     #[arg(long, value_name = "FILE")]
     texts: Option<PathBuf>,
     /// The same, one by one
@@ -148,10 +148,13 @@ async fn search(mut search: Search, context: &Context) -> anyhow::Result<Option<
 impl Report<'_> {
     fn text(&self) -> String {
         let mut table = table::table(&["where", "searched", "", "size", "found"], &[1, 3, 4]);
-        for place in self.places {
-            let searched = place.searched.to_string();
-            table.add_row([&place.place, &searched, place.unit, &table::bytes(place.bytes), &place.found.to_string()]);
+        let is_empty = |place: &&Place| place.searched == 0 && place.unit == tables::UNIT;
+        for place in self.places.iter().filter(|place| !is_empty(place)) {
+            let (searched, size) = (place.searched.to_string(), table::bytes(place.bytes));
+            table.add_row([&place.place, &searched, place.unit, &size, &place.found.to_string()]);
         }
+        let empty = self.places.iter().filter(is_empty).count();
+        table.add_row([&format!("{empty} empty tables"), "0", tables::UNIT, "", "0"]);
         let mut text = format!("{table}\n\n");
         for place in self.places {
             for finding in &place.findings {

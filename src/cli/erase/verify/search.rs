@@ -29,7 +29,7 @@ pub struct Place {
 pub struct Finding {
     /// The row, the key, the offset.
     pub at: String,
-    /// Which of the texts given, from 1.
+    /// Which of the texts given, from 1, each counted once.
     pub text: usize,
 }
 

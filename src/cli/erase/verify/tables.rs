@@ -8,6 +8,8 @@ use tokio_util::sync::CancellationToken;
 use super::search::Search;
 use crate::cli::progress::Progress;
 
+pub const UNIT: &str = "rows";
+
 /// Rows between two looks at the progress and at whether to stop.
 const STEP: u64 = 1_000;
 
@@ -76,7 +78,7 @@ async fn rows(
     progress: &mut Progress,
     stop: &CancellationToken,
 ) -> anyhow::Result<bool> {
-    let mut hunt = search.enter(format!("table {}", table.name), "rows");
+    let mut hunt = search.enter(format!("table {}", table.name), UNIT);
     let mut rows = sqlx::query(AssertSqlSafe(table.statement.as_str())).fetch(owner);
     while let Some(row) = rows.try_next().await? {
         hunt.count();
