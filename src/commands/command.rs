@@ -49,6 +49,12 @@ pub trait Command: DeserializeOwned + JsonSchema + Clone + Debug + PartialEq + S
         None
     }
 
+    /// Whom the command erases. Whether they have a key to lose is asked at the moment of the decision, for
+    /// [`super::context::Facts::person_key`].
+    fn erases(&self) -> Option<&Identity> {
+        None
+    }
+
     /// Whether it begins a room: the room is then not looked for before the decision.
     const CREATES: bool = false;
 

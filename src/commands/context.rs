@@ -30,7 +30,7 @@ pub struct Facts {
     pub name_holder: Option<RoomId>,
     /// The message that the command speaks of; `None` where the room has no such message.
     pub message: Option<MessageFacts>,
-    /// The id of the key that something personal of the person is sealed under; `None`: there is none.
+    /// Of whom the command erases: the id of the key that what is personal of them is sealed under; `None`: there is none.
     pub person_key: Option<Uuid>,
 }
 
@@ -59,8 +59,6 @@ pub enum Need {
     NameHolder(String),
     /// The message sent at this room version.
     Message(u64),
-    /// Whether anything personal is kept of this person.
-    PersonKey(Identity),
 }
 
 /// A new event, before it is sealed and numbered.

@@ -52,7 +52,8 @@ impl Texts {
     /// How many; `None`: told to stop.
     async fn write(&self, pool: PgPool, masters: MasterKeys, context: &Context) -> anyhow::Result<Option<usize>> {
         let (log, sealer) = (context.log(pool.clone())?, Sealer::new(pool, masters));
-        let Some(key) = sealer.key_of(&self.tenant, &self.identity).await? else { return Ok(Some(0)) };
+        let person = (self.tenant.clone(), self.identity.clone());
+        let Some(key) = sealer.keys_of(&[person]).await?.into_values().next() else { return Ok(Some(0)) };
         let head = log.head().await?.position;
         let mut progress = Progress::new("texts", "events", Some(head));
         let (mut after, mut seen) = (0, Seen::default());

@@ -10,6 +10,7 @@ use std::time::Instant;
 use tokio::task::{JoinError, JoinHandle};
 
 use super::ExecuteError;
+use super::erased::Erased;
 use super::load::LoadedRoom;
 use super::plan::{Plan, Planned};
 use super::settle::settle;
@@ -99,7 +100,8 @@ impl Writer {
     ) -> Result<Foreseen<T>, KeyError> {
         let keys = self.keys_of(&submissions).await?;
         let now = self.now();
-        let Plan { rooms, answers, put_off, order, .. } = self.decide(submissions, Plan::new(now, &keys, true));
+        let Plan { rooms, answers, put_off, order, .. } =
+            self.decide(submissions, Plan::new(now, &keys, Erased::default(), true));
         let (appends, states): (Vec<_>, Vec<_>) =
             rooms.into_iter().map(|planned| (planned.append, planned.room)).unzip();
         let events = order.len();

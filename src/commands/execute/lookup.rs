@@ -1,16 +1,13 @@
 //! Facts that a rule needs besides the room, looked up before the command joins the queue. They may be old by the time of the
 //! decision: names and keys are looked at once more inside the append.
 
-use std::sync::Arc;
-
-use super::{ExecuteError, Request};
+use super::Request;
 use crate::commands::context::{Facts, MessageFacts, Need};
 use crate::events::envelope::{Position, RoomVersion};
-use crate::events::ids::{Identity, RoomId};
+use crate::events::ids::RoomId;
 use crate::events::log::append::StoredOutcome;
 use crate::events::log::{EventLog, LogError, RoomKey};
 use crate::events::time::Timestamp;
-use crate::security::sealing::{KeyError, Sealer};
 
 /// Another room that may answer in the wanted one's place, and where it stands.
 #[derive(Clone, Copy, Debug)]
@@ -28,32 +25,13 @@ pub struct Looked {
     pub holder: Option<Holder>,
 }
 
-/// Why something could not be looked up.
-#[derive(Debug, thiserror::Error)]
-pub enum LookupError {
-    #[error(transparent)]
-    Log(#[from] LogError),
-    #[error(transparent)]
-    Keys(#[from] KeyError),
-}
-
-impl From<LookupError> for ExecuteError {
-    fn from(error: LookupError) -> Self {
-        match error {
-            LookupError::Log(error) => ExecuteError::Unavailable(Arc::new(error)),
-            LookupError::Keys(error) => ExecuteError::Sealing(Arc::new(error)),
-        }
-    }
-}
-
-pub async fn facts(log: &EventLog, sealer: &Sealer, requests: &[Request]) -> Result<Vec<Looked>, LookupError> {
+pub async fn facts(log: &EventLog, requests: &[Request]) -> Result<Vec<Looked>, LogError> {
     let mut looked = Vec::with_capacity(requests.len());
     for request in requests {
         looked.push(match request.command.needs() {
             Need::Nothing => Looked::default(),
             Need::NameHolder(name) => name_holder(log, request, &name).await?,
             Need::Message(version) => message(log, &request.key(), version).await?,
-            Need::PersonKey(identity) => person_key(sealer, request, &identity).await?,
         });
     }
     Ok(looked)
@@ -81,11 +59,6 @@ async fn message(log: &EventLog, key: &RoomKey, version: RoomVersion) -> Result<
     let found = log.read_room(key, before, None, 1).await?;
     let event = found.first().map(|envelope| envelope.event()).transpose()?;
     Ok(Looked { facts: Facts { message: event.as_ref().and_then(MessageFacts::of), ..Facts::default() }, holder: None })
-}
-
-async fn person_key(sealer: &Sealer, request: &Request, identity: &Identity) -> Result<Looked, KeyError> {
-    let person_key = sealer.key_of(&request.caller.tenant, identity).await?;
-    Ok(Looked { facts: Facts { person_key, ..Facts::default() }, holder: None })
 }
 
 /// The outcome under a request's key, if it has a key and the key an outcome.

@@ -158,7 +158,6 @@ const QUEUE_PATIENCE: Duration = Duration::from_secs(1);
 pub struct Executor {
     queue: mpsc::Sender<Submission<Ticket>>,
     log: EventLog,
-    sealer: Sealer,
     loader: Loader,
     recent: RecentOutcomes,
     metrics: Metrics,
@@ -172,14 +171,13 @@ impl Executor {
     /// The executor and the work behind it, to be run for as long as commands are to be taken. It ends when told to stop, after
     /// answering all that it has taken.
     pub fn new(on: Foundation, limits: Limits) -> (Self, impl Future<Output = ()> + Send + use<>) {
-        let Foundation { log, sealer, metrics, .. } = on.clone();
+        let Foundation { log, metrics, .. } = on.clone();
         let (queue, waiting) = mpsc::channel(limits.queue.max(1));
         let loader = Loader::new(log.clone(), limits.snapshot_interval);
         let writer = Writer::new(on, loader.clone(), limits);
         let executor = Self {
             queue,
             log,
-            sealer,
             loader: loader.clone(),
             recent: RecentOutcomes::default(),
             metrics,
@@ -225,8 +223,9 @@ impl Executor {
         }
         let mut attempts = 0;
         loop {
-            let facts = lookup::facts(&self.log, &self.sealer, &requests).await;
-            let facts = facts.map_err(|error| AtomicError { index: 0, error: error.into() })?;
+            let facts = lookup::facts(&self.log, &requests)
+                .await
+                .map_err(|error| AtomicError { index: 0, error: ExecuteError::Unavailable(Arc::new(error)) })?;
             match self.submit(requests.clone(), facts, attempts).await? {
                 writer::Verdict::Done(outcomes) => {
                     self.recent.keep(&requests, &outcomes);

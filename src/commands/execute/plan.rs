@@ -103,7 +103,7 @@ pub struct Plan<'k, T> {
 }
 
 impl<'k, T> Plan<'k, T> {
-    pub fn new(now: Timestamp, keys: &'k PersonKeys, whole: bool) -> Self {
+    pub fn new(now: Timestamp, keys: &'k PersonKeys, erased: Erased, whole: bool) -> Self {
         Self {
             now,
             keys,
@@ -116,7 +116,7 @@ impl<'k, T> Plan<'k, T> {
             closed: HashSet::new(),
             names: HashMap::new(),
             idempotency: HashSet::new(),
-            erased: Erased::default(),
+            erased,
             units: 0,
         }
     }
@@ -187,7 +187,7 @@ impl<'k, T> Plan<'k, T> {
             let name_used = match request.command.needs() {
                 // Units may be left out one by one: a change of a name cannot build on another's.
                 Need::NameHolder(name) => !self.whole && self.names.contains_key(&(tenant(), name)),
-                Need::Nothing | Need::Message(_) | Need::PersonKey(_) => false,
+                Need::Nothing | Need::Message(_) => false,
             };
             key_used || name_used
         })
@@ -271,7 +271,7 @@ impl<'k, T> Plan<'k, T> {
             Decision::Facts(facts) => {
                 for fact in &facts {
                     if let RoomEvent::PersonErased(PersonErased { identity }) = &fact.event {
-                        self.erased.add(request.caller.tenant.clone(), identity.clone(), looked.facts.person_key);
+                        self.erased.add(request.caller.tenant.clone(), identity.clone());
                     }
                 }
                 self.write(number, request, facts, now)
@@ -279,8 +279,12 @@ impl<'k, T> Plan<'k, T> {
         }
     }
 
-    /// What this batch changes of what was looked up: it is not in the log yet.
+    /// What this batch changes of what was looked up: it is not in the log yet. Who has a key to lose is known of the batch only.
     fn changed_in_batch(&self, planned: &PlannedRoom, request: &Request) -> Option<Facts> {
+        if let Some(identity) = request.command.erases() {
+            let person_key = self.erased.key_of(&request.caller.tenant, identity);
+            return Some(Facts { person_key, ..Facts::default() });
+        }
         match request.command.needs() {
             Need::Nothing => None,
             Need::NameHolder(name) => {
@@ -293,7 +297,6 @@ impl<'k, T> Plan<'k, T> {
                 let event = RoomEvent::decode(event.event_type, event.type_version, event.data.get()).ok()?;
                 Some(Facts { message: MessageFacts::of(&event), ..Facts::default() })
             }
-            Need::PersonKey(identity) => self.erased.contains(&request.caller.tenant, &identity).then(Facts::default),
         }
     }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use lru::LruCache;
 
 use super::answer::Outcome;
+use super::erased::Erased;
 use super::load::{LoadedRoom, Loader};
 use super::lookup::Looked;
 use super::plan::Plan;
@@ -116,7 +117,7 @@ impl Rooms {
 }
 
 pub struct Writer {
-    pub(in crate::commands) on: Foundation,
+    pub(super) on: Foundation,
     pub(super) loader: Loader,
     pub(super) limits: Limits,
     pub rooms: Rooms,
@@ -130,8 +131,8 @@ impl Writer {
 
     /// Decides and appends. The rooms of the submissions must be loaded; a submission with one that is not is put off.
     pub async fn commit<T>(&mut self, submissions: Vec<Submission<T>>) -> Committed<T> {
-        let keys = match self.keys_of(&submissions).await {
-            Ok(keys) => keys,
+        let (keys, erased) = match self.ready(&submissions).await {
+            Ok(ready) => ready,
             Err(error) => {
                 let error = Arc::new(error);
                 let failed = || Verdict::Failed { index: 0, error: ExecuteError::Sealing(error.clone()) };
@@ -141,7 +142,7 @@ impl Writer {
         };
         let now = self.now();
         let Plan { rooms, answers, put_off, order, erased, .. } =
-            self.decide(submissions, Plan::new(now, &keys, false));
+            self.decide(submissions, Plan::new(now, &keys, erased, false));
         let (appends, states): (Vec<_>, Vec<_>) =
             rooms.into_iter().map(|planned| (planned.append, planned.room)).unzip();
         let (batch, events) = (Batch::new(now, appends), order.len());
@@ -186,6 +187,12 @@ impl Writer {
             }
         }
         plan
+    }
+
+    /// What is to be asked of the keys of persons before a batch is decided: those to seal with, and who has one to lose.
+    async fn ready<T>(&self, submissions: &[Submission<T>]) -> Result<(PersonKeys, Erased), KeyError> {
+        let keys = self.keys_of(submissions).await?;
+        Ok((keys, Erased::ask(submissions, &self.on.sealer).await?))
     }
 
     pub(super) async fn keys_of<T>(&self, submissions: &[Submission<T>]) -> Result<PersonKeys, KeyError> {

@@ -10,7 +10,7 @@ use super::{Import, ImportError};
 use crate::commands::context::Need;
 use crate::commands::execute::intake::{self, Foreseen, Landed};
 use crate::commands::execute::load::LoadedRoom;
-use crate::commands::execute::lookup::{self, Looked, LookupError};
+use crate::commands::execute::lookup::{self, Looked};
 use crate::commands::execute::writer::{Committed, Submission, Verdict};
 use crate::commands::execute::{ExecuteError, Request};
 use crate::events::log::append::Progress;
@@ -159,12 +159,12 @@ impl Import {
         Ok(())
     }
 
-    async fn look_up(&self, batch: &mut [Submission<u64>], wanted: impl Fn(Need) -> bool) -> Result<(), LookupError> {
-        let (log, sealer) = (&self.log, &self.writer.on.sealer);
+    async fn look_up(&self, batch: &mut [Submission<u64>], wanted: impl Fn(Need) -> bool) -> Result<(), LogError> {
+        let log = &self.log;
         let wanted = batch.iter_mut().filter(|submission| wanted(submission.requests[0].command.needs()));
-        stream::iter(wanted.map(Ok::<_, LookupError>))
+        stream::iter(wanted.map(Ok::<_, LogError>))
             .try_for_each_concurrent(LOOKUPS, |submission| async move {
-                submission.looked = lookup::facts(log, sealer, &submission.requests).await?;
+                submission.looked = lookup::facts(log, &submission.requests).await?;
                 Ok(())
             })
             .await

@@ -43,7 +43,7 @@ use self::line::Line;
 use self::times::Times;
 use crate::commands::context::Need;
 use crate::commands::execute::load::Loader;
-use crate::commands::execute::lookup::{Looked, LookupError};
+use crate::commands::execute::lookup::Looked;
 use crate::commands::execute::writer::{Submission, Writer};
 use crate::commands::execute::{ExecuteError, Foundation, Limits, Request};
 use crate::config::PartitionUnit;
@@ -80,15 +80,6 @@ pub enum ImportError {
     Undecided { line: u64, error: ExecuteError },
     #[error("what is kept of this import's progress is not of this program")]
     UnknownProgress,
-}
-
-impl From<LookupError> for ImportError {
-    fn from(error: LookupError) -> Self {
-        match error {
-            LookupError::Log(error) => error.into(),
-            LookupError::Keys(error) => error.into(),
-        }
-    }
 }
 
 /// How an import ended.

@@ -103,6 +103,13 @@ macro_rules! room_commands {
                 }
             }
 
+            /// Whom the command erases.
+            pub fn erases(&self) -> Option<&Identity> {
+                match self {
+                    $(RoomCommand::$command(command) => command.erases(),)*
+                }
+            }
+
             /// Whether it begins a room.
             pub fn creates(&self) -> bool {
                 match self {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::commands::command::{Command, Example};
-use crate::commands::context::{Context, Decision, Need};
+use crate::commands::context::{Context, Decision};
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::commands::room::rights::not_granted;
 use crate::commands::room::state::Room;
@@ -37,8 +37,8 @@ impl Command for ErasePerson {
         vec![Example::new("Forget alice", json!({ "identity": "alice" }))]
     }
 
-    fn needs(&self) -> Need {
-        Need::PersonKey(self.identity.clone())
+    fn erases(&self) -> Option<&Identity> {
+        Some(&self.identity)
     }
 
     fn decide(&self, _: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {

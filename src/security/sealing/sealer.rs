@@ -197,20 +197,28 @@ impl Sealer {
         Ok(loaded)
     }
 
-    /// The id of the person's key; `None`: nothing that is sealed of them can be opened.
-    pub async fn key_of(&self, tenant: &TenantId, identity: &Identity) -> Result<Option<Uuid>, KeyError> {
-        let found = sqlx::query_scalar(
+    /// The ids of the keys that these persons have, as the table says now; of who has none, nothing that is sealed can be opened.
+    pub async fn keys_of(&self, persons: &[(TenantId, Identity)]) -> Result<HashMap<Person, Uuid>, KeyError> {
+        if persons.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let rows: Vec<(i64, Uuid)> = sqlx::query_as(
             "SELECT
-                key_id
-             FROM convoke.person_keys
-             WHERE tenant = $1
-                 AND identity = $2",
+                n.number,
+                k.key_id
+             FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS n (tenant, identity, number)
+             JOIN convoke.person_keys k ON k.tenant = n.tenant
+                 AND k.identity = n.identity",
         )
-        .bind(tenant.as_str())
-        .bind(identity.as_str())
-        .fetch_optional(&self.pool)
+        .bind(persons.iter().map(|(tenant, _)| tenant.as_str()).collect::<Vec<_>>())
+        .bind(persons.iter().map(|(_, identity)| identity.as_str()).collect::<Vec<_>>())
+        .fetch_all(&self.pool)
         .await?;
-        Ok(found)
+        let found = rows.into_iter().map(|(number, id)| {
+            let index = usize::try_from(number - 1).expect("rows are numbered from 1");
+            (persons[index].clone(), id)
+        });
+        Ok(found.collect())
     }
 
     /// The person was erased, by this process or another: nothing is sealed or opened with their key any more.

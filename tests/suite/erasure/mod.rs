@@ -1,5 +1,6 @@
 //! A person is erased: by whom it may be ordered, what it changes and what not, and that a search finds nothing afterwards.
 
+mod at_once;
 mod killed;
 mod rights;
 mod searching;

@@ -150,7 +150,7 @@ impl Walk {
 
     fn facts(&self, command: &RoomCommand, dice: &mut Dice) -> Facts {
         match command.needs() {
-            Need::Nothing | Need::PersonKey(_) => Facts::default(),
+            Need::Nothing => Facts::default(),
             Need::NameHolder(_) => Facts { name_holder: dice.once_in(8).then(room_id), ..Facts::default() },
             Need::Message(version) => Facts { message: self.messages.get(&version).cloned(), ..Facts::default() },
         }
