@@ -48,7 +48,8 @@ async fn who_is_erased_is_erased_in_every_process_and_store_and_a_search_finds_n
         run.with("CONVOKE_LOG_SNAPSHOT_INTERVAL", "5").with("CONVOKE_LOG_LEVEL", "convoke=trace")
     };
     let service = Service::start_with(|run| set(run).with("CONVOKE_ROLES", "api,projector,relay")).await;
-    let other = service.run.clone().with("CONVOKE_ROLES", "api").serve().await;
+    // What happens comes to it by the topic.
+    let other = service.run.clone().with("CONVOKE_ROLES", "api").with("CONVOKE_FEED", "kafka").serve().await;
     let rooms = rooms_with_alice(&service).await;
     let room = rooms.0.clone();
     // What she wrote under an idempotency key.
@@ -78,6 +79,9 @@ async fn who_is_erased_is_erased_in_every_process_and_store_and_a_search_finds_n
     }
     let list = service.run.folder.join("alice.txt");
     std::fs::write(&list, &texts.stdout).unwrap();
+    // What is kept is sealed before, too: an erasure has nothing to clean.
+    let at_rest = verify(&service.run, list.to_str().unwrap()).await;
+    assert_eq!((&at_rest["found"], &at_rest["has_key"]), (&json!(0), &json!(true)), "{at_rest:#}");
 
     let mut stream = Reader::open(&service, &server_token(), "/v1/events", None).await;
     let (service, other) = through(service, first);
@@ -115,6 +119,7 @@ async fn who_is_erased_is_erased_in_every_process_and_store_and_a_search_finds_n
     assert_eq!(last, event.data, "an export has the event as streams have it");
 
     let report = verify(&service.run, list.to_str().unwrap()).await;
+    assert_eq!(report["has_key"], false);
     assert_eq!((&report["found"], &report["texts"]), (&json!(0), &json!(texts.stdout.lines().count())), "{report:#}");
     let searched = |name: &str| {
         let places = report["places"].as_array().unwrap().iter();

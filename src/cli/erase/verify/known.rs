@@ -8,7 +8,7 @@ use serde::de::IgnoredAny;
 
 use super::needles::SHORTEST;
 use crate::cli::erase::texts;
-use crate::events::ids::Identity;
+use crate::events::ids::{Identity, TenantId};
 use crate::events::sealed::PersonalFields;
 
 /// Texts that are searched for at once.
@@ -19,6 +19,7 @@ pub const MOST: usize = 10_000;
 enum Line {
     Text(String),
     Event {
+        tenant: Option<TenantId>,
         #[serde(rename = "position")]
         _position: u64,
         #[serde(rename = "hash")]
@@ -36,8 +37,10 @@ struct Whose {
 }
 
 /// What is to be searched for, and what cannot be.
-#[derive(Debug, Default, PartialEq)]
-pub struct Known {
+#[derive(Debug, PartialEq)]
+pub struct Known<'p> {
+    tenant: &'p TenantId,
+    identity: &'p Identity,
     /// In the order given, each once.
     texts: Vec<String>,
     seen: HashSet<String>,
@@ -48,14 +51,19 @@ pub struct Known {
     pub in_identity: usize,
 }
 
-impl Known {
-    pub fn add(&mut self, text: &str, identity: &Identity) {
+impl<'p> Known<'p> {
+    pub fn of(tenant: &'p TenantId, identity: &'p Identity) -> Self {
+        let (texts, seen, wanted) = (Vec::new(), HashSet::new(), Vec::new());
+        Self { tenant, identity, texts, seen, wanted, short: 0, in_identity: 0 }
+    }
+
+    pub fn add(&mut self, text: &str) {
         if text.is_empty() || !self.seen.insert(text.into()) {
             return;
         }
         if text.len() < SHORTEST {
             self.short += 1;
-        } else if identity.as_str().contains(text) {
+        } else if self.identity.as_str().contains(text) {
             self.in_identity += 1;
         } else {
             self.wanted.push(self.texts.len());
@@ -65,18 +73,20 @@ impl Known {
 
     /// A line that is a JSON string is the text in it, as `convoke erase texts` writes them. Of an event, as `convoke export --open`
     /// writes it, it is what the event says of the person. Any other line is the text itself.
-    pub fn read(&mut self, lines: impl BufRead, identity: &Identity) -> std::io::Result<()> {
+    pub fn read(&mut self, lines: impl BufRead) -> std::io::Result<()> {
         for line in lines.lines() {
             let line = line?;
             let line = line.trim();
             match serde_json::from_str::<Line>(line) {
-                Ok(Line::Text(text)) => self.add(&text, identity),
-                Ok(Line::Event { personal, data: Whose { identity: who, author }, .. }) => {
-                    if who.or(author).as_ref() == Some(identity) {
-                        personal.iter().flat_map(texts::of).for_each(|text| self.add(&text, identity));
+                Ok(Line::Text(text)) => self.add(&text),
+                Ok(Line::Event { tenant, personal, data: Whose { identity, author }, .. }) => {
+                    // Lines of one tenant's export do not say whose they are.
+                    let theirs = tenant.is_none_or(|tenant| tenant == *self.tenant);
+                    if theirs && identity.or(author).as_ref() == Some(self.identity) {
+                        personal.iter().flat_map(texts::of).for_each(|text| self.add(&text));
                     }
                 }
-                Err(_) => self.add(line, identity),
+                Err(_) => self.add(line),
             }
         }
         Ok(())
@@ -91,11 +101,15 @@ impl Known {
 mod tests {
     use super::*;
 
+    fn acme_and(identity: &str) -> (TenantId, Identity) {
+        (TenantId::new("acme").unwrap(), Identity::new(identity).unwrap())
+    }
+
     #[test]
     fn lines_are_texts_or_json_strings_and_what_cannot_be_searched_for_is_counted() {
-        let alice = Identity::new("alice-7").unwrap();
-        let mut known = Known::default();
-        known.read("The alice\n\n\"two\\nlines\"\n  Bob\nalice\n\"open\n{\"a\":1}\n".as_bytes(), &alice).unwrap();
+        let (acme, alice) = acme_and("alice-7");
+        let mut known = Known::of(&acme, &alice);
+        known.read("The alice\n\n\"two\\nlines\"\n  Bob\nalice\n\"open\n{\"a\":1}\n".as_bytes()).unwrap();
         let wanted: Vec<_> = known.wanted().collect();
         assert_eq!(wanted, [(0, "The alice"), (1, "two\nlines"), (4, "\"open"), (5, "{\"a\":1}")]);
         assert_eq!((known.short, known.in_identity), (1, 1));
@@ -103,7 +117,7 @@ mod tests {
 
     #[test]
     fn of_the_lines_of_an_open_export_those_texts_are_taken_that_are_of_the_person() {
-        let alice = Identity::new("alice").unwrap();
+        let (acme, alice) = acme_and("alice");
         let line = |data: &str, more: &str| {
             format!(r#"{{"tenant":"acme","position":4,"type":"room.x","data":{data}{more},"hash":"ab"}}"#)
         };
@@ -115,10 +129,13 @@ mod tests {
             line(r#"{"identity":"alice"}"#, r#","personal":{"metadata":{"seats":["of alice",4],"so":true}}"#),
             line(r#"{"identity":"alice"}"#, r#","erased":true"#),
             line("{}", ""),
+            line(r#"{"identity":"alice"}"#, r#","personal":{"display_name":"Of globex"}"#).replace("acme", "globex"),
+            line(r#"{"identity":"alice"}"#, r#","personal":{"display_name":"Of ours"}"#)
+                .replace(r#""tenant":"acme","#, ""),
         ];
-        let mut known = Known::default();
-        known.read(lines.join("\n").as_bytes(), &alice).unwrap();
+        let mut known = Known::of(&acme, &alice);
+        known.read(lines.join("\n").as_bytes()).unwrap();
         let wanted: Vec<_> = known.wanted().map(|(_, text)| text).collect();
-        assert_eq!(wanted, ["The alice", "said by alice", "of alice"]);
+        assert_eq!(wanted, ["The alice", "said by alice", "of alice", "Of ours"]);
     }
 }

@@ -57,6 +57,8 @@ pub struct Verify {
 /// What was searched, and found.
 #[derive(Serialize)]
 struct Report<'s> {
+    /// The person has a key: was not erased, or was seen again since.
+    has_key: bool,
     /// Texts that were searched for.
     texts: usize,
     /// Texts that were not, being too short or part of the identity.
@@ -70,12 +72,12 @@ impl Verify {
         let known = self.known()?;
         let needles = Needles::new(known.wanted()).context("these texts cannot be searched for at once")?;
         let texts = needles.texts;
-        let Some(search) = search(Search::new(needles), &context).await? else {
+        let Some((search, has_key)) = self.search(Search::new(needles), &context).await? else {
             eprintln!("interrupted");
             return Ok(ExitCode::FAILURE);
         };
         let (found, places) = (search.found(), &search.places[..]);
-        let report = Report { texts, left_out: known.short + known.in_identity, found, places };
+        let report = Report { has_key, texts, left_out: known.short + known.in_identity, found, places };
         let mut output = std::io::stdout().lock();
         if self.json {
             serde_json::to_writer_pretty(&mut output, &report)?;
@@ -86,15 +88,47 @@ impl Verify {
         Ok(if found == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    fn known(&self) -> anyhow::Result<Known> {
-        let mut known = Known::default();
-        self.given.iter().for_each(|text| known.add(text, &self.identity));
+    /// With whether the person has a key. `None`: told to stop.
+    async fn search(&self, mut search: Search, context: &Context) -> anyhow::Result<Option<(Search, bool)>> {
+        let (config, stop) = (context.config()?, &context.stop);
+        let in_database = context.with_owner(async |owner, system| {
+            let log = context.log(system)?;
+            let has_key = tables::has_key(&owner, &self.tenant, &self.identity).await?;
+            let whole =
+                tables::search(&owner, &mut search, stop).await? && archives::search(&log, &mut search, stop).await?;
+            Ok(whole.then_some(has_key))
+        });
+        let Some(has_key) = in_database.await? else { return Ok(None) };
+        match &config.cache.redis {
+            Some(url) => {
+                if !redis_keys::search(url.reveal(), &mut search, stop).await? {
+                    return Ok(None);
+                }
+            }
+            None => eprintln!("Redis is not searched: {} is not set", settings::REDIS_URL.name),
+        }
+        match client::client(&config.kafka) {
+            Some(client) => {
+                let topic = shape::events(&config.kafka)?.name;
+                let (searched, whole) = records::search(client, topic, search, stop).await?;
+                Ok(whole.then_some((searched, has_key)))
+            }
+            None => {
+                eprintln!("the topic is not searched: {} is not set", settings::KAFKA_BROKERS.name);
+                Ok(Some((search, has_key)))
+            }
+        }
+    }
+
+    fn known(&self) -> anyhow::Result<Known<'_>> {
+        let mut known = Known::of(&self.tenant, &self.identity);
+        self.given.iter().for_each(|text| known.add(text));
         match &self.texts {
-            Some(file) if file == Path::new("-") => known.read(std::io::stdin().lock(), &self.identity)?,
+            Some(file) if file == Path::new("-") => known.read(std::io::stdin().lock())?,
             Some(file) => {
                 let shown = || file.display().to_string();
                 let lines = File::open(file).with_context(shown)?;
-                known.read(BufReader::new(lines), &self.identity).with_context(shown)?;
+                known.read(BufReader::new(lines)).with_context(shown)?;
             }
             None => {}
         }
@@ -111,37 +145,6 @@ impl Verify {
         );
         anyhow::ensure!(count <= MOST, "{count} texts are too many at once: give at most {MOST}, and the rest apart");
         Ok(known)
-    }
-}
-
-/// `None`: told to stop.
-async fn search(mut search: Search, context: &Context) -> anyhow::Result<Option<Search>> {
-    let (config, stop) = (context.config()?, &context.stop);
-    let in_database = context.with_owner(async |owner, system| {
-        let log = context.log(system)?;
-        Ok(tables::search(&owner, &mut search, stop).await? && archives::search(&log, &mut search, stop).await?)
-    });
-    if !in_database.await? {
-        return Ok(None);
-    }
-    match &config.cache.redis {
-        Some(url) => {
-            if !redis_keys::search(url.reveal(), &mut search, stop).await? {
-                return Ok(None);
-            }
-        }
-        None => eprintln!("Redis is not searched: {} is not set", settings::REDIS_URL.name),
-    }
-    match client::client(&config.kafka) {
-        Some(client) => {
-            let topic = shape::events(&config.kafka)?.name;
-            let (searched, whole) = records::search(client, topic, search, stop).await?;
-            Ok(whole.then_some(searched))
-        }
-        None => {
-            eprintln!("the topic is not searched: {} is not set", settings::KAFKA_BROKERS.name);
-            Ok(Some(search))
-        }
     }
 }
 
@@ -169,6 +172,9 @@ impl Report<'_> {
             0 => format!("none of {} texts was found\n", self.texts),
             found => format!("FOUND in {found} values\n"),
         };
+        if self.has_key {
+            text.push_str("they have a key: they were not erased, or were seen again since\n");
+        }
         text + &verdict
     }
 }

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::search::Search;
 use crate::cli::progress::Progress;
+use crate::events::ids::{Identity, TenantId};
 
 pub const UNIT: &str = "rows";
 
@@ -55,6 +56,15 @@ pub async fn search(owner: &PgPool, search: &mut Search, stop: &CancellationToke
     }
     progress.finish();
     Ok(true)
+}
+
+/// Whether anything that is sealed of the person can be opened.
+pub async fn has_key(owner: &PgPool, tenant: &TenantId, identity: &Identity) -> sqlx::Result<bool> {
+    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM convoke.person_keys WHERE tenant = $1 AND identity = $2)")
+        .bind(tenant.as_str())
+        .bind(identity.as_str())
+        .fetch_one(owner)
+        .await
 }
 
 async fn tables(owner: &PgPool) -> sqlx::Result<Vec<Table>> {
