@@ -5,7 +5,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 # Files that macros name, which `cargo fmt` does not see.
 MACRO_FILES := $(wildcard src/commands/room/*.rs src/commands/room/*/*.rs)
 
-.PHONY: help run run-kafka build test test-quick check bench docs tools servers
+.PHONY: help run run-kafka build test test-quick check bench bench-growth docs tools servers
 
 help: ## Lists these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 14
@@ -34,6 +34,10 @@ check: tools ## Format, lints, import rules, generated files
 
 bench: tools ## Measures; writes docs/benchmarks.md
 	cargo bench
+
+EVENTS ?= 1000000
+bench-growth: tools ## Measures logs of several sizes, EVENTS=1000000,10000000 (takes long, and much disk)
+	CONVOKE_BENCH_EVENTS=$(EVENTS) cargo bench -- growth
 
 docs: tools ## Writes the generated parts of docs/ anew
 	CONVOKE_BLESS=1 cargo test --test suite -- generated_docs

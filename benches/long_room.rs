@@ -72,8 +72,6 @@ async fn measure(postgres: &Postgres) -> Result<Measured, Failure> {
 }
 
 async fn first_view(served: &Served, room: Uuid) -> Result<f64, Failure> {
-    // The program chooses who does its cryptography, where it speaks TLS; so does a bench. It is there already after the first.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::new();
     let request = client.get(format!("http://{}/v1/rooms/{room}", served.address)).bearer_auth(Served::token()?);
     let begun = Instant::now();

@@ -5,12 +5,15 @@
 //! cargo bench -- commands
 //! ```
 //!
+//! But for `growth`, which takes long and runs only when it is named (`make bench-growth`).
+//!
 //! Prints tables and writes them to `docs/benchmarks.md`; fails when a promise is not kept.
 
 mod behind;
 mod cache;
 mod commands;
 mod ground;
+mod growth;
 mod import;
 mod load;
 mod long_room;
@@ -25,6 +28,8 @@ fn main() -> Result<ExitCode, Failure> {
     // `cargo bench` adds options of its own.
     let named: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let wanted = |name: &str| named.is_empty() || named.iter().any(|named| named == name);
+    // For reqwest, which has no provider of cryptography of its own. An error: there is one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     // One thread: the client is to take as little as it can of what it measures.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut promises: Vec<Promise> = Vec::new();
@@ -48,6 +53,9 @@ fn main() -> Result<ExitCode, Failure> {
     }
     if wanted("behind") {
         promises.extend(runtime.block_on(behind::run())?);
+    }
+    if named.iter().any(|named| named == "growth") {
+        promises.extend(runtime.block_on(growth::run())?);
     }
     let broken = promises.iter().filter(|promise| !promise.kept()).count();
     println!("{} promises kept, {broken} not", promises.len() - broken);

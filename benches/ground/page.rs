@@ -10,7 +10,10 @@ const OPENING: &str = "# Benchmarks\n\nWritten by `make bench`: each section by 
 
 /// Prints a section, which begins with its heading, with what was promised; and writes it to the page.
 pub fn tell(name: &str, text: &str, promises: &[Promise]) -> Result<(), Failure> {
-    let text = format!("{}\n\n{}", text.trim(), promise::table(promises).trim());
+    let mut text = text.trim().to_owned();
+    if !promises.is_empty() {
+        text = format!("{text}\n\n{}", promise::table(promises).trim());
+    }
     println!("{text}\n");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/benchmarks.md");
     let page = std::fs::read_to_string(&path).unwrap_or_else(|_| OPENING.to_owned());
