@@ -68,11 +68,25 @@ async fn answer(State(Guard(around)): State<Guard>, request: Request, next: Next
     response
 }
 
-async fn run(around: &Around, mut request: Request, next: Next) -> Response {
+/// A body that was refused unread and is larger than this ends its connection: reading it to its end is no use to anybody.
+const READ_TO_ITS_END: u64 = 64 * 1024;
+
+async fn run(around: &Around, request: Request, next: Next) -> Response {
+    let large = request.body().size_hint().upper().is_none_or(|size| size > READ_TO_ITS_END);
     let arrived = Arc::new(AtomicBool::new(request.body().is_end_stream()));
+    let mut response = carry_out(around, request, next, &arrived).await;
+    let refused = response.status().is_client_error() || response.status().is_server_error();
+    if large && refused && !arrived.load(Ordering::Relaxed) {
+        // The connection ends either way. Who is told does not send the next request on it.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+async fn carry_out(around: &Around, mut request: Request, next: Next, arrived: &Arc<AtomicBool>) -> Response {
     if !request.body().is_end_stream() {
         request.extensions_mut().insert(around.body_limit);
-        request = request.map(|body| Body::new(Patient::new(body, Arc::clone(&arrived))));
+        request = request.map(|body| Body::new(Patient::new(body, Arc::clone(arrived))));
     }
     let whole = AssertUnwindSafe(next.run(request)).catch_unwind();
     match tokio::time::timeout(around.patience, whole).await {

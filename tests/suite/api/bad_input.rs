@@ -87,7 +87,9 @@ async fn a_path_a_query_or_a_header_that_cannot_be_is_named() {
     let packed = service.post(&server_token(), "/v1/rooms", &json!({})).header("content-encoding", "gzip");
     Answer::of(packed).await.is(415).problem("unsupported-media-type");
     raw(&service, "/v1/rooms", "text/plain", "{}").await.is(415).problem("unsupported-media-type");
-    raw(&service, "/v1/rooms", "application/json", "x".repeat(3 << 20)).await.is(413).problem("payload-too-large");
+    let large = raw(&service, "/v1/rooms", "application/json", "x".repeat(3 << 20)).await;
+    let large = large.is(413).problem("payload-too-large");
+    assert_eq!(large.header("connection"), "close", "what was not read stands in the way of the next request");
     let fly = service.command(&server_token(), &room, "fly", &json!({})).await;
     fly.is(404).problem("unknown-command");
     let pictures = service.get(&server_token(), "/v1/events").header("accept", "image/png");
