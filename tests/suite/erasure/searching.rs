@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use serde_json::Value;
 
 use crate::harness::kafka::{Broker, prefix};
 use crate::harness::{Redis, Run, TestDb};
 use crate::kafka::records::story;
+
+const PATIENCE: Duration = Duration::from_secs(20);
 
 const NAME: &str = "J\u{f6}rg \u{201e}Joe\u{201c} M\u{fc}ller";
 
@@ -144,8 +146,17 @@ async fn a_text_planted_in_the_topic_is_found_in_keys_headers_and_values() {
         FutureRecord::to(&topic).partition(1).key("k").payload(&json),
         FutureRecord::to(&topic).partition(2).key("k").payload("{}").headers(header("ce_actor")),
     ] {
-        producer.send(record, Duration::from_secs(20)).await.unwrap();
+        producer.send(record, PATIENCE).await.unwrap();
     }
+    // Of a transaction that is given up: readers of committed records do not see it, and it lies there.
+    let mut client = broker.client();
+    client.set("transactional.id", format!("{prefix}.given-up"));
+    let given_up: FutureProducer = client.create().unwrap();
+    given_up.init_transactions(PATIENCE).unwrap();
+    given_up.begin_transaction().unwrap();
+    let record = FutureRecord::to(&topic).partition(3).key("k").payload(NAME);
+    given_up.send(record, PATIENCE).await.unwrap();
+    given_up.abort_transaction(PATIENCE).unwrap();
     let (status, mut found) = verify(run(), &[NAME]).await;
     found.sort();
     let found: Vec<_> = found.iter().map(|(place, at)| (place.as_str(), at.as_str())).collect();
@@ -157,6 +168,7 @@ async fn a_text_planted_in_the_topic_is_found_in_keys_headers_and_values() {
             (place.as_str(), "partition 0, offset 1, key"),
             (place.as_str(), "partition 1, offset 0, value"),
             (place.as_str(), "partition 2, offset 0, header ce_actor"),
+            (place.as_str(), "partition 3, offset 0, value"),
         ]
     );
 }
