@@ -5,7 +5,7 @@ use sqlx::PgPool;
 use crate::harness::TestDb;
 
 /// Tables without anything of a tenant that answers to callers may look at.
-const OPEN_TO_ALL_TENANTS: &[&str] = &["log_head", "log_partitions", "projections"];
+const OPEN_TO_ALL_TENANTS: &[&str] = &["log_archives", "log_head", "log_partitions", "projections"];
 
 async fn names(pool: &PgPool, statement: &'static str) -> Vec<String> {
     sqlx::query_scalar(statement).fetch_all(pool).await.unwrap()
