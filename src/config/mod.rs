@@ -12,6 +12,7 @@ mod fault;
 mod kafka;
 mod keys;
 mod reader;
+mod retention;
 pub mod settings;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ pub use kafka::{FeedFrom, KafkaConfig, PersonalInTopic};
 pub use keys::{JwksSource, KeysConfig, MIN_SIGNING_SECRET_BYTES, MasterKey, SigningKey};
 pub use reader::InForce;
 use reader::Reader;
+pub use retention::RetentionConfig;
 pub use values::time as duration;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +56,7 @@ pub struct Config {
     /// For tests of what a crash leaves.
     pub fault: Option<Fault>,
     pub projections: ProjectionsConfig,
+    pub retention: RetentionConfig,
     pub archive: ArchiveConfig,
     pub cache: CacheConfig,
     pub keys: KeysConfig,
@@ -245,6 +248,7 @@ impl Config {
                 batch: reader.count(&settings::PROJECTION_BATCH),
                 rebuild_batch: reader.count(&settings::PROJECTION_REBUILD_BATCH),
             },
+            retention: RetentionConfig::read(reader),
             cache: CacheConfig::read(reader),
             keys: KeysConfig::read(reader),
             telemetry: TelemetryConfig::read(reader, environment_name),

@@ -5,6 +5,7 @@ mod archive;
 mod cache;
 mod fault;
 mod kafka;
+mod retention;
 mod telemetry;
 
 use std::time::Duration;
@@ -13,6 +14,7 @@ pub use archive::*;
 pub use cache::*;
 pub use fault::*;
 pub use kafka::*;
+pub use retention::*;
 pub use telemetry::*;
 
 /// What a setting takes; checked by the reader and told in the documentation.
@@ -124,6 +126,7 @@ pub const GROUPS: &[Group] = &[
         ],
     },
     Group { title: "Projections", settings: &[&PROJECTION_BATCH, &PROJECTION_REBUILD_BATCH] },
+    retention::GROUP,
     archive::GROUP,
     cache::GROUP,
     Group { title: "Keys", settings: &[&SIGNING_KEYS, &JWKS, &MASTER_KEYS] },

@@ -3,6 +3,7 @@
 use sqlx::PgConnection;
 
 use super::entry::Entry;
+use super::forgotten::Forgotten;
 use super::model::ReadModel;
 use super::rows::{Changes, Digest, Space, StoreError, Table};
 
@@ -11,11 +12,11 @@ use super::rows::{Changes, Digest, Space, StoreError, Table};
 const ROUNDS: usize = 4;
 
 /// Names the rows that the events touch; says whether some are to be loaded.
-pub fn need<M: ReadModel>(model: &mut M, entries: &[Entry]) -> bool {
+pub fn need<M: ReadModel>(model: &mut M, forgotten: &Forgotten, entries: &[Entry]) -> bool {
     if model.sets().iter().all(|set| set.knows_all()) {
         return false;
     }
-    entries.iter().for_each(|entry| model.need(entry));
+    forgotten.leaves(entries).for_each(|entry| model.need(entry));
     model.sets().iter().any(|set| set.lacks())
 }
 
@@ -24,10 +25,11 @@ pub async fn load<M: ReadModel>(
     model: &mut M,
     connection: &mut PgConnection,
     space: &Space,
+    forgotten: &Forgotten,
     entries: &[Entry],
 ) -> Result<(), StoreError> {
     for _ in 0..ROUNDS {
-        if !need(model, entries) {
+        if !need(model, forgotten, entries) {
             break;
         }
         space.load(connection, model.sets()).await?;
@@ -36,8 +38,8 @@ pub async fn load<M: ReadModel>(
 }
 
 /// Folds the events and takes what that changed, table by table.
-pub fn fold<M: ReadModel>(model: &mut M, entries: &[Entry]) -> Vec<(&'static Table, Changes)> {
-    entries.iter().for_each(|entry| model.fold(entry));
+pub fn fold<M: ReadModel>(model: &mut M, forgotten: &Forgotten, entries: &[Entry]) -> Vec<(&'static Table, Changes)> {
+    forgotten.leaves(entries).for_each(|entry| model.fold(entry));
     model.sets().into_iter().map(|set| (set.table(), set.take_changes())).collect()
 }
 

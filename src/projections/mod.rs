@@ -7,7 +7,7 @@
 //! One folder or file for each read model: [`rooms`] (with the people in them), [`sessions`], [`messages`], [`activity`],
 //! [`usage`]. [`rows`] is what their tables have in common, [`concurrency`] how the last two count who is there at a time;
 //! [`live`] keeps the models up with the log, [`read`] answers from them, [`cache`] keeps what is read often, [`rebuild`] folds
-//! them anew. [`archives`] takes out of the database what all of them have passed.
+//! them anew. [`retention`] lets old months go. [`archives`] takes out of the database what all of them have passed.
 
 pub mod activity;
 pub mod apply;
@@ -16,6 +16,7 @@ pub mod cache;
 pub mod checkpoint;
 pub mod concurrency;
 pub mod entry;
+pub mod forgotten;
 pub mod live;
 pub mod messages;
 pub mod model;
@@ -23,6 +24,7 @@ pub mod overview;
 pub mod read;
 pub mod rebuild;
 pub mod replicas;
+pub mod retention;
 pub mod rooms;
 pub mod rows;
 pub mod sessions;

@@ -7,12 +7,15 @@ use crate::events::relay::Relay;
 use crate::projections::cache::CacheWork;
 use crate::projections::cache::operate::Desk;
 use crate::projections::live::{Runner, Tail};
+use crate::projections::retention::Retention;
 use crate::tasks::Tasks;
 
 pub fn spawn(foundation: &Foundation, relay: Option<Relay>, caching: CacheWork, tasks: &mut Tasks) {
     let Foundation { config, log, source, metrics, board, cache, .. } = foundation;
     if config.roles.maintenance {
         tasks.spawn("maintenance", |stop| foundation.maintenance().run(stop));
+        let retention = Retention::new(foundation.pool.clone(), config.retention.clone(), foundation.clock.clone());
+        tasks.spawn("retention", |stop| retention.run(stop));
     }
     // Who answers readers, and who warms what they share.
     if config.roles.api || config.roles.maintenance {

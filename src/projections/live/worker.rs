@@ -23,6 +23,7 @@ use crate::events::log::LogError;
 use crate::projections::apply;
 use crate::projections::checkpoint::{self, Checkpoint, Obstacle, Status, Step};
 use crate::projections::entry::Entry;
+use crate::projections::forgotten::Forgotten;
 use crate::projections::model::{ModelInfo, ReadModel};
 use crate::projections::rows::{Space, StoreError};
 use crate::telemetry::metrics::Metrics;
@@ -96,6 +97,7 @@ enum Taken {
 /// What a worker has while it has the model.
 struct Hold<M> {
     model: M,
+    forgotten: Forgotten,
     checkpoint: Checkpoint,
     /// Most events in the next transaction: fewer where one of them is being looked for.
     limit: usize,
@@ -183,7 +185,8 @@ impl<M: ReadModel> Worker<M> {
         if checkpoint.shape > i32::from(M::SHAPE) {
             return Ok(End::Newer);
         }
-        let mut hold = Hold { model: M::default(), checkpoint, limit: self.batch };
+        let forgotten = heard(SHORT_SILENCE, Forgotten::of(connection, M::NAME)).await?;
+        let mut hold = Hold { model: M::default(), forgotten, checkpoint, limit: self.batch };
         match &hold.checkpoint.status {
             Status::Running => place.moved(hold.checkpoint.position),
             Status::Stopped { error, .. } => place.stopped(hold.checkpoint.position, error),
@@ -294,8 +297,8 @@ impl<M: ReadModel> Worker<M> {
         let Some(last) = entries.last() else { return Ok(true) };
         let statement = hold.checkpoint.begin_statement();
         let mut transaction = connection.begin_with(AssertSqlSafe(statement)).await?;
-        apply::load(&mut hold.model, &mut transaction, &Space::Live, entries).await?;
-        let changes = apply::fold(&mut hold.model, entries);
+        apply::load(&mut hold.model, &mut transaction, &Space::Live, &hold.forgotten, entries).await?;
+        let changes = apply::fold(&mut hold.model, &hold.forgotten, entries);
         let digest = apply::digest_after(hold.checkpoint.digest, &changes);
         apply::write(&mut transaction, &Space::Live, &changes).await?;
         let step = Step { position: last.position, recorded_at: last.recorded_at, digest };

@@ -16,6 +16,7 @@ use crate::events::log::EventLog;
 use crate::events::time::Timestamp;
 use crate::projections::apply;
 use crate::projections::checkpoint::{Step, find_or_begin};
+use crate::projections::forgotten::Forgotten;
 use crate::projections::model::{ModelInfo, ReadModel};
 use crate::projections::rows::{Changes, Digest, Space, Table};
 
@@ -53,6 +54,8 @@ pub struct ModelLane<M> {
     /// Absent where what it holds may not be what the tables hold: then it begins anew, and reads what it needs.
     pub(super) model: Option<M>,
     pub(super) fresh: Fresh,
+    /// Stays as it is for as long as the fold is under way.
+    pub(super) forgotten: Forgotten,
     /// What the open transaction has done since `fresh`, if one is open.
     open: Option<Open>,
     /// Over the rows in the tables, those that are held left out.
@@ -106,6 +109,7 @@ impl<M: ReadModel> ModelLane<M> {
         let live = find_or_begin(&mut connection, &info).await?;
         let head = log.head().await?;
         let fresh = Fresh::open(&mut connection, info, purpose, &live, head.epoch).await?;
+        let forgotten = Forgotten::of(&mut connection, info.name).await?;
         if fresh.position > head.position {
             return Err(RebuildError::Ahead { name: info.name, at: fresh.position, end: head.position });
         }
@@ -119,7 +123,7 @@ impl<M: ReadModel> ModelLane<M> {
             settled.subtract(held::digest(&mut model));
         }
         let (model, open, incomparable, looking) = (Some(model), None, None, None);
-        Ok(Self { connection, connect, model, fresh, open, settled, bounds, incomparable, looking })
+        Ok(Self { connection, connect, model, fresh, forgotten, open, settled, bounds, incomparable, looking })
     }
 
     fn space(&self) -> Space {
@@ -160,12 +164,13 @@ impl<M: ReadModel> ModelLane<M> {
                 Open { events: 0, position: self.fresh.position, recorded_at: last.recorded_at }
             }
         };
-        if apply::need(&mut model, &chunk.entries[range.clone()]) {
+        if apply::need(&mut model, &self.forgotten, &chunk.entries[range.clone()]) {
             self.fresh.make_keys(&mut self.connection).await?;
-            apply::load(&mut model, &mut self.connection, &space, &chunk.entries[range.clone()]).await?;
+            let forgotten = &self.forgotten;
+            apply::load(&mut model, &mut self.connection, &space, forgotten, &chunk.entries[range.clone()]).await?;
         }
         let events = open.events + range.len();
-        let (mut model, changes) = fold_aside(model, chunk.clone(), range).await?;
+        let (mut model, changes) = fold_aside(model, self.forgotten.clone(), chunk.clone(), range).await?;
         if changes.iter().any(|(_, changes)| !changes.updates.is_empty() || !changes.deletes.is_empty()) {
             self.fresh.make_keys(&mut self.connection).await?;
         }
@@ -209,11 +214,12 @@ impl<M: ReadModel> ModelLane<M> {
 /// Folds on a thread that may be busy for a while.
 async fn fold_aside<M: ReadModel>(
     mut model: M,
+    forgotten: Forgotten,
     chunk: Arc<Chunk>,
     range: Range<usize>,
 ) -> Result<(M, Vec<(&'static Table, Changes)>), RebuildError> {
     let folded = tokio::task::spawn_blocking(move || {
-        let changes = apply::fold(&mut model, &chunk.entries[range]);
+        let changes = apply::fold(&mut model, &forgotten, &chunk.entries[range]);
         (model, changes)
     });
     match folded.await {

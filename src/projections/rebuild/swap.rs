@@ -65,8 +65,8 @@ impl<M: ReadModel> ModelLane<M> {
             // If this attempt fails, what was folded is not in the tables: the model begins anew.
             let mut model = self.model.take().unwrap_or_default();
             let space = Space::Fresh(self.fresh.suffix.clone());
-            apply::load(&mut model, &mut transaction, &space, &entries).await?;
-            let changes = apply::fold(&mut model, &entries);
+            apply::load(&mut model, &mut transaction, &space, &self.forgotten, &entries).await?;
+            let changes = apply::fold(&mut model, &self.forgotten, &entries);
             apply::write(&mut transaction, &space, &changes).await?;
             step = entries.last().map(|last| Step {
                 position: last.position,

@@ -6,6 +6,7 @@ use convoke::events::log::RoomKey;
 use convoke::events::room::RoomEvent;
 use convoke::projections::activity::Activity;
 use convoke::projections::apply;
+use convoke::projections::forgotten::Forgotten;
 use convoke::projections::messages::{Message, MessageRow, Messages};
 use convoke::projections::model::ReadModel;
 use convoke::projections::rooms::{
@@ -199,8 +200,8 @@ fn an_event_in_a_room_of_ten_thousand_writes_two_rows() {
     assert!(story.ask(&key, "raise-hand", &serde_json::json!({ "identity": "p5000" })));
     let entries = &story.entries()[before..];
     assert_eq!(entries.len(), 1);
-    assert!(!apply::need(&mut model, entries), "both rows are in memory");
-    let changes = apply::fold(&mut model, entries);
+    assert!(!apply::need(&mut model, &Forgotten::default(), entries), "both rows are in memory");
+    let changes = apply::fold(&mut model, &Forgotten::default(), entries);
     let written: usize = changes.iter().map(|(_, changes)| changes.updates.len()).sum();
     let others: usize = changes.iter().map(|(_, changes)| changes.inserts.len() + changes.deletes.len()).sum();
     assert_eq!((written, others), (2, 0));

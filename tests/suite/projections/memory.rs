@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use convoke::projections::apply;
 use convoke::projections::entry::Entry;
+use convoke::projections::forgotten::Forgotten;
 use convoke::projections::model::ReadModel;
 use convoke::projections::rows::{Changes, Digest, Fields, Row, Table, Tuple};
 
@@ -36,7 +37,7 @@ impl Memory {
                 break;
             }
         }
-        let changes = apply::fold(model, entries);
+        let changes = apply::fold(model, &Forgotten::default(), entries);
         self.digest = apply::digest_after(self.digest, &changes);
         for (table, changes) in changes {
             self.write(table, &changes);

@@ -8,6 +8,7 @@ mod memory;
 mod plans;
 mod reads;
 mod rebuilds;
+mod retention;
 pub mod story;
 mod wild;
 

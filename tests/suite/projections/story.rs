@@ -65,6 +65,8 @@ pub struct Story {
     keys: Vec<RoomKey>,
     dice: Dice,
     now: Timestamp,
+    /// What its ids say: milliseconds since 1970.
+    born_ms: u128,
     commands: u64,
     /// How many of `told` are in a log.
     written: usize,
@@ -85,10 +87,18 @@ impl Story {
             keys: Vec::new(),
             dice: Dice::new(seed),
             now: "2030-01-01T00:00:00Z".parse().unwrap(),
+            born_ms: 1_900_000_000_000,
             commands: 0,
             written: 0,
             log_versions: HashMap::new(),
         }
+    }
+
+    /// Rooms that are made from now on say by their ids that they were made then.
+    pub fn born(&mut self, at: &str) -> &mut Self {
+        let at: Timestamp = at.parse().unwrap();
+        self.born_ms = u128::try_from(at.unix_micros() / 1000).unwrap();
+        self
     }
 
     /// Goes on for so many commands; what the rules refuse does not happen.
@@ -175,7 +185,7 @@ impl Story {
     /// A UUIDv7, later than the ones before.
     pub fn id(&mut self) -> Uuid {
         self.commands += 1;
-        let millis = 1_900_000_000_000u128 + u128::from(self.commands);
+        let millis = self.born_ms + u128::from(self.commands);
         Uuid::from_u128((millis << 80) | (0x7 << 76) | (0b10 << 62) | u128::from(self.commands))
     }
 
