@@ -81,9 +81,10 @@ BEGIN
 END
 $$;
 
--- Makes the months that are missing up to a time, and those of rooms that lie among the others; returns them. One at a time, and
--- none while a table is in use for longer than the caller's lock_timeout.
-CREATE FUNCTION convoke.rm_ensure_months(p_until timestamptz) RETURNS SETOF timestamptz
+-- Makes the first of the months that are missing, up to a time or of rooms that lie among the others, and returns it; NULL: none
+-- is. One at a time, since rows are moved under the checkpoints, which workers wait for; and none while a table is in use for longer
+-- than the caller's lock_timeout.
+CREATE FUNCTION convoke.rm_ensure_month(p_until timestamptz) RETURNS timestamptz
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = convoke, pg_temp AS $$
 DECLARE
     v_month timestamptz;
@@ -101,24 +102,23 @@ BEGIN
             INTO v_found;
         v_wanted := v_wanted || v_found;
     END LOOP;
-    FOR v_month IN
-        SELECT DISTINCT w.month FROM unnest(v_wanted) AS w (month)
-        WHERE w.month BETWEEN '2000-01-01Z' AND p_until AND NOT EXISTS (SELECT 1 FROM rm_months m WHERE m.month = w.month)
-        ORDER BY 1
+    SELECT min(w.month) INTO v_month FROM unnest(v_wanted) AS w (month)
+    WHERE w.month BETWEEN '2000-01-01Z' AND p_until AND NOT EXISTS (SELECT 1 FROM rm_months m WHERE m.month = w.month);
+    IF v_month IS NULL THEN
+        RETURN NULL;
+    END IF;
+    PERFORM FROM projections WHERE name IN (SELECT model FROM rm_partitioned) ORDER BY name FOR UPDATE;
+    INSERT INTO rm_months (month) VALUES (v_month);
+    -- The live tables, and those of folds under way.
+    FOR v_table IN
+        SELECT p.name AS base, p.name AS name FROM rm_partitioned p
+        UNION ALL
+        SELECT p.name, p.name || r.suffix FROM rm_partitioned p JOIN projection_rebuilds r ON r.name = p.model
+        ORDER BY 2
     LOOP
-        PERFORM FROM projections WHERE name IN (SELECT model FROM rm_partitioned) ORDER BY name FOR UPDATE;
-        INSERT INTO rm_months (month) VALUES (v_month);
-        FOR v_table IN
-            SELECT p.name AS base, p.name || coalesce(r.suffix, '') AS name
-            FROM rm_partitioned p
-            LEFT JOIN (SELECT name, suffix FROM projection_rebuilds UNION ALL SELECT model, NULL FROM rm_partitioned GROUP BY model) AS r
-                ON r.name = p.model
-            ORDER BY 2
-        LOOP
-            PERFORM rm_make_month(v_table.base, v_table.name, v_month);
-        END LOOP;
-        RETURN NEXT v_month;
+        PERFORM rm_make_month(v_table.base, v_table.name, v_month);
     END LOOP;
+    RETURN v_month;
 END
 $$;
 
@@ -158,9 +158,9 @@ BEGIN
 END
 $$;
 
-REVOKE ALL ON FUNCTION convoke.rm_make_month(text, text, timestamptz), convoke.rm_ensure_months(timestamptz),
+REVOKE ALL ON FUNCTION convoke.rm_make_month(text, text, timestamptz), convoke.rm_ensure_month(timestamptz),
     convoke.rm_forget(text, text[], timestamptz, bytea) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION convoke.rm_ensure_months(timestamptz), convoke.rm_forget(text, text[], timestamptz, bytea) TO convoke_system;
+GRANT EXECUTE ON FUNCTION convoke.rm_ensure_month(timestamptz), convoke.rm_forget(text, text[], timestamptz, bytea) TO convoke_system;
 
 -- ------------------------------------------------------------------------------------------ tables made and swapped, as in 0005
 

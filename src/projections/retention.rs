@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use futures_util::StreamExt as _;
 use sqlx::{Connection as _, PgConnection, PgPool, Row as _};
 use tokio_util::sync::CancellationToken;
@@ -82,13 +83,7 @@ impl Retention {
     /// Makes months ahead, and lets go of what is older than it should be.
     pub async fn round(&self) -> Result<Vec<Gone>, RetentionError> {
         let mut connection = self.pool.acquire().await?;
-        let mut transaction = connection.begin().await?;
-        sqlx::raw_sql(LOCK_PATIENCE).execute(&mut *transaction).await?;
-        sqlx::query("SELECT convoke.rm_ensure_months($1)")
-            .bind(self.clock.now().plus_seconds(AHEAD_S).utc())
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
+        while heard(SILENCE, self.make_month(&mut connection)).await? {}
         let mut gone = Vec::new();
         for model in MODELS {
             let Some(kept) = self.config.of(model.name) else { continue };
@@ -98,6 +93,18 @@ impl Retention {
             }
         }
         Ok(gone)
+    }
+
+    /// `false`: none is missing.
+    async fn make_month(&self, connection: &mut PgConnection) -> Result<bool, RetentionError> {
+        let mut transaction = connection.begin().await?;
+        sqlx::raw_sql(LOCK_PATIENCE).execute(&mut *transaction).await?;
+        let made: Option<DateTime<Utc>> = sqlx::query_scalar("SELECT convoke.rm_ensure_month($1)")
+            .bind(self.clock.now().plus_seconds(AHEAD_S).utc())
+            .fetch_one(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(made.is_some())
     }
 }
 
