@@ -103,7 +103,10 @@ async fn measure(sizes: &[u64], servers: &mut Vec<Postgres>) -> Result<Vec<Size>
         }
         measured.push(Size::new(*events, fill, bytes(server).await?));
     }
-    let mut works = servers.iter().map(Work::on).collect::<Result<Vec<_>, _>>()?;
+    let mut works = Vec::new();
+    for server in servers.iter() {
+        works.push(Work::on(server).await?);
+    }
     for round in 1..=ROUNDS {
         eprintln!("reads and appends, round {round} of {ROUNDS}");
         for (work, size) in works.iter_mut().zip(&mut measured) {

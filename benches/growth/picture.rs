@@ -27,9 +27,9 @@ pub fn draw(sizes: &[Size]) -> Result<(), Failure> {
     let panels = [
         Panel { title: "append in batches, events/s", digits: 0, lines: vec![line("", &Size::append)] },
         Panel {
-            title: "read of a room, ms",
+            title: "a room at a version, ms",
             digits: 2,
-            lines: vec![line("p99", &|size| size.read_ms(0.99)), line("p50", &|size| size.read_ms(0.5))],
+            lines: vec![line("p99", &|size| size.view_ms(0.99)), line("p50", &|size| size.view_ms(0.5))],
         },
         Panel {
             title: "rebuild and archiving, events/s",
@@ -68,7 +68,7 @@ impl Panel<'_> {
         let most = self.lines.iter().flat_map(|line| &line.values).copied().fold(0.0, f64::max);
         let most = round_up(most * 1.1);
         let y = |value: f64| bottom - (bottom - top) * value / most;
-        let x = |number: usize| left + 40.0 + (right - left - 80.0) * place(events, number);
+        let x = |number: usize| left + 64.0 + (right - left - 128.0) * place(events, number);
         let _ = writeln!(svg, "<text x=\"{left}\" y=\"20\" font-weight=\"bold\" fill=\"#222\">{}</text>", self.title);
         for quarter in 0..=4 {
             let value = most * f64::from(quarter) / 4.0;

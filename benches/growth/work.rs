@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use convoke::commands::execute::load::Loader;
 use convoke::config::Config;
 use convoke::database::pool;
 use convoke::events::envelope::{Hash, RoomVersion};
@@ -18,6 +19,10 @@ use super::dice::Dice;
 use crate::ground::{Failure, Postgres};
 
 const READS: usize = 1_500;
+const VIEWS: usize = 750;
+/// Rooms that have lived for years; one read in five is of them.
+const OLD: usize = 100;
+const OLD_VERSIONS: i64 = 1_000;
 /// Events of one read of a room.
 const PAGE: usize = 50;
 const CURSORS: usize = 4;
@@ -33,8 +38,10 @@ const SINGLES: usize = 600;
 
 /// One round on one log.
 pub struct Round {
-    /// Of each read of a room.
+    /// Of each read of a room's events.
     pub reads_ms: Vec<f64>,
+    /// Of each room at one of its versions.
+    pub views_ms: Vec<f64>,
     pub tail_rate: f64,
     /// Events, of batches and single ones.
     pub appended: u64,
@@ -51,13 +58,23 @@ struct Room {
 
 pub struct Work {
     log: EventLog,
+    loader: Loader,
+    old: Vec<(RoomKey, RoomVersion)>,
     dice: Dice,
 }
 
 impl Work {
-    pub fn on(postgres: &Postgres) -> Result<Self, Failure> {
-        let pool = pool::system(postgres.options().clone(), &Config::load()?.database);
-        Ok(Self { log: EventLog::new(pool), dice: Dice::new(11) })
+    pub async fn on(postgres: &Postgres) -> Result<Self, Failure> {
+        let config = Config::load()?;
+        let log = EventLog::new(pool::system(postgres.options().clone(), &config.database));
+        let loader = Loader::new(log.clone(), config.log.snapshot_interval);
+        let mut work = Self { log, loader, old: Vec::new(), dice: Dice::new(11) };
+        work.old = work.rooms(OLD, OLD_VERSIONS).await?;
+        // Snapshots are kept while a room is at work: these rooms have theirs.
+        for (key, _) in &work.old {
+            work.loader.now(key).await?;
+        }
+        Ok(work)
     }
 
     pub async fn close(self) {
@@ -65,9 +82,16 @@ impl Work {
     }
 
     pub async fn round(&mut self) -> Result<Round, Failure> {
-        let (reads_ms, tail_rate) = (self.read().await?, self.tail().await?);
+        let (reads_ms, views_ms, tail_rate) = (self.read().await?, self.view().await?, self.tail().await?);
         let (append_rate, single_ms) = self.append().await?;
-        Ok(Round { reads_ms, tail_rate, appended: (BATCHES * BATCH + SINGLES) as u64, append_rate, single_ms })
+        Ok(Round {
+            reads_ms,
+            views_ms,
+            tail_rate,
+            appended: (BATCHES * BATCH + SINGLES) as u64,
+            append_rate,
+            single_ms,
+        })
     }
 
     /// Rooms anywhere in the log that have come to some version at least, and their versions.
@@ -87,11 +111,32 @@ impl Work {
         rows.into_iter().map(room).collect()
     }
 
-    /// A page of a room from one of its versions on; one room in five has lived for years.
+    /// Rooms to read: one in five is old.
+    async fn some(&mut self, wanted: usize) -> Result<Vec<(RoomKey, RoomVersion)>, Failure> {
+        let mut rooms = self.rooms(wanted * 4 / 5, 1).await?;
+        rooms.extend(self.old.iter().cycle().take(wanted / 5).cloned());
+        Ok(rooms)
+    }
+
+    /// Rooms at one of their versions, as the API answers and as commands find them.
+    async fn view(&mut self) -> Result<Vec<f64>, Failure> {
+        let rooms = self.some(VIEWS).await?;
+        let mut times = Vec::with_capacity(rooms.len());
+        for (key, version) in &rooms {
+            let at = 1 + self.dice.roll(*version);
+            let begun = Instant::now();
+            let room = self.loader.at_version(key, at).await?;
+            times.push(milliseconds(begun.elapsed()));
+            if room.version != at {
+                return Err(format!("room {} has no version {at}", key.room).into());
+            }
+        }
+        Ok(times)
+    }
+
+    /// A page of a room's events from one of its versions on.
     async fn read(&mut self) -> Result<Vec<f64>, Failure> {
-        let mut rooms = self.rooms(READS * 4 / 5, 1).await?;
-        let old = self.rooms(READS / 5, 1_000).await?;
-        rooms.extend(old.iter().cycle().take(READS / 5).cloned());
+        let rooms = self.some(READS).await?;
         let mut times = Vec::with_capacity(rooms.len());
         for (key, version) in &rooms {
             let after = self.dice.roll(*version);
