@@ -3,7 +3,6 @@
 //! Which rooms may be due comes from outside, and may be old or told twice, by several processes at once: the commands look at
 //! the room's own deadline and do nothing where it has not passed (see `room::state::DEADLINES`).
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -12,12 +11,8 @@ use tokio_util::sync::CancellationToken;
 use super::execute::{ExecuteError, Executor, Request};
 use super::room::RoomCommand;
 use super::room::state::DEADLINES;
-use crate::events::ids::{Actor, CommandId};
 use crate::events::log::RoomKey;
 use crate::events::time::{Clock, Timestamp};
-use crate::security::caller::Caller;
-use crate::security::grants::Grants;
-use crate::security::random;
 
 /// How late a room may open or end by itself.
 const EVERY: Duration = Duration::from_secs(1);
@@ -73,24 +68,13 @@ where
 async fn order(executor: &Executor, clock: &Clock, Candidate { key, scheduled }: Candidate) {
     let name = if scheduled { "open-room" } else { "end-room" };
     let command = RoomCommand::parse(name, b"{}").expect("these commands take an empty body");
-    let caller = Caller { tenant: key.tenant, actor: Actor::System(DEADLINES.into()), grants: Grants::everything() };
-    let request = Request {
-        caller: Arc::new(caller),
-        room: key.room,
-        command,
-        command_id: CommandId::from_uuid(random::uuid_v7(clock.now())),
-        idempotency: None,
-        expected_version: None,
-        causation_id: None,
-        correlation_id: None,
-        traceparent: None,
-        occurred_at: None,
-    };
+    let room = key.room;
+    let request = Request::by_system(DEADLINES, key, command, clock.now());
     match executor.execute(request).await {
         // Somebody else was quicker.
         Ok(_) | Err(ExecuteError::Refused(_) | ExecuteError::Stopping) => {}
         Err(error) => {
-            tracing::warn!(%error, room = %key.room, command = name, "a room that is due waits for the next turn")
+            tracing::warn!(%error, %room, command = name, "a room that is due waits for the next turn")
         }
     }
 }

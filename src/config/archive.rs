@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::options::Options;
 use super::reader::Reader;
 use super::settings;
 
@@ -11,7 +12,7 @@ use super::settings;
 pub struct ArchiveConfig {
     /// None: nothing is archived.
     pub place: Option<ArchivePlace>,
-    pub options: ArchiveOptions,
+    pub options: Options,
     /// How long events stay in PostgreSQL.
     pub retention: Duration,
 }
@@ -24,22 +25,6 @@ pub enum ArchivePlace {
         /// Without slashes at its ends; may be empty.
         prefix: String,
     },
-}
-
-/// Options of the object store. Holds passwords, so it shows names only.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct ArchiveOptions(Vec<(String, String)>);
-
-impl ArchiveOptions {
-    pub fn reveal(&self) -> &[(String, String)] {
-        &self.0
-    }
-}
-
-impl fmt::Debug for ArchiveOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
-    }
 }
 
 impl fmt::Display for ArchivePlace {
@@ -59,8 +44,8 @@ impl ArchiveConfig {
             Some(text) => place(reader, text.trim()),
             None => private.map(|folder| ArchivePlace::Folder(folder.join("archive"))),
         };
-        let options = reader.text(&settings::ARCHIVE_OPTIONS).unwrap_or_default();
-        Self { place, options: read_options(reader, &options), retention: reader.time(&settings::ARCHIVE_RETENTION) }
+        let options = Options::read(reader, &settings::ARCHIVE_OPTIONS, refused);
+        Self { place, options, retention: reader.time(&settings::ARCHIVE_RETENTION) }
     }
 }
 
@@ -81,24 +66,10 @@ fn place(reader: &mut Reader<'_>, text: &str) -> Option<ArchivePlace> {
     found
 }
 
-fn read_options(reader: &mut Reader<'_>, text: &str) -> ArchiveOptions {
-    let mut found = Vec::new();
-    for part in text.split([';', '\n']).map(str::trim).filter(|part| !part.is_empty()) {
-        // The value may be a secret: it is not repeated.
-        match part.split_once('=').map(|(name, value)| (name.trim(), value.trim())) {
-            None | Some(("", _)) => {
-                let remedy = "write name=value;name=value";
-                reader.fault(&settings::ARCHIVE_OPTIONS, "an option has no name or no `=`", remedy);
-            }
-            Some((name, _)) if name.parse::<object_store::aws::AmazonS3ConfigKey>().is_err() => {
-                let remedy =
-                    "use the names of object_store, such as region, endpoint, access_key_id, secret_access_key";
-                reader.fault(&settings::ARCHIVE_OPTIONS, format!("there is no option {name}"), remedy);
-            }
-            Some((name, value)) => found.push((name.to_ascii_lowercase(), value.to_owned())),
-        }
-    }
-    ArchiveOptions(found)
+fn refused(name: &str) -> Option<(String, &'static str)> {
+    let unknown = name.parse::<object_store::aws::AmazonS3ConfigKey>().is_err();
+    let remedy = "use the names of object_store, such as region, endpoint, access_key_id, secret_access_key";
+    unknown.then(|| (format!("there is no option {name}"), remedy))
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! The settings of Kafka: where it is, how it is spoken to, what goes there.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::options::Options;
 use super::reader::Reader;
 use super::settings;
 
@@ -11,7 +11,8 @@ use super::settings;
 pub struct KafkaConfig {
     /// `host:port`, several separated by commas; `None`: there is no Kafka.
     pub brokers: Option<String>,
-    pub properties: Properties,
+    /// Of the client, in librdkafka's names.
+    pub properties: Options,
     /// Of the names of topics, and of the relay's transactional id.
     pub prefix: String,
     /// What topics are to be like, where it is not as this program says.
@@ -37,30 +38,11 @@ pub enum FeedFrom {
     Kafka,
 }
 
-/// Properties of the client, in librdkafka's names. Holds passwords, so it shows names only.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Properties(Vec<(String, String)>);
-
-impl Properties {
-    pub fn reveal(&self) -> &[(String, String)] {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Properties {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
-    }
-}
-
 impl KafkaConfig {
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
         Self {
             brokers: reader.text(&settings::KAFKA_BROKERS).and_then(|text| brokers(reader, &text)),
-            properties: reader
-                .text(&settings::KAFKA_PROPERTIES)
-                .map(|text| properties(reader, &text))
-                .unwrap_or_default(),
+            properties: Options::read(reader, &settings::KAFKA_PROPERTIES, refused),
             prefix: reader.parsed(
                 &settings::KAFKA_PREFIX,
                 prefix,
@@ -123,26 +105,9 @@ const OURS: &[&str] = &[
     "partitioner",
 ];
 
-fn properties(reader: &mut Reader<'_>, text: &str) -> Properties {
-    let mut found = Vec::new();
-    for part in text.split([';', '\n']).map(str::trim).filter(|part| !part.is_empty()) {
-        // The value may be a password: it is not repeated.
-        match part.split_once('=').map(|(name, value)| (name.trim(), value.trim())) {
-            None | Some(("", _)) => {
-                reader.fault(
-                    &settings::KAFKA_PROPERTIES,
-                    "a property has no name or no `=`",
-                    "write name=value;name=value",
-                );
-            }
-            Some((name, _)) if OURS.contains(&name) => {
-                let remedy = "leave it out; brokers are named by KAFKA_BROKERS";
-                reader.fault(&settings::KAFKA_PROPERTIES, format!("{name} is set by the program itself"), remedy);
-            }
-            Some((name, value)) => found.push((name.to_owned(), value.to_owned())),
-        }
-    }
-    Properties(found)
+fn refused(name: &str) -> Option<(String, &'static str)> {
+    let remedy = "leave it out; brokers are named by KAFKA_BROKERS";
+    OURS.contains(&name).then(|| (format!("{name} is set by the program itself"), remedy))
 }
 
 #[cfg(test)]

@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 
 use super::api::Api;
 use super::problem::{Problem, ProblemCode};
 use super::request::etags::{self, Tags};
-use super::request::headers::{CommandHeaders, IDEMPOTENCY_REPLAYED, POSITION};
+use super::request::headers::{self, CommandHeaders, IDEMPOTENCY_REPLAYED, POSITION};
+use super::request::query::Query;
 use super::request::{idempotency, json};
 use crate::commands::context::Caller;
 use crate::commands::execute::{ExecuteError, Executor, Idempotency, Outcome, Request};
@@ -73,6 +74,24 @@ pub fn request(
 }
 
 /// Executes a command if the room is at one of the versions that `if_match` names, whatever that may be where there is none.
+/// A request that is one command: read, carried out, answered. `parse` makes of the body the command and the room that it names, if it
+/// names one; `path` is where it was sent, for its repeats.
+pub async fn run(
+    api: &Api,
+    caller: Arc<Caller>,
+    uri: &Uri,
+    given: &HeaderMap,
+    (path, body): (&str, &[u8]),
+    parse: impl FnOnce(&[u8]) -> Result<(Option<RoomId>, RoomCommand), Problem>,
+) -> Result<Response, Problem> {
+    Query::read(uri)?.finish()?;
+    headers::json_only(given)?;
+    let mut headers = CommandHeaders::read(given)?;
+    let if_match = headers.if_match.take();
+    let request = request(api, caller, parse(body)?, headers, (path, body));
+    Ok(answer(execute(api, request, if_match.as_ref()).await?))
+}
+
 pub async fn execute(api: &Api, mut request: Request, if_match: Option<&Tags>) -> Result<Outcome, ExecuteError> {
     let Some(tags @ Tags::Listed(_)) = if_match else { return carry_out(&api.executor, request).await };
     // No room has the greatest version: a list that can match nothing is told the version there is.

@@ -12,9 +12,7 @@ use super::command_request;
 use super::openapi::{self, Document, Operation, Tag};
 use super::problem::Problem;
 use super::request::caller::Signed;
-use super::request::headers::{self, CommandHeaders};
 use super::request::path::CommandOfTenantInPath;
-use super::request::query::Query;
 use crate::commands::room::RoomCommand;
 use crate::events::ids::RoomId;
 
@@ -42,13 +40,6 @@ async fn run(
     given: HeaderMap,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
-    Query::read(&uri)?.finish()?;
-    headers::json_only(&given)?;
-    let mut headers = CommandHeaders::read(&given)?;
-    let if_match = headers.if_match.take();
-    let command = command_request::parse_of_tenant(&name, &body)?;
-    let target = (Some(RoomId::TENANT), command);
-    let request = command_request::request(&api, caller, target, headers, (&path(&name), &body));
-    let outcome = command_request::execute(&api, request, if_match.as_ref()).await?;
-    Ok(command_request::answer(outcome))
+    let parse = |body: &[u8]| Ok((Some(RoomId::TENANT), command_request::parse_of_tenant(&name, body)?));
+    command_request::run(&api, caller, &uri, &given, (&path(&name), &body), parse).await
 }

@@ -11,9 +11,7 @@ use super::body::WholeBody;
 use super::command_request;
 use super::problem::Problem;
 use super::request::caller::Signed;
-use super::request::headers::{self, CommandHeaders};
 use super::request::path::CommandInPath;
-use super::request::query::Query;
 
 pub fn routes() -> Router<Api> {
     Router::new().route("/v1/rooms/{room}/commands/{command}", post(run))
@@ -27,12 +25,6 @@ async fn run(
     given: HeaderMap,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
-    Query::read(&uri)?.finish()?;
-    headers::json_only(&given)?;
-    let mut headers = CommandHeaders::read(&given)?;
-    let if_match = headers.if_match.take();
-    let command = command_request::parse(&name, &body)?;
-    let request = command_request::request(&api, caller, (Some(room), command), headers, (uri.path(), &body));
-    let outcome = command_request::execute(&api, request, if_match.as_ref()).await?;
-    Ok(command_request::answer(outcome))
+    let parse = |body: &[u8]| Ok((Some(room), command_request::parse(&name, body)?));
+    command_request::run(&api, caller, &uri, &given, (uri.path(), &body), parse).await
 }

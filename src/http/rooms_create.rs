@@ -12,8 +12,6 @@ use super::command_request;
 use super::openapi::{self, Document, Operation, Tag};
 use super::problem::Problem;
 use super::request::caller::Signed;
-use super::request::headers::{self, CommandHeaders};
-use super::request::query::Query;
 use crate::commands::command::{Command as _, CommandKind};
 use crate::commands::room::{CreateRoom, RoomCommand};
 
@@ -35,13 +33,9 @@ async fn create(
     given: HeaderMap,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
-    Query::read(&uri)?.finish()?;
-    headers::json_only(&given)?;
-    let mut headers = CommandHeaders::read(&given)?;
-    let if_match = headers.if_match.take();
-    let command: RoomCommand = command_request::parse(CreateRoom::NAME, &body)?;
-    let room = command.wanted_room();
-    let request = command_request::request(&api, caller, (room, command), headers, (PATH, &body));
-    let outcome = command_request::execute(&api, request, if_match.as_ref()).await?;
-    Ok(command_request::answer(outcome))
+    let parse = |body: &[u8]| {
+        let command: RoomCommand = command_request::parse(CreateRoom::NAME, body)?;
+        Ok((command.wanted_room(), command))
+    };
+    command_request::run(&api, caller, &uri, &given, (PATH, &body), parse).await
 }

@@ -4,7 +4,6 @@ mod texts;
 mod verify;
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
@@ -13,13 +12,11 @@ use serde::de::IgnoredAny;
 use sqlx::PgPool;
 
 use crate::cli::context::Context;
-use crate::commands::context::Caller;
 use crate::commands::execute::{Executor, Foundation, Limits, Outcome, Request};
 use crate::commands::tenant::ErasePerson;
-use crate::events::ids::{Actor, CommandId, Identity, RoomId, TenantId};
+use crate::events::ids::{Identity, RoomId, TenantId};
+use crate::events::log::RoomKey;
 use crate::events::time::Clock;
-use crate::security::grants::Grants;
-use crate::security::random;
 use crate::security::sealing::{MasterKeys, Sealer};
 use crate::telemetry::metrics::Metrics;
 
@@ -87,7 +84,8 @@ async fn execute(pool: PgPool, context: &Context, tenant: TenantId, identity: Id
     let config = context.config()?;
     let masters = MasterKeys::configured(&config.keys).context("the master keys cannot be used")?;
     let clock = Clock::system();
-    let request = request(&clock, tenant, identity);
+    let key = RoomKey { tenant, room: RoomId::TENANT };
+    let request = Request::by_system(ACTOR, key, ErasePerson { identity }.into(), clock.now());
     let log = context.log(pool.clone())?;
     let on = Foundation { log, sealer: Sealer::new(pool, masters), clock, metrics: Metrics::new() };
     let (executor, queue) = Executor::new(on, Limits::configured(&config.log));
@@ -97,20 +95,4 @@ async fn execute(pool: PgPool, context: &Context, tenant: TenantId, identity: Id
     drop(executor);
     queue.await?;
     Ok(outcome?)
-}
-
-fn request(clock: &Clock, tenant: TenantId, identity: Identity) -> Request {
-    let actor = Actor::System(ACTOR.into());
-    Request {
-        caller: Arc::new(Caller { tenant, actor, grants: Grants::everything() }),
-        room: RoomId::TENANT,
-        command: ErasePerson { identity }.into(),
-        command_id: CommandId::from_uuid(random::uuid_v7(clock.now())),
-        idempotency: None,
-        expected_version: None,
-        causation_id: None,
-        correlation_id: None,
-        traceparent: None,
-        occurred_at: None,
-    }
 }

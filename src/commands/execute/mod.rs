@@ -40,9 +40,11 @@ use super::refusal::Refusal;
 use super::room::RoomCommand;
 use crate::config::LogConfig;
 use crate::events::envelope::{Hash, Position, RoomVersion};
-use crate::events::ids::{CommandId, RoomId};
+use crate::events::ids::{Actor, CommandId, RoomId};
 use crate::events::log::{EventLog, LogError, RoomKey};
 use crate::events::time::{Clock, Timestamp};
+use crate::security::grants::Grants;
+use crate::security::random;
 use crate::security::sealing::{KeyError, Sealer};
 use crate::telemetry::metrics::Metrics;
 
@@ -64,6 +66,23 @@ pub struct Request {
 }
 
 impl Request {
+    /// What the program orders by itself, under the name of a part of it: everything is granted, nothing is repeated.
+    pub fn by_system(name: &str, key: RoomKey, command: RoomCommand, now: Timestamp) -> Self {
+        let actor = Actor::System(name.into());
+        Self {
+            caller: Arc::new(Caller { tenant: key.tenant, actor, grants: Grants::everything() }),
+            room: key.room,
+            command,
+            command_id: CommandId::from_uuid(random::uuid_v7(now)),
+            idempotency: None,
+            expected_version: None,
+            causation_id: None,
+            correlation_id: None,
+            traceparent: None,
+            occurred_at: None,
+        }
+    }
+
     pub fn key(&self) -> RoomKey {
         RoomKey { tenant: self.caller.tenant.clone(), room: self.room }
     }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::read::{InLog, Stretch, bind};
+use super::read::{InLog, Stretch, bind, in_stretch};
 use super::{EventLog, LogError, RoomKey, rows};
 use crate::events::envelope::{Envelope, Position};
 use crate::events::ids::{RoomId, TenantId};
@@ -28,19 +28,14 @@ impl InLog for Change {
     }
 
     async fn read(pool: &PgPool, stretch: Stretch) -> Result<Vec<Self>, LogError> {
-        let rows: Vec<(i64, DateTime<Utc>, String, Uuid)> = sqlx::query_as(
-            "SELECT position, recorded_at, tenant, room
-             FROM convoke.log
-             WHERE position > $1 AND recorded_at >= $2 AND recorded_at < coalesce($3, 'infinity'::timestamptz)
-             ORDER BY position
-             LIMIT $4",
-        )
-        .bind(bind(stretch.after))
-        .bind(stretch.from)
-        .bind(stretch.to)
-        .bind(bind(stretch.limit as u64))
-        .fetch_all(pool)
-        .await?;
+        let rows: Vec<(i64, DateTime<Utc>, String, Uuid)> =
+            sqlx::query_as(concat!("SELECT position, recorded_at, tenant, room", in_stretch!()))
+                .bind(bind(stretch.after))
+                .bind(stretch.from)
+                .bind(stretch.to)
+                .bind(bind(stretch.limit as u64))
+                .fetch_all(pool)
+                .await?;
         let change = |(position, recorded_at, tenant, room): (i64, DateTime<Utc>, String, Uuid)| {
             let tenant = TenantId::new(&tenant).map_err(|bad| LogError::Damaged(bad.to_string()))?;
             Ok(Change {

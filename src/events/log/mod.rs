@@ -14,6 +14,7 @@ mod beside;
 pub mod chain;
 pub mod changes;
 pub mod epochs;
+mod hashes;
 pub mod intake;
 pub mod maintenance;
 mod partitions;

@@ -3,8 +3,6 @@
 //! Every statement names the times it wants, so that PostgreSQL visits only partitions that can hold them. What has left the
 //! database shows as a gap at the front of what is found, and is read from where it lies ([`super::archived`]).
 
-use std::collections::HashMap;
-
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use sqlx::postgres::PgRow;
@@ -14,7 +12,7 @@ use super::rows::{self, columns};
 use super::{EventLog, LogError, RoomKey, SILENCE};
 use crate::database::silence::heard;
 use crate::database::tenant;
-use crate::events::envelope::{Envelope, Hash, Position, RoomVersion};
+use crate::events::envelope::{Envelope, Position, RoomVersion};
 use crate::events::ids::TenantId;
 use crate::events::time::Timestamp;
 
@@ -40,6 +38,17 @@ pub(super) struct Stretch {
     pub to: Option<DateTime<Utc>>,
 }
 
+/// Where a stretch's events are, with `$1` to `$4` of [`Stretch`]'s fields: after, from, to, limit.
+macro_rules! in_stretch {
+    () => {
+        " FROM convoke.log
+          WHERE position > $1 AND recorded_at >= $2 AND recorded_at < coalesce($3, 'infinity'::timestamptz)
+          ORDER BY position
+          LIMIT $4"
+    };
+}
+pub(super) use in_stretch;
+
 /// An event, or what is wanted of it.
 pub(super) trait InLog: Sized {
     fn position(&self) -> Position;
@@ -61,67 +70,18 @@ impl InLog for Envelope {
     }
 
     async fn read(pool: &PgPool, stretch: Stretch) -> Result<Vec<Self>, LogError> {
-        let rows = sqlx::query(concat!(
-            "SELECT ",
-            columns!(),
-            " FROM convoke.log
-              WHERE position > $1 AND recorded_at >= $2 AND recorded_at < coalesce($3, 'infinity'::timestamptz)
-              ORDER BY position
-              LIMIT $4"
-        ))
-        .bind(bind(stretch.after))
-        .bind(stretch.from)
-        .bind(stretch.to)
-        .bind(bind(stretch.limit as u64))
-        .fetch_all(pool)
-        .await?;
+        let rows = sqlx::query(concat!("SELECT ", columns!(), in_stretch!()))
+            .bind(bind(stretch.after))
+            .bind(stretch.from)
+            .bind(stretch.to)
+            .bind(bind(stretch.limit as u64))
+            .fetch_all(pool)
+            .await?;
         envelopes(&rows)
     }
 
     fn of(event: Envelope) -> Self {
         event
-    }
-}
-
-/// An event's place and its hash.
-struct Fingerprint {
-    position: Position,
-    recorded_at: Timestamp,
-    hash: Hash,
-}
-
-impl InLog for Fingerprint {
-    fn position(&self) -> Position {
-        self.position
-    }
-
-    fn recorded_at(&self) -> Timestamp {
-        self.recorded_at
-    }
-
-    async fn read(pool: &PgPool, stretch: Stretch) -> Result<Vec<Self>, LogError> {
-        let rows: Vec<(i64, DateTime<Utc>, Vec<u8>)> = sqlx::query_as(
-            "SELECT position, recorded_at, hash
-             FROM convoke.log
-             WHERE position > $1 AND recorded_at >= $2 AND recorded_at < coalesce($3, 'infinity'::timestamptz)
-             ORDER BY position
-             LIMIT $4",
-        )
-        .bind(bind(stretch.after))
-        .bind(stretch.from)
-        .bind(stretch.to)
-        .bind(bind(stretch.limit as u64))
-        .fetch_all(pool)
-        .await?;
-        let read = |(position, recorded_at, hash): (i64, DateTime<Utc>, Vec<u8>)| {
-            let (position, recorded_at) = (rows::position(position)?, rows::timestamp(recorded_at)?);
-            Ok(Self { position, recorded_at, hash: rows::hash(&hash)? })
-        };
-        rows.into_iter().map(read).collect()
-    }
-
-    fn of(event: Envelope) -> Self {
-        Self { position: event.position, recorded_at: event.recorded_at, hash: event.hash }
     }
 }
 
@@ -176,31 +136,6 @@ impl EventLog {
             }
         }
         Ok(found)
-    }
-
-    /// The hashes of events, by their positions; those that the log does not have are left out.
-    pub async fn hashes(&self, positions: &[Position]) -> Result<HashMap<Position, Hash>, LogError> {
-        let asked: Vec<i64> = positions.iter().copied().map(bind).collect();
-        let rows: Vec<(i64, Vec<u8>)> =
-            sqlx::query_as("SELECT position, hash FROM convoke.log WHERE position = ANY($1)")
-                .bind(&asked)
-                .fetch_all(&self.pool)
-                .await?;
-        let mut found = rows
-            .iter()
-            .map(|(position, hash)| Ok((rows::position(*position)?, rows::hash(hash)?)))
-            .collect::<Result<HashMap<_, _>, LogError>>()?;
-        let missing: Vec<_> = positions.iter().copied().filter(|position| !found.contains_key(position)).collect();
-        if !missing.is_empty() {
-            found.extend(self.archived_hashes(missing).await?);
-        }
-        Ok(found)
-    }
-
-    /// The hashes of up to `limit` events after a position, in position order.
-    pub async fn hashes_after(&self, after: Position, limit: usize) -> Result<Vec<(Position, Hash)>, LogError> {
-        let found: Vec<Fingerprint> = self.walk(after, limit).await?;
-        Ok(found.into_iter().map(|found| (found.position, found.hash)).collect())
     }
 
     /// Up to `limit` of a tenant's events after a position, read as that tenant. Looks at a bounded stretch of the log: an

@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::board::{Board, Place};
 use super::tail::Tail;
+use crate::database::lease::pause;
 use crate::database::silence::{NOTICE_A_LOST_CLIENT, heard};
 use crate::events::log::LogError;
 use crate::projections::apply;
@@ -365,14 +366,6 @@ async fn elect(connection: &mut PgConnection, name: &str, stop: &CancellationTok
         if !pause(RETRY, stop).await {
             return Ok(false);
         }
-    }
-}
-
-/// `false`: told to stop.
-async fn pause(time: Duration, stop: &CancellationToken) -> bool {
-    tokio::select! {
-        () = tokio::time::sleep(time) => true,
-        () = stop.cancelled() => false,
     }
 }
 
