@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::scan::Chunk;
 use super::state::Fresh;
+use super::unwritten::Unwritten;
 use super::{Comparison, Connect, Purpose, RebuildError, held};
 use crate::events::envelope::Position;
 use crate::events::log::EventLog;
@@ -58,6 +59,7 @@ pub struct ModelLane<M> {
     pub(super) forgotten: Forgotten,
     /// What the open transaction has done since `fresh`, if one is open.
     open: Option<Open>,
+    unwritten: Unwritten,
     /// Over the rows in the tables, those that are held left out.
     pub(super) settled: Digest,
     bounds: Bounds,
@@ -122,8 +124,19 @@ impl<M: ReadModel> ModelLane<M> {
             }
             settled.subtract(held::digest(&mut model));
         }
-        let (model, open, incomparable, looking) = (Some(model), None, None, None);
-        Ok(Self { connection, connect, model, fresh, forgotten, open, settled, bounds, incomparable, looking })
+        Ok(Self {
+            connection,
+            connect,
+            model: Some(model),
+            fresh,
+            forgotten,
+            open: None,
+            unwritten: Unwritten::default(),
+            settled,
+            bounds,
+            incomparable: None,
+            looking: None,
+        })
     }
 
     fn space(&self) -> Space {
@@ -165,22 +178,36 @@ impl<M: ReadModel> ModelLane<M> {
             }
         };
         if apply::need(&mut model, &self.forgotten, &chunk.entries[range.clone()]) {
+            self.unwritten.write(&mut self.connection, &space).await?;
             self.fresh.make_keys(&mut self.connection).await?;
             let forgotten = &self.forgotten;
             apply::load(&mut model, &mut self.connection, &space, forgotten, &chunk.entries[range.clone()]).await?;
         }
         let events = open.events + range.len();
         let (mut model, changes) = fold_aside(model, self.forgotten.clone(), chunk.clone(), range).await?;
-        if changes.iter().any(|(_, changes)| !changes.updates.is_empty() || !changes.deletes.is_empty()) {
-            self.fresh.make_keys(&mut self.connection).await?;
-        }
-        apply::write(&mut self.connection, &space, &changes).await?;
-        self.settled = apply::digest_after(self.settled, &changes);
+        self.write(&space, &changes).await?;
         if model.sets().iter().any(|set| set.holds_too_many()) {
             self.release(&mut model).await?;
         }
         self.model = Some(model);
         self.open = Some(Open { events, position: last.position, recorded_at: last.recorded_at });
+        Ok(())
+    }
+
+    /// Writes what a chunk did, or puts it by where it only adds rows.
+    async fn write(&mut self, space: &Space, changes: &[(&'static Table, Changes)]) -> Result<(), RebuildError> {
+        let only_adds = |changes: &Changes| changes.updates.is_empty() && changes.deletes.is_empty();
+        if changes.iter().all(|(_, changes)| only_adds(changes)) {
+            changes.iter().for_each(|(table, changes)| self.unwritten.add(table, &changes.inserts));
+            if self.unwritten.worth_writing() {
+                self.unwritten.write(&mut self.connection, space).await?;
+            }
+        } else {
+            self.unwritten.write(&mut self.connection, space).await?;
+            self.fresh.make_keys(&mut self.connection).await?;
+            apply::write(&mut self.connection, space, changes).await?;
+        }
+        self.settled = apply::digest_after(self.settled, changes);
         Ok(())
     }
 
@@ -198,6 +225,8 @@ impl<M: ReadModel> ModelLane<M> {
     /// Ends the open transaction: what it did is done, and the next run goes on from here.
     async fn commit(&mut self) -> Result<(), RebuildError> {
         let Some(open) = self.open.take() else { return Ok(()) };
+        let space = self.space();
+        self.unwritten.write(&mut self.connection, &space).await?;
         let mut digest = self.settled;
         if let Some(model) = self.model.as_mut().filter(|_| self.fresh.holding) {
             held::clear(&mut self.connection, &self.fresh).await?;

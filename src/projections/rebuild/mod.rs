@@ -25,6 +25,7 @@ mod pipeline;
 mod scan;
 mod state;
 mod swap;
+mod unwritten;
 
 use std::fmt;
 use std::sync::Arc;
@@ -168,12 +169,12 @@ impl Connect {
         let options = (*self.0).clone().disable_statement_logging();
         let mut connection = PgConnection::connect_with(&options).await?;
         // The log is read in the order of its index and by one process a partition; a chunk that a crash of the server takes
-        // back is folded again.
+        // back is folded again. Models build their indexes side by side: helpers for each would only meet on the same cores.
         connection
             .execute(
                 "SET ROLE convoke_system; SET statement_timeout = 0; SET synchronous_commit = off; SET jit = off; \
                  SET max_parallel_workers_per_gather = 0; SET enable_sort = off; SET enable_seqscan = off; \
-                 SET maintenance_work_mem = '256MB'",
+                 SET maintenance_work_mem = '256MB'; SET max_parallel_maintenance_workers = 0",
             )
             .await?;
         Ok(connection)

@@ -50,6 +50,19 @@ impl Tuples {
         self.ends.push(self.bytes.len());
     }
 
+    /// Adds the rows of another.
+    pub fn extend(&mut self, other: &Self) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&other.bytes);
+        self.ends.extend(other.ends.iter().map(|end| start + end));
+    }
+
+    /// Forgets the rows and keeps their room.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+
     /// With room for another as large as this one.
     pub fn another(&self) -> Self {
         Self { bytes: Vec::with_capacity(self.bytes.len()), ends: Vec::with_capacity(self.ends.len()) }

@@ -1,0 +1,42 @@
+//! Rows on their way into fresh tables: a `COPY` has a price of its own, so the rows of several chunks go in one.
+
+use sqlx::PgConnection;
+
+use crate::projections::rows::{Space, StoreError, Table, Tuples, copy};
+
+/// Bytes of all tables that are worth a `COPY` of each. PostgreSQL makes a slot for each of the first thousand rows of a `COPY`
+/// and keeps them in a list that grows slow; a chunk has two or three thousand rows of a table, this has some ten thousand.
+const WORTH: usize = 4 << 20;
+
+/// Empty whenever no transaction is open.
+#[derive(Default)]
+pub struct Unwritten(Vec<(&'static Table, Tuples)>);
+
+impl Unwritten {
+    pub fn add(&mut self, table: &'static Table, rows: &Tuples) {
+        if rows.is_empty() {
+            return;
+        }
+        match self.0.iter_mut().find(|(known, _)| known.name == table.name) {
+            Some((_, waiting)) => waiting.extend(rows),
+            None => {
+                let mut waiting = Tuples::default();
+                waiting.extend(rows);
+                self.0.push((table, waiting));
+            }
+        }
+    }
+
+    pub fn worth_writing(&self) -> bool {
+        self.0.iter().map(|(_, rows)| rows.bytes().len()).sum::<usize>() >= WORTH
+    }
+
+    /// They are in the tables then.
+    pub async fn write(&mut self, connection: &mut PgConnection, space: &Space) -> Result<(), StoreError> {
+        for (table, rows) in &mut self.0 {
+            copy(connection, &space.name(table), table, rows).await?;
+            rows.clear();
+        }
+        Ok(())
+    }
+}
