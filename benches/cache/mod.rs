@@ -1,12 +1,16 @@
 //! A room read out of each layer, over HTTP and by the function that the route calls; and how often a day's readers need no
 //! database.
 
+mod bare;
 mod function;
 mod mix;
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+
+use bare::Bare;
 
 use crate::ground::{Failure, Postgres, Promise, Redis, Served, machine, median, tell};
 use crate::load::{Load, Report, Until, Work};
@@ -55,6 +59,8 @@ impl Layer {
 #[derive(Default)]
 struct Rates {
     http: [Vec<Report>; 3],
+    /// Of HTTP alone.
+    bare: Vec<Report>,
     function: [Vec<f64>; 3],
 }
 
@@ -77,15 +83,23 @@ async fn measure(postgres: &Postgres, redis: &Redis) -> Result<Rates, Failure> {
         eprintln!("round {round} of {ROUNDS}");
         for (number, layer) in Layer::ALL.into_iter().enumerate() {
             let served = Served::start_with(postgres, &layer.settings(redis)).await?;
-            let until = Until::Time { warm_up: WARM_UP, measure: MEASURE };
-            let work = Work::Get(Arc::clone(&paths));
-            let load = Load { address: served.address, token: Served::token()?, connections: CONNECTIONS, work, until };
-            rates.http[number].push(load.run().await?.clean()?);
+            rates.http[number].push(load(served.address, &paths).await?);
+            if layer == Layer::Memory {
+                let bare = Bare::like(&served, &paths[0]).await?;
+                rates.bare.push(load(bare.address, &paths).await?);
+            }
             served.stop().await?;
             rates.function[number].push(function::rate(postgres, &layer.settings(redis), MEASURE).await?);
         }
     }
     Ok(rates)
+}
+
+async fn load(address: SocketAddr, paths: &Arc<Vec<String>>) -> Result<Report, Failure> {
+    let until = Until::Time { warm_up: WARM_UP, measure: MEASURE };
+    let work = Work::Get(Arc::clone(paths));
+    let load = Load { address, token: Served::token()?, connections: CONNECTIONS, work, until };
+    Ok(load.run().await?.clean()?)
 }
 
 /// Rooms with somebody in each; the paths of their views.
@@ -110,8 +124,12 @@ async fn rooms(postgres: &Postgres) -> Result<Vec<String>, Failure> {
     Ok(rooms.iter().map(|room| format!("/v1/rooms/{room}")).collect())
 }
 
+fn rate(runs: &[Report]) -> f64 {
+    median(runs.iter().map(|run| run.rate).collect())
+}
+
 fn http(rates: &Rates, layer: usize) -> f64 {
-    median(rates.http[layer].iter().map(|run| run.rate).collect())
+    rate(&rates.http[layer])
 }
 
 fn function(rates: &Rates, layer: usize) -> f64 {
@@ -152,6 +170,14 @@ fn told(rates: &Rates, mixed: &mix::Mixed) -> String {
             function(rates, number),
         );
     }
+    let (bare, memory, database) = (rate(&rates.bare), http(rates, 0), http(rates, 2));
+    let _ = writeln!(
+        text,
+        "\nA bare server of the same bytes under the same load (axum, one handler, nothing else) answers {bare:.0} times a second: \
+         {:.1} times PostgreSQL's rate, more than which no cache could reach here, and memory comes to {:.2} of it.",
+        bare / database,
+        memory / bare,
+    );
     let _ = writeln!(text, "\n{}", mixed.told());
     text
 }

@@ -29,7 +29,7 @@ use work::Work;
 const EVENTS: &str = "CONVOKE_BENCH_EVENTS";
 const DEFAULT: &str = "1000000";
 const ROUNDS: usize = 5;
-/// Rebuilds of each log, in turns; one where that takes long.
+/// Rebuilds of a log; one of those where that takes long.
 const REBUILDS: usize = 3;
 const LONG: u64 = 20_000_000;
 /// Logs up to this size are walked before they are measured: their hashes are chained as the program chains them.
@@ -116,18 +116,26 @@ async fn measure(sizes: &[u64], servers: &mut Vec<Postgres>) -> Result<Vec<Size>
     for work in works {
         work.close().await;
     }
-    let rebuilds = if measured.iter().any(|size| size.events > LONG) { 1 } else { REBUILDS };
-    for round in 1..=rebuilds {
-        for (server, size) in servers.iter().zip(&mut measured) {
-            eprintln!("rebuilding the read models of {} events, round {round} of {rebuilds}", size.events);
-            let (took, _) = convoke(server, &["projection", "rebuild"]).await?;
-            size.rebuilds.push(rate(size.events + size.appended(), took));
-        }
-    }
-    for (server, size) in servers.iter().zip(&mut measured) {
-        size.archive = archive(server).await?;
+    // The smallest first, and then it goes: the largest needs the disk.
+    for size in &mut measured {
+        let server = servers.first().ok_or("each size has a server")?;
+        rebuild_and_archive(server, size).await?;
+        let folder = server.folder.clone();
+        servers.remove(0).stop().await;
+        std::fs::remove_dir_all(folder)?;
     }
     Ok(measured)
+}
+
+async fn rebuild_and_archive(server: &Postgres, size: &mut Size) -> Result<(), Failure> {
+    let rebuilds = if size.events > LONG { 1 } else { REBUILDS };
+    for round in 1..=rebuilds {
+        eprintln!("rebuilding the read models of {} events, round {round} of {rebuilds}", size.events);
+        let (took, _) = convoke(server, &["projection", "rebuild"]).await?;
+        size.rebuilds.push(rate(size.events + size.appended(), took));
+    }
+    size.archive = archive(server).await?;
+    Ok(())
 }
 
 fn rate(events: u64, took: Duration) -> f64 {
