@@ -4,7 +4,8 @@
 #   scripts/kafka.sh install                               fetches it (and Java and Maven where they are missing); once
 #   scripts/kafka.sh run FOLDER [PORT] [CONTROLLER_PORT] [ADVERTISED_PORT]
 #                                                          runs it in the foreground with its data in FOLDER, formatted at first;
-#                                                          clients are told of the last port, where something lies between
+#                                                          clients are told of the last port, where something lies between;
+#                                                          FOLDER/more.properties is added to its settings, where it is there
 #   scripts/kafka.sh where                                 prints the folder of its jars
 #
 # Its version stands in kafka/server/pom.xml, its settings in kafka/server/server.properties.
@@ -43,10 +44,11 @@ run() {
     folder=$(cd "$folder" && pwd)
     {
         cat "$server/server.properties"
-        echo "listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller"
-        echo "advertised.listeners=PLAINTEXT://127.0.0.1:$advertised"
+        echo "listeners=CLIENTS://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller"
+        echo "advertised.listeners=CLIENTS://127.0.0.1:$advertised"
         echo "controller.quorum.voters=1@127.0.0.1:$controller"
         echo "log.dirs=$folder/data"
+        [ ! -e "$folder/more.properties" ] || cat "$folder/more.properties"
     } >"$folder/server.properties"
     if [ ! -e "$folder/data/meta.properties" ]; then
         # A format that was cut off is begun again; the id is that of one cluster on one machine.
@@ -62,5 +64,5 @@ case "${1:-}" in
 install) install ;;
 where) echo "$libs" ;;
 run) [ $# -ge 2 ] || { echo "usage: $0 run FOLDER [PORT] [CONTROLLER_PORT]" >&2; exit 2; }; shift; run "$@" ;;
-*) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 2 ;;
+*) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac

@@ -4,13 +4,11 @@
 use std::net::SocketAddr;
 
 use axum::Router;
-use axum::http::header::{self, HeaderMap, HeaderValue};
-use bytes::Bytes;
+use axum::http::header;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
 use crate::ground::{Failure, Served};
-use crate::load::Connection;
 
 /// Ends when it is dropped.
 pub struct Bare {
@@ -21,14 +19,13 @@ pub struct Bare {
 impl Bare {
     /// Answers as `served` answered this path.
     pub async fn like(served: &Served, path: &str) -> Result<Self, Failure> {
-        let request =
-            format!("GET {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {}\r\n\r\n", Served::token()?);
-        let mut connection = Connection::open(served.address).await?;
-        let status = connection.exchange(request.as_bytes()).await?;
-        if status != 200 {
-            return Err(format!("GET {path} is answered with {status}").into());
-        }
-        let (body, head) = (Bytes::copy_from_slice(connection.body()), headers(connection.head())?);
+        let url = format!("http://{}{path}", served.address);
+        let answer = reqwest::Client::new().get(url).bearer_auth(Served::token()?).send().await?.error_for_status()?;
+        let mut head = answer.headers().clone();
+        // The server below adds them by itself.
+        head.remove(header::DATE);
+        head.remove(header::CONTENT_LENGTH);
+        let body = answer.bytes().await?;
         let listener = TcpListener::bind("127.0.0.1:0").await?.into_std()?;
         let address = listener.local_addr()?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -47,17 +44,4 @@ impl Drop for Bare {
             runtime.shutdown_background();
         }
     }
-}
-
-/// Those that the server below adds by itself left out.
-fn headers(head: &str) -> Result<HeaderMap, Failure> {
-    let mut headers = HeaderMap::new();
-    for line in head.lines().skip(1) {
-        let Some((name, value)) = line.split_once(": ") else { continue };
-        let name: header::HeaderName = name.parse()?;
-        if name != header::DATE && name != header::CONTENT_LENGTH {
-            headers.append(name, HeaderValue::from_str(value)?);
-        }
-    }
-    Ok(headers)
 }

@@ -15,6 +15,7 @@ use convoke::projections::MODELS;
 use convoke::projections::cache::{self, Patience, RoomCache};
 use convoke::projections::live::Board;
 use convoke::projections::read::ReadModels;
+use convoke::projections::replicas::Replicas;
 use convoke::resilience::Breakers;
 use convoke::telemetry::metrics::Metrics;
 use tokio::task::JoinSet;
@@ -42,6 +43,7 @@ pub async fn rate(postgres: &Postgres, settings: &[(&'static str, String)], meas
     let parts = cache::Parts {
         source: Source::log(log, metrics.clone()),
         models: ReadModels::new(pool.clone()),
+        replicas: Replicas::none(pool.clone(), metrics.clone()),
         board: Board::new(pool.clone(), MODELS),
         clock: Clock::system(),
         metrics,

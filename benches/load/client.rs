@@ -36,11 +36,6 @@ impl Connection {
         }
     }
 
-    /// Of the last answer: its status line and headers.
-    pub fn head(&self) -> &str {
-        std::str::from_utf8(&self.buffer[..self.body_at]).unwrap_or_default()
-    }
-
     /// Of the last answer.
     pub fn body(&self) -> &[u8] {
         &self.buffer[self.body_at..]

@@ -47,13 +47,12 @@ impl CacheConfig {
 }
 
 fn redis_url(reader: &mut Reader<'_>, text: &str) -> Option<RedisUrl> {
-    let scheme = ["redis://", "unix://", "redis+unix://"].iter().any(|scheme| text.starts_with(scheme));
+    let scheme = ["redis://", "rediss://", "unix://", "redis+unix://"].iter().any(|scheme| text.starts_with(scheme));
     // The client's own words may repeat the password.
     match redis::Client::open(text) {
         Ok(_) if scheme => Some(RedisUrl(text.to_owned())),
         _ => {
-            let remedy =
-                "write redis://:PASSWORD@HOST:PORT/DATABASE or unix:///PATH/TO/SOCKET; for TLS, put a tunnel between";
+            let remedy = "write redis://:PASSWORD@HOST:PORT/DATABASE, rediss:// for TLS, or unix:///PATH/TO/SOCKET";
             reader.fault(&settings::REDIS_URL, "it is not the URL of a Redis that this program can talk to", remedy);
             None
         }

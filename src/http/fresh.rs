@@ -26,7 +26,7 @@ pub async fn reading(
     headers: &HeaderMap,
 ) -> Result<Reading, Problem> {
     let wanted = wanted(api, query, headers).await?;
-    if let Some(chosen) = api.replicas.having(wanted.unwrap_or(0)) {
+    if let Some(chosen) = api.replicas.having(model, wanted.unwrap_or(0)) {
         let position = chosen.reached;
         return Ok(Reading { models: api.models.on(&api.replicas, chosen), position });
     }

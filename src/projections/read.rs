@@ -3,8 +3,6 @@
 //! Every query runs in a transaction under the tenant's role: row-level security hides the rows of others, whatever a query
 //! forgot. The queries themselves lie with their models.
 
-use std::time::Duration;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sqlx::postgres::PgRow;
@@ -13,9 +11,9 @@ use sqlx::{Execute as _, PgPool, Postgres};
 
 use super::replicas::{Chosen, Replicas};
 use super::rows::{BadField, Field, Fields, Row, Tuple, TupleWriter, Tuples, columns};
-use crate::database::silence::heard;
 use crate::database::tenant;
 use crate::events::ids::TenantId;
+use crate::telemetry::metrics::Metrics;
 
 /// The read models, to be asked. Cheap to clone.
 #[derive(Clone)]
@@ -24,10 +22,9 @@ pub struct ReadModels {
     pool: PgPool,
     /// Asked in its place, while it answers.
     replica: Option<(Replicas, Chosen)>,
+    /// Told who answered.
+    metrics: Option<Metrics>,
 }
-
-/// A replica that takes longer is left out, and the primary asked. Readers wait for both.
-const REPLICA_PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -132,7 +129,12 @@ type Statement<'q> = Query<'q, Postgres, sqlx::postgres::PgArguments>;
 impl ReadModels {
     /// Over a pool whose connections act as `convoke_system`.
     pub fn new(pool: PgPool) -> Self {
-        Self { pool, replica: None }
+        Self { pool, replica: None, metrics: None }
+    }
+
+    /// The same, counting who answers.
+    pub fn counting(self, metrics: Metrics) -> Self {
+        Self { metrics: Some(metrics), ..self }
     }
 
     /// The same, read from a replica.
@@ -141,17 +143,24 @@ impl ReadModels {
     }
 
     pub(super) async fn rows(&self, tenant: &TenantId, mut statement: Statement<'_>) -> Result<Vec<PgRow>, ReadError> {
-        let Some((replicas, chosen)) = &self.replica else { return Ok(rows_of(&self.pool, tenant, statement).await?) };
         let arguments = statement.take_arguments().map_err(sqlx::Error::Encode)?.unwrap_or_default();
         let sql = statement.sql();
-        let asking = rows_of(&chosen.pool, tenant, sqlx::query_with(sql.clone(), arguments.clone()));
-        match heard(REPLICA_PATIENCE, asking).await {
-            Ok(rows) => Ok(rows),
-            Err(error) => {
-                tracing::debug!(%error, "a replica does not answer; asking the primary");
-                replicas.failed(chosen);
-                Ok(rows_of(&self.pool, tenant, sqlx::query_with(sql, arguments)).await?)
+        if let Some((replicas, chosen)) = &self.replica {
+            let again = sqlx::query_with(sql.clone(), arguments.clone());
+            let asked = replicas.ask(chosen, |pool| async move { rows_of(&pool, tenant, again).await });
+            if let Some(rows) = asked.await {
+                self.answered_by("replica");
+                return Ok(rows);
             }
+        }
+        let rows = rows_of(&self.pool, tenant, sqlx::query_with(sql, arguments)).await?;
+        self.answered_by("primary");
+        Ok(rows)
+    }
+
+    fn answered_by(&self, who: &str) {
+        if let Some(metrics) = &self.metrics {
+            metrics.read_from(who);
         }
     }
 

@@ -50,10 +50,10 @@ impl fmt::Display for State {
 }
 
 /// The breaker is open, or tries with another call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{target} is not asked for now: it has failed too often")]
 pub struct Refused {
-    pub target: &'static str,
+    pub target: Arc<str>,
     /// When it may be worth asking again; nought while a trial is on its way.
     pub after: Duration,
 }
@@ -67,7 +67,7 @@ pub enum CallError<E> {
 }
 
 struct Inner {
-    target: &'static str,
+    target: Arc<str>,
     machine: Mutex<Machine>,
     metrics: Metrics,
 }
@@ -84,14 +84,14 @@ impl fmt::Debug for Breaker {
 
 impl Breaker {
     /// Closed. `target` labels the metrics.
-    pub fn new(target: &'static str, policy: BreakerPolicy, metrics: Metrics) -> Self {
+    pub fn new(target: &str, policy: BreakerPolicy, metrics: Metrics) -> Self {
         metrics.breaker_state(target, 0);
         let machine = Mutex::new(Machine::new(policy, Instant::now()));
-        Self(Arc::new(Inner { target, machine, metrics }))
+        Self(Arc::new(Inner { target: target.into(), machine, metrics }))
     }
 
-    pub fn target(&self) -> &'static str {
-        self.0.target
+    pub fn target(&self) -> &str {
+        &self.0.target
     }
 
     pub fn state(&self) -> State {
@@ -108,8 +108,8 @@ impl Breaker {
         match admitted {
             Ok(admission) => Ok(Permit { breaker: self.clone(), admission: Some(admission) }),
             Err(after) => {
-                self.0.metrics.breaker_call(self.0.target, "refused");
-                Err(Refused { target: self.0.target, after })
+                self.0.metrics.breaker_call(&self.0.target, "refused");
+                Err(Refused { target: self.0.target.clone(), after })
             }
         }
     }
@@ -141,8 +141,8 @@ impl Breaker {
         self.moved(before, machine.state());
         drop(machine);
         match verdict {
-            Verdict::Succeeded => self.0.metrics.breaker_call(self.0.target, "succeeded"),
-            Verdict::Failed => self.0.metrics.breaker_call(self.0.target, "failed"),
+            Verdict::Succeeded => self.0.metrics.breaker_call(&self.0.target, "succeeded"),
+            Verdict::Failed => self.0.metrics.breaker_call(&self.0.target, "failed"),
             Verdict::Abandoned => {}
         }
     }
@@ -157,7 +157,7 @@ impl Breaker {
             State::HalfOpen => 1,
             State::Open => 2,
         };
-        let target = self.0.target;
+        let target = &*self.0.target;
         self.0.metrics.breaker_state(target, number);
         match now {
             State::Open if before == State::Closed => {
@@ -230,7 +230,7 @@ mod tests {
         assert!(ask(Ok(())).await.is_ok());
         assert!(matches!(ask(Err("gone")).await, Err(CallError::Failed("gone"))));
         assert!(matches!(ask(Err("gone")).await, Err(CallError::Failed("gone"))));
-        assert!(matches!(ask(Ok(())).await, Err(CallError::Refused(Refused { target: "redis", .. }))));
+        assert!(matches!(ask(Ok(())).await, Err(CallError::Refused(Refused { target, .. })) if *target == *"redis"));
         assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), 3, "who is refused does not ask");
         assert_eq!(breakers.told(), "redis open");
         let text = metrics.encode().unwrap();

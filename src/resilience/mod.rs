@@ -28,7 +28,7 @@ impl Breakers {
     }
 
     /// A new breaker around `target` (`redis`, `kafka`, …), closed. One for each target: they share a line in the metrics.
-    pub fn around(&self, target: &'static str, policy: BreakerPolicy) -> Breaker {
+    pub fn around(&self, target: &str, policy: BreakerPolicy) -> Breaker {
         let breaker = Breaker::new(target, policy, self.metrics.clone());
         self.all.lock().unwrap_or_else(PoisonError::into_inner).push(breaker.clone());
         breaker

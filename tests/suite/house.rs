@@ -140,3 +140,33 @@ fn statements_name_their_columns_and_their_schema() {
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
+
+/// The checklist says by which test each line of it can be seen to hold.
+#[test]
+fn the_checklist_names_tests_that_there_are() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let checklist = std::fs::read_to_string(root.join("docs/CHECKLIST.md")).unwrap();
+    let is_path = |word: &str| {
+        word.contains("::")
+            && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | ':'))
+    };
+    let named: BTreeSet<&str> = checklist.split('`').skip(1).step_by(2).filter(|word| is_path(word)).collect();
+    assert!(named.len() > 10, "the checklist names tests");
+    let missing: Vec<_> = named.into_iter().filter(|name| !is_test(&root.join("tests/suite"), name)).collect();
+    assert!(missing.is_empty(), "no such tests: {missing:?}");
+}
+
+/// A module of the tests, or a function in one.
+fn is_test(folder: &Path, name: &str) -> bool {
+    let (first, rest) = name.split_once("::").unwrap_or((name, ""));
+    let (inner, file) = (folder.join(first), folder.join(format!("{first}.rs")));
+    match (inner.is_dir(), file.is_file()) {
+        (true, _) if rest.is_empty() => true,
+        (true, _) => is_test(&inner, rest),
+        (false, true) if rest.is_empty() => true,
+        (false, found) => {
+            let (file, function) = if found { (file, rest) } else { (folder.join("mod.rs"), name) };
+            std::fs::read_to_string(file).is_ok_and(|text| text.contains(&format!("fn {function}(")))
+        }
+    }
+}

@@ -50,7 +50,7 @@ pub async fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Resul
         log: log.reading_from(reads.clone()),
         hub,
         sealer,
-        models: ReadModels::new(reads.clone()),
+        models: ReadModels::new(reads.clone()).counting(metrics.clone()),
         replicas: replicas.clone(),
         board: board.clone(),
         cache: cache.clone(),

@@ -58,16 +58,17 @@ impl Foundation {
         let breakers = Breakers::new(metrics.clone());
         let source = Source::configured(log.reading_from(reads.clone()), config, metrics.clone());
         let clock = Clock::system();
+        let replicas = replicas(config, &reads, &breakers, &metrics)?;
         let parts = cache::Parts {
             source: source.clone(),
-            models: ReadModels::new(reads.clone()),
+            models: ReadModels::new(reads.clone()).counting(metrics.clone()),
+            replicas: replicas.clone(),
             board: board.clone(),
             clock: clock.clone(),
             metrics: metrics.clone(),
         };
         let around_redis = || breakers.around("redis", cache::BREAKER);
         let (cache, work) = RoomCache::new(parts, &config.cache, around_redis).context("REDIS_URL cannot be used")?;
-        let replicas = replicas(config, &reads, &metrics)?;
         let config = config.clone();
         let foundation = Self { config, pool, reads, log, source, clock, metrics, board, breakers, cache, replicas };
         foundation.maintenance().prepare().await?;
@@ -87,7 +88,7 @@ impl Foundation {
 }
 
 /// Each with a pool of its own, as large as the primary's for reads.
-fn replicas(config: &Config, primary: &PgPool, metrics: &Metrics) -> anyhow::Result<Replicas> {
+fn replicas(config: &Config, primary: &PgPool, breakers: &Breakers, metrics: &Metrics) -> anyhow::Result<Replicas> {
     let mut pools = Vec::new();
     for (number, url) in (1..).zip(&config.database.read_urls) {
         let options = database::at(url).with_context(|| format!("replica {number} of DATABASE_READ_URLS"))?;
@@ -95,5 +96,5 @@ fn replicas(config: &Config, primary: &PgPool, metrics: &Metrics) -> anyhow::Res
         metrics.pool(format!("replica-{number}"), &pool);
         pools.push(pool);
     }
-    Ok(Replicas::new(primary.clone(), pools, config.database.replica_lag, metrics.clone()))
+    Ok(Replicas::new(primary.clone(), pools, config.database.replica_lag, breakers, metrics.clone()))
 }

@@ -10,7 +10,7 @@ pub const REDIS_URL: Setting = Setting::new(
     "cache.redis_url",
     Accepts::Url,
     "",
-    "A Redis that the nodes share as a cache: redis://HOST:PORT/DATABASE or unix:///PATH. Without it each node caches for itself.",
+    "A Redis that the nodes share as a cache: redis://HOST:PORT/DATABASE, rediss:// over TLS, or unix:///PATH. Without it each node caches for itself.",
 );
 pub const REDIS_TIMEOUT: Setting = Setting::new(
     "CONVOKE_REDIS_TIMEOUT",

@@ -165,7 +165,7 @@ impl Relay {
     async fn session(&self, lease: &Lease, waits: &mut Delays) -> Halt {
         let permit = match self.breaker.admit() {
             Ok(permit) => permit,
-            Err(refused) => return Halt::Topic(TopicError::Silent(refused.after)),
+            Err(refused) => return Halt::Topic(TopicError::Silent { after: refused.after, said: None }),
         };
         let begun = lease.during(self.begin(lease)).await.unwrap_or(Err(Halt::Replaced));
         let copy = match begun {
@@ -234,7 +234,9 @@ impl Relay {
             Halt::Refused(_) | Halt::Differs { .. } | Halt::Shape(_) => {
                 (State::Refused { why: halt.to_string() }, Again::WhenMended)
             }
-            Halt::Replaced | Halt::Publish(PublishError::Fenced(_)) => (State::Waiting, Again::Soon),
+            Halt::Replaced | Halt::Publish(PublishError::Fenced(_) | PublishError::LeaseOver) => {
+                (State::Waiting, Again::Soon)
+            }
             Halt::NewEpoch => (State::Beginning, Again::Soon),
             _ => (State::Away { why: halt.to_string() }, Again::Soon),
         };

@@ -23,6 +23,9 @@ pub enum PublishError {
     /// Kafka has given the transactional id to a newer relay.
     #[error("Kafka refuses this relay, for a newer one has its transactional id: {0}")]
     Fenced(String),
+    /// Nothing was committed, and nobody was asked to.
+    #[error("the lease of this relay ran out before its transaction was whole")]
+    LeaseOver,
     #[error("the transaction failed: {0}")]
     Failed(#[source] KafkaError),
     #[error("the Kafka client cannot be made: {0}")]
@@ -102,7 +105,7 @@ impl Publisher {
         }
         self.faults.pass(FaultPoint::AfterSend);
         if !still_ours() {
-            return Err(PublishError::Fenced("its lease has run out".into()));
+            return Err(PublishError::LeaseOver);
         }
         self.faults.pass(FaultPoint::BeforeCommit);
         settle(producer)?;

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::client::DefaultClientContext;
+use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::TopicError;
 use super::client::PATIENCE;
+use super::said::Said;
 use super::shape::Shape;
 
 /// How long a topic that was made may take to be seen by the broker that is asked.
@@ -41,12 +42,15 @@ pub enum Checked {
 }
 
 pub struct Admin {
-    client: Arc<AdminClient<DefaultClientContext>>,
+    client: Arc<AdminClient<Said>>,
+    said: Said,
 }
 
 impl Admin {
     pub fn new(client: &ClientConfig) -> Result<Self, TopicError> {
-        Ok(Self { client: Arc::new(client.create().map_err(TopicError::Client)?) })
+        let said = Said::default();
+        let client = AdminClient::from_config_and_context(client, said.clone()).map_err(TopicError::Client)?;
+        Ok(Self { client: Arc::new(client), said })
     }
 
     /// Changes nothing.
@@ -82,12 +86,12 @@ impl Admin {
         for (name, value) in &shape.config {
             topic = topic.set(name, value);
         }
-        let made = self.client.create_topics([&topic], &options()).await.map_err(TopicError::Away)?;
+        let made = self.client.create_topics([&topic], &options()).await.map_err(|error| self.said.away(error))?;
         for result in made {
             match result {
                 // Another process was quicker.
                 Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-                Err((_, code)) => return Err(TopicError::Away(KafkaError::AdminOp(code))),
+                Err((_, code)) => return Err(self.said.away(KafkaError::AdminOp(code))),
             }
         }
         let appeared = tokio::time::timeout(APPEARS_WITHIN, async {
@@ -98,7 +102,7 @@ impl Admin {
                 }
             }
         });
-        appeared.await.unwrap_or(Err(TopicError::Silent(APPEARS_WITHIN))).map(|found| (true, found))
+        appeared.await.unwrap_or(Err(self.said.silent(APPEARS_WITHIN))).map(|found| (true, found))
     }
 
     /// Number of partitions and copies.
@@ -107,12 +111,12 @@ impl Admin {
         let asking = move || client.inner().fetch_metadata(Some(&name), PATIENCE);
         let metadata = match tokio::task::spawn_blocking(asking).await.expect("asking does not panic") {
             Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition)) => return Ok(None),
-            other => other.map_err(TopicError::Away)?,
+            other => other.map_err(|error| self.said.away(error))?,
         };
         let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(None) };
         match found.error().map(RDKafkaErrorCode::from) {
             Some(RDKafkaErrorCode::UnknownTopicOrPartition) => return Ok(None),
-            Some(code) => return Err(TopicError::Away(KafkaError::MetadataFetch(code))),
+            Some(code) => return Err(self.said.away(KafkaError::MetadataFetch(code))),
             None => {}
         }
         let partitions = found.partitions();
@@ -125,10 +129,10 @@ impl Admin {
 
     async fn config(&self, topic: &str) -> Result<Vec<(String, Option<String>)>, TopicError> {
         let asked = [ResourceSpecifier::Topic(topic)];
-        let found = self.client.describe_configs(&asked, &options()).await.map_err(TopicError::Away)?;
+        let found = self.client.describe_configs(&asked, &options()).await.map_err(|error| self.said.away(error))?;
         let mut entries = Vec::new();
         for resource in found {
-            let resource = resource.map_err(|code| TopicError::Away(KafkaError::AdminOp(code)))?;
+            let resource = resource.map_err(|code| self.said.away(KafkaError::AdminOp(code)))?;
             entries.extend(resource.entries.into_iter().map(|entry| (entry.name, entry.value)));
         }
         Ok(entries)

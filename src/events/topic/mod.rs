@@ -12,6 +12,7 @@ pub mod partitions;
 pub mod places;
 pub mod reader;
 pub mod record;
+mod said;
 pub mod shape;
 
 use rdkafka::error::KafkaError;
@@ -19,14 +20,23 @@ use rdkafka::error::KafkaError;
 /// Why the topic did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum TopicError {
-    #[error("Kafka does not answer: {0}")]
-    Away(#[source] KafkaError),
-    #[error("Kafka does not answer within {0:?}")]
-    Silent(std::time::Duration),
+    #[error("Kafka does not answer: {error}{}", in_brackets(said.as_deref()))]
+    Away {
+        #[source]
+        error: KafkaError,
+        /// What the client said of the connection, where that is known.
+        said: Option<String>,
+    },
+    #[error("Kafka does not answer within {after:?}{}", in_brackets(said.as_deref()))]
+    Silent { after: std::time::Duration, said: Option<String> },
     #[error("the Kafka client cannot be made: {0}")]
     Client(#[source] KafkaError),
     #[error("there is no topic {0}; run `convoke kafka ensure`")]
     Missing(String),
     #[error("partition {partition}, offset {offset} of {topic} holds no record of this program: {fault}")]
     BadRecord { topic: String, partition: i32, offset: i64, fault: record::BadRecord },
+}
+
+fn in_brackets(said: Option<&str>) -> String {
+    said.map(|said| format!(" ({said})")).unwrap_or_default()
 }

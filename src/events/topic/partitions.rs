@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
+use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message as _};
@@ -11,6 +12,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::TopicError;
 use super::client::{self, PATIENCE};
 use super::record::BadRecord;
+use super::said::Said;
 
 /// How long a walk goes on hearing nothing.
 const SILENCE: Duration = Duration::from_secs(20);
@@ -25,7 +27,8 @@ pub struct Bounds {
 
 /// Speaks to the cluster from the thread that calls: for threads that may block.
 pub struct Partitions {
-    pub consumer: BaseConsumer,
+    pub consumer: BaseConsumer<Said>,
+    said: Said,
     pub topic: String,
     /// By the number of the partition, as they were when asked for last.
     pub bounds: Vec<Bounds>,
@@ -59,15 +62,16 @@ impl Partitions {
     }
 
     fn over(reader: &ClientConfig, topic: &str) -> Result<Self, TopicError> {
-        let consumer: BaseConsumer = reader.create().map_err(TopicError::Client)?;
-        let mut partitions = Self { consumer, topic: topic.to_owned(), bounds: Vec::new() };
+        let said = Said::default();
+        let consumer = BaseConsumer::from_config_and_context(reader, said.clone()).map_err(TopicError::Client)?;
+        let mut partitions = Self { consumer, said, topic: topic.to_owned(), bounds: Vec::new() };
         partitions.ask()?;
         Ok(partitions)
     }
 
     /// Brings the bounds up to date.
     pub fn ask(&mut self) -> Result<(), TopicError> {
-        let metadata = self.consumer.fetch_metadata(Some(&self.topic), PATIENCE).map_err(TopicError::Away)?;
+        let metadata = self.consumer.fetch_metadata(Some(&self.topic), PATIENCE).map_err(|error| self.away(error))?;
         let found = metadata.topics().iter().find(|found| found.name() == self.topic);
         let count = found.filter(|found| found.error().is_none()).map_or(0, |found| found.partitions().len());
         if count == 0 {
@@ -75,7 +79,7 @@ impl Partitions {
         }
         let numbers = 0..i32::try_from(count).unwrap_or(i32::MAX);
         let bounds = numbers.map(|number| {
-            let (low, high) = self.watermarks(number).map_err(TopicError::Away)?;
+            let (low, high) = self.watermarks(number).map_err(|error| self.away(error))?;
             Ok(Bounds { low, high })
         });
         self.bounds = bounds.collect::<Result<_, TopicError>>()?;
@@ -147,12 +151,17 @@ impl Partitions {
                         *open = false;
                     }
                 }
-                Some(Err(error)) if !passes(&error) => return Err(TopicError::Away(error)),
-                Some(Err(_)) | None if heard.elapsed() > SILENCE => return Err(TopicError::Silent(SILENCE)),
+                Some(Err(error)) if !passes(&error) => return Err(self.away(error)),
+                Some(Err(_)) | None if heard.elapsed() > SILENCE => return Err(self.said.silent(SILENCE)),
                 Some(Err(_)) | None => {}
             }
         }
         self.assign(&[])
+    }
+
+    /// An answer did not come.
+    pub fn away(&self, error: KafkaError) -> TopicError {
+        self.said.away(error)
     }
 
     pub fn bad(&self, message: &BorrowedMessage<'_>, fault: BadRecord) -> TopicError {

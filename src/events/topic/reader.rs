@@ -102,7 +102,7 @@ fn read(
             }
             Some(Err(KafkaError::PartitionEOF(_))) => {}
             Some(Err(error)) if passes(&error) => {}
-            Some(Err(error)) => return Err(TopicError::Away(error)),
+            Some(Err(error)) => return Err(partitions.away(error)),
             None if events.is_empty() => pace.keep(shared.wanted.load(Ordering::Relaxed))?,
             None => {
                 if !give(hand, &mut events) {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 
-use super::entry::{Key, Loaded, Part};
+use super::entry::{Key, Lineage, Loaded, Part};
 use super::known::{Judgement, Known};
 use super::memory::{Entry, Memory};
 use crate::events::envelope::Position;
@@ -35,7 +35,7 @@ pub struct Knowledge {
     born: Instant,
     /// When the log was known to its end, in milliseconds since `born`; 0: never.
     heard: AtomicU64,
-    /// The latest checkpoint of the model that an entry was read at.
+    /// The latest checkpoint of the model that an answer was read at.
     model: AtomicU64,
     /// Somebody waits for the follower.
     pub hurry: Notify,
@@ -127,6 +127,19 @@ impl Knowledge {
             memory.put(key.clone(), entry.clone());
         }
         Some(entry)
+    }
+
+    /// After this the room has not changed; `None`: the log is not known.
+    pub fn unchanged_since(&self, room: &RoomKey) -> Option<Position> {
+        self.glance()?;
+        self.lock().as_ref().map(|known| known.unchanged_since(room))
+    }
+
+    /// The database answered out of the model as it is at a position, of this history: whoever comes later gets nothing older.
+    pub fn answered(&self, lineage: Option<Lineage>, position: Position) {
+        if self.lock().as_ref().is_some_and(|known| known.is_of_epoch_of(lineage)) {
+            self.model.fetch_max(position, Ordering::AcqRel);
+        }
     }
 
     /// Where the model is known to have been: nobody who comes later gets what it said before that.

@@ -63,6 +63,16 @@ impl Known {
         self.by_position.values().rev().take(most).cloned().collect()
     }
 
+    /// Whether positions there are positions here, whatever tables they were read from.
+    pub fn is_of_epoch_of(&self, lineage: Option<Lineage>) -> bool {
+        lineage.is_some_and(|lineage| lineage.epoch == self.lineage.epoch)
+    }
+
+    /// After this the room has not changed.
+    pub fn unchanged_since(&self, room: &RoomKey) -> Position {
+        self.last.get(room).copied().unwrap_or(self.since)
+    }
+
     /// The next event of the log.
     pub fn follow(&mut self, change: &Change) {
         self.through = change.position;
@@ -120,6 +130,7 @@ mod tests {
         assert_eq!(judged(&known, 1, 11), Judgement::True);
         assert_eq!(judged(&known, 1, 10), Judgement::Outdated(11));
         assert_eq!(judged(&known, 3, 10), Judgement::True);
+        assert_eq!([1, 2, 3].map(|number| known.unchanged_since(&room(number))), [11, 12, 10]);
         assert_eq!(judged(&known, 2, 20), Judgement::True, "it may be ahead of who judges it");
     }
 

@@ -13,6 +13,7 @@ use crate::events::time::{Clock, Timestamp};
 use crate::projections::live::{Board, WaitError};
 use crate::projections::model::ReadModel as _;
 use crate::projections::read::{ReadError, ReadModels};
+use crate::projections::replicas::Replicas;
 use crate::projections::rooms::Rooms;
 use crate::telemetry::metrics::cache::{CacheMetrics, Layer, Outcome};
 
@@ -21,6 +22,7 @@ pub struct Layers {
     pub memory: Memory,
     pub shared: Option<Arc<Shared>>,
     pub models: ReadModels,
+    pub replicas: Replicas,
     /// Where the read models stand.
     pub board: Board,
     pub clock: Clock,
@@ -99,17 +101,20 @@ impl Layers {
         same.then(|| Answer { loaded: loaded.clone(), at: changed - 1, current: false })
     }
 
-    /// Out of Redis if that may be shown, else out of the database; and kept where it may be kept.
-    pub async fn load(self: Arc<Self>, key: Key, past_redis: bool) -> Result<Answer, Arc<ReadError>> {
-        if !past_redis && let Some(answer) = self.redis_has(&key).await {
+    /// Out of Redis if that may be shown, else out of a replica that would say what the primary says, else out of the primary; and kept
+    /// where it may be kept. `primary`: the primary is asked, whatever the others have.
+    pub async fn load(self: Arc<Self>, key: Key, primary: bool) -> Result<Answer, Arc<ReadError>> {
+        if !primary && let Some(answer) = self.redis_has(&key).await {
             return Ok(answer);
         }
+        let models = if primary { None } else { self.on_a_replica(&key) };
         let now = self.clock.now();
-        let loaded = self.models.load(&key, now).await.map_err(|error| {
+        let loaded = models.as_ref().unwrap_or(&self.models).load(&key, now).await.map_err(|error| {
             self.metrics.read(Layer::Database, Outcome::Failed);
             Arc::new(error)
         })?;
         self.metrics.read(Layer::Database, Outcome::Hit);
+        self.knowledge.answered(loaded.lineage, loaded.position);
         let (at, current) = match self.kept(&key, &loaded) {
             Some((entry, through)) => {
                 if let Some(shared) = &self.shared {
@@ -121,6 +126,15 @@ impl Layers {
             None => (loaded.position, false),
         };
         Ok(Answer { loaded, at, current })
+    }
+
+    /// A replica that has replayed the last change of the room, and whatever a reader here has been answered from.
+    fn on_a_replica(&self, key: &Key) -> Option<ReadModels> {
+        if self.replicas.is_empty() {
+            return None;
+        }
+        let wanted = self.knowledge.unchanged_since(&key.room)?.max(self.knowledge.model());
+        self.replicas.having(Rooms::NAME, wanted).map(|chosen| self.models.on(&self.replicas, chosen))
     }
 
     async fn redis_has(&self, key: &Key) -> Option<Answer> {

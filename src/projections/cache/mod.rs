@@ -1,4 +1,5 @@
-//! Rooms and their people, read out of layers: memory of this process, Redis that the nodes share, PostgreSQL.
+//! Rooms and their people, read out of layers: memory of this process, Redis that the nodes share, PostgreSQL (a replica, or the
+//! primary).
 //!
 //! Invariants, whatever is slow, away or restored from an old dump:
 //!
@@ -44,6 +45,7 @@ pub use shared::{BREAKER, SharedError};
 use super::live::{Board, WaitError};
 use super::model::ReadModel as _;
 use super::read::{Page, PageRequest, ReadError, ReadModels};
+use super::replicas::Replicas;
 use super::rooms::{Participant, Rooms, page_of_sorted};
 use crate::config::CacheConfig;
 use crate::events::envelope::Position;
@@ -98,6 +100,7 @@ pub struct Parts {
     /// Where what happens is taken from; with the log behind it.
     pub source: Source,
     pub models: ReadModels,
+    pub replicas: Replicas,
     pub board: Board,
     pub clock: Clock,
     pub metrics: Metrics,
@@ -146,6 +149,7 @@ impl RoomCache {
             memory: Memory::new(config.memory, config.life),
             shared: shared.clone(),
             models: parts.models,
+            replicas: parts.replicas,
             board: parts.board,
             clock: parts.clock,
             metrics,
@@ -180,7 +184,7 @@ impl RoomCache {
         let Answer { loaded, at, current } = self.read(room, Part::People, wanted, patience).await?;
         let value = match loaded.value {
             Value::People(People::All(people)) => page_of_sorted(&people, page)?,
-            // The model does not go back: what it says now is no older than what said that there are many.
+            // The primary's model does not go back: what it says now is no older than what said that there are many.
             _ => self.layers.models.participants(&room.tenant, room.room, page).await?,
         };
         Ok(Seen { value, at, current })
@@ -240,16 +244,16 @@ impl RoomCache {
         let floor = self.layers.knowledge.model();
         for join in 0..JOINS {
             let answer = self.join(key.clone(), join > 0).await?;
-            if answer.current || answer.at >= floor {
+            if answer.at >= floor {
                 return Ok(answer);
             }
         }
         self.layers.clone().load(key, true).await.map_err(CacheError::Read)
     }
 
-    async fn join(&self, key: Key, past_redis: bool) -> Result<Answer, CacheError> {
+    async fn join(&self, key: Key, primary: bool) -> Result<Answer, CacheError> {
         let layers = self.layers.clone();
-        let landed = self.flights.join((key.clone(), past_redis), || layers.load(key, past_redis)).await;
+        let landed = self.flights.join((key.clone(), primary), || layers.load(key, primary)).await;
         landed.ok_or(CacheError::Crashed)?.map_err(CacheError::Read)
     }
 }

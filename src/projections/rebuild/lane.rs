@@ -75,6 +75,8 @@ pub struct Bounds {
     pub batch: usize,
     /// Rows of a table that stay in memory.
     pub kept: usize,
+    /// Bytes of rows that are written together.
+    pub together: usize,
 }
 
 impl Bounds {
@@ -199,7 +201,7 @@ impl<M: ReadModel> ModelLane<M> {
         let only_adds = |changes: &Changes| changes.updates.is_empty() && changes.deletes.is_empty();
         if changes.iter().all(|(_, changes)| only_adds(changes)) {
             changes.iter().for_each(|(table, changes)| self.unwritten.add(table, &changes.inserts));
-            if self.unwritten.worth_writing() {
+            if self.unwritten.bytes() >= self.bounds.together {
                 self.unwritten.write(&mut self.connection, space).await?;
             }
         } else {
@@ -215,6 +217,7 @@ impl<M: ReadModel> ModelLane<M> {
     async fn release(&mut self, model: &mut M) -> Result<(), RebuildError> {
         let changes: Vec<_> = model.sets().into_iter().map(|set| (set.table(), set.release())).collect();
         let space = self.space();
+        self.unwritten.write(&mut self.connection, &space).await?;
         apply::write(&mut self.connection, &space, &changes).await?;
         self.settled = apply::digest_after(self.settled, &changes);
         held::clear(&mut self.connection, &self.fresh).await?;

@@ -37,6 +37,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use comparison::Comparison;
 use lane::{Bounds, Lane, ModelLane};
+use unwritten::WORTH;
 
 use super::activity::Activity;
 use super::messages::Messages;
@@ -196,7 +197,8 @@ impl Rebuild {
     pub fn new(log: EventLog, batch: usize) -> Self {
         let connect = Connect(log.pool().connect_options());
         let progress = watch::channel(Progress { phase: Phase::Folding, position: 0, target: 0 }).0;
-        Self { log, source: None, connect, bounds: Bounds { batch: batch.max(1), kept: CAPACITY }, progress }
+        let bounds = Bounds { batch: batch.max(1), kept: CAPACITY, together: WORTH };
+        Self { log, source: None, connect, bounds, progress }
     }
 
     /// Folds what comes through feeds of the source. Slower than reading the log in bulk, which spares nobody; it shows that the
@@ -210,6 +212,12 @@ impl Rebuild {
     /// are needed.
     pub fn keeping_at_most(mut self, rows: usize) -> Self {
         self.bounds.kept = rows;
+        self
+    }
+
+    /// Writes rows as soon as there are so many bytes of them.
+    pub fn writing_together(mut self, bytes: usize) -> Self {
+        self.bounds.together = bytes;
         self
     }
 

@@ -4,9 +4,9 @@ use sqlx::PgConnection;
 
 use crate::projections::rows::{Space, StoreError, Table, Tuples, copy};
 
-/// Bytes of all tables that are worth a `COPY` of each. PostgreSQL makes a slot for each of the first thousand rows of a `COPY`
+/// Bytes of all tables, where nobody says otherwise, that are worth a `COPY` of each. PostgreSQL makes a slot for each of the first thousand rows of a `COPY`
 /// and keeps them in a list that grows slow; a chunk has two or three thousand rows of a table, this has some ten thousand.
-const WORTH: usize = 4 << 20;
+pub const WORTH: usize = 4 << 20;
 
 /// Empty whenever no transaction is open.
 #[derive(Default)]
@@ -27,8 +27,8 @@ impl Unwritten {
         }
     }
 
-    pub fn worth_writing(&self) -> bool {
-        self.0.iter().map(|(_, rows)| rows.bytes().len()).sum::<usize>() >= WORTH
+    pub fn bytes(&self) -> usize {
+        self.0.iter().map(|(_, rows)| rows.bytes().len()).sum()
     }
 
     /// They are in the tables then.

@@ -155,7 +155,7 @@ pub(super) const READS: Described = described(
     "convoke_reads_total",
     "counter",
     &["from"],
-    "Reads of lists out of read models, by where they went: a `replica`, or the `primary`",
+    "Reads of read models that caches did not answer, by where they went: a `replica`, or the `primary`",
 );
 pub(super) const REPLICA_USED: Described = described(
     "convoke_replica_used",

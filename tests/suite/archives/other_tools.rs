@@ -2,15 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use sqlx::Row as _;
 
 use super::{OLD, PATIENCE, Past, past};
-use crate::harness::{Run, client, eventually};
-
-/// Kills the server when this process has ended without saying that it is done.
-const GUARD: &str = r#"read -r word; [ "$word" = done ] || kill -KILL "$0""#;
+use crate::harness::{Guarded, Run, client, eventually, free_port};
 
 /// Of the tests' own, with DuckDB, pandas and moto (scripts/python.sh).
 fn python() -> String {
@@ -106,24 +103,16 @@ for row in rows:
 /// A server that speaks the S3 API.
 struct Bucket {
     address: String,
-    child: Child,
-    guard: Child,
+    process: Guarded,
 }
 
 impl Bucket {
     async fn start() -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let address = format!("http://127.0.0.1:{port}");
-        let child = Command::new(python())
-            .args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut guard = Command::new("/bin/sh");
-        guard.arg("-c").arg(GUARD).arg(child.id().to_string()).stdin(Stdio::piped());
-        let bucket = Self { address, child, guard: guard.spawn().unwrap() };
+        let port = free_port();
+        let mut command = Command::new(python());
+        command.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let bucket = Self { address: format!("http://127.0.0.1:{port}"), process: Guarded::spawn(&mut command) };
         let client = client(reqwest::Client::builder());
         eventually("the store answers", PATIENCE, async || {
             let made = client.put(format!("{}/rooms", bucket.address)).send().await.ok()?;
@@ -135,16 +124,6 @@ impl Bucket {
 
     fn options(&self) -> String {
         format!("endpoint={};region=us-east-1;access_key_id=test;secret_access_key=test", self.address)
-    }
-}
-
-impl Drop for Bucket {
-    fn drop(&mut self) {
-        // Errors mean that it has ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = self.guard.stdin.as_mut().map(|pipe| std::io::Write::write_all(pipe, b"done\n"));
-        let _ = self.guard.wait();
     }
 }
 
@@ -173,7 +152,7 @@ async fn archives_lie_in_a_bucket_and_read_from_there() {
     let verified = run().args(["log", "verify"]).run().await;
     assert_eq!(verified.status, 0, "{verified:?}");
     let run = run();
-    bucket.child.kill().unwrap();
+    bucket.process.end();
     let ended = run.args(["log", "verify"]).run().await;
     assert_eq!(ended.status, 1, "{ended:?}");
     assert!(

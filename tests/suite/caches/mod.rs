@@ -5,3 +5,4 @@ mod fresh;
 mod nodes;
 mod operating;
 mod rules;
+mod secured;

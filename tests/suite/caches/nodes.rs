@@ -19,6 +19,7 @@ use convoke::projections::cache::stats::NodeStats;
 use convoke::projections::cache::{self, CacheError, Patience, RoomCache, Seen, Shown};
 use convoke::projections::live::{Board, Runner, Tail};
 use convoke::projections::read::ReadModels;
+use convoke::projections::replicas::Replicas;
 use convoke::resilience::Breakers;
 use convoke::telemetry::metrics::Metrics;
 use serde_json::value::RawValue;
@@ -72,6 +73,7 @@ impl<'a> Make<'a> {
         let parts = cache::Parts {
             source: Source::log(log.clone(), metrics.clone()),
             models: ReadModels::new(log.pool().clone()),
+            replicas: Replicas::none(log.pool().clone(), metrics.clone()),
             board: board.clone(),
             clock: Clock::system(),
             metrics: metrics.clone(),

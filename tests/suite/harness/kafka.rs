@@ -12,7 +12,7 @@ use convoke::config::{Config, KafkaConfig};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
-use super::{Run, Wire, eventually};
+use super::{Certificate, Run, Wire, eventually};
 
 /// The first start on a machine fetches what is missing.
 const START: Duration = Duration::from_secs(300);
@@ -25,6 +25,8 @@ const GUARD: &str = r#"read -r word; [ "$word" = done ] || kill -KILL "$0"; slee
 pub struct Broker {
     /// `127.0.0.1:PORT`
     pub address: String,
+    /// Of its clients, in librdkafka's names: `KAFKA_PROPERTIES`.
+    pub properties: Vec<(&'static str, String)>,
     /// Its own, its controller's, and the one that clients are told of.
     ports: [u16; 3],
     folder: PathBuf,
@@ -47,23 +49,34 @@ impl Broker {
 
     pub async fn start() -> Self {
         let [port, controller] = free_ports();
-        Self::start_on([port, controller, port]).await
+        Self::start_on([port, controller, port], None).await
+    }
+
+    /// It speaks TLS only, and asks for a password.
+    pub async fn secured(certificate: &Certificate) -> Self {
+        let [port, controller] = free_ports();
+        Self::start_on([port, controller, port], Some(certificate)).await
     }
 
     /// All who speak to it do so over the wire.
     pub async fn behind_a_wire() -> (Self, Wire) {
         let [port, controller] = free_ports();
         let wire = Wire::to_port(port).await;
-        (Self::start_on([port, controller, wire.address.port()]).await, wire)
+        (Self::start_on([port, controller, wire.address.port()], None).await, wire)
     }
 
-    async fn start_on(ports: [u16; 3]) -> Self {
+    async fn start_on(ports: [u16; 3], certificate: Option<&Certificate>) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("convoke-kafka-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
+        if let Some(certificate) = certificate {
+            std::fs::write(folder.join("more.properties"), secured(certificate)).unwrap();
+        }
+        let properties = certificate.map(properties).unwrap_or_default();
         let (child, guard) = spawn(&folder, ports);
-        let mut broker = Self { address: format!("127.0.0.1:{}", ports[2]), ports, folder, child, guard };
+        let address = format!("127.0.0.1:{}", ports[2]);
+        let mut broker = Self { address, properties, ports, folder, child, guard };
         broker.answers().await;
         broker
     }
@@ -91,6 +104,9 @@ impl Broker {
     pub fn client(&self) -> ClientConfig {
         let mut client = ClientConfig::new();
         client.set("bootstrap.servers", &self.address).set_log_level(rdkafka::config::RDKafkaLogLevel::Emerg);
+        for (name, value) in &self.properties {
+            client.set(*name, value);
+        }
         client
     }
 
@@ -126,7 +142,39 @@ impl Broker {
             .with("CONVOKE_KAFKA_PREFIX", prefix)
             .with("CONVOKE_RELAY_LEASE", "1s")
             .with("HOME", &std::env::var("HOME").unwrap_or_default())
+            .with("KAFKA_PROPERTIES", &told(&self.properties))
     }
+}
+
+/// As `KAFKA_PROPERTIES` has them.
+pub fn told(properties: &[(&str, String)]) -> String {
+    properties.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(";")
+}
+
+/// What makes a broker speak TLS and ask for a password.
+fn secured(certificate: &Certificate) -> String {
+    let (both, one) = (certificate.both(), certificate.certificate());
+    format!(
+        "listener.security.protocol.map=CLIENTS:SASL_SSL,CONTROLLER:PLAINTEXT\n\
+         listener.name.clients.sasl.enabled.mechanisms=PLAIN\n\
+         listener.name.clients.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \
+         username=\"broker\" password=\"of-the-broker\" user_broker=\"of-the-broker\" user_convoke=\"of-convoke\";\n\
+         sasl.mechanism.inter.broker.protocol=PLAIN\n\
+         ssl.keystore.type=PEM\nssl.keystore.location={}\nssl.truststore.type=PEM\nssl.truststore.location={}\n",
+        both.display(),
+        one.display(),
+    )
+}
+
+/// Of a client of such a broker.
+fn properties(certificate: &Certificate) -> Vec<(&'static str, String)> {
+    vec![
+        ("security.protocol", "SASL_SSL".into()),
+        ("sasl.mechanism", "PLAIN".into()),
+        ("sasl.username", "convoke".into()),
+        ("sasl.password", "of-convoke".into()),
+        ("ssl.ca.location", certificate.certificate().display().to_string()),
+    ]
 }
 
 impl Drop for Broker {
@@ -162,6 +210,7 @@ fn spawn(folder: &Path, ports: [u16; 3]) -> (Child, Child) {
     (child, guard.spawn().unwrap())
 }
 
+/// Both are held until both are known.
 fn free_ports() -> [u16; 2] {
     let listen = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let both = [listen(), listen()];

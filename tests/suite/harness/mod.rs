@@ -4,9 +4,11 @@
 //! Nothing is left running or lying about, also when a test panics or the test process is killed: programs and folders hang
 //! on pipes that close with the process.
 
+mod certificate;
 mod counted;
 mod eventually;
 mod folder;
+mod guarded;
 pub mod kafka;
 mod redis;
 mod run;
@@ -17,11 +19,13 @@ mod test_db;
 pub mod tokens;
 mod wire;
 
+pub use certificate::Certificate;
 pub use counted::Counted;
 pub use eventually::eventually;
 pub use folder::{Folder, folder};
+pub use guarded::{Guarded, free_port};
 pub use redis::Redis;
-pub use run::Run;
+pub use run::{Ended, Run};
 pub use server::{Server, client};
 pub use test_db::{TestDb, database_config};
 pub use wire::Wire;

@@ -1,37 +1,44 @@
 //! A real `redis-server`, one for each test that wants one.
 
-use std::io::Write as _;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use redis::FromRedisValue;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
-use super::{Folder, eventually, folder};
+use super::{Certificate, Folder, Guarded, eventually, folder, free_port};
 
 const START: Duration = Duration::from_secs(30);
-
-/// Kills the server when this process has ended without saying that it is done.
-const GUARD: &str = r#"read -r word; [ "$word" = done ] || kill -KILL "$0""#;
 
 /// On a port of its own, with nothing in it. Killed with the value; what it keeps is in a folder that vanishes with it.
 pub struct Redis {
     pub port: u16,
+    /// Where it speaks TLS besides, and with which certificate.
+    tls: Option<(u16, Certificate)>,
     folder: Folder,
-    running: Option<Running>,
-}
-
-struct Running {
-    child: Child,
-    guard: Child,
+    running: Option<Guarded>,
 }
 
 impl Redis {
     pub async fn start() -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut redis = Self { port, folder: folder(), running: None };
+        Self::speaking(None).await
+    }
+
+    /// It speaks TLS as well.
+    pub async fn secured() -> Self {
+        Self::speaking(Some((free_port(), Certificate::new()))).await
+    }
+
+    async fn speaking(tls: Option<(u16, Certificate)>) -> Self {
+        let mut redis = Self { port: free_port(), tls, folder: folder(), running: None };
         redis.start_again().await;
         redis
+    }
+
+    /// `REDIS_URL` for TLS, and the certificate that a client has to trust.
+    pub fn over_tls(&self) -> (String, &Certificate) {
+        let (port, certificate) = self.tls.as_ref().expect("it speaks TLS");
+        (format!("rediss://localhost:{port}/0"), certificate)
     }
 
     /// What a process is given as `REDIS_URL`.
@@ -41,16 +48,19 @@ impl Redis {
 
     /// With what its dump holds, if it was saved.
     pub async fn start_again(&mut self) {
-        let child = Command::new("redis-server")
+        let mut command = Command::new("redis-server");
+        if let Some((port, certificate)) = &self.tls {
+            command.args(["--tls-port", &port.to_string(), "--tls-auth-clients", "no"]);
+            command.arg("--tls-cert-file").arg(certificate.certificate());
+            command.arg("--tls-key-file").arg(certificate.key());
+            command.arg("--tls-ca-cert-file").arg(certificate.certificate());
+        }
+        command
             .args(["--bind", "127.0.0.1", "--port", &self.port.to_string(), "--save", "", "--appendonly", "no"])
             .args(["--dir", self.folder.to_str().unwrap(), "--dbfilename", "dump.rdb"])
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("redis-server is installed (scripts/install-tools.sh)");
-        let mut guard = Command::new("/bin/sh");
-        guard.arg("-c").arg(GUARD).arg(child.id().to_string()).stdin(Stdio::piped());
-        self.running = Some(Running { child, guard: guard.spawn().unwrap() });
+            .stdout(Stdio::null());
+        self.running = Some(Guarded::spawn(&mut command));
         eventually("redis answers", START, async || self.try_ask::<String>(redis::cmd("PING")).await.ok()).await;
     }
 
@@ -69,8 +79,7 @@ impl Redis {
     }
 
     fn signal(&self, signal: Signal) {
-        let running = self.running.as_ref().expect("it runs");
-        kill_process(Pid::from_child(&running.child), signal).unwrap();
+        self.running.as_ref().expect("it runs").signal(signal);
     }
 
     pub async fn ask<T: FromRedisValue>(&self, command: redis::Cmd) -> T {
@@ -88,15 +97,5 @@ impl Redis {
         let mut command = redis::cmd("KEYS");
         command.arg("*");
         self.ask(command).await
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // Errors mean that it has ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = self.guard.stdin.as_mut().map(|pipe| pipe.write_all(b"done\n"));
-        let _ = self.guard.wait();
     }
 }

@@ -1,23 +1,19 @@
 //! A running `convoke serve`.
 
 use std::fs::File;
-use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::eventually;
 use super::run::Run;
+use super::{Guarded, eventually};
 
 /// A start makes a private PostgreSQL, on a machine that runs other tests too.
 const START: Duration = Duration::from_secs(90);
 const STOP: Duration = Duration::from_secs(60);
 const ANNOUNCEMENT: &str = "listening on ";
 const TOLD_LINES: usize = 60;
-
-/// Kills the program when this process has ended without saying that it is done.
-const GUARD: &str = r#"read -r word; [ "$word" = done ] || kill -KILL "$0""#;
 
 /// A client of HTTP. The program itself chooses who does its cryptography, where it speaks TLS; so does a test.
 pub fn client(builder: reqwest::ClientBuilder) -> reqwest::Client {
@@ -34,8 +30,7 @@ pub struct Server {
     pub pid: u32,
     /// Holds the folder.
     _run: Run,
-    child: Child,
-    guard: Child,
+    process: Guarded,
     output: PathBuf,
     errors: PathBuf,
 }
@@ -45,7 +40,7 @@ impl Server {
         let mut server = Self::spawn(run);
         let what = "the server answers";
         server.url = eventually(what, START, async || {
-            if let Some(status) = server.child.try_wait().unwrap() {
+            if let Some(status) = server.process.child.try_wait().unwrap() {
                 panic!("the server ended with {status}:\n{}", server.log());
             }
             let output = std::fs::read_to_string(&server.output).unwrap();
@@ -64,25 +59,20 @@ impl Server {
         let mut command = run.command();
         command.stdin(Stdio::null());
         command.stdout(File::create(&output).unwrap()).stderr(File::create(&errors).unwrap());
-        let child = command.spawn().unwrap();
-        let pid = child.id();
-        let mut guard = Command::new("/bin/sh");
-        guard.arg("-c").arg(GUARD).arg(pid.to_string()).stdin(Stdio::piped());
-        let guard = guard.spawn().unwrap();
-        Self {
-            url: String::new(),
-            client: client(reqwest::Client::builder()),
-            pid,
-            _run: run,
-            child,
-            guard,
-            output,
-            errors,
-        }
+        let process = Guarded::spawn(&mut command);
+        let (pid, client) = (process.child.id(), client(reqwest::Client::builder()));
+        Self { url: String::new(), client, pid, _run: run, process, output, errors }
     }
 
     pub async fn get(&self, path: &str) -> reqwest::Response {
         self.client.get(format!("{}{path}", self.url)).send().await.unwrap()
+    }
+
+    /// A metric, by its name and labels as they stand in its line; 0: there is none.
+    pub async fn metric(&self, name: &str) -> u64 {
+        let metrics = self.get("/metrics").await.text().await.unwrap();
+        let value = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok();
+        metrics.lines().find_map(value).unwrap_or(0)
     }
 
     /// What it wrote to the error stream so far: its log.
@@ -96,14 +86,12 @@ impl Server {
     }
 
     pub fn signal(&self, signal: rustix::process::Signal) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, signal).unwrap();
+        self.process.signal(signal);
     }
 
     /// SIGKILL, and gone.
     pub fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.process.end();
     }
 
     /// SIGTERM, and its end.
@@ -114,17 +102,13 @@ impl Server {
 
     /// Its end, by whatever it was caused.
     pub async fn ended(&mut self) -> ExitStatus {
-        eventually("the server ends", STOP, async || self.child.try_wait().unwrap()).await
+        eventually("the server ends", STOP, async || self.process.child.try_wait().unwrap()).await
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Errors mean that it has ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = self.guard.stdin.as_mut().map(|pipe| pipe.write_all(b"done\n"));
-        let _ = self.guard.wait();
+        self.process.end();
         if std::thread::panicking() {
             let log = self.log();
             let from = log.lines().count().saturating_sub(TOLD_LINES);

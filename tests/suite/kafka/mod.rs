@@ -5,6 +5,7 @@ mod killed;
 mod other_hands;
 pub mod records;
 mod rewound;
+mod secured;
 mod slowed;
 mod stood_on;
 mod topics;

@@ -20,12 +20,10 @@ async fn streams_and_read_models_stand_on_the_topic_and_equal_those_of_the_log()
     let request = server.client.get(format!("{}/v1/events?cursor=start", server.url)).bearer_auth(token);
     let mut stream = request.header("Accept", "text/event-stream").send().await.unwrap().bytes_stream();
     let load = Load::start(&[&server.url], 4).await;
-    let fed = async |from: &str| {
-        let metrics = server.get("/metrics").await.text().await.unwrap();
-        let name = format!("convoke_feed_events_total{{from=\"{from}\"}} ");
-        metrics.lines().find_map(|line| line.strip_prefix(&name)?.parse::<u64>().ok()).unwrap_or(0)
-    };
-    eventually("what happens comes from the topic", PATIENCE, async || (fed("topic").await > 200).then_some(())).await;
+    eventually("what happens comes from the topic", PATIENCE, async || {
+        (server.metric("convoke_feed_events_total{from=\"topic\"}").await > 200).then_some(())
+    })
+    .await;
     load.stop().await;
     let found = audited_clean(&db, broker, &prefix).await;
     let head = found["head"].as_u64().unwrap();
@@ -56,9 +54,7 @@ async fn streams_and_read_models_stand_on_the_topic_and_equal_those_of_the_log()
 
 /// Of how many reads memory gave the answer.
 async fn hits(server: &Server) -> u64 {
-    let metrics = server.get("/metrics").await.text().await.unwrap();
-    let name = "convoke_cache_reads_total{layer=\"memory\",outcome=\"hit\"} ";
-    metrics.lines().find_map(|line| line.strip_prefix(name)?.parse().ok()).unwrap_or(0)
+    server.metric("convoke_cache_reads_total{layer=\"memory\",outcome=\"hit\"}").await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -11,7 +11,7 @@ use convoke::events::log::EventLog;
 use convoke::events::log::verify::Verdict;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::harness::{Run, Server, TestDb, eventually};
+use crate::harness::{Run, Server, TestDb, eventually, free_port};
 use load::{Answered, Load};
 
 /// As many as the log's promise names.
@@ -23,11 +23,6 @@ const WORK: u64 = 40;
 const CALLERS: usize = 12;
 
 const PATIENCE: Duration = Duration::from_secs(120);
-
-/// A port that is free now: the server keeps its address over restarts, as it would in production.
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
 
 async fn work_goes_on(load: &Load, seen: &AtomicU64) {
     let before = seen.load(Ordering::Relaxed);

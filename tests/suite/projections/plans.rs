@@ -1,20 +1,32 @@
 //! By which way the read models find their rows: every statement that a query or a fold sends, on tables so full that the
 //! planner has a choice.
 
+use std::collections::HashMap;
+use std::time::Duration;
+
+use convoke::config::Config;
+use convoke::events::feed::Source;
 use convoke::events::ids::{Identity, RoomId};
+use convoke::events::log::{EventLog, RoomKey};
 use convoke::events::room::view::RoomStatus;
+use convoke::events::time::Clock;
 use convoke::projections::activity::{Activity, Hours};
+use convoke::projections::cache::{self, Patience, RoomCache};
 use convoke::projections::entry::Entry;
 use convoke::projections::forgotten::Forgotten;
+use convoke::projections::live::Board;
 use convoke::projections::messages::{MessageReader, Messages};
 use convoke::projections::model::ReadModel;
 use convoke::projections::read::{PageRequest, ReadModels};
+use convoke::projections::replicas::Replicas;
 use convoke::projections::rooms::{RoomFilter, Rooms, due};
 use convoke::projections::rows::Space;
 use convoke::projections::sessions::Sessions;
 use convoke::projections::usage::{Days, Usage};
 use convoke::projections::{MODELS, apply};
+use convoke::telemetry::metrics::Metrics;
 use sqlx::{Executor as _, PgConnection, PgPool, Row as _};
+use tokio_util::sync::CancellationToken;
 
 use super::story::{Dice, Story, tenant};
 use super::wild::Wild;
@@ -130,6 +142,13 @@ async fn ask_everything(pool: &PgPool, room: RoomId) {
     ] {
         models.rooms(&acme, &filter, page).await.unwrap();
     }
+    // As the API reads it, whose caches know nothing yet; and as they are filled.
+    let cache = cache_on(pool);
+    let (key, patience) =
+        (RoomKey { tenant: acme.clone(), room }, Patience { model: Duration::ZERO, stop: CancellationToken::new() });
+    cache.room(&key, None, &patience).await.unwrap();
+    cache.people(&key, ALL, None, &patience).await.unwrap();
+    cache.warm().await.unwrap();
     models.room(&acme, room).await.unwrap();
     models.participants(&acme, room, ALL).await.unwrap();
     models.participant(&acme, room, &ann).await.unwrap();
@@ -151,6 +170,20 @@ async fn ask_everything(pool: &PgPool, room: RoomId) {
     models.activity(&acme, room, Hours { from: None, until: None, as_of }, ALL).await.unwrap();
     models.usage(&acme, Days { from: None, until: None, as_of }, ALL).await.unwrap();
     due(pool, as_of, 10).await.unwrap();
+}
+
+fn cache_on(pool: &PgPool) -> RoomCache {
+    let metrics = Metrics::new();
+    let parts = cache::Parts {
+        source: Source::log(EventLog::new(pool.clone()), metrics.clone()),
+        models: ReadModels::new(pool.clone()),
+        replicas: Replicas::none(pool.clone(), metrics.clone()),
+        board: Board::new(pool.clone(), MODELS),
+        clock: Clock::system(),
+        metrics,
+    };
+    let config = Config::from_environment(&HashMap::new()).unwrap().cache;
+    RoomCache::new(parts, &config, || unreachable!("there is no Redis")).unwrap().0
 }
 
 /// Folds as a worker that begins anew with each batch: what it needs is read, what changes is written.
@@ -201,8 +234,8 @@ async fn every_statement_finds_its_rows_by_an_index() {
     connection.execute("SET convoke.tenant = 'acme'").await.unwrap();
     for (name, statement, parameters) in statements {
         // Queries of tenants are asked under their role, under which there is more to plan.
-        let tenants =
-            statement.starts_with("SELECT") && !statement.contains("UNNEST") && !statement.contains("due_at <=");
+        let of_all = ["UNNEST", "due_at <=", "SELECT tenant, room\n"].iter().any(|part| statement.contains(part));
+        let tenants = statement.starts_with("SELECT") && !of_all;
         let role = if tenants { "convoke_tenant" } else { "convoke_system" };
         // Which month is looked into is decided by the room.
         let id = format!("'{}'", room.uuid());
@@ -215,6 +248,10 @@ async fn every_statement_finds_its_rows_by_an_index() {
         for scanned in plan.split("Seq Scan on ").skip(1) {
             // A month in which nothing lies yet costs nothing.
             let table = scanned.split_whitespace().next().unwrap();
+            // One row a model.
+            if table == "projections" {
+                continue;
+            }
             let rows = format!("SELECT count(*) FROM convoke.{table}");
             let rows: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(rows)).fetch_one(&db.owner).await.unwrap();
             assert_eq!(rows, 0, "{statement}\n{plan}");

@@ -192,7 +192,8 @@ async fn more_rows_than_memory_may_hold_are_written_and_read_back_and_give_the_s
     workers.stop().await;
     for (purpose, batch) in [(Purpose::Verify, 40), (Purpose::Verify, 10_000), (Purpose::Rebuild, 40)] {
         locks_are_free(&db).await;
-        let few = Rebuild::new(log.clone(), batch).keeping_at_most(FEW);
+        // What is put by is written before it would be otherwise, and before what spills.
+        let few = Rebuild::new(log.clone(), batch).keeping_at_most(FEW).writing_together(5_000);
         for report in few.run(MODELS, purpose, &CancellationToken::new()).await.unwrap() {
             assert!(report.comparison.is_equal(), "{report:?}");
             assert_eq!((report.position, report.digest), (end, checkpoint_of(&db, report.name).await.digest));

@@ -1,0 +1,252 @@
+//! Replicas of the database, to read from: which of them has replayed what a reader asks for.
+//!
+//! Each is asked every so often how far its read models are. One that does not answer, has not replayed what the primary had a
+//! while ago, or has what the primary does not have (a primary that was restored, another epoch of the log), is left out and
+//! comes back by itself. A reader names the model and the position that it wants to be shown at least; where no replica has it the
+//! primary is read. A replica that fails in the middle of a question is left out at once, and the question put to the primary;
+//! one that fails again and again is not asked by readers for a while (a circuit breaker around each).
+
+mod standing;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sqlx::{PgPool, Row as _};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::checkpoint::position;
+use crate::database::pool;
+use crate::database::silence::heard;
+use crate::events::envelope::Position;
+use crate::resilience::{Backoff, Breaker, BreakerPolicy, Breakers, CallError, State};
+use crate::telemetry::metrics::Metrics;
+use standing::{History, Standing, unfit};
+
+/// Between two questions to a replica.
+const ROUND: Duration = Duration::from_millis(200);
+/// One that takes longer to answer is left out.
+const SILENCE: Duration = Duration::from_secs(1);
+/// An answer is believed for so long.
+const FRESH: Duration = Duration::from_secs(3);
+/// A replica that takes longer over a reader's question is left out, and the primary asked. Readers wait for both.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A replica that answers looks and fails readers costs each of them [`PATIENCE`], until so many have failed.
+const BREAKER: BreakerPolicy = BreakerPolicy {
+    failures: 3,
+    window: Duration::from_secs(30),
+    open: Backoff::new(Duration::from_secs(1), Duration::from_secs(60)),
+    trials: 2,
+};
+
+/// A replica, as it answered last.
+struct Replica {
+    /// Its place in the setting, from 1: labels metrics, and names no host.
+    number: String,
+    pool: PgPool,
+    breaker: Breaker,
+    seen: Mutex<Seen>,
+}
+
+struct Seen {
+    at: Instant,
+    /// What it said; `None`: it did not answer.
+    standing: Option<Standing>,
+    /// Why it is not to be read from.
+    left_out: Option<String>,
+}
+
+/// What it has is compared with what the primary says afterwards: that takes a second answer.
+const ANSWERED_ONCE: &str = "it has answered once";
+
+impl Replica {
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Of what it said last, where it can be read from; else why it cannot.
+    fn fit<T>(&self, of: impl FnOnce(&Standing) -> T) -> Result<T, String> {
+        let seen = self.seen();
+        match (&seen.left_out, &seen.standing) {
+            (None, Some(standing)) if seen.at.elapsed() < FRESH => Ok(of(standing)),
+            (why, _) => Err(why.clone().unwrap_or_else(|| "it has not answered for a while".into())),
+        }
+    }
+
+    fn failed(&self, error: &sqlx::Error) {
+        *self.seen() = Seen { at: Instant::now(), standing: None, left_out: Some(error.to_string()) };
+    }
+}
+
+/// Cheap to clone; clones are one.
+#[derive(Clone)]
+pub struct Replicas {
+    primary: PgPool,
+    all: Arc<[Replica]>,
+    /// How far behind the primary a replica may be.
+    lag: Duration,
+    turn: Arc<AtomicUsize>,
+    metrics: Metrics,
+}
+
+/// A replica to read from, and the position that its model contains for certain.
+#[derive(Clone)]
+pub struct Chosen {
+    pub reached: Position,
+    number: usize,
+}
+
+impl Replicas {
+    pub fn new(primary: PgPool, pools: Vec<PgPool>, lag: Duration, breakers: &Breakers, metrics: Metrics) -> Self {
+        let replica = |(number, pool): (usize, PgPool)| Replica {
+            number: (number + 1).to_string(),
+            pool,
+            breaker: breakers.around(&format!("replica-{}", number + 1), BREAKER),
+            seen: Mutex::new(Seen {
+                at: Instant::now(),
+                standing: None,
+                left_out: Some("it was not asked yet".into()),
+            }),
+        };
+        let all: Arc<[Replica]> = pools.into_iter().enumerate().map(replica).collect();
+        Self { primary, all, lag, turn: Arc::default(), metrics }
+    }
+
+    /// There are none.
+    pub fn none(primary: PgPool, metrics: Metrics) -> Self {
+        Self { primary, all: Arc::default(), lag: Duration::ZERO, turn: Arc::default(), metrics }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// One on which the model has come to the position, in turns; `None`: only the primary has it for certain.
+    pub fn having(&self, model: &str, wanted: Position) -> Option<Chosen> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let in_turn = (0..self.all.len()).map(|step| (turn + step) % self.all.len());
+        let reached = |number: usize| self.all[number].fit(|standing| standing.of(model)).ok();
+        let found = in_turn.filter_map(|number| Some(Chosen { number, reached: reached(number)? }));
+        // One whose breaker is open is chosen where there is no other: that is how it is tried.
+        found
+            .filter(|chosen| chosen.reached >= wanted)
+            .min_by_key(|chosen| self.all[chosen.number].breaker.state() == State::Open)
+    }
+
+    /// Puts a question to the chosen replica; `None`: it is not to be asked now, or failed and is left out until it does answer.
+    pub async fn ask<T, F>(&self, chosen: &Chosen, question: impl FnOnce(PgPool) -> F) -> Option<T>
+    where
+        F: Future<Output = sqlx::Result<T>>,
+    {
+        let replica = self.all.get(chosen.number)?;
+        match replica.breaker.call(heard(PATIENCE, question(replica.pool.clone()))).await {
+            Ok(answer) => Some(answer),
+            Err(CallError::Refused(_)) => None,
+            Err(CallError::Failed(error)) => {
+                tracing::debug!(replica = replica.number, %error, "a replica does not answer; asking the primary");
+                replica.failed(&error);
+                self.metrics.replica_used(&replica.number, false);
+                None
+            }
+        }
+    }
+
+    /// A few words for health.
+    pub fn told(&self) -> String {
+        let told = self.all.iter().map(|replica| {
+            match replica.fit(|standing| standing.positions.values().min().copied().unwrap_or(0)) {
+                Ok(reached) => format!("replica {} has replayed position {reached}", replica.number),
+                Err(why) => format!("replica {} is left out: {why}", replica.number),
+            }
+        });
+        told.collect::<Vec<_>>().join("; ")
+    }
+
+    /// Closes what is open.
+    pub async fn leave(self) {
+        for replica in self.all.iter() {
+            pool::close(replica.pool.clone()).await;
+        }
+    }
+
+    /// Asks all of them again and again, until told to stop.
+    pub async fn run(self, stop: CancellationToken) {
+        let (mut history, mut primary) = (History::default(), None);
+        let mut round = tokio::time::interval(ROUND);
+        round.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = round.tick() => {}
+                () = stop.cancelled() => return,
+            }
+            tokio::select! {
+                () = self.look(&mut history, &mut primary) => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    async fn look(&self, history: &mut History, primary: &mut Option<Standing>) {
+        // A primary that does not answer has nothing new that a replica could lack.
+        if let Ok(standing) = standing(&self.primary).await {
+            history.note(Instant::now(), standing.positions.clone(), self.lag);
+            *primary = Some(standing);
+        }
+        let Some(primary) = &*primary else { return };
+        let due = history.due();
+        let mut asked = JoinSet::new();
+        for number in 0..self.all.len() {
+            let pool = self.all[number].pool.clone();
+            asked.spawn(async move { (number, standing(&pool).await) });
+        }
+        while let Some(answered) = asked.join_next().await {
+            let Ok((number, answer)) = answered else { continue };
+            let replica = &self.all[number];
+            self.take(replica, answer, |before, now| unfit(before, now, primary, &due));
+        }
+    }
+
+    fn take(
+        &self,
+        replica: &Replica,
+        answer: sqlx::Result<Standing>,
+        unfit: impl FnOnce(&Standing, &Standing) -> Option<String>,
+    ) {
+        let mut seen = replica.seen();
+        let (standing, left_out) = match answer {
+            Ok(standing) => {
+                let before = seen.standing.as_ref();
+                let left_out = before.map_or(Some(ANSWERED_ONCE.into()), |before| unfit(before, &standing));
+                (Some(standing), left_out)
+            }
+            Err(error) => (None, Some(error.to_string())),
+        };
+        self.metrics.replica_used(&replica.number, left_out.is_none());
+        match (&seen.left_out, &left_out) {
+            (Some(_), None) => tracing::info!(replica = replica.number, "a replica is read from"),
+            (before, Some(why)) if before.as_deref().is_none_or(|before| before == ANSWERED_ONCE) => {
+                tracing::warn!(replica = replica.number, why, "a replica is left out");
+            }
+            _ => {}
+        }
+        *seen = Seen { at: Instant::now(), standing, left_out };
+    }
+}
+
+async fn standing(pool: &PgPool) -> sqlx::Result<Standing> {
+    let asking = sqlx::query(
+        "SELECT h.epoch, p.name, p.position FROM convoke.log_head h LEFT JOIN convoke.projections p ON true",
+    )
+    .fetch_all(pool);
+    let mut standing = Standing::default();
+    for row in heard(SILENCE, asking).await? {
+        standing.epoch = row.try_get("epoch")?;
+        if let Some(name) = row.try_get::<Option<String>, _>("name")? {
+            standing.positions.insert(name, position(row.try_get("position")?));
+        }
+    }
+    Ok(standing)
+}
