@@ -70,6 +70,15 @@ impl Size {
         self.of_rounds(|round| percentile(&round.reads_ms, share))
     }
 
+    /// Of reads that were read just before.
+    pub fn read_again_ms(&self) -> f64 {
+        self.of_rounds(|round| percentile(&round.reads_again_ms, 0.5))
+    }
+
+    pub fn view_again_ms(&self) -> f64 {
+        self.of_rounds(|round| percentile(&round.views_again_ms, 0.5))
+    }
+
     pub fn view_ms(&self, share: f64) -> f64 {
         self.of_rounds(|round| percentile(&round.views_ms, share))
     }
@@ -126,20 +135,23 @@ pub fn text(sizes: &[Size], machine: &str) -> String {
          partitions: meetings (60 %), broadcasts to hundreds (10 %), classes that meet for years (25 %), lounges (5 %), in 20 \
          tenants, chained as the program chains. Reads, tails and appends through the log's own functions, on all logs in \
          turns: the middle of the rounds. Rooms and their versions are random, one room in five has lived for years; \
-         they are read as states at a version, with the snapshots that such rooms have, and as 50 events from a version on. \
+         they are read as states at a version, with the snapshots that such rooms have, and as 50 events from a version on; \
+         then all of them again, when what they need is in memory: a log that is larger than that is otherwise read from its disk. \
          A tail reads on from an old cursor, 2000 events at a time. Appends are batches of an event for each of {BATCH} \
          rooms, or single. `convoke projection rebuild` and `convoke archive run` (all months but the present one) from \
          their start to their end.\n\n![](growth.svg)\n\n",
     );
     type Row = (&'static str, usize, fn(&Size) -> f64);
-    let rows: [Row; 16] = [
+    let rows: [Row; 18] = [
         ("append, batches, events/s", 0, Size::append),
         ("append, single, ms p50", 2, |size| size.single_ms(0.5)),
         ("append, single, ms p99", 2, |size| size.single_ms(0.99)),
         ("a room at a version, ms p50", 3, |size| size.view_ms(0.5)),
         ("a room at a version, ms p99", 3, |size| size.view_ms(0.99)),
+        ("the same again, ms p50", 3, Size::view_again_ms),
         ("50 events of a room, ms p50", 3, |size| size.read_ms(0.5)),
         ("50 events of a room, ms p99", 3, |size| size.read_ms(0.99)),
+        ("the same again, ms p50", 3, Size::read_again_ms),
         ("tail from an old cursor, events/s", 0, Size::tail),
         ("rebuild of all read models, events/s", 0, Size::rebuild),
         ("archiving, events/s", 0, |size| size.archive.rate),

@@ -40,8 +40,11 @@ const SINGLES: usize = 600;
 pub struct Round {
     /// Of each read of a room's events.
     pub reads_ms: Vec<f64>,
+    /// Of the same reads right afterwards, out of memory.
+    pub reads_again_ms: Vec<f64>,
     /// Of each room at one of its versions.
     pub views_ms: Vec<f64>,
+    pub views_again_ms: Vec<f64>,
     pub tail_rate: f64,
     /// Events, of batches and single ones.
     pub appended: u64,
@@ -82,11 +85,15 @@ impl Work {
     }
 
     pub async fn round(&mut self) -> Result<Round, Failure> {
-        let (reads_ms, views_ms, tail_rate) = (self.read().await?, self.view().await?, self.tail().await?);
+        let (reads_ms, reads_again_ms) = self.read().await?;
+        let (views_ms, views_again_ms) = self.view().await?;
+        let tail_rate = self.tail().await?;
         let (append_rate, single_ms) = self.append().await?;
         Ok(Round {
             reads_ms,
+            reads_again_ms,
             views_ms,
+            views_again_ms,
             tail_rate,
             appended: (BATCHES * BATCH + SINGLES) as u64,
             append_rate,
@@ -118,36 +125,43 @@ impl Work {
         Ok(rooms)
     }
 
-    /// Rooms at one of their versions, as the API answers and as commands find them.
-    async fn view(&mut self) -> Result<Vec<f64>, Failure> {
-        let rooms = self.some(VIEWS).await?;
-        let mut times = Vec::with_capacity(rooms.len());
-        for (key, version) in &rooms {
-            let at = 1 + self.dice.roll(*version);
-            let begun = Instant::now();
-            let room = self.loader.at_version(key, at).await?;
-            times.push(milliseconds(begun.elapsed()));
-            if room.version != at {
-                return Err(format!("room {} has no version {at}", key.room).into());
-            }
+    /// Rooms at one of their versions, as the API answers and as commands find them: each, and each again.
+    async fn view(&mut self) -> Result<(Vec<f64>, Vec<f64>), Failure> {
+        let mut views = Vec::new();
+        for (key, version) in self.some(VIEWS).await? {
+            views.push((key, 1 + self.dice.roll(version)));
         }
-        Ok(times)
+        let view = async |(key, at): &(RoomKey, RoomVersion)| {
+            let begun = Instant::now();
+            let room = self.loader.at_version(key, *at).await?;
+            let took = milliseconds(begun.elapsed());
+            if room.version == *at {
+                Ok(took)
+            } else {
+                Err(Failure::from(format!("room {} has no version {at}", key.room)))
+            }
+        };
+        twice(&views, view).await
     }
 
-    /// A page of a room's events from one of its versions on.
-    async fn read(&mut self) -> Result<Vec<f64>, Failure> {
-        let rooms = self.some(READS).await?;
-        let mut times = Vec::with_capacity(rooms.len());
-        for (key, version) in &rooms {
-            let after = self.dice.roll(*version);
-            let begun = Instant::now();
-            let events = self.log.read_room(key, after, None, PAGE).await?;
-            times.push(milliseconds(begun.elapsed()));
-            if events.first().is_none_or(|event| event.room_version != after + 1) {
-                return Err(format!("room {} has no version {}", key.room, after + 1).into());
-            }
+    /// A page of a room's events from one of its versions on: of each, and of each again.
+    async fn read(&mut self) -> Result<(Vec<f64>, Vec<f64>), Failure> {
+        let mut reads = Vec::new();
+        for (key, version) in self.some(READS).await? {
+            reads.push((key, self.dice.roll(version)));
         }
-        Ok(times)
+        let read = async |(key, after): &(RoomKey, RoomVersion)| {
+            let begun = Instant::now();
+            let events = self.log.read_room(key, *after, None, PAGE).await?;
+            let took = milliseconds(begun.elapsed());
+            let follows = events.first().is_some_and(|event| event.room_version == after + 1);
+            if follows {
+                Ok(took)
+            } else {
+                Err(Failure::from(format!("room {} has no version {}", key.room, after + 1)))
+            }
+        };
+        twice(&reads, read).await
     }
 
     /// On from old cursors, as a consumer that was away. Events a second.
@@ -238,6 +252,17 @@ impl Work {
             sealed,
         })
     }
+}
+
+/// What each took, and then each again.
+async fn twice<T>(all: &[T], take: impl AsyncFn(&T) -> Result<f64, Failure>) -> Result<(Vec<f64>, Vec<f64>), Failure> {
+    let (mut first, mut again) = (Vec::with_capacity(all.len()), Vec::with_capacity(all.len()));
+    for times in [&mut first, &mut again] {
+        for one in all {
+            times.push(take(one).await?);
+        }
+    }
+    Ok((first, again))
 }
 
 fn chain_after(room: &Room, event: &NewEvent, now: Timestamp) -> Hash {

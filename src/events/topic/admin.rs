@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::config::FromClientConfigAndContext as _;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::TopicError;
-use super::client::PATIENCE;
-use super::said::Said;
+use super::client::{self, PATIENCE};
+use super::said::{self, Said};
 use super::shape::Shape;
 
 /// How long a topic that was made may take to be seen by the broker that is asked.
@@ -42,15 +44,16 @@ pub enum Checked {
 }
 
 pub struct Admin {
-    client: Arc<AdminClient<Said>>,
-    said: Said,
+    client: AdminClient<DefaultClientContext>,
+    /// For looks at topics; unlike the other it tells what it hears of the connection.
+    looks: Arc<BaseConsumer<Said>>,
 }
 
 impl Admin {
     pub fn new(client: &ClientConfig) -> Result<Self, TopicError> {
-        let said = Said::default();
-        let client = AdminClient::from_config_and_context(client, said.clone()).map_err(TopicError::Client)?;
-        Ok(Self { client: Arc::new(client), said })
+        let looks = client::reader(client);
+        let looks = BaseConsumer::from_config_and_context(&looks, Said::default()).map_err(TopicError::Client)?;
+        Ok(Self { client: client.create().map_err(TopicError::Client)?, looks: Arc::new(looks) })
     }
 
     /// Changes nothing.
@@ -86,12 +89,13 @@ impl Admin {
         for (name, value) in &shape.config {
             topic = topic.set(name, value);
         }
-        let made = self.client.create_topics([&topic], &options()).await.map_err(|error| self.said.away(error))?;
+        let made =
+            self.client.create_topics([&topic], &options()).await.map_err(|error| said::away(&self.looks, error))?;
         for result in made {
             match result {
                 // Another process was quicker.
                 Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-                Err((_, code)) => return Err(self.said.away(KafkaError::AdminOp(code))),
+                Err((_, code)) => return Err(said::away(&self.looks, KafkaError::AdminOp(code))),
             }
         }
         let appeared = tokio::time::timeout(APPEARS_WITHIN, async {
@@ -102,21 +106,21 @@ impl Admin {
                 }
             }
         });
-        appeared.await.unwrap_or(Err(self.said.silent(APPEARS_WITHIN))).map(|found| (true, found))
+        appeared.await.unwrap_or(Err(said::silent(&self.looks, APPEARS_WITHIN))).map(|found| (true, found))
     }
 
     /// Number of partitions and copies.
     async fn partitions(&self, topic: &str) -> Result<Option<(usize, usize)>, TopicError> {
-        let (client, name) = (self.client.clone(), topic.to_owned());
-        let asking = move || client.inner().fetch_metadata(Some(&name), PATIENCE);
+        let (looks, name) = (self.looks.clone(), topic.to_owned());
+        let asking = move || looks.fetch_metadata(Some(&name), PATIENCE);
         let metadata = match tokio::task::spawn_blocking(asking).await.expect("asking does not panic") {
             Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition)) => return Ok(None),
-            other => other.map_err(|error| self.said.away(error))?,
+            other => other.map_err(|error| said::away(&self.looks, error))?,
         };
         let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(None) };
         match found.error().map(RDKafkaErrorCode::from) {
             Some(RDKafkaErrorCode::UnknownTopicOrPartition) => return Ok(None),
-            Some(code) => return Err(self.said.away(KafkaError::MetadataFetch(code))),
+            Some(code) => return Err(said::away(&self.looks, KafkaError::MetadataFetch(code))),
             None => {}
         }
         let partitions = found.partitions();
@@ -129,10 +133,11 @@ impl Admin {
 
     async fn config(&self, topic: &str) -> Result<Vec<(String, Option<String>)>, TopicError> {
         let asked = [ResourceSpecifier::Topic(topic)];
-        let found = self.client.describe_configs(&asked, &options()).await.map_err(|error| self.said.away(error))?;
+        let found =
+            self.client.describe_configs(&asked, &options()).await.map_err(|error| said::away(&self.looks, error))?;
         let mut entries = Vec::new();
         for resource in found {
-            let resource = resource.map_err(|code| self.said.away(KafkaError::AdminOp(code)))?;
+            let resource = resource.map_err(|code| said::away(&self.looks, KafkaError::AdminOp(code)))?;
             entries.extend(resource.entries.into_iter().map(|entry| (entry.name, entry.value)));
         }
         Ok(entries)

@@ -12,7 +12,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::TopicError;
 use super::client::{self, PATIENCE};
 use super::record::BadRecord;
-use super::said::Said;
+use super::said::{self, Said};
 
 /// How long a walk goes on hearing nothing.
 const SILENCE: Duration = Duration::from_secs(20);
@@ -28,7 +28,6 @@ pub struct Bounds {
 /// Speaks to the cluster from the thread that calls: for threads that may block.
 pub struct Partitions {
     pub consumer: BaseConsumer<Said>,
-    said: Said,
     pub topic: String,
     /// By the number of the partition, as they were when asked for last.
     pub bounds: Vec<Bounds>,
@@ -62,9 +61,8 @@ impl Partitions {
     }
 
     fn over(reader: &ClientConfig, topic: &str) -> Result<Self, TopicError> {
-        let said = Said::default();
-        let consumer = BaseConsumer::from_config_and_context(reader, said.clone()).map_err(TopicError::Client)?;
-        let mut partitions = Self { consumer, said, topic: topic.to_owned(), bounds: Vec::new() };
+        let consumer = BaseConsumer::from_config_and_context(reader, Said::default()).map_err(TopicError::Client)?;
+        let mut partitions = Self { consumer, topic: topic.to_owned(), bounds: Vec::new() };
         partitions.ask()?;
         Ok(partitions)
     }
@@ -152,7 +150,7 @@ impl Partitions {
                     }
                 }
                 Some(Err(error)) if !passes(&error) => return Err(self.away(error)),
-                Some(Err(_)) | None if heard.elapsed() > SILENCE => return Err(self.said.silent(SILENCE)),
+                Some(Err(_)) | None if heard.elapsed() > SILENCE => return Err(said::silent(&self.consumer, SILENCE)),
                 Some(Err(_)) | None => {}
             }
         }
@@ -161,7 +159,7 @@ impl Partitions {
 
     /// An answer did not come.
     pub fn away(&self, error: KafkaError) -> TopicError {
-        self.said.away(error)
+        said::away(&self.consumer, error)
     }
 
     pub fn bad(&self, message: &BorrowedMessage<'_>, fault: BadRecord) -> TopicError {

@@ -1,12 +1,12 @@
 //! What the Kafka library says beside its answers. Those often end in a time-out whose reason (a refused password, a certificate
 //! that nobody trusts, a name that nobody knows) goes only to the library's own log.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::ConsumerContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::TopicError;
@@ -17,20 +17,34 @@ const STILL_OF_USE: Duration = Duration::from_secs(30);
 /// What the library calls its words on a connection that failed.
 const FAILURE: &str = "FAIL";
 
-/// The context of a client; its clones share what was said.
-#[derive(Clone, Default)]
-pub struct Said(Arc<Mutex<Option<(Instant, String)>>>);
+/// Nobody who has an error to tell listens for longer.
+const HEARING: Duration = Duration::from_millis(100);
+
+/// The context of a client.
+#[derive(Default)]
+pub struct Said(Mutex<Option<(Instant, String)>>);
+
+/// An answer did not come, or not the one that was hoped for: with what was said, where that is about the connection.
+pub fn away(client: &BaseConsumer<Said>, error: KafkaError) -> TopicError {
+    let said = if is_of_the_connection(&error) { hear(client).lately() } else { None };
+    TopicError::Away { error, said }
+}
+
+/// Nothing was heard for so long.
+pub fn silent(client: &BaseConsumer<Said>, after: Duration) -> TopicError {
+    TopicError::Silent { after, said: hear(client).lately() }
+}
+
+/// The library tells its context when it is polled. Whoever calls this gives up what it would have read.
+fn hear(client: &BaseConsumer<Said>) -> &Said {
+    let until = Instant::now() + HEARING;
+    while Instant::now() < until && client.poll(Duration::ZERO).is_some() {}
+    client.context()
+}
 
 impl Said {
-    /// An answer did not come, or not the one that was hoped for: with what was said, where that is about the connection.
-    pub fn away(&self, error: KafkaError) -> TopicError {
-        let said = if is_of_the_connection(&error) { self.lately() } else { None };
-        TopicError::Away { error, said }
-    }
-
-    /// Nothing was heard for so long.
-    pub fn silent(&self, after: Duration) -> TopicError {
-        TopicError::Silent { after, said: self.lately() }
+    fn say(&self, text: &str) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), plain(text).to_owned()));
     }
 
     fn lately(&self) -> Option<String> {
@@ -61,12 +75,16 @@ impl ClientContext for Said {
     fn log(&self, _level: RDKafkaLogLevel, facility: &str, text: &str) {
         tracing::debug!(facility, text, "the Kafka client says");
         if facility == FAILURE {
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), plain(text).to_owned()));
+            self.say(text);
         }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "the Kafka client says");
+        // That all are down is what everybody sees; why they are was said before.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            self.say(reason);
+        }
     }
 }
 
@@ -82,17 +100,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_answer_is_told_with_what_the_library_said_of_it() {
-        let (said, away) = (Said::default(), || KafkaError::MetadataFetch(RDKafkaErrorCode::BrokerTransportFailure));
-        assert_eq!(said.away(away()).to_string(), format!("Kafka does not answer: {}", away()));
+    fn what_was_said_of_the_connection_is_told_lately_and_without_the_name_of_a_thread() {
+        let said = Said::default();
+        assert_eq!(said.lately(), None);
         let text = "[thrd:kafka:9092/bootstrap]: kafka:9092/bootstrap: Connect to ipv4#10.0.0.1:9092 failed";
-        said.clone().log(RDKafkaLogLevel::Error, FAILURE, text);
+        said.log(RDKafkaLogLevel::Error, FAILURE, text);
         said.log(RDKafkaLogLevel::Error, "METADATA", "[thrd:main]: of no interest");
-        for told in [said.away(away()), said.silent(Duration::from_secs(1))] {
-            let told = told.to_string();
-            assert!(told.ends_with("(kafka:9092/bootstrap: Connect to ipv4#10.0.0.1:9092 failed)"), "{told}");
-        }
-        let refused = said.away(KafkaError::AdminOp(RDKafkaErrorCode::PolicyViolation)).to_string();
-        assert!(!refused.contains("Connect"), "an answer came: {refused}");
+        said.error(KafkaError::Global(RDKafkaErrorCode::AllBrokersDown), "1/1 brokers are down");
+        assert_eq!(said.lately().as_deref(), Some("kafka:9092/bootstrap: Connect to ipv4#10.0.0.1:9092 failed"));
+    }
+
+    #[test]
+    fn an_answer_that_came_says_nothing_of_the_connection() {
+        assert!(is_of_the_connection(&KafkaError::MetadataFetch(RDKafkaErrorCode::BrokerTransportFailure)));
+        assert!(!is_of_the_connection(&KafkaError::AdminOp(RDKafkaErrorCode::PolicyViolation)));
     }
 }

@@ -55,4 +55,5 @@ async fn without_kafka_the_command_line_says_what_to_set_and_with_a_silent_one_t
     let silent = Run::new().with("KAFKA_BROKERS", "127.0.0.1:1").args(["kafka", "check"]).run().await;
     assert_eq!(silent.status, 1, "{silent:?}");
     assert!(silent.stderr.contains("Kafka does not answer"), "{silent:?}");
+    assert!(silent.stderr.contains("Connection refused"), "it says why: {silent:?}");
 }
