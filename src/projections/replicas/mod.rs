@@ -59,6 +59,11 @@ struct Seen {
     left_out: Option<String>,
 }
 
+/// All that health says of an error: the database's own words may name hosts and users, and are for the log.
+const SILENT: &str = "it does not answer";
+
+const NOT_ASKED: &str = "it was not asked yet";
+
 /// What it has is compared with what the primary says afterwards: that takes a second answer.
 const ANSWERED_ONCE: &str = "it has answered once";
 
@@ -76,8 +81,8 @@ impl Replica {
         }
     }
 
-    fn failed(&self, error: &sqlx::Error) {
-        *self.seen() = Seen { at: Instant::now(), standing: None, left_out: Some(error.to_string()) };
+    fn failed(&self) {
+        *self.seen() = Seen { at: Instant::now(), standing: None, left_out: Some(SILENT.into()) };
     }
 }
 
@@ -105,11 +110,7 @@ impl Replicas {
             number: (number + 1).to_string(),
             pool,
             breaker: breakers.around(&format!("replica-{}", number + 1), BREAKER),
-            seen: Mutex::new(Seen {
-                at: Instant::now(),
-                standing: None,
-                left_out: Some("it was not asked yet".into()),
-            }),
+            seen: Mutex::new(Seen { at: Instant::now(), standing: None, left_out: Some(NOT_ASKED.into()) }),
         };
         let all: Arc<[Replica]> = pools.into_iter().enumerate().map(replica).collect();
         Self { primary, all, lag, turn: Arc::default(), metrics }
@@ -147,7 +148,7 @@ impl Replicas {
             Err(CallError::Refused(_)) => None,
             Err(CallError::Failed(error)) => {
                 tracing::debug!(replica = replica.number, %error, "a replica does not answer; asking the primary");
-                replica.failed(&error);
+                replica.failed();
                 self.metrics.replica_used(&replica.number, false);
                 None
             }
@@ -216,19 +217,21 @@ impl Replicas {
         unfit: impl FnOnce(&Standing, &Standing) -> Option<String>,
     ) {
         let mut seen = replica.seen();
-        let (standing, left_out) = match answer {
+        let (standing, left_out, error) = match answer {
             Ok(standing) => {
                 let before = seen.standing.as_ref();
                 let left_out = before.map_or(Some(ANSWERED_ONCE.into()), |before| unfit(before, &standing));
-                (Some(standing), left_out)
+                (Some(standing), left_out, None)
             }
-            Err(error) => (None, Some(error.to_string())),
+            Err(error) => (None, Some(SILENT.to_owned()), Some(error)),
         };
         self.metrics.replica_used(&replica.number, left_out.is_none());
-        match (&seen.left_out, &left_out) {
+        match (seen.left_out.as_deref(), left_out.as_deref()) {
             (Some(_), None) => tracing::info!(replica = replica.number, "a replica is read from"),
-            (before, Some(why)) if before.as_deref().is_none_or(|before| before == ANSWERED_ONCE) => {
-                tracing::warn!(replica = replica.number, why, "a replica is left out");
+            // It was read from, or nothing was known of it; and waiting for a second answer is nothing to tell.
+            (None | Some(NOT_ASKED | ANSWERED_ONCE), Some(why)) if why != ANSWERED_ONCE => {
+                let error = error.map(tracing::field::display);
+                tracing::warn!(replica = replica.number, why, error, "a replica is left out");
             }
             _ => {}
         }

@@ -9,6 +9,7 @@ mod secured;
 mod slowed;
 mod stood_on;
 mod topics;
+mod whole_way;
 
 use std::time::Duration;
 
