@@ -1,10 +1,11 @@
 //! Which rooms changed, and where: the log for those who want to know that something happened and not what.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
+use sqlx::postgres::PgRow;
+use sqlx::{FromRow, PgPool};
 use uuid::Uuid;
 
-use super::read::{InLog, Stretch, bind, in_stretch};
+use super::read::{InLog, Stretch, in_stretch};
 use super::{EventLog, LogError, RoomKey, rows};
 use crate::events::envelope::{Envelope, Position};
 use crate::events::ids::{RoomId, TenantId};
@@ -28,15 +29,9 @@ impl InLog for Change {
     }
 
     async fn read(pool: &PgPool, stretch: Stretch) -> Result<Vec<Self>, LogError> {
-        let rows: Vec<(i64, DateTime<Utc>, String, Uuid)> =
-            sqlx::query_as(concat!("SELECT position, recorded_at, tenant, room", in_stretch!()))
-                .bind(bind(stretch.after))
-                .bind(stretch.from)
-                .bind(stretch.to)
-                .bind(bind(stretch.limit as u64))
-                .fetch_all(pool)
-                .await?;
-        let change = |(position, recorded_at, tenant, room): (i64, DateTime<Utc>, String, Uuid)| {
+        let rows = stretch.rows(pool, concat!("SELECT position, recorded_at, tenant, room", in_stretch!())).await?;
+        let change = |row: &PgRow| {
+            let (position, recorded_at, tenant, room): (i64, DateTime<Utc>, String, Uuid) = FromRow::from_row(row)?;
             let tenant = TenantId::new(&tenant).map_err(|bad| LogError::Damaged(bad.to_string()))?;
             Ok(Change {
                 position: rows::position(position)?,
@@ -44,7 +39,7 @@ impl InLog for Change {
                 key: RoomKey { tenant, room: RoomId::from_uuid(room) },
             })
         };
-        rows.into_iter().map(change).collect()
+        rows.iter().map(change).collect()
     }
 
     fn of(event: Envelope) -> Self {

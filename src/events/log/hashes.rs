@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
+use sqlx::postgres::PgRow;
+use sqlx::{FromRow, PgPool};
 
 use super::read::{InLog, Stretch, bind, in_stretch};
 use super::{EventLog, LogError, rows};
@@ -27,19 +28,13 @@ impl InLog for Fingerprint {
     }
 
     async fn read(pool: &PgPool, stretch: Stretch) -> Result<Vec<Self>, LogError> {
-        let rows: Vec<(i64, DateTime<Utc>, Vec<u8>)> =
-            sqlx::query_as(concat!("SELECT position, recorded_at, hash", in_stretch!()))
-                .bind(bind(stretch.after))
-                .bind(stretch.from)
-                .bind(stretch.to)
-                .bind(bind(stretch.limit as u64))
-                .fetch_all(pool)
-                .await?;
-        let read = |(position, recorded_at, hash): (i64, DateTime<Utc>, Vec<u8>)| {
+        let rows = stretch.rows(pool, concat!("SELECT position, recorded_at, hash", in_stretch!())).await?;
+        let read = |row: &PgRow| {
+            let (position, recorded_at, hash): (i64, DateTime<Utc>, Vec<u8>) = FromRow::from_row(row)?;
             let (position, recorded_at) = (rows::position(position)?, rows::timestamp(recorded_at)?);
             Ok(Self { position, recorded_at, hash: rows::hash(&hash)? })
         };
-        rows.into_iter().map(read).collect()
+        rows.iter().map(read).collect()
     }
 
     fn of(event: Envelope) -> Self {

@@ -38,6 +38,19 @@ pub(super) struct Stretch {
     pub to: Option<DateTime<Utc>>,
 }
 
+impl Stretch {
+    /// What a statement that ends with [`in_stretch!`] finds here.
+    pub async fn rows(self, pool: &PgPool, statement: &'static str) -> sqlx::Result<Vec<PgRow>> {
+        sqlx::query(statement)
+            .bind(bind(self.after))
+            .bind(self.from)
+            .bind(self.to)
+            .bind(bind(self.limit as u64))
+            .fetch_all(pool)
+            .await
+    }
+}
+
 /// Where a stretch's events are, with `$1` to `$4` of [`Stretch`]'s fields: after, from, to, limit.
 macro_rules! in_stretch {
     () => {
@@ -70,14 +83,7 @@ impl InLog for Envelope {
     }
 
     async fn read(pool: &PgPool, stretch: Stretch) -> Result<Vec<Self>, LogError> {
-        let rows = sqlx::query(concat!("SELECT ", columns!(), in_stretch!()))
-            .bind(bind(stretch.after))
-            .bind(stretch.from)
-            .bind(stretch.to)
-            .bind(bind(stretch.limit as u64))
-            .fetch_all(pool)
-            .await?;
-        envelopes(&rows)
+        envelopes(&stretch.rows(pool, concat!("SELECT ", columns!(), in_stretch!())).await?)
     }
 
     fn of(event: Envelope) -> Self {

@@ -4,8 +4,9 @@ use sqlx::PgConnection;
 
 use crate::projections::rows::{Space, StoreError, Table, Tuples, copy};
 
-/// Bytes of all tables, where nobody says otherwise, that are worth a `COPY` of each. PostgreSQL makes a slot for each of the first thousand rows of a `COPY`
-/// and keeps them in a list that grows slow; a chunk has two or three thousand rows of a table, this has some ten thousand.
+/// Bytes of all tables, where nobody says otherwise, that are worth a `COPY` of each. PostgreSQL makes a slot for each of the
+/// first thousand rows of a `COPY` and keeps them in a list that grows slow; a chunk has two or three thousand rows of a table,
+/// this has some ten thousand.
 pub const WORTH: usize = 4 << 20;
 
 /// Empty whenever no transaction is open.
@@ -17,14 +18,11 @@ impl Unwritten {
         if rows.is_empty() {
             return;
         }
-        match self.0.iter_mut().find(|(known, _)| known.name == table.name) {
-            Some((_, waiting)) => waiting.extend(rows),
-            None => {
-                let mut waiting = Tuples::default();
-                waiting.extend(rows);
-                self.0.push((table, waiting));
-            }
-        }
+        let place = self.0.iter().position(|(known, _)| known.name == table.name).unwrap_or_else(|| {
+            self.0.push((table, Tuples::default()));
+            self.0.len() - 1
+        });
+        self.0[place].1.extend(rows);
     }
 
     pub fn bytes(&self) -> usize {

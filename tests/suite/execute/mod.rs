@@ -12,7 +12,7 @@ use convoke::commands::execute::{ExecuteError, Executor, Foundation, Idempotency
 use convoke::commands::refusal::RefusalCode;
 use convoke::commands::room::RoomCommand;
 use convoke::database::pool;
-use convoke::events::ids::{Actor, CommandId, RoomId, TenantId};
+use convoke::events::ids::{Actor, RoomId, TenantId};
 use convoke::events::log::{EventLog, RoomKey};
 use convoke::events::time::Clock;
 use convoke::security::grants::Grants;
@@ -68,18 +68,10 @@ pub fn key_of(room: RoomId) -> RoomKey {
 }
 
 pub fn request(room: RoomId, name: &str, body: Value) -> Request {
-    Request {
-        caller: server(),
-        room,
-        command: RoomCommand::parse(name, body.to_string().as_bytes()).unwrap(),
-        command_id: CommandId::from_uuid(Uuid::now_v7()),
-        idempotency: None,
-        expected_version: None,
-        causation_id: None,
-        correlation_id: None,
-        traceparent: None,
-        occurred_at: None,
-    }
+    let command = RoomCommand::parse(name, body.to_string().as_bytes()).unwrap();
+    let caller = server();
+    let key = RoomKey { tenant: caller.tenant.clone(), room };
+    Request { caller, ..Request::by_system("tests", key, command, Clock::system().now()) }
 }
 
 pub fn keyed(request: Request, key: &str) -> Request {

@@ -1,22 +1,18 @@
 //! Erasing a person: for good, everywhere, and not for those who come after.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use convoke::commands::context::Caller;
 use convoke::commands::execute::{Executor, Foundation, Request};
 use convoke::commands::tenant::ErasePerson;
-use convoke::events::ids::{Actor, CommandId, Identity, RoomId, TenantId};
-use convoke::events::log::EventLog;
+use convoke::events::ids::{Identity, RoomId, TenantId};
+use convoke::events::log::{EventLog, RoomKey};
 use convoke::events::sealed::Sealed;
 use convoke::events::time::Clock;
-use convoke::security::grants::Grants;
 use convoke::security::sealing::Sealer;
 use convoke::security::tokens::Verifier;
 use convoke::security::watch::Watch;
 use convoke::telemetry::metrics::Metrics;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use super::{keys_config, named, person, place, sealer, tenant};
 use crate::harness::{TestDb, eventually};
@@ -36,19 +32,9 @@ fn executor(db: &TestDb, sealer: &Sealer) -> Executor {
 
 /// Whether there was anything to erase.
 async fn erase(executor: &Executor, tenant: &TenantId, identity: &Identity) -> bool {
-    let (tenant, actor) = (tenant.clone(), Actor::Key("server".into()));
-    let request = Request {
-        caller: Arc::new(Caller { tenant, actor, grants: Grants::everything() }),
-        room: RoomId::TENANT,
-        command: ErasePerson { identity: identity.clone() }.into(),
-        command_id: CommandId::from_uuid(Uuid::now_v7()),
-        idempotency: None,
-        expected_version: None,
-        causation_id: None,
-        correlation_id: None,
-        traceparent: None,
-        occurred_at: None,
-    };
+    let key = RoomKey { tenant: tenant.clone(), room: RoomId::TENANT };
+    let command = ErasePerson { identity: identity.clone() }.into();
+    let request = Request::by_system("tests", key, command, Clock::system().now());
     executor.execute(request).await.unwrap().body.contains("person.erased")
 }
 
