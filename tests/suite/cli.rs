@@ -267,5 +267,5 @@ async fn the_descriptions_of_the_api_and_of_its_streams_are_printed() {
     let description = Run::new().args(["openapi"]).json().await;
     assert_eq!(description["openapi"], "3.1.0");
     let streams = Run::new().args(["asyncapi"]).json().await;
-    assert_eq!(streams["asyncapi"], "3.0.0");
+    assert_eq!(streams["asyncapi"], "3.1.0");
 }

@@ -34,7 +34,7 @@ pub fn document() -> Value {
     let mut operations = streams::operations();
     operations.insert(format!("send-{}", topic::NAME), topic::operation());
     json!({
-        "asyncapi": "3.0.0",
+        "asyncapi": "3.1.0",
         "info": {
             "title": "Convoke: live events",
             "version": env!("CARGO_PKG_VERSION"),

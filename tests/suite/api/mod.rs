@@ -1,5 +1,6 @@
 //! The API from outside: the real program, a real database, a real client.
 
+mod asyncapi;
 mod bad_input;
 mod batches;
 mod commands;

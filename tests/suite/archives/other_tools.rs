@@ -7,16 +7,7 @@ use std::process::{Command, Stdio};
 use sqlx::Row as _;
 
 use super::{OLD, PATIENCE, Past, past};
-use crate::harness::{Guarded, Run, client, eventually, free_port};
-
-/// Of the tests' own, with DuckDB, pandas and moto (scripts/python.sh).
-fn python() -> String {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/python.sh");
-    let found = Command::new(script).arg("where").output().unwrap();
-    let path = String::from_utf8(found.stdout).unwrap().trim().to_owned();
-    assert!(Path::new(&path).exists(), "{path} is not there: run `make servers`");
-    path
-}
+use crate::harness::{Guarded, Run, client, eventually, free_port, python};
 
 /// What the database says, before the events leave it.
 async fn asked(past: &Past, statement: &'static str) -> Vec<String> {
