@@ -7,7 +7,7 @@ use std::time::Duration;
 use convoke::security::grants::Grants;
 use serde_json::{Value, json};
 
-use crate::harness::standby::Pair;
+use crate::harness::standby::Replicated;
 use crate::harness::{Run, Server, TestDb, Wire, eventually, tokens};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -70,10 +70,10 @@ async fn read_from_the_replica(server: &Server, caller: &Caller, path: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_is_read_while_it_keeps_up_and_left_out_while_it_does_not() {
-    let mut pair = Pair::start().await;
+    let mut pair = Replicated::start(1).await;
     let run = tokens::accepted_by(Run::new())
-        .with("DATABASE_URL", &pair.primary_url())
-        .with("DATABASE_READ_URLS", &pair.replica_url())
+        .with("DATABASE_URL", &pair.url())
+        .with("DATABASE_READ_URLS", &pair.replicas[0].url())
         .with("CONVOKE_DATABASE_REPLICA_LAG", "1s")
         // So that rooms and their people are read from the database, too.
         .with("CONVOKE_CACHE_MEMORY", "0B");
@@ -106,7 +106,7 @@ async fn a_replica_is_read_while_it_keeps_up_and_left_out_while_it_does_not() {
         })
         .collect();
 
-    pair.on_replica("SELECT pg_wal_replay_pause()").await;
+    pair.replicas[0].execute("SELECT pg_wal_replay_pause()").await;
     for number in 0..20 {
         caller.joins_and_is_seen(&room, &format!("paused-{number}")).await;
     }
@@ -118,14 +118,14 @@ async fn a_replica_is_read_while_it_keeps_up_and_left_out_while_it_does_not() {
     assert!(health.contains("replica 1 is left out"), "{health}");
     // Who reads without a position sees what the primary has.
     caller.sees(&format!("/v1/rooms/{room}/sessions?limit=1000"), "sessions", "paused-19").await;
-    pair.on_replica("SELECT pg_wal_replay_resume()").await;
+    pair.replicas[0].execute("SELECT pg_wal_replay_resume()").await;
     read_from_the_replica(&server, &caller, "/v1/rooms").await;
 
-    pair.stop_replica().await;
+    pair.replicas[0].stop().await;
     for number in 0..20 {
         caller.joins_and_is_seen(&room, &format!("dead-{number}")).await;
     }
-    pair.start_replica().await;
+    pair.replicas[0].start().await;
     read_from_the_replica(&server, &caller, "/v1/rooms").await;
 
     stop.store(true, Ordering::Relaxed);
@@ -177,10 +177,10 @@ async fn p99(caller: &Caller, room: &str) -> Duration {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wire_to_a_replica_that_is_slow_or_cut_costs_readers_little_and_no_error() {
-    let pair = Pair::start().await;
-    let wire = Wire::to_postgres(pair.replica_options()).await;
+    let pair = Replicated::start(1).await;
+    let wire = Wire::to_postgres(pair.replicas[0].options()).await;
     let run = tokens::accepted_by(Run::new())
-        .with("DATABASE_URL", &pair.primary_url())
+        .with("DATABASE_URL", &pair.url())
         .with("DATABASE_READ_URLS", &wire.url)
         .with("CONVOKE_DATABASE_REPLICA_LAG", "5s");
     let server = run.serve().await;

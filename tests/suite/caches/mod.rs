@@ -2,7 +2,9 @@
 
 mod faults;
 mod fresh;
+mod hammer;
 mod nodes;
 mod operating;
+mod replicated;
 mod rules;
 mod secured;

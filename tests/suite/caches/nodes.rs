@@ -23,6 +23,7 @@ use convoke::projections::replicas::Replicas;
 use convoke::resilience::Breakers;
 use convoke::telemetry::metrics::Metrics;
 use serde_json::value::RawValue;
+use sqlx::postgres::PgConnectOptions;
 use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
@@ -31,17 +32,24 @@ use crate::harness::{TestDb, database_config, eventually};
 
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How far behind a replica of a node may be.
+const REPLICA_LAG: Duration = Duration::from_secs(1);
+
 /// The cache of one process and the work behind it. Ends with the value.
 pub struct Node {
     pub cache: RoomCache,
     pub breakers: Breakers,
+    pub replicas: Replicas,
+    pub metrics: Metrics,
     patience: Patience,
     _stop: DropGuard,
     _tasks: JoinSet<()>,
 }
 
 pub struct Make<'a> {
-    pub db: &'a TestDb,
+    /// The way to the database, and to replicas of it.
+    pub database: &'a PgConnectOptions,
+    pub replicas: Vec<PgConnectOptions>,
     pub redis: Option<String>,
     /// As `CONVOKE_CACHE_MEMORY` has it.
     pub memory: &'static str,
@@ -51,7 +59,11 @@ pub struct Make<'a> {
 
 impl<'a> Make<'a> {
     pub fn on(db: &'a TestDb) -> Self {
-        Self { db, redis: None, memory: "16MiB", projector: true }
+        Self::over(&db.options)
+    }
+
+    pub fn over(database: &'a PgConnectOptions) -> Self {
+        Self { database, replicas: Vec::new(), redis: None, memory: "16MiB", projector: true }
     }
 
     /// The node, once it follows the log.
@@ -62,7 +74,7 @@ impl<'a> Make<'a> {
     }
 
     fn node_at_once(self) -> Node {
-        let log = EventLog::new(pool::system(self.db.options.clone(), &database_config()));
+        let log = EventLog::new(pool::system(self.database.clone(), &database_config()));
         self.node_over(&log)
     }
 
@@ -70,10 +82,12 @@ impl<'a> Make<'a> {
     pub fn node_over(self, log: &EventLog) -> Node {
         let metrics = Metrics::new();
         let (board, breakers) = (Board::new(log.pool().clone(), MODELS), Breakers::new(metrics.clone()));
+        let pools = self.replicas.into_iter().map(|replica| pool::reading(replica, &database_config())).collect();
+        let replicas = Replicas::new(log.pool().clone(), pools, REPLICA_LAG, &breakers, metrics.clone());
         let parts = cache::Parts {
             source: Source::log(log.clone(), metrics.clone()),
-            models: ReadModels::new(log.pool().clone()),
-            replicas: Replicas::none(log.pool().clone(), metrics.clone()),
+            models: ReadModels::new(log.pool().clone()).counting(metrics.clone()),
+            replicas: replicas.clone(),
             board: board.clone(),
             clock: Clock::system(),
             metrics: metrics.clone(),
@@ -85,11 +99,14 @@ impl<'a> Make<'a> {
         tasks.spawn(work.run(stop.clone()));
         tasks.spawn(Desk::new(cache.clone()).run(stop.clone()));
         tasks.spawn(wake::run(log.clone(), stop.clone()));
+        tasks.spawn(replicas.clone().run(stop.clone()));
         if self.projector {
-            tasks.spawn(Runner::new(Tail::new(log.clone(), None), board.clone(), metrics, 1_000).run(stop.clone()));
+            tasks.spawn(
+                Runner::new(Tail::new(log.clone(), None), board.clone(), metrics.clone(), 1_000).run(stop.clone()),
+            );
         }
         let patience = Patience { model: PATIENCE, stop: stop.clone() };
-        Node { cache, breakers, patience, _stop: stop.drop_guard(), _tasks: tasks }
+        Node { cache, breakers, replicas, metrics, patience, _stop: stop.drop_guard(), _tasks: tasks }
     }
 }
 
@@ -143,7 +160,11 @@ pub fn key(room: Uuid) -> RoomKey {
 impl Writer {
     /// Rooms at version 1.
     pub async fn of(db: &TestDb, rooms: usize) -> Self {
-        let log = EventLog::new(pool::system(db.options.clone(), &database_config()));
+        Self::over(&db.options, rooms).await
+    }
+
+    pub async fn over(database: &PgConnectOptions, rooms: usize) -> Self {
+        let log = EventLog::new(pool::system(database.clone(), &database_config()));
         let rooms: Vec<_> = (0..rooms).map(|_| key(Uuid::now_v7())).collect();
         let history = rooms.iter().map(|_| Mutex::default()).collect();
         let at = vec![(0, chain::START); rooms.len()];

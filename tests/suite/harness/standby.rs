@@ -1,4 +1,4 @@
-//! A primary of the test's own with a real streaming replica.
+//! A primary of the test's own with real streaming replicas.
 
 use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
@@ -12,14 +12,19 @@ use tokio::process::Command;
 
 use super::{Folder, database_config, folder};
 
-/// A primary and its replica. Both end with the value.
-pub struct Pair {
+/// A primary and its replicas. They end with the value.
+pub struct Replicated {
     /// As superuser.
     pub primary: PgPool,
-    primary_server: Embedded,
-    replica_server: Option<Embedded>,
-    _primary_folder: Folder,
-    replica_folder: Folder,
+    pub replicas: Vec<Replica>,
+    server: Embedded,
+    _folder: Folder,
+}
+
+pub struct Replica {
+    /// `None`: it is stopped.
+    server: Option<Embedded>,
+    folder: Folder,
 }
 
 fn launch(folder: &Path) -> Launch {
@@ -38,11 +43,12 @@ fn url(options: &PgConnectOptions) -> String {
     format!("postgres://{user}@localhost/{}?host={socket}&sslmode=disable", options.get_database().unwrap())
 }
 
-impl Pair {
-    pub async fn start() -> Self {
-        let (primary_folder, replica_folder) = (folder(), folder());
-        let primary_server = Embedded::start(&launch(&primary_folder)).await.expect("a primary");
-        let primary = pool::owner(primary_server.options().clone(), &database_config());
+impl Replicated {
+    /// With so many replicas.
+    pub async fn start(replicas: usize) -> Self {
+        let folder = folder();
+        let server = Embedded::start(&launch(&folder)).await.expect("a primary");
+        let primary = pool::owner(server.options().clone(), &database_config());
         migrate::run(&primary).await.expect("the migrations run");
         primary
             .execute(
@@ -50,33 +56,32 @@ impl Pair {
             )
             .await
             .unwrap();
-        let mut pair =
-            Self { primary, primary_server, replica_server: None, _primary_folder: primary_folder, replica_folder };
-        pair.copy().await;
-        pair.start_replica().await;
-        pair
+        let mut replicated = Self { primary, replicas: Vec::new(), server, _folder: folder };
+        for _ in 0..replicas {
+            let mut replica = replicated.copy().await;
+            replica.start().await;
+            replicated.replicas.push(replica);
+        }
+        replicated
     }
 
-    pub fn primary_url(&self) -> String {
-        url(self.primary_server.options())
+    pub fn url(&self) -> String {
+        url(self.options())
     }
 
-    pub fn replica_url(&self) -> String {
-        url(self.replica_server.as_ref().expect("the replica runs").options())
+    /// The way to the primary.
+    pub fn options(&self) -> &PgConnectOptions {
+        self.server.options()
     }
 
-    /// The way to the replica, for who is to come over a wire.
-    pub fn replica_options(&self) -> &PgConnectOptions {
-        self.replica_server.as_ref().expect("the replica runs").options()
-    }
-
-    /// The replica's data, as the primary has them, with where to stream from.
-    async fn copy(&self) {
+    /// One with the primary's data and where to stream on from.
+    async fn copy(&self) -> Replica {
         let bin: String = sqlx::query_scalar("SELECT setting FROM pg_config WHERE name = 'BINDIR'")
             .fetch_one(&self.primary)
             .await
             .unwrap();
-        let (place, options) = (self.replica_folder.join("postgres"), self.primary_server.options());
+        let (folder, options) = (folder(), self.options());
+        let place = folder.join("postgres");
         std::fs::create_dir_all(&place).unwrap();
         // By the user that the primary runs as.
         let owner = std::fs::metadata(options.get_socket().unwrap().join(".s.PGSQL.5432")).unwrap();
@@ -87,22 +92,33 @@ impl Pair {
         copy.uid(owner.uid()).gid(owner.gid()).current_dir("/").stdin(Stdio::null());
         let ended = copy.output().await.unwrap();
         assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+        Replica { server: None, folder }
+    }
+}
+
+impl Replica {
+    pub async fn start(&mut self) {
+        let started = Embedded::start(&launch(&self.folder)).await.expect("a replica");
+        self.server = Some(started);
     }
 
-    pub async fn start_replica(&mut self) {
-        let started = Embedded::start(&launch(&self.replica_folder)).await.expect("a replica");
-        self.replica_server = Some(started);
-    }
-
-    pub async fn stop_replica(&mut self) {
-        if let Some(replica) = self.replica_server.take() {
-            replica.stop().await;
+    pub async fn stop(&mut self) {
+        if let Some(server) = self.server.take() {
+            server.stop().await;
         }
     }
 
-    /// A statement on the replica.
-    pub async fn on_replica(&self, statement: &'static str) {
-        let options = self.replica_server.as_ref().expect("the replica runs").options();
-        options.connect().await.unwrap().execute(statement).await.unwrap();
+    pub fn url(&self) -> String {
+        url(self.options())
+    }
+
+    /// The way to it, while it runs.
+    pub fn options(&self) -> &PgConnectOptions {
+        self.server.as_ref().expect("the replica runs").options()
+    }
+
+    /// A statement by a superuser.
+    pub async fn execute(&self, statement: &'static str) {
+        self.options().connect().await.unwrap().execute(statement).await.unwrap();
     }
 }
