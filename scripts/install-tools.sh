@@ -4,7 +4,7 @@
 # own cluster, which the package would make and start, is not wanted and not made. Says nothing where nothing is missing.
 #
 # With the word `test` also what only tests need: Java and Maven for Apache Kafka, two readers of topics by other hands, Python's
-# venv, and redis-server, whose own service is not wanted either and not started. With `python` that venv.
+# venv, and redis-server and pgbouncer, whose own services are not wanted either and not started. With `python` that venv.
 set -euo pipefail
 
 missing=()
@@ -41,13 +41,19 @@ has_postgres() {
 }
 postgres=no
 has_postgres || postgres=yes
-redis=no
-[ "${1:-}" != test ] || command -v redis-server >/dev/null 2>&1 || redis=yes
+# Packages whose services would be started.
+services=()
+if [ "${1:-}" = test ]; then
+    for program in redis-server pgbouncer; do
+        # Debian keeps some where only administrators look.
+        PATH="$PATH:/usr/sbin" command -v $program >/dev/null 2>&1 || services+=("$program")
+    done
+fi
 
 # What is missing besides the small tools.
 servers() {
     [ $postgres = no ] || printf ' %s' "$1"
-    [ $redis = no ] || printf ' redis-server'
+    [ ${#services[@]} -eq 0 ] || printf ' %s' "${services[@]}"
 }
 
 as_root() {
@@ -59,7 +65,7 @@ as_root() {
 }
 install() { as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" >/dev/null; }
 
-if [ ${#missing[@]} -gt 0 ] || [ $postgres = yes ] || [ $redis = yes ]; then
+if [ ${#missing[@]} -gt 0 ] || [ $postgres = yes ] || [ ${#services[@]} -gt 0 ]; then
     if ! command -v apt-get >/dev/null 2>&1; then
         echo "Please install with your package manager: ${missing[*]}$(servers 'PostgreSQL 15 or newer (the server)')" >&2
         exit 1
@@ -72,17 +78,17 @@ if [ ${#missing[@]} -gt 0 ] || [ $postgres = yes ] || [ $redis = yes ]; then
         as_root sed -ri 's/^#?\s*create_main_cluster\s*=.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
         install postgresql
     fi
-    if [ $redis = yes ]; then
+    if [ ${#services[@]} -gt 0 ]; then
         # A service that is masked is neither started by its package nor at the next boot; where there is no systemd, a policy says so.
         if [ -d /run/systemd/system ]; then
-            as_root systemctl mask redis-server.service >/dev/null 2>&1
-            install redis-server
+            as_root systemctl mask "${services[@]/%/.service}" >/dev/null 2>&1
+            install "${services[@]}"
         elif [ -e /usr/sbin/policy-rc.d ]; then
-            install redis-server
+            install "${services[@]}"
         else
             printf '#!/bin/sh\nexit 101\n' | as_root tee /usr/sbin/policy-rc.d >/dev/null
             as_root chmod 755 /usr/sbin/policy-rc.d
-            install redis-server || { as_root rm -f /usr/sbin/policy-rc.d; exit 1; }
+            install "${services[@]}" || { as_root rm -f /usr/sbin/policy-rc.d; exit 1; }
             as_root rm -f /usr/sbin/policy-rc.d
         fi
     fi

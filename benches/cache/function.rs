@@ -76,7 +76,7 @@ pub async fn rate(postgres: &Postgres, settings: &[(&'static str, String)], meas
     }
     stop.cancel();
     working.await?;
-    pool.close().await;
+    pool::close(pool).await;
     Ok(rate)
 }
 

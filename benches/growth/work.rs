@@ -81,7 +81,7 @@ impl Work {
     }
 
     pub async fn close(self) {
-        self.log.pool().close().await;
+        pool::close(self.log.pool().clone()).await;
     }
 
     pub async fn round(&mut self) -> Result<Round, Failure> {

@@ -68,7 +68,7 @@ impl Bare {
 
 /// The log's first events as records.
 pub async fn records(owner: &PgPool, count: u32) -> Result<Vec<Record>, Failure> {
-    let log = EventLog::new(owner.clone());
+    let log = EventLog::new(owner.clone().into());
     let epoch = log.head().await?.epoch.to_string();
     let mut records: Vec<Record> = Vec::new();
     while records.len() < count as usize {

@@ -32,7 +32,7 @@ pub struct Singles {
 
 pub async fn measure(postgres: &Postgres, kafka: &Kafka, count: usize) -> Result<Singles, Failure> {
     let owner = postgres.owner().await?;
-    let log = EventLog::new(owner.clone());
+    let log = EventLog::new(owner.clone().into());
     let head = log.head().await?.position;
     let prefix = "single";
     let _relaying = Relaying::start(postgres, kafka, prefix)?;

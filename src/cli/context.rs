@@ -6,6 +6,7 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::database::pool::Pool;
 use crate::database::{Database, migrate, pool};
 use crate::events::archive::Archive;
 use crate::events::log::EventLog;
@@ -43,15 +44,12 @@ impl Context {
     }
 
     /// The log over a pool, reading on in the archives that are configured.
-    pub fn log(&self, pool: PgPool) -> anyhow::Result<EventLog> {
+    pub fn log(&self, pool: Pool) -> anyhow::Result<EventLog> {
         Ok(EventLog::new(pool).with_archive(Archive::configured(&self.config()?.archive)?))
     }
 
     /// Does `work` with two pools: one that has the rights of the database's owner, one that has those of the running program.
-    pub async fn with_owner<T>(
-        &self,
-        work: impl AsyncFnOnce(PgPool, PgPool) -> anyhow::Result<T>,
-    ) -> anyhow::Result<T> {
+    pub async fn with_owner<T>(&self, work: impl AsyncFnOnce(PgPool, Pool) -> anyhow::Result<T>) -> anyhow::Result<T> {
         let database = self.database().await?;
         let owner = pool::owner(database.options(), &self.config()?.database);
         let result = self.work_on(&database, async |system| work(owner.clone(), system).await).await;
@@ -61,7 +59,7 @@ impl Context {
     }
 
     /// Does `work` with a pool that has the rights of the running program, and stops what was started for it.
-    pub async fn with_database<T>(&self, work: impl AsyncFnOnce(PgPool) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    pub async fn with_database<T>(&self, work: impl AsyncFnOnce(Pool) -> anyhow::Result<T>) -> anyhow::Result<T> {
         let database = self.database().await?;
         let result = self.work_on(&database, work).await;
         database.stop().await;
@@ -71,7 +69,7 @@ impl Context {
     async fn work_on<T>(
         &self,
         database: &Database,
-        work: impl AsyncFnOnce(PgPool) -> anyhow::Result<T>,
+        work: impl AsyncFnOnce(Pool) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
         let config = &self.config()?.database;
         let owner = pool::owner(database.options(), config);

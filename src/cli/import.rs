@@ -11,7 +11,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Args;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use sqlx::PgPool;
 
 use super::context::Context;
 use super::progress::Progress;
@@ -21,6 +20,7 @@ use crate::commands::import::{
     Ended, Import, ImportError, LineReader, Lines, Refused, Source, Standing, Survey, survey,
 };
 use crate::config::Config;
+use crate::database::pool::Pool;
 use crate::events::ids::TenantId;
 use crate::events::time::Clock;
 use crate::security::sealing::{MasterKeys, Sealer};
@@ -79,7 +79,7 @@ impl ImportFile {
 
     async fn import(
         &self,
-        pool: PgPool,
+        pool: Pool,
         source: Source,
         survey: Option<Survey>,
         config: &Config,

@@ -5,6 +5,7 @@
 
 mod archive;
 mod cache;
+mod database;
 mod development;
 pub mod document;
 mod errors;
@@ -20,12 +21,12 @@ mod tests;
 mod values;
 
 use std::collections::HashMap;
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub use archive::{ArchiveConfig, ArchivePlace};
 pub use cache::{CacheConfig, RedisUrl};
+pub use database::{DatabaseConfig, DatabaseUrl};
 pub use development::DevelopmentKeysError;
 pub use errors::{ConfigError, ConfigErrors};
 pub use fault::{Fault, FaultAction, FaultPoint};
@@ -95,44 +96,6 @@ pub struct StreamsConfig {
     /// Events that may wait for one reader.
     pub buffer: usize,
     pub heartbeat: Duration,
-}
-
-#[derive(Clone, Debug)]
-pub struct DatabaseConfig {
-    /// None: the private server in the data directory.
-    pub url: Option<DatabaseUrl>,
-    /// Replicas to read from.
-    pub read_urls: Vec<DatabaseUrl>,
-    /// How far behind a replica may be.
-    pub replica_lag: Duration,
-    /// For what is written.
-    pub pool_size: u32,
-    /// For what is read to answer; of each replica as well.
-    pub read_pool_size: u32,
-    pub acquire_timeout: Duration,
-    pub statement_timeout: Duration,
-    /// Statements that take longer are logged.
-    pub slow_statement: Duration,
-    /// Where the private server's binaries are; None: searched for.
-    pub postgres_bin: Option<PathBuf>,
-    /// Folders of `PATH`, where the search begins.
-    pub program_folders: Vec<PathBuf>,
-}
-
-/// Holds a password, so it shows only when asked to.
-#[derive(Clone, PartialEq, Eq)]
-pub struct DatabaseUrl(String);
-
-impl DatabaseUrl {
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for DatabaseUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("DatabaseUrl(secret)")
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -299,46 +262,6 @@ impl HttpConfig {
             header_limit: reader.size(&settings::HTTP_HEADER_LIMIT),
             request_timeout: reader.time(&settings::HTTP_REQUEST_TIMEOUT),
             at_least_timeout: reader.time(&settings::HTTP_AT_LEAST_TIMEOUT),
-        }
-    }
-}
-
-impl DatabaseConfig {
-    fn read(reader: &mut Reader<'_>, environment: &HashMap<String, String>) -> Self {
-        let path = environment.get("PATH").map(String::as_str).unwrap_or_default();
-        Self {
-            url: reader
-                .text(&settings::DATABASE_URL)
-                .and_then(|text| database_url(reader, &settings::DATABASE_URL, &text)),
-            read_urls: read_urls(reader),
-            replica_lag: reader.time(&settings::DATABASE_REPLICA_LAG),
-            pool_size: reader.count(&settings::DATABASE_POOL_SIZE),
-            read_pool_size: reader.count(&settings::DATABASE_READ_POOL_SIZE),
-            acquire_timeout: reader.time(&settings::DATABASE_ACQUIRE_TIMEOUT),
-            statement_timeout: reader.time(&settings::DATABASE_STATEMENT_TIMEOUT),
-            slow_statement: reader.time(&settings::DATABASE_SLOW_STATEMENT),
-            postgres_bin: reader.text(&settings::POSTGRES_BIN).map(PathBuf::from),
-            program_folders: std::env::split_paths(path).collect(),
-        }
-    }
-}
-
-fn read_urls(reader: &mut Reader<'_>) -> Vec<DatabaseUrl> {
-    let text = reader.text(&settings::DATABASE_READ_URLS).unwrap_or_default();
-    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-    parts.filter_map(|part| database_url(reader, &settings::DATABASE_READ_URLS, part)).collect()
-}
-
-fn database_url(reader: &mut Reader<'_>, setting: &settings::Setting, text: &str) -> Option<DatabaseUrl> {
-    let scheme = ["postgres://", "postgresql://"].iter().any(|scheme| text.trim().starts_with(scheme));
-    match text.trim().parse::<sqlx::postgres::PgConnectOptions>() {
-        Ok(_) if scheme => Some(DatabaseUrl(text.trim().to_owned())),
-        _ => {
-            // The parser's own words may repeat the password.
-            let remedy =
-                "write postgres://USER:PASSWORD@HOST:PORT/DATABASE (percent-encode what is special in a password)";
-            reader.fault(setting, "it is not the URL of a PostgreSQL database", remedy);
-            None
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod archive;
 mod cache;
+mod database;
 mod fault;
 mod kafka;
 mod retention;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 pub use archive::*;
 pub use cache::*;
+pub use database::*;
 pub use fault::*;
 pub use kafka::*;
 pub use retention::*;
@@ -85,20 +87,7 @@ pub const GROUPS: &[Group] = &[
         ],
     },
     Group { title: "Streams", settings: &[&STREAMS_LIMIT, &STREAMS_BUFFER, &STREAMS_HEARTBEAT] },
-    Group {
-        title: "Database",
-        settings: &[
-            &DATABASE_URL,
-            &DATABASE_READ_URLS,
-            &DATABASE_REPLICA_LAG,
-            &DATABASE_POOL_SIZE,
-            &DATABASE_READ_POOL_SIZE,
-            &DATABASE_ACQUIRE_TIMEOUT,
-            &DATABASE_STATEMENT_TIMEOUT,
-            &DATABASE_SLOW_STATEMENT,
-            &POSTGRES_BIN,
-        ],
-    },
+    database::GROUP,
     Group {
         title: "The log",
         settings: &[
@@ -249,71 +238,6 @@ pub const STREAMS_HEARTBEAT: Setting = Setting::new(
     Accepts::Time(Duration::from_millis(100), HOUR),
     "15s",
     "How often an idle stream sends a sign of life.",
-);
-
-pub const DATABASE_URL: Setting = Setting::new(
-    "DATABASE_URL",
-    "database.url",
-    Accepts::Url,
-    "",
-    "A PostgreSQL of yours, 15 or newer. Without it the program runs a private one in the data directory.",
-);
-pub const DATABASE_READ_URLS: Setting = Setting::new(
-    "DATABASE_READ_URLS",
-    "database.read_urls",
-    Accepts::Url,
-    "",
-    "Streaming replicas of that database, separated by commas. Read models are read from one that has what the reader asks for; from \
-     the primary where none has.",
-);
-pub const DATABASE_REPLICA_LAG: Setting = Setting::new(
-    "CONVOKE_DATABASE_REPLICA_LAG",
-    "database.replica_lag",
-    Accepts::Time(SECOND, HOUR),
-    "5s",
-    "A replica that has not replayed what the primary had so long ago is not read from until it has.",
-);
-pub const DATABASE_POOL_SIZE: Setting = Setting::new(
-    "CONVOKE_DATABASE_POOL_SIZE",
-    "database.pool_size",
-    Accepts::Count(2, 1000),
-    "16",
-    "Connections to the database that this process keeps at most for commands, read models and upkeep; appends have one more.",
-);
-pub const DATABASE_READ_POOL_SIZE: Setting = Setting::new(
-    "CONVOKE_DATABASE_READ_POOL_SIZE",
-    "database.read_pool_size",
-    Accepts::Count(2, 1000),
-    "16",
-    "Connections that it keeps at most for answers and streams: to the primary, and to each replica.",
-);
-pub const DATABASE_ACQUIRE_TIMEOUT: Setting = Setting::new(
-    "CONVOKE_DATABASE_ACQUIRE_TIMEOUT",
-    "database.acquire_timeout",
-    Accepts::Time(Duration::from_millis(10), Duration::from_secs(5 * 60)),
-    "5s",
-    "How long a request waits for a connection before it is answered 503.",
-);
-pub const DATABASE_STATEMENT_TIMEOUT: Setting = Setting::new(
-    "CONVOKE_DATABASE_STATEMENT_TIMEOUT",
-    "database.statement_timeout",
-    Accepts::Time(Duration::from_millis(10), HOUR),
-    "30s",
-    "How long one statement may run; migrations and rebuilds are not bound by it.",
-);
-pub const DATABASE_SLOW_STATEMENT: Setting = Setting::new(
-    "CONVOKE_DATABASE_SLOW_STATEMENT",
-    "database.slow_statement",
-    Accepts::Time(MS, HOUR),
-    "100ms",
-    "Statements that take longer are logged, with their text and never with their values, and counted.",
-);
-pub const POSTGRES_BIN: Setting = Setting::new(
-    "CONVOKE_POSTGRES_BIN",
-    "database.postgres_bin",
-    Accepts::Path,
-    "",
-    "The folder of the binaries (postgres, initdb) for the private server; without it, the newest one found in the usual places.",
 );
 
 pub const LOG_PARTITION_UNIT: Setting = Setting::new(

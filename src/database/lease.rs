@@ -7,15 +7,16 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sqlx::PgPool;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::pool::Pool;
+
 /// A lease that is held. Kept by [`Lease::keep`].
 #[derive(Clone)]
 pub struct Lease {
-    pool: PgPool,
+    pool: Pool,
     name: String,
     holder: Uuid,
     pub fence: i64,
@@ -25,7 +26,7 @@ pub struct Lease {
 
 impl Lease {
     /// Takes the lease if nobody holds it.
-    pub async fn take(pool: &PgPool, name: &str, length: Duration) -> sqlx::Result<Option<Self>> {
+    pub async fn take(pool: &Pool, name: &str, length: Duration) -> sqlx::Result<Option<Self>> {
         let holder = Uuid::new_v4();
         let asked = Instant::now();
         let fence: Option<i64> = sqlx::query_scalar(

@@ -13,9 +13,11 @@ use std::time::Duration;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::config::{Config, DatabaseConfig, DatabaseUrl};
 use embedded::{Embedded, EmbeddedError, Launch};
+use pool::Pool;
 
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
@@ -23,8 +25,12 @@ pub enum DatabaseError {
     Embedded(#[from] EmbeddedError),
     #[error("the URL of the database is not usable: {0}")]
     Url(sqlx::Error),
-    #[error("the database at {place} cannot be reached: {cause}. Start it, or correct DATABASE_URL")]
-    Unreachable { place: String, cause: String },
+    #[error("the database at {place} cannot be reached: {cause}. Start it, or correct {setting}")]
+    Unreachable { place: String, cause: String, setting: &'static str },
+    #[error("the pooler at {place} cannot be used: {cause}. It has to pool transactions (pool_mode = transaction)")]
+    Pooler { place: String, cause: String },
+    #[error("the pooler at {place} leads to another database than DATABASE_URL does; correct one of them")]
+    AnotherBehindPooler { place: String },
 }
 
 /// A PostgreSQL to connect to; with it, the private server if this process owns one. [`Database::stop`] ends that server.
@@ -70,6 +76,22 @@ impl Database {
         self.embedded.as_deref()
     }
 
+    /// For what a server writes, and for what it reads to answer: through a pooler where there is one.
+    pub async fn pools(&self, config: &DatabaseConfig) -> Result<(Pool, Pool), DatabaseError> {
+        let Some(url) = &config.pooler_url else {
+            return Ok((pool::system(self.options(), config), pool::reading(self.options(), config)));
+        };
+        // Only what a pooler knows may be set at the start of a connection, and floats come in binary form.
+        let pooler = at(url)?.extra_float_digits(None);
+        reach(&pooler, config.acquire_timeout, "DATABASE_POOLER_URL").await?;
+        let pools = pool::pooled(&pooler, self.options(), config);
+        let unusable = |error: sqlx::Error| DatabaseError::Pooler { place: place(&pooler), cause: error.to_string() };
+        let epoch = || sqlx::query_scalar::<_, Uuid>("SELECT epoch FROM convoke.log_head");
+        let through = epoch().fetch_one(&pools.0).await.map_err(unusable)?;
+        let direct = epoch().fetch_one(pools.0.sessions()).await.map_err(unusable)?;
+        if through == direct { Ok(pools) } else { Err(DatabaseError::AnotherBehindPooler { place: place(&pooler) }) }
+    }
+
     /// Keeps the private server running until told to stop; returns at the stop where there is none.
     pub async fn keep_running(self, stop: CancellationToken) -> Result<(), EmbeddedError> {
         match &self.embedded {
@@ -91,7 +113,7 @@ impl Database {
     async fn external(config: &DatabaseConfig) -> Result<Option<Self>, DatabaseError> {
         let Some(url) = &config.url else { return Ok(None) };
         let options = at(url)?;
-        reach(&options, config.acquire_timeout).await?;
+        reach(&options, config.acquire_timeout, "DATABASE_URL").await?;
         Ok(Some(Self { options, embedded: None }))
     }
 }
@@ -102,7 +124,7 @@ pub fn at(url: &DatabaseUrl) -> Result<PgConnectOptions, DatabaseError> {
 }
 
 /// Whether it lets us in. A pool would try on for as long as it may, and then say no more than that.
-async fn reach(options: &PgConnectOptions, patience: Duration) -> Result<(), DatabaseError> {
+async fn reach(options: &PgConnectOptions, patience: Duration, setting: &'static str) -> Result<(), DatabaseError> {
     let cause = match tokio::time::timeout(patience, options.connect()).await {
         Ok(Ok(connection)) => {
             // It has answered: that its closing failed would show at the next connection.
@@ -112,7 +134,7 @@ async fn reach(options: &PgConnectOptions, patience: Duration) -> Result<(), Dat
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("there was no answer within {patience:?}"),
     };
-    Err(DatabaseError::Unreachable { place: place(options), cause })
+    Err(DatabaseError::Unreachable { place: place(options), cause, setting })
 }
 
 /// Where it is and as whom we come, without the password.

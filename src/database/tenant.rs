@@ -1,16 +1,14 @@
 //! Transactions that see one tenant only.
 
-use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction};
+use sqlx::{Postgres, Transaction};
 
+use super::pool::Pool;
 use crate::events::ids::TenantId;
 
 /// A read-only transaction in which row-level security shows the rows of `tenant` and no other, in one round trip. What it
 /// reads is one moment's picture of the database.
-pub async fn begin(pool: &PgPool, tenant: &TenantId) -> sqlx::Result<Transaction<'static, Postgres>> {
+pub async fn begin(pool: &Pool, tenant: &TenantId) -> sqlx::Result<Transaction<'static, Postgres>> {
     // A tenant's name is of a-z, 0-9, '-' and '_' only: nothing in it can end a quoted text.
-    let statement = format!(
-        "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL ROLE convoke_tenant; \
-         SET LOCAL convoke.tenant = '{tenant}'"
-    );
-    pool.begin_with(AssertSqlSafe(statement)).await
+    let first = format!("SET LOCAL ROLE convoke_tenant; SET LOCAL convoke.tenant = '{tenant}'");
+    pool.begin_with("ISOLATION LEVEL REPEATABLE READ, READ ONLY", &first).await
 }

@@ -3,10 +3,11 @@
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::Serialize;
-use sqlx::{PgPool, Row as _};
+use sqlx::Row as _;
 
 use super::MODELS;
 use super::checkpoint::{self, Status, position};
+use crate::database::pool::Pool;
 use crate::events::envelope::Position;
 use crate::events::time::Timestamp;
 
@@ -65,7 +66,7 @@ pub struct RebuildView {
 }
 
 /// All read models, by name.
-pub async fn all(pool: &PgPool) -> sqlx::Result<Vec<ProjectionView>> {
+pub async fn all(pool: &Pool) -> sqlx::Result<Vec<ProjectionView>> {
     let head: i64 = sqlx::query_scalar("SELECT position FROM convoke.log_head").fetch_one(pool).await?;
     let head = position(head);
     let rebuilds = rebuilds(pool, head).await?;
@@ -122,7 +123,7 @@ fn view(checkpoint: &checkpoint::Checkpoint, head: Position) -> ProjectionView {
     view
 }
 
-async fn rebuilds(pool: &PgPool, head: Position) -> sqlx::Result<Vec<(String, RebuildView)>> {
+async fn rebuilds(pool: &Pool, head: Position) -> sqlx::Result<Vec<(String, RebuildView)>> {
     let rows = sqlx::query(
         "SELECT name, purpose, position, started_at, updated_at
          FROM convoke.projection_rebuilds

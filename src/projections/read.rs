@@ -7,10 +7,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sqlx::postgres::PgRow;
 use sqlx::query::Query;
-use sqlx::{Execute as _, PgPool, Postgres};
+use sqlx::{Execute as _, Postgres};
 
 use super::replicas::{Chosen, Replicas};
 use super::rows::{BadField, Field, Fields, Row, Tuple, TupleWriter, Tuples, columns};
+use crate::database::pool::Pool;
 use crate::database::tenant;
 use crate::events::ids::TenantId;
 use crate::telemetry::metrics::Metrics;
@@ -19,7 +20,7 @@ use crate::telemetry::metrics::Metrics;
 #[derive(Clone)]
 pub struct ReadModels {
     /// The primary.
-    pool: PgPool,
+    pool: Pool,
     /// Asked in its place, while it answers.
     replica: Option<(Replicas, Chosen)>,
     /// Told who answered.
@@ -128,7 +129,7 @@ type Statement<'q> = Query<'q, Postgres, sqlx::postgres::PgArguments>;
 
 impl ReadModels {
     /// Over a pool whose connections act as `convoke_system`.
-    pub fn new(pool: PgPool) -> Self {
+    pub fn new(pool: Pool) -> Self {
         Self { pool, replica: None, metrics: None }
     }
 
@@ -183,7 +184,7 @@ impl ReadModels {
     }
 }
 
-async fn rows_of(pool: &PgPool, tenant: &TenantId, statement: Statement<'_>) -> sqlx::Result<Vec<PgRow>> {
+async fn rows_of(pool: &Pool, tenant: &TenantId, statement: Statement<'_>) -> sqlx::Result<Vec<PgRow>> {
     let mut transaction = tenant::begin(pool, tenant).await?;
     let rows = statement.fetch_all(&mut *transaction).await?;
     transaction.commit().await?;

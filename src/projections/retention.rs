@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::StreamExt as _;
-use sqlx::{Connection as _, PgConnection, PgPool, Row as _};
+use sqlx::{Connection as _, PgConnection, Row as _};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -18,6 +18,7 @@ use super::checkpoint;
 use super::model::ModelInfo;
 use super::rows::{BadCopy, Digest, Splitter};
 use crate::config::RetentionConfig;
+use crate::database::pool::Pool;
 use crate::database::silence::heard;
 use crate::events::time::{Clock, Timestamp};
 
@@ -48,13 +49,13 @@ pub struct Gone {
 
 #[derive(Clone)]
 pub struct Retention {
-    pool: PgPool,
+    pool: Pool,
     config: RetentionConfig,
     clock: Clock,
 }
 
 impl Retention {
-    pub fn new(pool: PgPool, config: RetentionConfig, clock: Clock) -> Self {
+    pub fn new(pool: Pool, config: RetentionConfig, clock: Clock) -> Self {
         Self { pool, config, clock }
     }
 
@@ -82,7 +83,7 @@ impl Retention {
 
     /// Makes months ahead, and lets go of what is older than it should be.
     pub async fn round(&self) -> Result<Vec<Gone>, RetentionError> {
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.pool.sessions().acquire().await?;
         while heard(SILENCE, self.make_month(&mut connection)).await? {}
         let mut gone = Vec::new();
         for model in MODELS {

@@ -5,7 +5,6 @@
 use std::time::Duration;
 
 use serde::Deserialize;
-use sqlx::PgPool;
 use sqlx::postgres::{PgListener, PgNotification};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -14,6 +13,7 @@ use uuid::Uuid;
 use super::sealing::{self, Sealer};
 use super::signing_keys::{self, REFRESH, RingUnavailable};
 use super::tokens::Verifier;
+use crate::database::pool::Pool;
 use crate::events::ids::{Identity, TenantId};
 
 /// Between attempts to listen again after the database went away.
@@ -21,7 +21,7 @@ const RETRY: Duration = Duration::from_millis(250);
 
 /// Keeps what this process holds of keys in step with the database.
 pub struct Watch {
-    pub pool: PgPool,
+    pub pool: Pool,
     pub sealer: Sealer,
     pub verifier: Verifier,
 }
@@ -67,7 +67,7 @@ impl Watch {
     }
 
     async fn listen(&self, failing: &mut bool) -> Result<(), NotHeard> {
-        let mut listener = PgListener::connect_with(&self.pool).await?;
+        let mut listener = PgListener::connect_with(self.pool.sessions()).await?;
         // A connection that is lost must be told of, since what was said meanwhile was not heard.
         listener.eager_reconnect(false);
         listener.listen_all([sealing::CHANNEL, signing_keys::CHANNEL]).await?;

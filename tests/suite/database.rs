@@ -42,9 +42,10 @@ async fn what_is_answered_is_durable_and_decided_on_the_newest_whatever_the_serv
     ] {
         let change = format!("ALTER DATABASE {name} SET {setting} = '{theirs}'");
         db.owner.execute(sqlx::AssertSqlSafe(change)).await.unwrap();
-        for (pool, wanted) in
-            [(pool::owner(db.options.clone(), &config), theirs), (pool::system(db.options.clone(), &config), ours)]
-        {
+        for (pool, wanted) in [
+            (pool::owner(db.options.clone(), &config).into(), theirs),
+            (pool::system(db.options.clone(), &config), ours),
+        ] {
             let found: String =
                 sqlx::query_scalar("SELECT current_setting($1)").bind(setting).fetch_one(&pool).await.unwrap();
             assert_eq!(found, wanted);

@@ -9,7 +9,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("commands", &["config", "events", "security", "telemetry"]),
     ("projections", &["config", "database", "events", "resilience", "security", "telemetry"]),
     ("resilience", &["config", "tasks", "telemetry"]),
-    ("security", &["config", "events", "telemetry"]),
+    ("security", &["config", "database", "events", "telemetry"]),
     ("database", &["config", "events"]),
     ("telemetry", &["config", "tasks"]),
     ("config", &["events"]),

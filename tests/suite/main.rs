@@ -27,6 +27,7 @@ mod kills;
 mod log;
 mod log_commands;
 mod maintenance;
+mod pooled;
 mod projections;
 mod replicas;
 mod security;

@@ -12,6 +12,7 @@ use crate::cli::context::Context;
 use crate::cli::progress::Progress;
 use crate::cli::table;
 use crate::config::{duration, settings};
+use crate::database::pool::Pool;
 use crate::events::archive::Archive;
 use crate::events::time::{Clock, Timestamp};
 use crate::events::topic::shape::events_topic;
@@ -75,7 +76,7 @@ impl Run {
         context: &Context,
         archive: Archive,
         owner: PgPool,
-        system: PgPool,
+        system: Pool,
     ) -> anyhow::Result<Report> {
         let config = context.config()?;
         let topic = config.kafka.brokers.is_some().then(|| events_topic(&config.kafka.prefix));

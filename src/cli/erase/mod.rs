@@ -9,11 +9,11 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use sqlx::PgPool;
 
 use crate::cli::context::Context;
 use crate::commands::execute::{Executor, Foundation, Limits, Outcome, Request};
 use crate::commands::tenant::ErasePerson;
+use crate::database::pool::Pool;
 use crate::events::ids::{Identity, RoomId, TenantId};
 use crate::events::log::RoomKey;
 use crate::events::time::Clock;
@@ -80,7 +80,7 @@ impl Erase {
     }
 }
 
-async fn execute(pool: PgPool, context: &Context, tenant: TenantId, identity: Identity) -> anyhow::Result<Outcome> {
+async fn execute(pool: Pool, context: &Context, tenant: TenantId, identity: Identity) -> anyhow::Result<Outcome> {
     let config = context.config()?;
     let masters = MasterKeys::configured(&config.keys).context("the master keys cannot be used")?;
     let clock = Clock::system();

@@ -8,10 +8,10 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Args;
 use serde_json::Value;
-use sqlx::PgPool;
 
 use crate::cli::context::Context;
 use crate::cli::progress::Progress;
+use crate::database::pool::Pool;
 use crate::events::envelope::Envelope;
 use crate::events::ids::{Identity, TenantId};
 use crate::events::sealed::PersonalFields;
@@ -50,7 +50,7 @@ impl Texts {
     }
 
     /// How many; `None`: told to stop.
-    async fn write(&self, pool: PgPool, masters: MasterKeys, context: &Context) -> anyhow::Result<Option<usize>> {
+    async fn write(&self, pool: Pool, masters: MasterKeys, context: &Context) -> anyhow::Result<Option<usize>> {
         let (log, sealer) = (context.log(pool.clone())?, Sealer::new(pool, masters));
         let person = (self.tenant.clone(), self.identity.clone());
         let Some(key) = sealer.keys_of(&[person]).await?.into_values().next() else { return Ok(Some(0)) };

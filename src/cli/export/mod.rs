@@ -23,11 +23,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Args;
-use sqlx::PgPool;
 use tokio::sync::mpsc;
 
 use super::context::Context;
 use super::progress::Progress;
+use crate::database::pool::Pool;
 use crate::security::sealing::{MasterKeys, Sealer};
 use existing::{Existing, LastLine};
 use reading::{Page, Reading};
@@ -117,7 +117,7 @@ impl Export {
 
     async fn export(
         &self,
-        pool: PgPool,
+        pool: Pool,
         target: Target,
         last: Option<LastLine>,
         context: &Context,

@@ -2,11 +2,11 @@
 
 use anyhow::Context as _;
 use axum::Router;
-use sqlx::PgPool;
 
 use super::foundation::Foundation;
 use crate::commands::deadlines::{self, Candidate};
 use crate::commands::execute::{self, Executor, Limits};
+use crate::database::pool::Pool;
 use crate::events::feed::Hub;
 use crate::events::log::{RoomKey, wake};
 use crate::events::time::Timestamp;
@@ -62,7 +62,7 @@ pub async fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Resul
     })))
 }
 
-async fn due_rooms(pool: PgPool, now: Timestamp) -> sqlx::Result<Vec<Candidate>> {
+async fn due_rooms(pool: Pool, now: Timestamp) -> sqlx::Result<Vec<Candidate>> {
     let due = rooms::due(&pool, now, deadlines::AT_A_TIME).await?;
     let candidates = due
         .into_iter()

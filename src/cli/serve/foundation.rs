@@ -1,9 +1,9 @@
 //! What the parts of a server stand on.
 
 use anyhow::Context as _;
-use sqlx::PgPool;
 
 use crate::config::Config;
+use crate::database::pool::Pool;
 use crate::database::{self, Database, migrate, pool};
 use crate::events::archive::Archive;
 use crate::events::feed::Source;
@@ -21,9 +21,9 @@ use crate::telemetry::metrics::Metrics;
 pub struct Foundation {
     pub config: Config,
     /// With the rights of the running program, for what is written.
-    pub pool: PgPool,
+    pub pool: Pool,
     /// For what is read to answer.
-    pub reads: PgPool,
+    pub reads: Pool,
     pub log: EventLog,
     /// Where what happens is taken from by those who live by it.
     pub source: Source,
@@ -47,11 +47,13 @@ impl Foundation {
             tracing::info!(migration, "the database was brought to a newer schema");
         }
         pool::close(owner).await;
-        let pool = pool::system(database.options(), &config.database);
+        let (pool, reads) = database.pools(&config.database).await?;
         let metrics = Metrics::new();
-        let reads = pool::reading(database.options(), &config.database);
-        metrics.pool("write", &pool);
-        metrics.pool("read", &reads);
+        metrics.pool("write", pool.connections());
+        metrics.pool("read", reads.connections());
+        if !pool.has_sessions() {
+            metrics.pool("session", pool.sessions());
+        }
         let archive = Archive::configured(&config.archive).context("CONVOKE_ARCHIVE_URL cannot be used")?;
         let log = EventLog::new(pool.clone()).with_archive(archive);
         let board = Board::new(pool.clone(), MODELS);
@@ -88,12 +90,12 @@ impl Foundation {
 }
 
 /// Each with a pool of its own, as large as the primary's for reads.
-fn replicas(config: &Config, primary: &PgPool, breakers: &Breakers, metrics: &Metrics) -> anyhow::Result<Replicas> {
+fn replicas(config: &Config, primary: &Pool, breakers: &Breakers, metrics: &Metrics) -> anyhow::Result<Replicas> {
     let mut pools = Vec::new();
     for (number, url) in (1..).zip(&config.database.read_urls) {
         let options = database::at(url).with_context(|| format!("replica {number} of DATABASE_READ_URLS"))?;
         let pool = pool::reading(options, &config.database);
-        metrics.pool(format!("replica-{number}"), &pool);
+        metrics.pool(format!("replica-{number}"), pool.connections());
         pools.push(pool);
     }
     Ok(Replicas::new(primary.clone(), pools, config.database.replica_lag, breakers, metrics.clone()))

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use super::foundation::Foundation;
+use crate::database::pool::Pool;
 use crate::events::log::EventLog;
 use crate::events::log::maintenance::{Maintenance, Runway};
 use crate::events::relay::{Standing, State, relayed};
@@ -68,7 +68,7 @@ impl Topic {
 
 /// A read model that stopped makes the process no less able to take commands and to answer from the others: it is told here,
 /// and is no reason to send requests elsewhere.
-async fn projections(pool: PgPool) -> CheckResult {
+async fn projections(pool: Pool) -> CheckResult {
     let found = checkpoint::all(&pool).await.map_err(|error| error.to_string())?;
     let stopped: Vec<String> = found
         .iter()
@@ -80,7 +80,7 @@ async fn projections(pool: PgPool) -> CheckResult {
     Ok(if stopped.is_empty() { "all follow the log".into() } else { stopped.join("; ") })
 }
 
-async fn database(pool: PgPool) -> CheckResult {
+async fn database(pool: Pool) -> CheckResult {
     match sqlx::query("SELECT 1").execute(&pool).await {
         Ok(_) => Ok("answers".into()),
         Err(error) => Err(error.to_string()),

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
-use sqlx::{Arguments as _, Connection as _, PgConnection, Postgres, Row};
+use sqlx::{Arguments as _, Postgres, Row, Transaction};
 use uuid::Uuid;
 
 pub(super) use self::appender::Appender;
@@ -206,6 +206,8 @@ impl Encoded {
     }
 }
 
+type Append<'q> = Query<'q, Postgres, PgArguments>;
+
 impl EventLog {
     /// Writes a batch in one transaction. Once this returns, what it says was written is durable. On an error nothing is known:
     /// the batch may or may not have been written; versions and idempotency keys make it safe to try again.
@@ -230,8 +232,10 @@ impl EventLog {
         let query = sqlx::query_with(APPEND, arguments);
         let mut lent = self.appender.lend(&self.pool).await?;
         let rows = match progress {
-            None => query.fetch_all(&mut *lent).await,
-            Some(_) => all_or_nothing(&mut lent, query).await,
+            // A statement by itself is a transaction.
+            None if self.pool.has_sessions() => query.fetch_all(&mut *lent).await,
+            None => in_transaction(self.pool.begin_on(&mut lent).await?, query).await,
+            Some(_) => all_or_nothing(self.pool.begin_on(&mut lent).await?, query).await,
         };
         let rows = rows.map_err(|error| no_partition(error, batch))?;
         lent.back();
@@ -241,8 +245,13 @@ impl EventLog {
     }
 }
 
-async fn all_or_nothing(on: &mut PgConnection, query: Query<'_, Postgres, PgArguments>) -> sqlx::Result<Vec<PgRow>> {
-    let mut transaction = on.begin().await?;
+async fn in_transaction(mut transaction: Transaction<'_, Postgres>, query: Append<'_>) -> sqlx::Result<Vec<PgRow>> {
+    let rows = query.fetch_all(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(rows)
+}
+
+async fn all_or_nothing(mut transaction: Transaction<'_, Postgres>, query: Append<'_>) -> sqlx::Result<Vec<PgRow>> {
     let rows = query.fetch_all(&mut *transaction).await?;
     // The head's own row is always there; each other one is a conflict.
     if rows.len() == 1 {

@@ -1,12 +1,13 @@
 //! Which rooms changed, and where: the log for those who want to know that something happened and not what.
 
 use chrono::{DateTime, Utc};
+use sqlx::FromRow;
 use sqlx::postgres::PgRow;
-use sqlx::{FromRow, PgPool};
 use uuid::Uuid;
 
 use super::read::{InLog, Stretch, in_stretch};
 use super::{EventLog, LogError, RoomKey, rows};
+use crate::database::pool::Pool;
 use crate::events::envelope::{Envelope, Position};
 use crate::events::ids::{RoomId, TenantId};
 use crate::events::time::Timestamp;
@@ -28,7 +29,7 @@ impl InLog for Change {
         self.recorded_at
     }
 
-    async fn read(pool: &PgPool, stretch: Stretch) -> Result<Vec<Self>, LogError> {
+    async fn read(pool: &Pool, stretch: Stretch) -> Result<Vec<Self>, LogError> {
         let rows = stretch.rows(pool, concat!("SELECT position, recorded_at, tenant, room", in_stretch!())).await?;
         let change = |row: &PgRow| {
             let (position, recorded_at, tenant, room): (i64, DateTime<Utc>, String, Uuid) = FromRow::from_row(row)?;

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+use sqlx::FromRow;
 use sqlx::postgres::PgRow;
-use sqlx::{FromRow, PgPool};
 
 use super::read::{InLog, Stretch, bind, in_stretch};
 use super::{EventLog, LogError, rows};
+use crate::database::pool::Pool;
 use crate::events::envelope::{Envelope, Hash, Position};
 use crate::events::time::Timestamp;
 
@@ -27,7 +28,7 @@ impl InLog for Fingerprint {
         self.recorded_at
     }
 
-    async fn read(pool: &PgPool, stretch: Stretch) -> Result<Vec<Self>, LogError> {
+    async fn read(pool: &Pool, stretch: Stretch) -> Result<Vec<Self>, LogError> {
         let rows = stretch.rows(pool, concat!("SELECT position, recorded_at, hash", in_stretch!())).await?;
         let read = |row: &PgRow| {
             let (position, recorded_at, hash): (i64, DateTime<Utc>, Vec<u8>) = FromRow::from_row(row)?;

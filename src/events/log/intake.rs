@@ -54,7 +54,7 @@ impl Hold {
 impl EventLog {
     /// `None`: another process holds it. What the last one to hold it sent before it died is written by then, or never will be.
     pub async fn hold_intake(&self, name: &str) -> Result<Option<Hold>, LogError> {
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.pool.sessions().acquire().await?;
         let held: bool =
             sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtextextended('convoke.intake ' || $1, 0))")
                 .bind(name)

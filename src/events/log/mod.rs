@@ -31,7 +31,6 @@ pub mod walk;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::PgPool;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -39,6 +38,7 @@ use super::archive::{Archive, ArchiveError};
 use super::envelope::{Hash, Position, RoomVersion, UnreadableEvent};
 use super::ids::{RoomId, TenantId};
 use super::time::Timestamp;
+use crate::database::pool::Pool;
 
 /// Reads that others wait for, and that nobody may give up in the reader's place, take no longer where anybody answers.
 const SILENCE: Duration = Duration::from_secs(45);
@@ -110,7 +110,7 @@ impl From<sqlx::Error> for LogError {
 /// The log. Cheap to clone; clones share their knowledge of partitions and of the head.
 #[derive(Clone)]
 pub struct EventLog {
-    pool: PgPool,
+    pool: Pool,
     /// Where partitions lie that left the database; `None`: nowhere that this process knows of.
     archive: Option<Archive>,
     partitions: Arc<partitions::Catalogue>,
@@ -120,7 +120,7 @@ pub struct EventLog {
 
 impl EventLog {
     /// Over a pool whose connections act as `convoke_system`.
-    pub fn new(pool: PgPool) -> Self {
+    pub fn new(pool: Pool) -> Self {
         let (head, _) = watch::channel(0);
         Self { pool, archive: None, partitions: Arc::default(), appender: Arc::default(), head: Arc::new(head) }
     }
@@ -131,11 +131,11 @@ impl EventLog {
     }
 
     /// The same log over another pool: what one has seen, the other knows.
-    pub fn reading_from(&self, pool: PgPool) -> Self {
+    pub fn reading_from(&self, pool: Pool) -> Self {
         Self { pool, ..self.clone() }
     }
 
-    pub fn pool(&self) -> &PgPool {
+    pub fn pool(&self) -> &Pool {
         &self.pool
     }
 

@@ -7,9 +7,9 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
 
 use super::{LogError, rows};
+use crate::database::pool::Pool;
 use crate::events::archive::{ArchivedPartition, FileRef};
 use crate::events::envelope::Position;
 
@@ -38,7 +38,7 @@ pub(super) struct Catalogue(RwLock<Vec<Bounds>>);
 
 impl Catalogue {
     /// Between which times the event at `position` was recorded, if it is there. `None`: the log is empty.
-    pub(super) async fn times_of(&self, pool: &PgPool, position: Position) -> Result<Option<Times>, LogError> {
+    pub(super) async fn times_of(&self, pool: &Pool, position: Position) -> Result<Option<Times>, LogError> {
         if let Some(times) = self.known(position) {
             return Ok(Some(times));
         }
@@ -54,13 +54,13 @@ impl Catalogue {
     }
 
     /// The archived partitions as they are now, oldest first.
-    pub(super) async fn archived(&self, pool: &PgPool) -> Result<Vec<Arc<ArchivedPartition>>, LogError> {
+    pub(super) async fn archived(&self, pool: &Pool) -> Result<Vec<Arc<ArchivedPartition>>, LogError> {
         self.load(pool).await?;
         let bounds = self.0.read().unwrap_or_else(PoisonError::into_inner);
         Ok(bounds.iter().filter_map(|one| one.archive.clone()).collect())
     }
 
-    pub(super) async fn load(&self, pool: &PgPool) -> Result<(), LogError> {
+    pub(super) async fn load(&self, pool: &Pool) -> Result<(), LogError> {
         let found: Vec<PartitionRow> = sqlx::query_as(
             "SELECT
                 p.name,

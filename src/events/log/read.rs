@@ -4,12 +4,12 @@
 //! database shows as a gap at the front of what is found, and is read from where it lies ([`super::archived`]).
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
 use sqlx::postgres::PgRow;
 
 use super::partitions::Times;
 use super::rows::{self, columns};
 use super::{EventLog, LogError, RoomKey, SILENCE};
+use crate::database::pool::Pool;
 use crate::database::silence::heard;
 use crate::database::tenant;
 use crate::events::envelope::{Envelope, Position, RoomVersion};
@@ -40,7 +40,7 @@ pub(super) struct Stretch {
 
 impl Stretch {
     /// What a statement that ends with [`in_stretch!`] finds here.
-    pub async fn rows(self, pool: &PgPool, statement: &'static str) -> sqlx::Result<Vec<PgRow>> {
+    pub async fn rows(self, pool: &Pool, statement: &'static str) -> sqlx::Result<Vec<PgRow>> {
         sqlx::query(statement)
             .bind(bind(self.after))
             .bind(self.from)
@@ -68,7 +68,7 @@ pub(super) trait InLog: Sized {
 
     fn recorded_at(&self) -> Timestamp;
 
-    fn read(pool: &PgPool, stretch: Stretch) -> impl Future<Output = Result<Vec<Self>, LogError>> + Send;
+    fn read(pool: &Pool, stretch: Stretch) -> impl Future<Output = Result<Vec<Self>, LogError>> + Send;
 
     fn of(event: Envelope) -> Self;
 }
@@ -82,7 +82,7 @@ impl InLog for Envelope {
         self.recorded_at
     }
 
-    async fn read(pool: &PgPool, stretch: Stretch) -> Result<Vec<Self>, LogError> {
+    async fn read(pool: &Pool, stretch: Stretch) -> Result<Vec<Self>, LogError> {
         envelopes(&stretch.rows(pool, concat!("SELECT ", columns!(), in_stretch!())).await?)
     }
 

@@ -41,7 +41,7 @@ pub async fn run(log: EventLog, stop: CancellationToken) {
 }
 
 async fn listen(log: &EventLog, failing: &mut bool) -> Result<(), super::LogError> {
-    let mut listener = heard(SILENCE, PgListener::connect_with(&log.pool)).await?;
+    let mut listener = heard(SILENCE, PgListener::connect_with(log.pool.sessions())).await?;
     heard(SILENCE, listener.listen("convoke_log")).await?;
     heard(SILENCE, log.head()).await?;
     *failing = false;

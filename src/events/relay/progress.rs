@@ -1,14 +1,14 @@
 //! How far the topic has come, kept in the database: for looking, for the archives, and for a topic whose end has run out of
 //! its retention. Moved by compare-and-set under the lease's fence, and only in the epoch that the session began in.
 
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::Halt;
+use crate::database::pool::Pool;
 use crate::events::envelope::Position;
 
 pub struct Progress {
-    pool: PgPool,
+    pool: Pool,
     topic: String,
     fence: i64,
     epoch: Uuid,
@@ -24,7 +24,7 @@ impl Progress {
     ///
     /// Where the log is in a new epoch, what the topic holds up to there is what the epochs have in common.
     pub async fn claim(
-        pool: &PgPool,
+        pool: &Pool,
         topic: &str,
         fence: i64,
         position: Position,
@@ -97,7 +97,7 @@ impl Progress {
 }
 
 /// The position up to which a topic has the log; `None`: the log was never copied to it.
-pub async fn relayed(pool: &PgPool, topic: &str) -> sqlx::Result<Option<Position>> {
+pub async fn relayed(pool: &Pool, topic: &str) -> sqlx::Result<Option<Position>> {
     let found: Option<i64> = sqlx::query_scalar("SELECT position FROM convoke.relays WHERE topic = $1")
         .bind(topic)
         .fetch_optional(pool)

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use sqlx::{PgExecutor, PgPool};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -118,7 +118,7 @@ async fn ask_on(pool: &PgPool, question: Question, patience: Duration) -> sqlx::
     Ok(answers)
 }
 
-async fn notify(pool: &PgPool, channel: &str, what: &impl Serialize) -> sqlx::Result<()> {
+async fn notify(pool: impl PgExecutor<'_>, channel: &str, what: &impl Serialize) -> sqlx::Result<()> {
     let payload = serde_json::to_string(what).map_err(|error| sqlx::Error::Encode(error.into()))?;
     sqlx::query("SELECT pg_notify($1, $2)").bind(channel).bind(payload).execute(pool).await.map(drop)
 }
@@ -137,7 +137,7 @@ impl Desk {
 
     /// Until told to stop. Rides out a lost database.
     pub async fn run(self, stop: CancellationToken) {
-        let pool = direct(&self.cache.log.pool().connect_options(), LISTENER);
+        let pool = direct(&self.cache.log.pool().sessions().connect_options(), LISTENER);
         let mut delays = RETRY.delays();
         let mut failing = false;
         loop {

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sqlx::PgPool;
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::database::pool::Pool;
 use crate::events::envelope::Position;
 use crate::projections::checkpoint::{self, Status};
 use crate::projections::model::ModelInfo;
@@ -98,13 +98,13 @@ impl Drop for Waiting<'_> {
 pub struct Board(Arc<Shared>);
 
 struct Shared {
-    pool: PgPool,
+    pool: Pool,
     places: BTreeMap<&'static str, Place>,
     looking: Mutex<Option<Instant>>,
 }
 
 impl Board {
-    pub fn new(pool: PgPool, models: &[ModelInfo]) -> Self {
+    pub fn new(pool: Pool, models: &[ModelInfo]) -> Self {
         let place = || Place {
             standing: watch::channel(Standing::default()).0,
             here: AtomicBool::new(false),

@@ -159,7 +159,8 @@ impl<M: ReadModel> Worker<M> {
 
     async fn connect(&self) -> sqlx::Result<PgConnection> {
         // A batch is as large as may be: it is slow when it takes far longer than what others wait for.
-        let options = (*self.tail.log().pool().connect_options()).clone().log_slow_statements(LevelFilter::Warn, SLOW);
+        let options =
+            (*self.tail.log().pool().sessions().connect_options()).clone().log_slow_statements(LevelFilter::Warn, SLOW);
         let mut connection = heard(SHORT_SILENCE, PgConnection::connect_with(&options)).await?;
         // Its statements look up rows by key, few or many; they are planned once, for tables of any size.
         let prepare = format!(

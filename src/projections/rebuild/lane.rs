@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use sqlx::{Executor as _, PgConnection};
@@ -20,6 +21,11 @@ use crate::projections::checkpoint::{Step, find_or_begin};
 use crate::projections::forgotten::Forgotten;
 use crate::projections::model::{ModelInfo, ReadModel};
 use crate::projections::rows::{Changes, Digest, Space, Table};
+
+/// How long a session that its client has left may keep its locks, on a server with much to do.
+const LINGERING: Duration = Duration::from_secs(3);
+/// Between two attempts to take such a lock.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// A lane whatever its model.
 pub trait Lane: Send {
@@ -93,6 +99,22 @@ struct Open {
     recorded_at: Timestamp,
 }
 
+/// Whether this session holds the lock from now on. The server ends a session, and lets go of its locks, some time after whoever
+/// had it has gone.
+async fn take(connection: &mut PgConnection, lock: &str) -> sqlx::Result<bool> {
+    let begun = Instant::now();
+    loop {
+        let mine = sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtextextended($1, 0))")
+            .bind(lock)
+            .fetch_one(&mut *connection)
+            .await?;
+        if mine || begun.elapsed() > LINGERING {
+            return Ok(mine);
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
 impl<M: ReadModel> ModelLane<M> {
     pub async fn open(
         connect: Connect,
@@ -102,12 +124,7 @@ impl<M: ReadModel> ModelLane<M> {
     ) -> Result<Self, RebuildError> {
         let info = ModelInfo::of::<M>();
         let mut connection = connect.open().await?;
-        let lock = format!("convoke.{}.{}", purpose.as_str(), info.name);
-        let mine: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtextextended($1, 0))")
-            .bind(lock)
-            .fetch_one(&mut connection)
-            .await?;
-        if !mine {
+        if !take(&mut connection, &format!("convoke.{}.{}", purpose.as_str(), info.name)).await? {
             return Err(RebuildError::Busy { name: info.name, purpose });
         }
         let live = find_or_begin(&mut connection, &info).await?;

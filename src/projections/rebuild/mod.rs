@@ -195,7 +195,7 @@ pub struct Rebuild {
 impl Rebuild {
     /// `batch`: events of one transaction.
     pub fn new(log: EventLog, batch: usize) -> Self {
-        let connect = Connect(log.pool().connect_options());
+        let connect = Connect(log.pool().sessions().connect_options());
         let progress = watch::channel(Progress { phase: Phase::Folding, position: 0, target: 0 }).0;
         let bounds = Bounds { batch: batch.max(1), kept: CAPACITY, together: WORTH };
         Self { log, source: None, connect, bounds, progress }

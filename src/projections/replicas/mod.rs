@@ -12,13 +12,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sqlx::{PgPool, Row as _};
+use sqlx::Row as _;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::checkpoint::position;
 use crate::database::pool;
+use crate::database::pool::Pool;
 use crate::database::silence::heard;
 use crate::events::envelope::Position;
 use crate::resilience::{Backoff, Breaker, BreakerPolicy, Breakers, CallError, State};
@@ -46,7 +47,7 @@ const BREAKER: BreakerPolicy = BreakerPolicy {
 struct Replica {
     /// Its place in the setting, from 1: labels metrics, and names no host.
     number: String,
-    pool: PgPool,
+    pool: Pool,
     breaker: Breaker,
     seen: Mutex<Seen>,
 }
@@ -89,7 +90,7 @@ impl Replica {
 /// Cheap to clone; clones are one.
 #[derive(Clone)]
 pub struct Replicas {
-    primary: PgPool,
+    primary: Pool,
     all: Arc<[Replica]>,
     /// How far behind the primary a replica may be.
     lag: Duration,
@@ -105,8 +106,8 @@ pub struct Chosen {
 }
 
 impl Replicas {
-    pub fn new(primary: PgPool, pools: Vec<PgPool>, lag: Duration, breakers: &Breakers, metrics: Metrics) -> Self {
-        let replica = |(number, pool): (usize, PgPool)| Replica {
+    pub fn new(primary: Pool, pools: Vec<Pool>, lag: Duration, breakers: &Breakers, metrics: Metrics) -> Self {
+        let replica = |(number, pool): (usize, Pool)| Replica {
             number: (number + 1).to_string(),
             pool,
             breaker: breakers.around(&format!("replica-{}", number + 1), BREAKER),
@@ -117,7 +118,7 @@ impl Replicas {
     }
 
     /// There are none.
-    pub fn none(primary: PgPool, metrics: Metrics) -> Self {
+    pub fn none(primary: Pool, metrics: Metrics) -> Self {
         Self { primary, all: Arc::default(), lag: Duration::ZERO, turn: Arc::default(), metrics }
     }
 
@@ -138,7 +139,7 @@ impl Replicas {
     }
 
     /// Puts a question to the chosen replica; `None`: it is not to be asked now, or failed and is left out until it does answer.
-    pub async fn ask<T, F>(&self, chosen: &Chosen, question: impl FnOnce(PgPool) -> F) -> Option<T>
+    pub async fn ask<T, F>(&self, chosen: &Chosen, question: impl FnOnce(Pool) -> F) -> Option<T>
     where
         F: Future<Output = sqlx::Result<T>>,
     {
@@ -239,7 +240,7 @@ impl Replicas {
     }
 }
 
-async fn standing(pool: &PgPool) -> sqlx::Result<Standing> {
+async fn standing(pool: &Pool) -> sqlx::Result<Standing> {
     let asking = sqlx::query(
         "SELECT h.epoch, p.name, p.position FROM convoke.log_head h LEFT JOIN convoke.projections p ON true",
     )

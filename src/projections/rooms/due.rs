@@ -1,8 +1,9 @@
 //! When time alone will open or end a room; `commands::room::state` says the same of the same events.
 
-use sqlx::{PgPool, Row as _};
+use sqlx::Row as _;
 
 use super::RoomRow;
+use crate::database::pool::Pool;
 use crate::events::ids::{RoomId, TenantId};
 use crate::events::room::view::RoomStatus;
 use crate::events::time::Timestamp;
@@ -34,7 +35,7 @@ pub(super) fn date(row: &mut RoomRow, at: Timestamp) {
 }
 
 /// Rooms of all tenants that were due at `now`, those that waited longest first.
-pub async fn due(pool: &PgPool, now: Timestamp, limit: u32) -> sqlx::Result<Vec<DueRoom>> {
+pub async fn due(pool: &Pool, now: Timestamp, limit: u32) -> sqlx::Result<Vec<DueRoom>> {
     let rows = sqlx::query(
         "SELECT tenant, room, status = 'scheduled' AS scheduled
          FROM convoke.rm_rooms

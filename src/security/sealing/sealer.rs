@@ -3,7 +3,6 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use sqlx::PgPool;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
@@ -11,6 +10,7 @@ use super::cache::{Found, KeyCache};
 use super::fields::{self, OpeningKeys, Person, PersonKey, PersonKeys};
 use super::master::{MasterKeys, Wrapped, person_bound};
 use super::{KeyError, cipher::Cipher};
+use crate::database::pool::Pool;
 use crate::events::ids::{Identity, TenantId};
 use crate::events::sealed::Sealed;
 use crate::events::time::Clock;
@@ -25,7 +25,7 @@ pub(in crate::security) const CHANNEL: &str = "convoke_keys";
 /// Seals and opens with the keys in `convoke.person_keys`. Cheap to clone; clones share one cache.
 #[derive(Clone)]
 pub struct Sealer {
-    pub(super) pool: PgPool,
+    pub(super) pool: Pool,
     pub(super) masters: Arc<MasterKeys>,
     pub(super) cache: Arc<KeyCache>,
     pub(super) checked: Arc<OnceCell<()>>,
@@ -34,7 +34,7 @@ pub struct Sealer {
 
 impl Sealer {
     /// `pool` is of the role `convoke_system`, on the primary.
-    pub fn new(pool: PgPool, masters: MasterKeys) -> Self {
+    pub fn new(pool: Pool, masters: MasterKeys) -> Self {
         Self {
             pool,
             masters: Arc::new(masters),

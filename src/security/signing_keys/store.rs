@@ -5,10 +5,10 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
 use zeroize::Zeroizing;
 
 use super::VerifyingKey;
+use crate::database::pool::Pool;
 use crate::events::ids::TenantId;
 use crate::events::time::Timestamp;
 use crate::security::random;
@@ -49,7 +49,7 @@ pub enum KeyStoreError {
 /// The tables `convoke.signing_keys` and `convoke.revoked_keys`.
 #[derive(Clone)]
 pub struct KeyStore {
-    pool: PgPool,
+    pool: Pool,
     masters: Arc<MasterKeys>,
 }
 
@@ -72,7 +72,7 @@ struct ListRow {
 
 impl KeyStore {
     /// `pool` is of the role `convoke_system`.
-    pub fn new(pool: PgPool, masters: Arc<MasterKeys>) -> Self {
+    pub fn new(pool: Pool, masters: Arc<MasterKeys>) -> Self {
         Self { pool, masters }
     }
 

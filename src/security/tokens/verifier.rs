@@ -8,11 +8,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use moka::sync::Cache;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use sqlx::PgPool;
 
 use super::claims::Claims;
 use super::{MAX_BYTES, TokenError};
 use crate::config::KeysConfig;
+use crate::database::pool::Pool;
 use crate::events::time::Timestamp;
 use crate::security::caller::Caller;
 use crate::security::sealing::{BadMasterKeys, MasterKeys};
@@ -52,7 +52,7 @@ struct Known {
 
 impl Verifier {
     /// `pool` is of the role `convoke_system`. Reads nothing yet.
-    pub fn new(config: &KeysConfig, pool: PgPool) -> Result<Self, BadKeys> {
+    pub fn new(config: &KeysConfig, pool: Pool) -> Result<Self, BadKeys> {
         let configured = signing_keys::configured(config).map_err(BadKeys::Signing)?;
         let store = KeyStore::new(pool, Arc::new(MasterKeys::configured(config)?));
         let known = Cache::builder().max_capacity(REMEMBERED).time_to_idle(IDLE).build();

@@ -125,7 +125,8 @@ pub(super) const POOL_CONNECTIONS: Described = described(
     "convoke_pool_connections",
     "gauge",
     &["pool", "state"],
-    "Connections to PostgreSQL; state is `busy`, `idle` or `limit`",
+    "Connections to PostgreSQL by pool (`write`, `read`, `replica-1`…; `session` beside a pooler: those to the server itself); state \
+     is `busy`, `idle` or `limit`",
 );
 pub(in crate::telemetry) const POOL_WAIT_SECONDS: Described = described(
     "convoke_pool_wait_seconds",

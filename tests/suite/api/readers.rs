@@ -48,7 +48,9 @@ async fn send_messages(service: &Service, room: &str, count: usize, text: &str) 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_too_slow_is_sent_away_with_its_cursor_and_misses_nothing() {
-    let service = Service::start_with(|run| run.with("CONVOKE_STREAMS_BUFFER", "16")).await;
+    let service =
+        Service::start_with(|run| run.with("CONVOKE_STREAMS_BUFFER", "16").with("CONVOKE_HTTP_REQUEST_TIMEOUT", "2m"))
+            .await;
     let room = service.room(&json!({})).await;
     service.join(&room, "alice", "host").await;
     let path = format!("/v1/rooms/{room}/events");

@@ -9,6 +9,7 @@ use convoke::events::log::{EventLog, RoomKey};
 use convoke::events::sealed::Sealed;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::value::RawValue;
+use sqlx::postgres::PgRow;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
@@ -61,17 +62,23 @@ fn signal(child: &Child, signal: Signal) {
     kill_process(Pid::from_raw(child.id().unwrap().cast_signed()).unwrap(), signal).unwrap();
 }
 
+/// Who waits for keys in this database; the server has those of other tests.
+const WAITING: &str = "SELECT pid FROM pg_locks
+    WHERE NOT granted AND relation = 'convoke.person_keys'::regclass
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+
+/// Ends the connections of those who wait for keys.
+async fn cut_off(db: &TestDb) -> Vec<PgRow> {
+    let cut_off = format!("SELECT pg_terminate_backend(pid) FROM ({WAITING}) waiting");
+    db.owner.fetch_all(sqlx::AssertSqlSafe(cut_off)).await.unwrap()
+}
+
 /// Started, and waiting for keys: all that needs none is on its way.
 async fn halfway(db: &TestDb, run: &Run) -> Child {
     let child = spawn(&run.clone().args(["--open"]));
     eventually("it waits for keys", SOON, async || {
-        let waiting: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'convoke.person_keys'::regclass",
-        )
-        .fetch_one(&db.owner)
-        .await
-        .unwrap();
-        (waiting > 0).then_some(())
+        let waiting = db.owner.fetch_all(WAITING).await.unwrap();
+        (!waiting.is_empty()).then_some(())
     })
     .await;
     child
@@ -101,7 +108,8 @@ async fn stopped_it_leaves_a_whole_file_that_is_gone_on_with_as_it_says() {
         let file = folder.join(name);
         let held = keys_held(&db).await;
         let child = halfway(&db, &export(&db, &[file.to_str().unwrap()])).await;
-        assert!(!file.exists() && beside(&file).exists(), "it appears once it is whole");
+        eventually("it is written beside", SOON, async || beside(&file).exists().then_some(())).await;
+        assert!(!file.exists(), "it appears once it is whole");
         signal(&child, Signal::INT);
         eventually("it appears", SOON, async || file.exists().then_some(())).await;
         held.close().await.unwrap();
@@ -131,11 +139,7 @@ async fn killed_it_leaves_no_file_and_what_was_there_is_as_it_was() {
         child.kill().await.unwrap();
         assert_eq!(std::fs::read(&file).unwrap(), before, "{how}");
         // The server has heard of it before the next one comes.
-        eventually("nobody waits", SOON, async || {
-            let waiting = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted";
-            db.owner.fetch_all(waiting).await.unwrap().is_empty().then_some(())
-        })
-        .await;
+        eventually("nobody waits", SOON, async || cut_off(&db).await.is_empty().then_some(())).await;
     }
     held.close().await.unwrap();
     assert!(beside(&file).exists());
@@ -150,7 +154,7 @@ async fn cut_off_from_the_log_the_file_is_whole_as_far_as_it_came() {
     let file = folder.join("log.gz");
     let held = keys_held(&db).await;
     let child = halfway(&db, &export(&db, &["--json", file.to_str().unwrap()])).await;
-    db.owner.execute("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted").await.unwrap();
+    cut_off(&db).await;
     let (status, stdout, stderr) = ends(child).await;
     held.close().await.unwrap();
     assert!(status == Some(1) && stderr.contains("error: the export was cut off: "), "{stderr}");

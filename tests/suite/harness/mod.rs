@@ -11,6 +11,7 @@ mod folder;
 mod guarded;
 pub mod kafka;
 mod other_tools;
+pub mod pooler;
 mod redis;
 mod run;
 mod server;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::server::Server;
-use super::{Folder, TestDb, folder};
+use super::{Folder, TestDb, folder, pooler};
 
 /// Processes on one database need the same.
 const MASTER_KEYS: &str = "tests:dGhpcyBrZXkgc2VhbHMgZm9yIHRlc3RzIG9ubHkhISE=";
@@ -91,7 +91,13 @@ impl Run {
     }
 
     /// `convoke serve` on a free port; returns when it answers.
-    pub async fn serve(self) -> Server {
+    pub async fn serve(mut self) -> Server {
+        let url = self.environment.get("DATABASE_URL").cloned();
+        if let (Some(url), Some(pooler)) = (url, pooler::of_this_process().await)
+            && !self.environment.contains_key("DATABASE_POOLER_URL")
+        {
+            self = self.with("DATABASE_POOLER_URL", &pooler.url(&url.parse().unwrap()));
+        }
         let listening = if self.environment.contains_key("CONVOKE_HTTP_LISTEN") {
             self
         } else {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use convoke::config::{Config, DatabaseConfig};
-use convoke::database::pool;
+use convoke::database::pool::{self, Pool};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _, PgPool};
 
@@ -18,7 +18,7 @@ pub struct TestDb {
     /// The same for this process.
     pub options: PgConnectOptions,
     /// With the rights of the running program.
-    pub system: PgPool,
+    pub system: Pool,
     /// With the rights of the owner: migrations, and a hand behind the program's back.
     pub owner: PgPool,
     name: String,

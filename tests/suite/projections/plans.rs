@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use convoke::config::Config;
+use convoke::database::pool::Pool;
 use convoke::events::feed::Source;
 use convoke::events::ids::{Identity, RoomId};
 use convoke::events::log::{EventLog, RoomKey};
@@ -25,7 +26,7 @@ use convoke::projections::sessions::Sessions;
 use convoke::projections::usage::{Days, Usage};
 use convoke::projections::{MODELS, apply};
 use convoke::telemetry::metrics::Metrics;
-use sqlx::{Executor as _, PgConnection, PgPool, Row as _};
+use sqlx::{Executor as _, PgConnection, Row as _};
 use tokio_util::sync::CancellationToken;
 
 use super::story::{Dice, Story, tenant};
@@ -121,7 +122,7 @@ async fn fill(db: &TestDb) -> RoomId {
 }
 
 /// Asks everything that can be asked, once.
-async fn ask_everything(pool: &PgPool, room: RoomId) {
+async fn ask_everything(pool: &Pool, room: RoomId) {
     let models = ReadModels::new(pool.clone());
     let (acme, ann) = (tenant("acme"), Identity::new("p1").unwrap());
     let next = models.rooms(&acme, &RoomFilter::default(), PageRequest { limit: 3, cursor: None }).await.unwrap();
@@ -172,7 +173,7 @@ async fn ask_everything(pool: &PgPool, room: RoomId) {
     due(pool, as_of, 10).await.unwrap();
 }
 
-fn cache_on(pool: &PgPool) -> RoomCache {
+fn cache_on(pool: &Pool) -> RoomCache {
     let metrics = Metrics::new();
     let parts = cache::Parts {
         source: Source::log(EventLog::new(pool.clone()), metrics.clone()),
@@ -196,7 +197,7 @@ async fn fold<M: ReadModel>(connection: &mut PgConnection, entries: &[Entry]) {
     }
 }
 
-async fn fold_everything(pool: &PgPool) {
+async fn fold_everything(pool: &Pool) {
     let mut story = Story::new(81);
     Wild::tell(story.go_on(3_000), &mut Dice::new(82), tenant("acme"), 600);
     let entries = story.entries();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use convoke::database::pool::Pool;
 use convoke::events::ids::{Identity, TenantId};
 use convoke::events::log::EventLog;
 use convoke::events::room::Audience;
@@ -11,7 +12,7 @@ use convoke::projections::messages::{Message, MessageReader};
 use convoke::projections::read::{Page, PageRequest, ReadError, ReadModels};
 use convoke::projections::rebuild::{Purpose, Rebuild};
 use convoke::projections::rooms::RoomFilter;
-use sqlx::{Executor as _, PgPool};
+use sqlx::Executor as _;
 use tokio_util::sync::CancellationToken;
 
 use super::live::Workers;
@@ -150,7 +151,7 @@ async fn readers_get_the_messages_that_are_for_them_in_both_directions() {
 }
 
 /// How many rows of whom a transaction sees that says it is this tenant.
-async fn seen(pool: &PgPool, table: &str, tenant: Option<&TenantId>) -> BTreeSet<String> {
+async fn seen(pool: &Pool, table: &str, tenant: Option<&TenantId>) -> BTreeSet<String> {
     let mut transaction = pool.begin().await.unwrap();
     transaction.execute("SET LOCAL ROLE convoke_tenant").await.unwrap();
     if let Some(tenant) = tenant {

@@ -9,10 +9,10 @@ mod sealing;
 mod signing_keys;
 
 use convoke::config::KeysConfig;
+use convoke::database::pool::Pool;
 use convoke::events::ids::{Identity, RoomId, TenantId};
 use convoke::events::sealed::{Personal, PersonalFields};
 use convoke::security::sealing::{MasterKeys, Place, Sealer};
-use sqlx::PgPool;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -41,7 +41,7 @@ fn masters(ids: &[&str]) -> MasterKeys {
 }
 
 /// As another process has it: nothing in its memory.
-fn sealer(pool: &PgPool) -> Sealer {
+fn sealer(pool: &Pool) -> Sealer {
     Sealer::new(pool.clone(), masters(&["a"]))
 }
 
@@ -50,7 +50,7 @@ fn keys_config(signing: Vec<convoke::config::SigningKey>) -> KeysConfig {
     KeysConfig { signing, master, ..Default::default() }
 }
 
-async fn count(pool: &PgPool, table: &str) -> i64 {
+async fn count(pool: &sqlx::PgPool, table: &str) -> i64 {
     let statement = format!("SELECT count(*) FROM convoke.{table}");
     sqlx::query_scalar(sqlx::AssertSqlSafe(statement)).fetch_one(pool).await.unwrap()
 }

@@ -112,7 +112,7 @@ async fn a_key_is_held_only_once_something_sealed_under_it_is_durable() {
     assert!(opening.open(&place(&acme), &sealed).is_some());
 
     sealer.keep(&second);
-    db.system.close().await;
+    db.system.connections().close().await;
     let held = sealer.ensure_keys(&alice).await.expect("the database is not asked");
     assert_eq!(key_of(&held.seal(&place(&acme), &named("alice", "Alice")).unwrap()), key_of(&sealed));
 }

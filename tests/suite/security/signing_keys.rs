@@ -125,7 +125,7 @@ async fn without_the_table_nothing_is_verified_that_was_not_before() {
     let db = TestDb::new().await;
     let verifier = verifier(&db);
     let token = mint("main", SECRET, &claims("acme"));
-    db.system.close().await;
+    db.system.connections().close().await;
     assert!(matches!(verifier.verify(&token, now()).await, Err(TokenError::Unavailable(_))));
     let told = verifier.verify(&token, now()).await.unwrap_err().to_string();
     assert!(!told.contains("pool"), "what failed is not for callers: {told}");

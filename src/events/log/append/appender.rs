@@ -5,9 +5,10 @@ use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
 
 use sqlx::pool::PoolConnection;
-use sqlx::{Connection as _, PgConnection, PgPool, Postgres};
+use sqlx::{Connection as _, PgConnection, Postgres};
 use tokio::sync::{Mutex, MutexGuard};
 
+use crate::database::pool::Pool;
 use crate::database::silence::heard;
 
 /// A connection that rested this long is tried before it is used: the server may have gone and come back.
@@ -32,7 +33,7 @@ pub enum Lent<'a> {
 }
 
 impl Appender {
-    pub async fn lend(&self, pool: &PgPool) -> sqlx::Result<Lent<'_>> {
+    pub async fn lend(&self, pool: &Pool) -> sqlx::Result<Lent<'_>> {
         let Ok(mut kept) = self.0.try_lock() else { return Ok(Lent::Pooled(pool.acquire().await?)) };
         if let Some(Kept { mut connection, used }) = kept.take()
             && (used.elapsed() < RESTED || heard(TRIAL, connection.ping()).await.is_ok())

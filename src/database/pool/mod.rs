@@ -1,5 +1,7 @@
 //! Pools of connections, each with the rights of its purpose.
 
+mod statements;
+
 use std::time::Duration;
 
 use log::LevelFilter;
@@ -7,6 +9,7 @@ use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 
+pub use self::statements::Pool;
 use super::silence::NOTICE_A_LOST_CLIENT;
 use crate::config::DatabaseConfig;
 
@@ -19,13 +22,30 @@ const RESTED: Duration = Duration::from_secs(1);
 
 /// For what the running program writes, and reads to write: every connection has the role `convoke_system`, which reads all
 /// tenants and may append, and can neither change the log nor the schema. Connects when first used.
-pub fn system(options: PgConnectOptions, config: &DatabaseConfig) -> PgPool {
-    acting(options, config, config.pool_size)
+pub fn system(options: PgConnectOptions, config: &DatabaseConfig) -> Pool {
+    acting(options, config, config.pool_size).into()
 }
 
 /// With the same rights, for what is read to answer and to stream: many readers hold up no command.
-pub fn reading(options: PgConnectOptions, config: &DatabaseConfig) -> PgPool {
-    acting(options, config, config.read_pool_size)
+pub fn reading(options: PgConnectOptions, config: &DatabaseConfig) -> Pool {
+    acting(options, config, config.read_pool_size).into()
+}
+
+/// Both of them through a pooler in transaction mode; what needs a session has connections to the server itself.
+pub fn pooled(pooler: &PgConnectOptions, server: PgConnectOptions, config: &DatabaseConfig) -> (Pool, Pool) {
+    let sessions = acting(server, config, config.pool_size);
+    let options =
+        pooler.clone().statement_cache_capacity(0).log_slow_statements(LevelFilter::Warn, config.slow_statement);
+    let prelude = format!(
+        "SET LOCAL ROLE convoke_system; SET LOCAL statement_timeout = {};
+         SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'",
+        config.statement_timeout.as_millis()
+    );
+    let through = |size| {
+        let connections = tested(config).max_connections(size).connect_lazy_with(options.clone());
+        Pool::through(connections, &prelude, sessions.clone())
+    };
+    (through(config.pool_size), through(config.read_pool_size))
 }
 
 fn acting(options: PgConnectOptions, config: &DatabaseConfig, size: u32) -> PgPool {
@@ -63,8 +83,10 @@ pub fn owner(options: PgConnectOptions, config: &DatabaseConfig) -> PgPool {
 }
 
 /// Ends a pool's connections. A server that does not answer is not waited for: it finds out.
-pub async fn close(pool: PgPool) {
-    if tokio::time::timeout(GOODBYE, pool.close()).await.is_err() {
+pub async fn close(pool: impl Into<Pool>) {
+    let pool = pool.into();
+    let both = async { tokio::join!(pool.connections().close(), pool.sessions().close()) };
+    if tokio::time::timeout(GOODBYE, both).await.is_err() {
         tracing::warn!("the database does not answer to the end of its connections; leaving it");
     }
 }
