@@ -1,13 +1,11 @@
 //! Transactions that see one tenant only.
 
-use sqlx::{Postgres, Transaction};
-
-use super::pool::Pool;
+use super::pool::{Pool, Transaction};
 use crate::events::ids::TenantId;
 
 /// A read-only transaction in which row-level security shows the rows of `tenant` and no other, in one round trip. What it
 /// reads is one moment's picture of the database.
-pub async fn begin(pool: &Pool, tenant: &TenantId) -> sqlx::Result<Transaction<'static, Postgres>> {
+pub async fn begin(pool: &Pool, tenant: &TenantId) -> sqlx::Result<Transaction> {
     // A tenant's name is of a-z, 0-9, '-' and '_' only: nothing in it can end a quoted text.
     let first = format!("SET LOCAL ROLE convoke_tenant; SET LOCAL convoke.tenant = '{tenant}'");
     pool.begin_with("ISOLATION LEVEL REPEATABLE READ, READ ONLY", &first).await

@@ -84,6 +84,8 @@ impl Retention {
     /// Makes months ahead, and lets go of what is older than it should be.
     pub async fn round(&self) -> Result<Vec<Gone>, RetentionError> {
         let mut connection = self.pool.sessions().acquire().await?;
+        // Given up in the middle of a transaction, it is not to come to somebody else.
+        connection.close_on_drop();
         while heard(SILENCE, self.make_month(&mut connection)).await? {}
         let mut gone = Vec::new();
         for model in MODELS {

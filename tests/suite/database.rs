@@ -1,7 +1,14 @@
 //! The database: rights of the pools, migrations.
 
-use convoke::database::pool;
-use sqlx::Executor as _;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
+use convoke::config::DatabaseConfig;
+use convoke::database::pool::{self, Pool};
+use convoke::database::tenant;
+use convoke::events::ids::TenantId;
+use sqlx::{Executor as _, Row as _};
 
 use crate::harness::{TestDb, database_config};
 
@@ -51,4 +58,50 @@ async fn what_is_answered_is_durable_and_decided_on_the_newest_whatever_the_serv
             assert_eq!(found, wanted);
         }
     }
+}
+
+/// Whose rights a statement by itself has, and whether it is a transaction by itself.
+async fn alone(pool: &Pool) -> (String, bool) {
+    let asked = sqlx::raw_sql("SELECT current_user::text, now() = statement_timestamp()");
+    let row = asked.fetch_one(pool).await.unwrap();
+    (row.get(0), row.get(1))
+}
+
+/// Polls it so often and lets it go.
+async fn given_up(steps: usize, work: impl Future) {
+    let (mut work, mut left) = (pin!(work), steps);
+    poll_fn(|context| {
+        if left == 0 || work.as_mut().poll(context).is_ready() {
+            return Poll::Ready(());
+        }
+        left -= 1;
+        Poll::Pending
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_gives_up_a_transaction_leaves_nobody_inside_it() {
+    let (db, tenant) = (TestDb::new().await, TenantId::new("acme").unwrap());
+    let pool = pool::system(db.options.clone(), &DatabaseConfig { pool_size: 1, ..database_config() });
+    let outside = ("convoke_system".to_owned(), true);
+    for steps in 0..8 {
+        given_up(steps, tenant::begin(&pool, &tenant)).await;
+        assert_eq!(alone(&pool).await, outside, "given up at step {steps} of its beginning");
+        let work = async {
+            let mut transaction = tenant::begin(&pool, &tenant).await.unwrap();
+            sqlx::query("SELECT pg_sleep(0.001)").execute(&mut *transaction).await.unwrap();
+            transaction.commit().await.unwrap();
+        };
+        given_up(steps, work).await;
+        assert_eq!(alone(&pool).await, outside, "given up at step {steps}");
+    }
+    drop(tenant::begin(&pool, &tenant).await.unwrap());
+    assert_eq!(alone(&pool).await, outside, "let go");
+    pool.begin_with("", "SET LOCAL ROLE nobody_at_all").await.expect_err("no such role");
+    assert_eq!(alone(&pool).await, outside, "it failed as it began");
+    let mut failing = pool.begin().await.unwrap();
+    sqlx::query("SELECT 1 / 0").execute(&mut *failing).await.expect_err("division by zero");
+    drop(failing);
+    assert_eq!(alone(&pool).await, outside, "it failed in the middle");
 }

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use convoke::database::pool::{self, Pool};
+use convoke::database::tenant;
+use convoke::events::ids::TenantId;
 use convoke::security::grants::Grants;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use sqlx::Row as _;
+use sqlx::{Executor as _, Row as _};
 
 use crate::harness::pooler::{Pooler, THROUGH};
-use crate::harness::{Run, Server, TestDb, eventually, tokens};
+use crate::harness::{Run, Server, TestDb, database_config, eventually, tokens};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -112,6 +115,48 @@ async fn hundreds_of_connections_of_servers_are_twenty_at_the_database() {
     println!("{clients} connections of servers at once were {servers} at the database");
     assert!(clients > 5 * AT_THE_DATABASE, "{clients} connections are no crowd");
     assert!(0 < servers && servers <= AT_THE_DATABASE, "{servers} connections to the database");
+}
+
+/// What holds for a statement.
+async fn settings(pool: &Pool) -> Vec<String> {
+    let mut found = vec![sqlx::query_scalar("SELECT current_user::text").fetch_one(pool).await.unwrap()];
+    for setting in
+        ["statement_timeout", "idle_in_transaction_session_timeout", "synchronous_commit", "transaction_isolation"]
+    {
+        // Through a pooler these prepare statements whose names are the same for each client.
+        let asked = sqlx::query_scalar("SELECT current_setting($1)").bind(setting);
+        found.push(asked.fetch_one(pool).await.unwrap());
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_holds_for_a_statement_holds_through_the_pooler_whoever_had_the_connection_before() {
+    let db = TestDb::new().await;
+    let name = db.options.get_database().unwrap();
+    let change = format!("ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'");
+    db.owner.execute(sqlx::AssertSqlSafe(change)).await.unwrap();
+    let config = database_config();
+    let direct = settings(&pool::system(db.options.clone(), &config)).await;
+    assert_eq!(direct[..2], ["convoke_system", "30s"]);
+    let one = |line: &str| line.replace("default_pool_size = 20", "default_pool_size = 1");
+    let pooler = Pooler::configured(one).await;
+    let made = || pool::pooled(&pooler.way_to(&db.options), db.options.clone(), &config);
+    let ((write, read), (other, _)) = (made(), made());
+    for pool in [&write, &read, &other, &write, &other, &read] {
+        assert_eq!(settings(pool).await, direct);
+        // Of one tenant, and gone with its transaction.
+        let acme = TenantId::new("acme").unwrap();
+        let mut tenants = tenant::begin(pool, &acme).await.unwrap();
+        let who = sqlx::query_scalar::<_, String>("SELECT current_user || ' ' || current_setting('convoke.tenant')");
+        assert_eq!(who.fetch_one(&mut *tenants).await.unwrap(), "convoke_tenant acme");
+        tenants.commit().await.unwrap();
+        let left: String = sqlx::query_scalar("SELECT coalesce(current_setting('convoke.tenant', true), '')")
+            .fetch_one(pool)
+            .await
+            .unwrap();
+        assert_eq!(left, "");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

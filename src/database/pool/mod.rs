@@ -1,6 +1,7 @@
 //! Pools of connections, each with the rights of its purpose.
 
 mod statements;
+mod transaction;
 
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 
 pub use self::statements::Pool;
+pub use self::transaction::Transaction;
 use super::silence::NOTICE_A_LOST_CLIENT;
 use crate::config::DatabaseConfig;
 
@@ -38,6 +40,7 @@ pub fn pooled(pooler: &PgConnectOptions, server: PgConnectOptions, config: &Data
         pooler.clone().statement_cache_capacity(0).log_slow_statements(LevelFilter::Warn, config.slow_statement);
     let prelude = format!(
         "SET LOCAL ROLE convoke_system; SET LOCAL statement_timeout = {};
+         SET LOCAL idle_in_transaction_session_timeout = '60s';
          SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'",
         config.statement_timeout.as_millis()
     );

@@ -9,10 +9,12 @@ use std::sync::Arc;
 use futures_util::{StreamExt as _, TryStreamExt as _, future::BoxFuture, stream, stream::BoxStream};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo};
-use sqlx::{
-    AssertSqlSafe, Connection as _, Describe, Either, Execute, Executor, PgConnection, PgPool, Postgres, SqlStr,
-    Transaction,
-};
+use sqlx::{Describe, Either, Execute, Executor, PgPool, Postgres, SqlStr};
+
+use super::Transaction;
+
+/// The kind of transaction that a session of ours begins; a database may have another one for others.
+const USUAL: &str = "ISOLATION LEVEL READ COMMITTED";
 
 /// Cheap to clone; clones are one.
 #[derive(Clone, Debug)]
@@ -61,32 +63,33 @@ impl Pool {
         self.through.is_none()
     }
 
-    pub async fn begin(&self) -> sqlx::Result<Transaction<'static, Postgres>> {
-        match &self.through {
-            None => self.connections.begin().await,
-            Some(_) => self.connections.begin_with(self.beginning("", "")).await,
-        }
+    pub async fn begin(&self) -> sqlx::Result<Transaction> {
+        self.begin_with("", "").await
     }
 
     /// A transaction of another kind than the usual one (`READ ONLY`, say), which says something first; all in one round trip.
-    pub async fn begin_with(&self, kind: &str, first: &str) -> sqlx::Result<Transaction<'static, Postgres>> {
-        self.connections.begin_with(self.beginning(kind, first)).await
+    pub async fn begin_with(&self, kind: &str, first: &str) -> sqlx::Result<Transaction> {
+        let connection = self.connections.acquire().await?;
+        Transaction::begin(connection, self.beginning(kind, first)).await
     }
 
-    /// The same on a connection of this pool.
-    pub async fn begin_on<'c>(&self, connection: &'c mut PgConnection) -> sqlx::Result<Transaction<'c, Postgres>> {
-        match &self.through {
-            None => connection.begin().await,
-            Some(_) => connection.begin_with(self.beginning("", "")).await,
+    /// What begins a transaction on any connection of this pool, in one message.
+    pub fn beginning(&self, kind: &str, first: &str) -> String {
+        let (kind, prelude) = match &self.through {
+            Some(through) if kind.is_empty() => (USUAL, &*through.prelude),
+            Some(through) => (kind, &*through.prelude),
+            None => (kind, ""),
+        };
+        let mut beginning = format!("BEGIN {kind}");
+        for said in [prelude, first].into_iter().filter(|said| !said.is_empty()) {
+            beginning.push_str("; ");
+            beginning.push_str(said);
         }
+        beginning
     }
 
-    fn beginning(&self, kind: &str, first: &str) -> AssertSqlSafe<String> {
-        let prelude = self.through.as_ref().map_or("", |through| &*through.prelude);
-        AssertSqlSafe(format!("BEGIN {kind}; {prelude}; {first}"))
-    }
-
-    /// A connection by itself. Through a pooler it is of use in transactions only: [`Pool::begin_on`].
+    /// A connection by itself. Through a pooler it is of use in transactions only that begin as
+    /// [`Pool::beginning`] says.
     pub async fn acquire(&self) -> sqlx::Result<PoolConnection<Postgres>> {
         self.connections.acquire().await
     }

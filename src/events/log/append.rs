@@ -13,7 +13,7 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
-use sqlx::{Arguments as _, Postgres, Row, Transaction};
+use sqlx::{Arguments as _, AssertSqlSafe, Executor as _, PgConnection, Postgres, Row};
 use uuid::Uuid;
 
 pub(super) use self::appender::Appender;
@@ -234,8 +234,7 @@ impl EventLog {
         let rows = match progress {
             // A statement by itself is a transaction.
             None if self.pool.has_sessions() => query.fetch_all(&mut *lent).await,
-            None => in_transaction(self.pool.begin_on(&mut lent).await?, query).await,
-            Some(_) => all_or_nothing(self.pool.begin_on(&mut lent).await?, query).await,
+            _ => self.in_transaction(&mut lent, query, progress.is_some()).await,
         };
         let rows = rows.map_err(|error| no_partition(error, batch))?;
         lent.back();
@@ -243,23 +242,16 @@ impl EventLog {
         self.saw(appended.position);
         Ok(appended)
     }
-}
 
-async fn in_transaction(mut transaction: Transaction<'_, Postgres>, query: Append<'_>) -> sqlx::Result<Vec<PgRow>> {
-    let rows = query.fetch_all(&mut *transaction).await?;
-    transaction.commit().await?;
-    Ok(rows)
-}
-
-async fn all_or_nothing(mut transaction: Transaction<'_, Postgres>, query: Append<'_>) -> sqlx::Result<Vec<PgRow>> {
-    let rows = query.fetch_all(&mut *transaction).await?;
-    // The head's own row is always there; each other one is a conflict.
-    if rows.len() == 1 {
-        transaction.commit().await?
-    } else {
-        transaction.rollback().await?
-    };
-    Ok(rows)
+    /// `whole`: with one conflict nothing is written. A connection on which this did not come to its end is not used again.
+    async fn in_transaction(&self, on: &mut PgConnection, query: Append<'_>, whole: bool) -> sqlx::Result<Vec<PgRow>> {
+        on.execute(sqlx::raw_sql(AssertSqlSafe(self.pool.beginning("", "")))).await?;
+        let rows = query.fetch_all(&mut *on).await?;
+        // The head's own row is always there; each other one is a conflict.
+        let end = if whole && rows.len() > 1 { "ROLLBACK" } else { "COMMIT" };
+        on.execute(sqlx::raw_sql(end)).await?;
+        Ok(rows)
+    }
 }
 
 /// What PostgreSQL says when no partition takes a row is SQLSTATE 23514, as for any broken check; the log has no other.

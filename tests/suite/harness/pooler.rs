@@ -80,6 +80,11 @@ impl Pooler {
         format!("postgres://{OWNER}@127.0.0.1:{}/{name}?sslmode=disable", self.port)
     }
 
+    /// As a server comes to it; whose database this is.
+    pub fn way_to(&self, database: &PgConnectOptions) -> PgConnectOptions {
+        self.options(database.get_database().unwrap(), OWNER)
+    }
+
     fn options(&self, database: &str, user: &str) -> PgConnectOptions {
         let options = PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(self.port);
         options.database(database).username(user).extra_float_digits(None).statement_cache_capacity(0)

@@ -26,30 +26,49 @@ pub struct Kept {
     used: Instant,
 }
 
-/// A connection for one append. Kept for the next one if it is given [`Lent::back`]; given up otherwise.
-pub enum Lent<'a> {
-    Own(MutexGuard<'a, Option<Kept>>, PgConnection),
+/// A connection for one append. Kept for the next one if it is given [`Lent::back`]; else closed, since it may be in the middle of
+/// something.
+pub struct Lent<'a> {
+    /// Where the next append looks for it; `None`: it is the pool's.
+    place: Option<MutexGuard<'a, Option<Kept>>>,
+    connection: Option<Connection>,
+}
+
+enum Connection {
+    Own(PgConnection),
     Pooled(PoolConnection<Postgres>),
 }
 
 impl Appender {
     pub async fn lend(&self, pool: &Pool) -> sqlx::Result<Lent<'_>> {
-        let Ok(mut kept) = self.0.try_lock() else { return Ok(Lent::Pooled(pool.acquire().await?)) };
+        let Ok(mut kept) = self.0.try_lock() else {
+            let connection = Connection::Pooled(pool.acquire().await?);
+            return Ok(Lent { place: None, connection: Some(connection) });
+        };
         if let Some(Kept { mut connection, used }) = kept.take()
             && (used.elapsed() < RESTED || heard(TRIAL, connection.ping()).await.is_ok())
         {
-            return Ok(Lent::Own(kept, connection));
+            return Ok(Lent { place: Some(kept), connection: Some(Connection::Own(connection)) });
         }
-        let connection = pool.acquire().await?.detach();
-        Ok(Lent::Own(kept, connection))
+        let own = pool.acquire().await?.detach();
+        Ok(Lent { place: Some(kept), connection: Some(Connection::Own(own)) })
     }
 }
 
 impl Lent<'_> {
     /// After an append that did not fail.
-    pub fn back(self) {
-        if let Lent::Own(mut kept, connection) = self {
-            *kept = Some(Kept { connection, used: Instant::now() });
+    pub fn back(mut self) {
+        let connection = self.connection.take();
+        if let (Some(place), Some(Connection::Own(connection))) = (&mut self.place, connection) {
+            **place = Some(Kept { connection, used: Instant::now() });
+        }
+    }
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        if let Some(Connection::Pooled(connection)) = &mut self.connection {
+            connection.close_on_drop();
         }
     }
 }
@@ -58,18 +77,18 @@ impl Deref for Lent<'_> {
     type Target = PgConnection;
 
     fn deref(&self) -> &PgConnection {
-        match self {
-            Lent::Own(_, connection) => connection,
-            Lent::Pooled(connection) => connection,
+        match self.connection.as_ref().expect("only giving it back takes the connection") {
+            Connection::Own(connection) => connection,
+            Connection::Pooled(connection) => connection,
         }
     }
 }
 
 impl DerefMut for Lent<'_> {
     fn deref_mut(&mut self) -> &mut PgConnection {
-        match self {
-            Lent::Own(_, connection) => connection,
-            Lent::Pooled(connection) => connection,
+        match self.connection.as_mut().expect("only giving it back takes the connection") {
+            Connection::Own(connection) => connection,
+            Connection::Pooled(connection) => connection,
         }
     }
 }
