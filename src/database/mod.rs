@@ -10,6 +10,7 @@ pub mod tenant;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _};
 use tokio_util::sync::CancellationToken;
@@ -32,6 +33,9 @@ pub enum DatabaseError {
     #[error("the pooler at {place} leads to another database than DATABASE_URL does; correct one of them")]
     AnotherBehindPooler { place: String },
 }
+
+/// Which log of which server: a copy of either is another one.
+const WHICH: &str = "SELECT h.epoch, pg_postmaster_start_time() FROM convoke.log_head h";
 
 /// A PostgreSQL to connect to; with it, the private server if this process owns one. [`Database::stop`] ends that server.
 #[derive(Clone, Debug)]
@@ -86,9 +90,9 @@ impl Database {
         reach(&pooler, config.acquire_timeout, "DATABASE_POOLER_URL").await?;
         let pools = pool::pooled(&pooler, self.options(), config);
         let unusable = |error: sqlx::Error| DatabaseError::Pooler { place: place(&pooler), cause: error.to_string() };
-        let epoch = || sqlx::query_scalar::<_, Uuid>("SELECT epoch FROM convoke.log_head");
-        let through = epoch().fetch_one(&pools.0).await.map_err(unusable)?;
-        let direct = epoch().fetch_one(pools.0.sessions()).await.map_err(unusable)?;
+        let asked = || sqlx::query_as::<_, (Uuid, DateTime<Utc>)>(WHICH);
+        let through = asked().fetch_one(&pools.0).await.map_err(unusable)?;
+        let direct = asked().fetch_one(pools.0.sessions()).await.map_err(unusable)?;
         if through == direct { Ok(pools) } else { Err(DatabaseError::AnotherBehindPooler { place: place(&pooler) }) }
     }
 

@@ -1,6 +1,6 @@
 //! A real PgBouncer in transaction mode between servers and database, as `deploy/pgbouncer/pgbouncer.ini` configures it.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,11 +12,15 @@ use convoke::security::grants::Grants;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use sqlx::{Executor as _, Row as _};
+use tokio::process::Command;
 
-use crate::harness::pooler::{Pooler, THROUGH};
+use crate::harness::pooler::{Pooler, SERVES_THROUGH, THROUGH};
 use crate::harness::{Run, Server, TestDb, database_config, eventually, tokens};
 
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The test of the API, beside others.
+const TOO_LONG: Duration = Duration::from_secs(600);
 
 /// Callers at once.
 const CALLERS: usize = 1_000;
@@ -40,18 +44,16 @@ async fn post(server: &Server, path: &str, body: &Value) -> reqwest::Response {
 }
 
 /// The test of the API once more, in a process of its own whose servers go through a pooler.
-#[test]
-fn the_whole_test_of_the_api_passes_through_the_pooler() {
+#[tokio::test]
+async fn the_whole_test_of_the_api_passes_through_the_pooler() {
     let mut again = Command::new(std::env::current_exe().unwrap());
-    again.args(["api::", "--test-threads=2"]).env(THROUGH, "1").stdin(Stdio::null());
-    let ended = again.output().unwrap();
-    let said = String::from_utf8_lossy(&ended.stdout);
-    let passed = said.lines().filter(|line| line.starts_with("test api::") && line.ends_with("... ok")).count();
-    assert!(
-        ended.status.success() && passed > 50,
-        "{passed} passed: {said} {}",
-        String::from_utf8_lossy(&ended.stderr)
-    );
+    again.args(["api::", "--test-threads=2", "--nocapture"]).env(THROUGH, "1").stdin(Stdio::null()).kill_on_drop(true);
+    let ended = tokio::time::timeout(TOO_LONG, again.output()).await.expect("it ends").unwrap();
+    let (said, errors) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+    assert!(ended.status.success(), "{said} {errors}");
+    // Each of them has found its database behind the pooler, or it would not have started.
+    let servers = said.matches(SERVES_THROUGH).count();
+    assert!(servers > 40 && said.contains("test result: ok."), "{servers} servers: {said}");
 }
 
 /// Connections of clients, and of the pooler to the database, as it says.
@@ -71,14 +73,16 @@ async fn connections(pooler: &Pooler, database: &str) -> (i32, i32) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hundreds_of_connections_of_servers_are_twenty_at_the_database() {
     // Whoever waits here waits for a machine with much else to do.
-    let patient = |line: &str| line.replace("query_wait_timeout = 5", "query_wait_timeout = 60");
-    let (db, pooler) = (TestDb::new().await, Pooler::configured(patient).await);
+    // The pooler and the callers have a socket for each connection.
+    convoke::http::serve::raise_file_limit();
+    let (db, pooler) = (TestDb::new().await, Pooler::with("query_wait_timeout = 5", "query_wait_timeout = 60").await);
     let wide = || {
         let sizes = ["CONVOKE_DATABASE_POOL_SIZE", "CONVOKE_DATABASE_READ_POOL_SIZE"];
         sizes
             .into_iter()
             .fold(through(&pooler, &db), |run, name| run.with(name, &CONNECTIONS.to_string()))
             .with("CONVOKE_DATABASE_ACQUIRE_TIMEOUT", "60s")
+            .with("CONVOKE_HTTP_REQUEST_TIMEOUT", "2m")
     };
     let servers = [wide().serve().await, wide().serve().await].map(Arc::new);
     let room = room(&servers[0], "crowded").await;
@@ -139,8 +143,7 @@ async fn what_holds_for_a_statement_holds_through_the_pooler_whoever_had_the_con
     let config = database_config();
     let direct = settings(&pool::system(db.options.clone(), &config)).await;
     assert_eq!(direct[..2], ["convoke_system", "30s"]);
-    let one = |line: &str| line.replace("default_pool_size = 20", "default_pool_size = 1");
-    let pooler = Pooler::configured(one).await;
+    let pooler = Pooler::with("default_pool_size = 20", "default_pool_size = 1").await;
     let made = || pool::pooled(&pooler.way_to(&db.options), db.options.clone(), &config);
     let ((write, read), (other, _)) = (made(), made());
     for pool in [&write, &read, &other, &write, &other, &read] {
@@ -162,7 +165,7 @@ async fn what_holds_for_a_statement_holds_through_the_pooler_whoever_had_the_con
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_the_pooler_is_away_callers_are_told_to_come_back_and_then_it_goes_on() {
     let (db, mut pooler) = (TestDb::new().await, Pooler::start().await);
-    let server = through(&pooler, &db).with("CONVOKE_DATABASE_ACQUIRE_TIMEOUT", "500ms").serve().await;
+    let server = through(&pooler, &db).with("CONVOKE_DATABASE_ACQUIRE_TIMEOUT", "3s").serve().await;
     let room = room(&server, "lobby").await;
     let path = format!("/v1/rooms/{room}/commands/join");
     pooler.kill();
@@ -184,8 +187,8 @@ async fn while_the_pooler_is_away_callers_are_told_to_come_back_and_then_it_goes
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pooler_that_is_of_no_use_is_told_before_a_server_starts() {
     let (db, other) = (TestDb::new().await, TestDb::new().await);
-    let statements = |line: &str| line.replace("pool_mode = transaction", "pool_mode = statement");
-    let (pooler, by_statement) = (Pooler::start().await, Pooler::configured(statements).await);
+    let (pooler, by_statement) =
+        (Pooler::start().await, Pooler::with("pool_mode = transaction", "pool_mode = statement").await);
     let nowhere = format!("postgres://nobody@127.0.0.1:{}/convoke", crate::harness::free_port());
     for (url, told) in [
         (pooler.url(&other.options), "leads to another database than DATABASE_URL does"),

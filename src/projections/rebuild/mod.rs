@@ -169,11 +169,11 @@ impl Connect {
         // Statements take long here, as they should.
         let options = (*self.0).clone().disable_statement_logging();
         let mut connection = PgConnection::connect_with(&options).await?;
-        // The log is read in the order of its index and by one process a partition; a chunk that a crash of the server takes
+        // Who is gone is noticed in the middle of a statement, too: its locks are wanted. And the log is read in the order of its index and by one process a partition; a chunk that a crash of the server takes
         // back is folded again. Models build their indexes side by side: helpers for each would only meet on the same cores.
         connection
             .execute(
-                "SET ROLE convoke_system; SET statement_timeout = 0; SET synchronous_commit = off; SET jit = off; \
+                "SET ROLE convoke_system; SET statement_timeout = 0; SET client_connection_check_interval = '500ms'; SET synchronous_commit = off; SET jit = off; \
                  SET max_parallel_workers_per_gather = 0; SET enable_sort = off; SET enable_seqscan = off; \
                  SET maintenance_work_mem = '256MB'; SET max_parallel_maintenance_workers = 0",
             )

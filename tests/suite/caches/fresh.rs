@@ -2,25 +2,23 @@
 //! says what the log says at the position that it claims, and none is older than its reader may get.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::hammer::{Hammered, READERS, hammer};
+use super::hammer::{Hammered, READERS, Stage, hammer};
 use super::nodes::{Make, Writer};
 use crate::harness::{Redis, TestDb, Wire};
 
 const ROOMS: usize = 24;
-const READS: u64 = 1_000_000;
+const READS: usize = 1_000_000;
 
 /// How long Redis is in one state.
 const STATE: Duration = Duration::from_secs(2);
 
-/// All that Redis may be, again and again; how often it was all of it.
-async fn trouble(mut redis: Redis, wire: Wire, over: Arc<AtomicBool>) -> u32 {
-    let mut rounds = 0;
+/// All that Redis may be, again and again.
+async fn trouble(mut redis: Redis, wire: Wire, stage: Arc<Stage>) {
     // What it holds now is what comes back each time: older every time.
     redis.ask::<String>(redis::cmd("SAVE")).await;
-    while !over.load(Ordering::Relaxed) {
+    while !stage.is_over() {
         tokio::time::sleep(STATE).await;
         wire.slow(Duration::from_millis(10));
         tokio::time::sleep(STATE).await;
@@ -32,9 +30,8 @@ async fn trouble(mut redis: Redis, wire: Wire, over: Arc<AtomicBool>) -> u32 {
         wire.mend();
         tokio::time::sleep(STATE).await;
         redis.start_again().await;
-        rounds += 1;
+        stage.round();
     }
-    rounds
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -46,7 +43,7 @@ async fn of_a_million_reads_on_two_nodes_under_a_hammering_writer_none_is_stale(
     let second = Make { redis: Some(wire.url.clone()), projector: false, ..Make::on(&db) }.node().await;
     let nodes = [first, second].map(Arc::new);
     let begun = Instant::now();
-    let hammered = hammer(&nodes, writer, READS / READERS as u64, |over| trouble(redis, wire, over)).await;
+    let hammered = hammer(&nodes, writer, READS / READERS, |stage| trouble(redis, wire, stage)).await;
     let Hammered { reads, writes, wrong, rounds } = hammered;
     let (one, two) = (nodes[0].stats().await, nodes[1].stats().await);
     println!(
@@ -55,10 +52,9 @@ async fn of_a_million_reads_on_two_nodes_under_a_hammering_writer_none_is_stale(
         one.hit_rate,
         two.hit_rate
     );
-    assert_eq!(reads, READS);
+    assert!(reads >= READS, "{reads} reads");
     assert!(wrong.is_empty(), "not what the log says: {wrong:?}");
     assert!(writes > 1_000, "{writes} writes are no hammering");
-    assert!(rounds > 0);
     assert!(one.memory.hits > 0 && two.memory.hits > 0 && one.memory.outdated > 0);
     let from_redis = one.redis.unwrap().layer.hits + two.redis.unwrap().layer.hits;
     assert!(from_redis > 0, "the nodes share what they load");

@@ -2,24 +2,22 @@
 //! back by turns: nothing that is read is stale.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::hammer::{Hammered, READERS, hammer};
+use super::hammer::{Hammered, READERS, Stage, hammer};
 use super::nodes::{Make, Node, PATIENCE, Writer};
 use crate::harness::standby::Replicated;
 use crate::harness::{Redis, eventually};
 
 const ROOMS: usize = 24;
-const READS: u64 = 200_000;
+const READS: usize = 200_000;
 
 /// How long the replicas are in one state: longer than a node reads from one that lags.
 const STATE: Duration = Duration::from_secs(2);
 
-/// All that replicas may be, again and again; how often they were all of it.
-async fn trouble(database: &mut Replicated, over: Arc<AtomicBool>) -> u32 {
-    let mut rounds = 0;
-    while !over.load(Ordering::Relaxed) {
+/// All that replicas may be, again and again.
+async fn trouble(database: &mut Replicated, stage: Arc<Stage>) {
+    while !stage.is_over() {
         tokio::time::sleep(STATE).await;
         database.replicas[0].execute("SELECT pg_wal_replay_pause()").await;
         tokio::time::sleep(STATE).await;
@@ -28,9 +26,8 @@ async fn trouble(database: &mut Replicated, over: Arc<AtomicBool>) -> u32 {
         database.replicas[0].execute("SELECT pg_wal_replay_resume()").await;
         tokio::time::sleep(STATE).await;
         database.replicas[1].start().await;
-        rounds += 1;
+        stage.round();
     }
-    rounds
 }
 
 /// Reads that went to replicas so far.
@@ -67,13 +64,13 @@ async fn with_replicas_that_lag_die_and_come_back_beneath_the_caches_nothing_is_
         both_are_read_from(node).await;
     }
     let behind = &mut database;
-    let hammered = hammer(&nodes, writer, READS / READERS as u64, move |over| trouble(behind, over)).await;
+    let hammered = hammer(&nodes, writer, READS / READERS, move |stage| trouble(behind, stage)).await;
     let Hammered { reads, writes, wrong, rounds } = hammered;
     let [one, two] = [&nodes[0], &nodes[1]].map(|node| from_replicas(node));
     println!(
         "{reads} reads beside {writes} writes, {rounds} times all that replicas may be; from replicas {one} and {two}"
     );
-    assert_eq!(reads, READS);
+    assert!(reads >= READS, "{reads} reads");
     assert!(wrong.is_empty(), "not what the log says: {wrong:?}");
     assert!(writes > 300, "{writes} writes are no hammering");
     assert!(one > 0 && two > 0, "replicas were read from: {one} and {two}");

@@ -31,11 +31,15 @@ pub struct Pooler {
 
 impl Pooler {
     pub async fn start() -> Self {
-        Self::configured(|line| line.to_owned()).await
+        Self::configured(None).await
     }
 
-    /// With some of the shipped lines changed.
-    pub async fn configured(change: impl Fn(&str) -> String) -> Self {
+    /// With another line in the place of a shipped one.
+    pub async fn with(shipped: &str, wanted: &str) -> Self {
+        Self::configured(Some((shipped, wanted))).await
+    }
+
+    async fn configured(changed: Option<(&str, &str)>) -> Self {
         let (folder, port, sockets) = (folder(), free_port(), shared_server().socket_folder());
         let users = folder.join("userlist.txt");
         std::fs::write(&users, format!("\"{OWNER}\" \"\"\n\"{LOOKER}\" \"\"\n")).unwrap();
@@ -45,7 +49,10 @@ impl Pooler {
             ("auth_type", "auth_type ", "trust".into()),
             ("auth_file", "auth_file ", users.display().to_string()),
         ];
-        let mut lines: Vec<String> = SHIPPED.lines().map(change).collect();
+        let mut lines: Vec<String> = SHIPPED.lines().map(String::from).collect();
+        if let Some((shipped, wanted)) = changed {
+            *lines.iter_mut().find(|line| *line == shipped).expect("it is configured") = wanted.to_owned();
+        }
         for (name, to, value) in given {
             let line = lines.iter_mut().find(|line| line.starts_with(&format!("{name} ="))).expect("it is configured");
             *line = format!("{to}= {value}");
@@ -104,9 +111,17 @@ impl Pooler {
 /// Set where all servers of this process are to go through a pooler.
 pub const THROUGH: &str = "CONVOKE_TEST_THROUGH_POOLER";
 
-/// The one of this process, if its servers go through one.
-pub async fn of_this_process() -> Option<&'static Pooler> {
+/// Printed by each of them.
+pub const SERVES_THROUGH: &str = "serves through the pooler";
+
+/// The way to a database through the pooler of this process, if its servers go through one and that leads there: not to a server of
+/// the test's own, nor over a wire that a test looks at.
+pub async fn of_this_process(database: &PgConnectOptions) -> Option<String> {
     static POOLER: OnceCell<Pooler> = OnceCell::const_new();
     std::env::var_os(THROUGH)?;
-    Some(POOLER.get_or_init(Pooler::start).await)
+    if database.get_socket().map(|socket| socket.display().to_string()) != Some(shared_server().socket_folder()) {
+        return None;
+    }
+    println!("{SERVES_THROUGH}");
+    Some(POOLER.get_or_init(Pooler::start).await.url(database))
 }

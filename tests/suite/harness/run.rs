@@ -93,10 +93,10 @@ impl Run {
     /// `convoke serve` on a free port; returns when it answers.
     pub async fn serve(mut self) -> Server {
         let url = self.environment.get("DATABASE_URL").cloned();
-        if let (Some(url), Some(pooler)) = (url, pooler::of_this_process().await)
-            && !self.environment.contains_key("DATABASE_POOLER_URL")
+        if let (Some(url), false) = (url, self.environment.contains_key("DATABASE_POOLER_URL"))
+            && let Some(way) = pooler::of_this_process(&url.parse().unwrap()).await
         {
-            self = self.with("DATABASE_POOLER_URL", &pooler.url(&url.parse().unwrap()));
+            self = self.with("DATABASE_POOLER_URL", &way);
         }
         let listening = if self.environment.contains_key("CONVOKE_HTTP_LISTEN") {
             self
