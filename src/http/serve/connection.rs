@@ -4,13 +4,15 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
+use bytes::Bytes;
 use hyper::Request;
-use hyper::body::Incoming;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -95,10 +97,45 @@ impl hyper::service::Service<Request<Incoming>> for Calls {
         let turn = Arc::clone(&self.turn);
         let answering = self.router.clone().call(request.map(Body::new));
         Box::pin(async move {
-            let response = answering.await;
-            turn.end();
-            response
+            let response = answering.await?;
+            Ok(response.map(|body| {
+                if body.size_hint().exact().is_some() {
+                    turn.end();
+                    return body;
+                }
+                // What comes in meanwhile belongs to this request still: an answer may begin before the body has come to its end.
+                Body::new(Answering { body, turn })
+            }))
         })
+    }
+}
+
+/// An answer that goes on after its head.
+struct Answering {
+    body: Body,
+    turn: Arc<Turn>,
+}
+
+impl HttpBody for Answering {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.turn.end();
     }
 }
 

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use axum::Router;
-use axum::extract::Path;
+use axum::body::Body;
+use axum::extract::{Path, Request};
 use axum::routing::{get, post};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -43,6 +44,7 @@ async fn start(config: &HttpConfig, router: Router) -> Running {
 fn routes() -> Router {
     Router::new()
         .route("/echo", post(|WholeBody(body): WholeBody| async move { body }))
+        .route("/back", post(|request: Request| async { Body::from_stream(request.into_body().into_data_stream()) }))
         .route("/hello/{name}", get(|Path(name): Path<String>| async move { name }))
         .route("/panic", get(|| async { assert!(std::hint::black_box(false), "with reason") }))
         .route("/never", get(std::future::pending::<()>))
@@ -82,6 +84,35 @@ async fn what_no_route_answers_is_told_as_a_problem() {
     assert_problem(&wrong, 405, "method-not-allowed");
     assert!(wrong.contains("allow: POST"), "{wrong}");
     assert_problem(&told(server.address, &get_request("/hello/%ff")).await, 400, "malformed-request");
+}
+
+#[tokio::test]
+async fn an_answer_that_begins_before_the_body_has_ended_takes_as_long_as_the_body() {
+    let server = start(&limits(), routes()).await;
+    let exchange = async {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        let head = "POST /back HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // Each is answered before the next one comes, all of them much later than a head may come.
+        let mut answer = String::new();
+        for number in 0..8 {
+            tokio::time::sleep(limits().request_timeout / 3).await;
+            let line = format!("line {number}\n");
+            stream.write_all(format!("7\r\n{line}\r\n").as_bytes()).await.unwrap();
+            while !answer.contains(&line) {
+                let mut some = [0; 1024];
+                let read = stream.read(&mut some).await.unwrap();
+                assert_ne!(read, 0, "the connection ended after {answer}");
+                answer.push_str(std::str::from_utf8(&some[..read]).unwrap());
+            }
+        }
+        stream.write_all(b"0\r\n\r\n").await.unwrap();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    };
+    let answer = tokio::time::timeout(DEADLINE, exchange).await.expect("the answer ends");
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\r\n0\r\n\r\n"), "{answer}");
+    assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{answer}");
 }
 
 #[tokio::test]
