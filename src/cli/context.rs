@@ -6,8 +6,8 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::database::pool::Pool;
-use crate::database::{Database, migrate, pool};
+use crate::database::pool::{self, Pool};
+use crate::database::{Database, migrate};
 use crate::events::archive::Archive;
 use crate::events::log::EventLog;
 

@@ -3,8 +3,8 @@
 use anyhow::Context as _;
 
 use crate::config::Config;
-use crate::database::pool::Pool;
-use crate::database::{self, Database, migrate, pool};
+use crate::database::pool::{self, Pool};
+use crate::database::{self, Database, migrate};
 use crate::events::archive::Archive;
 use crate::events::feed::Source;
 use crate::events::log::EventLog;

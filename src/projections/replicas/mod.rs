@@ -18,8 +18,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::checkpoint::position;
-use crate::database::pool;
-use crate::database::pool::Pool;
+use crate::database::pool::{self, Pool};
 use crate::database::silence::heard;
 use crate::events::envelope::Position;
 use crate::resilience::{Backoff, Breaker, BreakerPolicy, Breakers, CallError, State};
