@@ -4,6 +4,8 @@ pub mod embedded;
 pub mod lease;
 pub mod migrate;
 pub mod pool;
+pub mod requirements;
+pub mod session;
 pub mod silence;
 pub mod tenant;
 

@@ -32,3 +32,4 @@ mod projections;
 mod replicas;
 mod security;
 mod slow_statements;
+mod unanalysed;

@@ -2,6 +2,7 @@
 
 mod fence;
 mod read;
+mod repair_names;
 mod selection;
 mod stat;
 mod tail;
@@ -20,6 +21,7 @@ pub enum Log {
     Read(read::Read),
     Tail(tail::Tail),
     Verify(verify::Verify),
+    RepairNames(repair_names::RepairNames),
     Fence(fence::Fence),
 }
 
@@ -30,6 +32,7 @@ impl Log {
             Self::Read(command) => command.run(context).await,
             Self::Tail(command) => command.run(context).await,
             Self::Verify(command) => command.run(context).await,
+            Self::RepairNames(command) => command.run(context).await,
             Self::Fence(command) => command.run(context).await,
         }
     }

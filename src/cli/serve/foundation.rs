@@ -4,6 +4,7 @@ use anyhow::Context as _;
 
 use crate::config::Config;
 use crate::database::pool::{self, Pool};
+use crate::database::requirements::{self, Shortcoming};
 use crate::database::{self, Database, migrate};
 use crate::events::archive::Archive;
 use crate::events::feed::Source;
@@ -48,6 +49,7 @@ impl Foundation {
         }
         pool::close(owner).await;
         let (pool, reads) = database.pools(&config.database).await?;
+        refuse_unfit(&pool, config).await?;
         let metrics = Metrics::new();
         metrics.pool("write", pool.connections());
         metrics.pool("read", reads.connections());
@@ -87,6 +89,16 @@ impl Foundation {
         pool::close(self.reads).await;
         pool::close(self.pool).await;
     }
+}
+
+/// Tells what the server of the database falls short of; refuses one that cannot be used at all.
+async fn refuse_unfit(pool: &Pool, config: &Config) -> anyhow::Result<()> {
+    let pooled = config.database.pool_size + config.database.read_pool_size;
+    for Shortcoming { found, consequence, fatal } in requirements::shortcomings(pool, pooled).await? {
+        anyhow::ensure!(!fatal, "the database cannot be used, {found}: {consequence}");
+        tracing::warn!(found, "the database is not set up well: {consequence}");
+    }
+    Ok(())
 }
 
 /// Each with a pool of its own, as large as the primary's for reads.

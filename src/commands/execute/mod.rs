@@ -24,6 +24,7 @@ mod recent;
 mod settle;
 pub mod writer;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -124,6 +125,18 @@ impl ExecuteError {
     fn is_of_the_room(&self) -> bool {
         matches!(self, ExecuteError::Refused(_) | ExecuteError::VersionMismatch { .. })
     }
+}
+
+/// The second command of a group under one idempotency key: the key stands for one outcome, and could not tell the two apart.
+fn twin_key(group: &[Request]) -> Option<usize> {
+    if group.len() < 2 {
+        return None;
+    }
+    let mut seen = HashSet::with_capacity(group.len());
+    group.iter().position(|request| {
+        let given = request.idempotency.as_ref();
+        given.is_some_and(|given| !seen.insert((&request.caller.tenant, &given.key)))
+    })
 }
 
 /// Which command of a group was not carried out, and why; none of them was.
@@ -237,6 +250,9 @@ impl Executor {
     }
 
     async fn execute_group(&self, requests: Arc<[Request]>) -> Result<Vec<Outcome>, AtomicError> {
+        if let Some(index) = twin_key(&requests) {
+            return Err(AtomicError { index, error: ExecuteError::KeyReused });
+        }
         if let Some(answered) = self.recent.answer(&requests) {
             return answered;
         }
@@ -251,18 +267,13 @@ impl Executor {
                     return Ok(outcomes);
                 }
                 writer::Verdict::Failed { index, error } => {
-                    let request = requests.get(index);
-                    let Some(request) = request.filter(|_| error.is_of_the_room()) else {
+                    if !error.is_of_the_room() {
                         return Err(AtomicError { index, error });
-                    };
+                    }
                     // What was accepted once is answered so for ever, whatever the room says by now.
-                    return match lookup::stored_outcome(&self.log, request).await {
-                        Ok(Some(stored)) => match answer::replay(request, stored) {
-                            Ok(outcome) if requests.len() == 1 => Ok(vec![outcome]),
-                            _ => Err(AtomicError { index, error: ExecuteError::KeyReused }),
-                        },
-                        Ok(None) => Err(AtomicError { index, error }),
-                        Err(failure) => Err(AtomicError { index, error: ExecuteError::Unavailable(Arc::new(failure)) }),
+                    return match self.repeated(&requests, index).await {
+                        Some(answered) => answered,
+                        None => Err(AtomicError { index, error }),
                     };
                 }
                 writer::Verdict::StaleFacts if attempts < self.conflict_retries => attempts += 1,
@@ -271,6 +282,31 @@ impl Executor {
                 }
             }
         }
+    }
+
+    /// The outcomes given before, where the request at `index` has one; a group is answered again as a whole or not at all.
+    async fn repeated(&self, requests: &[Request], index: usize) -> Option<Result<Vec<Outcome>, AtomicError>> {
+        let stored = async |index: usize| {
+            let stored = lookup::stored_outcome(&self.log, &requests[index]).await;
+            stored.map_err(|error| AtomicError { index, error: ExecuteError::Unavailable(Arc::new(error)) })
+        };
+        match stored(index).await {
+            Ok(Some(_)) => {}
+            Ok(None) => return None,
+            Err(failure) => return Some(Err(failure)),
+        }
+        let mut outcomes = Vec::with_capacity(requests.len());
+        for (index, request) in requests.iter().enumerate() {
+            let replayed = match stored(index).await {
+                Ok(stored) => stored.ok_or(ExecuteError::KeyReused).and_then(|stored| answer::replay(request, stored)),
+                Err(failure) => return Some(Err(failure)),
+            };
+            match replayed {
+                Ok(outcome) => outcomes.push(outcome),
+                Err(error) => return Some(Err(AtomicError { index, error })),
+            }
+        }
+        Some(Ok(outcomes))
     }
 
     async fn submit(

@@ -4,7 +4,7 @@
 //! next, and with it all later commands to its rooms, so that commands to one room keep their order. Put off are: a second use
 //! of an idempotency key, another room's change of a name (unless the batch is one whole), a group whose rooms are in the batch already, a command to a room that
 //! is not loaded, and one whose person has no key yet or is
-//! erased by the batch.
+//! erased by the batch. Within a group each command sees the names that those before it took and let go.
 
 use std::collections::{HashMap, HashSet};
 
@@ -29,8 +29,6 @@ use crate::security::sealing::PersonKeys;
 pub struct PlannedRoom {
     pub append: RoomAppend,
     pub room: LoadedRoom,
-    /// How many of its changes of names the batch knows.
-    names_kept: usize,
 }
 
 impl PlannedRoom {
@@ -44,9 +42,29 @@ impl PlannedRoom {
             names: Vec::new(),
             outcomes: Vec::new(),
         };
-        Self { append, room, names_kept: 0 }
+        Self { append, room }
+    }
+
+    /// Where an answer is true that speaks of the room as it is by now.
+    fn place(&self, now: Timestamp) -> OutcomeAt {
+        match (self.append.events.len().checked_sub(1), self.room.recorded_at) {
+            (Some(last), _) => OutcomeAt::Event(last),
+            (None, Some(recorded_at)) => OutcomeAt::Already { position: self.room.position, recorded_at },
+            // A room without events takes no command but the one that creates it, which writes; of a tenant it may be that
+            // nothing was ever written.
+            (None, None) => OutcomeAt::Already { position: 0, recorded_at: now },
+        }
     }
 }
+
+/// What a group changes, to be taken back where one of its commands is refused.
+struct Before {
+    rooms: Vec<(usize, LoadedRoom)>,
+    names: Names,
+}
+
+/// Who holds a name after what was decided, of names that changed.
+type Names = HashMap<(TenantId, String), Option<RoomId>>;
 
 /// The answer to one command, but for its place in the log.
 pub struct PlannedOutcome {
@@ -94,8 +112,7 @@ pub struct Plan<'k, T> {
     index: HashMap<RoomKey, usize>,
     /// Rooms that take no further command in this batch.
     closed: HashSet<RoomKey>,
-    /// Who holds a name after what was decided, of names that changed.
-    names: HashMap<(TenantId, String), Option<RoomId>>,
+    names: Names,
     idempotency: HashSet<(TenantId, String)>,
     /// Whose keys go with it.
     pub erased: Erased,
@@ -211,13 +228,15 @@ impl<'k, T> Plan<'k, T> {
         true
     }
 
-    fn remember(&self, keys: &[RoomKey]) -> Vec<(usize, LoadedRoom)> {
-        keys.iter().map(|key| self.index[key]).map(|room| (room, self.rooms[room].room.clone())).collect()
+    fn remember(&self, keys: &[RoomKey]) -> Before {
+        let rooms = keys.iter().map(|key| self.index[key]).map(|room| (room, self.rooms[room].room.clone()));
+        Before { rooms: rooms.collect(), names: self.names.clone() }
     }
 
     /// A group's rooms were in the batch for it alone: as they were means without anything to write.
-    fn forget(&mut self, before: Vec<(usize, LoadedRoom)>) {
-        for (number, room) in before {
+    fn forget(&mut self, before: Before) {
+        self.names = before.names;
+        for (number, room) in before.rooms {
             self.order.retain(|of| *of != number);
             let planned = &mut self.rooms[number];
             *planned = PlannedRoom::new(planned.append.unit, planned.append.key.clone(), room);
@@ -226,18 +245,9 @@ impl<'k, T> Plan<'k, T> {
 
     fn keep_outcomes(&mut self, submission: &Submission<T>, outcomes: &[PlannedOutcome]) {
         for (request, outcome) in submission.requests.iter().zip(outcomes) {
-            let planned = &mut self.rooms[outcome.room];
-            for change in &planned.append.names[planned.names_kept..] {
-                let (name, holder) = match change {
-                    NameChange::Claim(name) => (name, Some(request.room)),
-                    NameChange::Release(name) => (name, None),
-                };
-                self.names.insert((request.caller.tenant.clone(), name.clone()), holder);
-            }
-            planned.names_kept = planned.append.names.len();
             let Some(given) = &request.idempotency else { continue };
             self.idempotency.insert((request.caller.tenant.clone(), given.key.clone()));
-            planned.append.outcomes.push(NewOutcome {
+            self.rooms[outcome.room].append.outcomes.push(NewOutcome {
                 key: given.key.clone(),
                 fingerprint: given.fingerprint,
                 status: outcome.status,
@@ -267,7 +277,7 @@ impl<'k, T> Plan<'k, T> {
         let decision = request.command.decide(&planned.room.state, &context);
         match decision.map_err(|refusal| ExecuteError::Refused(Box::new(refusal)))? {
             Decision::Existing(room) if room == request.room => self.write(number, request, Vec::new(), now),
-            Decision::Existing(room) => existing(number, room, looked),
+            Decision::Existing(room) => self.existing(number, request, room, looked),
             Decision::Facts(facts) => {
                 for fact in &facts {
                     if let RoomEvent::PersonErased(PersonErased { identity }) = &fact.event {
@@ -300,6 +310,43 @@ impl<'k, T> Plan<'k, T> {
         }
     }
 
+    /// Another room answers in this one's place.
+    fn existing(
+        &self,
+        number: usize,
+        request: &Request,
+        room: RoomId,
+        looked: &Looked,
+    ) -> Result<PlannedOutcome, Halt> {
+        let key = RoomKey { tenant: request.caller.tenant.clone(), room };
+        let same_unit = |index: &usize| self.rooms[*index].append.unit == self.rooms[number].append.unit;
+        if let Some(index) = self.index.get(&key).copied().filter(same_unit) {
+            // It is written together with this command, or not at all.
+            let planned = &self.rooms[index];
+            return Ok(PlannedOutcome {
+                room: index,
+                about: room,
+                room_version: planned.room.version,
+                status: 200,
+                kept: answer::body(room, planned.room.version, &[]),
+                at: planned.place(self.now),
+                events: 0,
+            });
+        }
+        // The rule answers the holder that it was told of; one that another submission brought into this batch has no place in
+        // the log yet.
+        let holder = looked.holder.filter(|holder| holder.room == room).ok_or(Halt::PutOff(None))?;
+        Ok(PlannedOutcome {
+            room: number,
+            about: room,
+            room_version: holder.version,
+            status: 200,
+            kept: answer::body(room, holder.version, &[]),
+            at: OutcomeAt::Already { position: holder.position, recorded_at: holder.recorded_at },
+            events: 0,
+        })
+    }
+
     /// Adds facts to the batch and takes the room's state on.
     fn write(
         &mut self,
@@ -323,7 +370,14 @@ impl<'k, T> Plan<'k, T> {
                 RoomEvent::RoomEnded(_) => name().map(NameChange::Release),
                 _ => None,
             };
-            planned.append.names.extend(change);
+            if let Some(change) = change {
+                let (name, holder) = match &change {
+                    NameChange::Claim(name) => (name, Some(request.room)),
+                    NameChange::Release(name) => (name, None),
+                };
+                self.names.insert((request.caller.tenant.clone(), name.clone()), holder);
+                planned.append.names.push(change);
+            }
         }
         if !events.is_empty() {
             planned.room.happened_at = Some(now);
@@ -334,29 +388,9 @@ impl<'k, T> Plan<'k, T> {
         let count = events.len();
         self.order.extend(std::iter::repeat_n(number, count));
         planned.append.events.extend(events.into_iter().map(|event| NewEvent { session, ..event }));
-        let at = match (planned.append.events.len().checked_sub(1), planned.room.recorded_at) {
-            (Some(last), _) => OutcomeAt::Event(last),
-            (None, Some(recorded_at)) => OutcomeAt::Already { position: planned.room.position, recorded_at },
-            // A room without events takes no command but the one that creates it, which writes; of a tenant it may be that
-            // nothing was ever written.
-            (None, None) => OutcomeAt::Already { position: 0, recorded_at: now },
-        };
+        let at = planned.place(now);
         let status = if created { 201 } else { 200 };
         let (about, room_version) = (request.room, planned.room.version);
         Ok(PlannedOutcome { room: number, about, room_version, status, kept, at, events: count })
     }
-}
-
-fn existing(number: usize, room: RoomId, looked: &Looked) -> Result<PlannedOutcome, Halt> {
-    // The rule answers the holder that it was told of; one that is of this batch has no place in the log yet.
-    let holder = looked.holder.filter(|holder| holder.room == room).ok_or(Halt::PutOff(None))?;
-    Ok(PlannedOutcome {
-        room: number,
-        about: room,
-        room_version: holder.version,
-        status: 200,
-        kept: answer::body(room, holder.version, &[]),
-        at: OutcomeAt::Already { position: holder.position, recorded_at: holder.recorded_at },
-        events: 0,
-    })
 }

@@ -91,6 +91,14 @@ pub struct Committed<T> {
     pub put_off: Vec<Submission<T>>,
 }
 
+/// A batch of which the log refused something, and wrote nothing.
+struct RefusedBatch<T> {
+    submissions: Vec<Submission<T>>,
+    /// Not part of it.
+    put_off: Vec<Submission<T>>,
+    error: LogError,
+}
+
 /// The states of the rooms that were lately written.
 pub struct Rooms(LruCache<RoomKey, LoadedRoom>);
 
@@ -131,13 +139,61 @@ impl Writer {
 
     /// Decides and appends. The rooms of the submissions must be loaded; a submission with one that is not is put off.
     pub async fn commit<T>(&mut self, submissions: Vec<Submission<T>>) -> Committed<T> {
+        match self.commit_together(submissions).await {
+            Ok(committed) => committed,
+            Err(refused) => self.commit_apart(refused).await,
+        }
+    }
+
+    /// Finds the submissions that brought what the log refuses, by halves: they fail alone, the others are committed.
+    async fn commit_apart<T>(&mut self, refused: RefusedBatch<T>) -> Committed<T> {
+        let RefusedBatch { submissions, put_off: later, error } = refused;
+        let mut committed = Committed { answered: Vec::new(), put_off: Vec::new() };
+        // The next part is the last.
+        let mut parts = Vec::new();
+        divide(submissions, error, &mut parts, &mut committed);
+        while let Some(part) = parts.pop() {
+            let part = hold_back(part, &mut committed.put_off);
+            if let Err(error) = self.load_missing(&part).await {
+                let error = Arc::new(error);
+                let failed = || Verdict::Failed { index: 0, error: ExecuteError::Unavailable(error.clone()) };
+                committed.answered.extend(part.into_iter().map(|submission| (submission.ticket, failed())));
+                continue;
+            }
+            match self.commit_together(part).await {
+                Ok(Committed { answered, put_off }) => {
+                    committed.answered.extend(answered);
+                    committed.put_off.extend(put_off);
+                }
+                Err(RefusedBatch { submissions, put_off, error }) => {
+                    committed.put_off.extend(put_off);
+                    divide(submissions, error, &mut parts, &mut committed);
+                }
+            }
+        }
+        committed.put_off.extend(later);
+        committed
+    }
+
+    /// A batch that was not written has taken the states of its rooms with it.
+    async fn load_missing<T>(&mut self, submissions: &[Submission<T>]) -> Result<(), LogError> {
+        for key in submissions.iter().flat_map(Submission::keys) {
+            if !self.rooms.contains(&key) {
+                let room = self.loader.now(&key).await?;
+                self.rooms.put(key, room);
+            }
+        }
+        Ok(())
+    }
+
+    async fn commit_together<T>(&mut self, submissions: Vec<Submission<T>>) -> Result<Committed<T>, RefusedBatch<T>> {
         let (keys, erased) = match self.ready(&submissions).await {
             Ok(ready) => ready,
             Err(error) => {
                 let error = Arc::new(error);
                 let failed = || Verdict::Failed { index: 0, error: ExecuteError::Sealing(error.clone()) };
                 let answered = submissions.into_iter().map(|submission| (submission.ticket, failed())).collect();
-                return Committed { answered, put_off: Vec::new() };
+                return Ok(Committed { answered, put_off: Vec::new() });
             }
         };
         let now = self.now();
@@ -158,7 +214,12 @@ impl Writer {
                     self.on.sealer.keep(&keys);
                 }
                 self.take_back(batch, states, &appended);
-                settle(answers, put_off, &appended, self.limits.conflict_retries)
+                Ok(settle(answers, put_off, &appended, self.limits.conflict_retries))
+            }
+            Err(error @ LogError::Refused(_)) => {
+                erased.forget(&self.on.sealer);
+                let submissions = answers.into_iter().map(|planned| planned.submission).collect();
+                Err(RefusedBatch { submissions, put_off, error })
             }
             Err(error) => {
                 // It may have been committed before the connection was lost.
@@ -167,7 +228,7 @@ impl Writer {
                 let error = Arc::new(error);
                 let failed = || Verdict::Failed { index: 0, error: ExecuteError::Unavailable(error.clone()) };
                 let answered = answers.into_iter().map(|planned| (planned.submission.ticket, failed())).collect();
-                Committed { answered, put_off }
+                Ok(Committed { answered, put_off })
             }
         }
     }
@@ -229,6 +290,40 @@ impl Writer {
             self.rooms.put(append.key, room);
         }
     }
+}
+
+/// Two parts of a batch that was refused, the first to be taken from the end first; one submission alone is answered.
+fn divide<T>(
+    mut submissions: Vec<Submission<T>>,
+    error: LogError,
+    parts: &mut Vec<Vec<Submission<T>>>,
+    committed: &mut Committed<T>,
+) {
+    if submissions.len() > 1 {
+        let second = submissions.split_off(submissions.len() / 2);
+        parts.extend([second, submissions]);
+    } else if let Some(alone) = submissions.pop() {
+        let rooms: Vec<String> = alone.keys().iter().map(|key| format!("{}/{}", key.tenant, key.room)).collect();
+        tracing::error!(%error, ?rooms, "the log refuses a command; it fails alone");
+        let verdict = Verdict::Failed { index: 0, error: ExecuteError::Unavailable(Arc::new(error)) };
+        committed.answered.push((alone.ticket, verdict));
+    }
+}
+
+/// Of what comes later: what goes to the rooms of those that were put off is put off behind them.
+fn hold_back<T>(submissions: Vec<Submission<T>>, put_off: &mut Vec<Submission<T>>) -> Vec<Submission<T>> {
+    let mut held: HashSet<RoomKey> = put_off.iter().flat_map(Submission::keys).collect();
+    let mut free = Vec::with_capacity(submissions.len());
+    for submission in submissions {
+        let keys = submission.keys();
+        if keys.iter().any(|key| held.contains(key)) {
+            held.extend(keys);
+            put_off.push(submission);
+        } else {
+            free.push(submission);
+        }
+    }
+    free
 }
 
 /// Gives an append up that takes too long.

@@ -12,7 +12,7 @@ use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 
 pub use self::statements::Pool;
 pub use self::transaction::Transaction;
-use super::silence::NOTICE_A_LOST_CLIENT;
+use super::session;
 use crate::config::DatabaseConfig;
 
 /// Migrations, partitions: one at a time, and one to spare.
@@ -38,12 +38,7 @@ pub fn pooled(pooler: &PgConnectOptions, server: PgConnectOptions, config: &Data
     let sessions = acting(server, config, config.pool_size);
     let options =
         pooler.clone().statement_cache_capacity(0).log_slow_statements(LevelFilter::Warn, config.slow_statement);
-    let prelude = format!(
-        "SET LOCAL ROLE convoke_system; SET LOCAL statement_timeout = {};
-         SET LOCAL idle_in_transaction_session_timeout = '60s';
-         SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'",
-        config.statement_timeout.as_millis()
-    );
+    let prelude = session::of_transaction(config.statement_timeout);
     let through = |size| {
         let connections = tested(config).max_connections(size).connect_lazy_with(options.clone());
         Pool::through(connections, &prelude, sessions.clone())
@@ -52,17 +47,8 @@ pub fn pooled(pooler: &PgConnectOptions, server: PgConnectOptions, config: &Data
 }
 
 fn acting(options: PgConnectOptions, config: &DatabaseConfig, size: u32) -> PgPool {
-    // A server behind a pooler refuses what it does not know at the start of a connection: hence statements.
-    // Planning anew for each value costs more than most of the statements; partitions are pruned when a plan starts.
-    // An append that waited for the head's lock has to see what was committed meanwhile.
-    // And what is answered is durable, whatever the server was told to do for others.
-    let prepare = format!(
-        "SET ROLE convoke_system; SET statement_timeout = {}; SET plan_cache_mode = force_generic_plan;
-         SET default_transaction_isolation = 'read committed'; {NOTICE_A_LOST_CLIENT};
-         SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
-        config.statement_timeout.as_millis()
-    );
-    let prepare: std::sync::Arc<str> = prepare.into();
+    // By statements: a server behind a pooler refuses what it does not know at the start of a connection.
+    let prepare: std::sync::Arc<str> = session::of_pool(config.statement_timeout).into();
     tested(config)
         .max_connections(size)
         .after_connect(move |connection, _| {
@@ -74,13 +60,12 @@ fn acting(options: PgConnectOptions, config: &DatabaseConfig, size: u32) -> PgPo
 
 /// For migrations, with the rights of the database's owner. No time limit on statements. Appends nothing.
 pub fn owner(options: PgConnectOptions, config: &DatabaseConfig) -> PgPool {
-    // By default a user called `convoke` would find, and make, things without a schema's name in the schema `convoke`.
-    // Notices (that something is there already) are not for our log.
-    let prepare = "SET search_path = public; SET client_min_messages = warning";
+    let prepare: std::sync::Arc<str> = session::of_owner().into();
     tested(config)
         .max_connections(OWNER_CONNECTIONS)
         .after_connect(move |connection, _| {
-            Box::pin(async move { connection.execute(sqlx::raw_sql(prepare)).await.map(drop) })
+            let prepare = prepare.clone();
+            Box::pin(async move { connection.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(&*prepare))).await.map(drop) })
         })
         .connect_lazy_with(options)
 }

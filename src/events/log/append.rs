@@ -236,7 +236,7 @@ impl EventLog {
             None if self.pool.has_sessions() => query.fetch_all(&mut *lent).await,
             _ => self.in_transaction(&mut lent, query, progress.is_some()).await,
         };
-        let rows = rows.map_err(|error| no_partition(error, batch))?;
+        let rows = rows.map_err(|error| append_error(error, batch))?;
         lent.back();
         let appended = answer(batch, &chains.rooms, &rows)?;
         self.saw(appended.position);
@@ -254,17 +254,21 @@ impl EventLog {
     }
 }
 
-/// What PostgreSQL says when no partition takes a row is SQLSTATE 23514, as for any broken check; the log has no other.
-fn no_partition(error: sqlx::Error, batch: &Batch) -> LogError {
-    match error.as_database_error().and_then(|db| db.code()) {
-        Some(code) if code == "23514" => {
-            let events = batch.rooms.iter().flat_map(|room| &room.events);
-            let latest =
-                events.filter_map(|event| event.occurred_at).max().filter(|_| batch.recorded_as_occurred.is_some());
-            LogError::NoPartition { at: latest.unwrap_or(batch.now) }
-        }
-        _ => error.into(),
+/// Classes of SQLSTATE that speak of what is to be written: cardinality, data, integrity, limits of the program, exceptions
+/// that a function or a trigger raises. The server has answered, and has written nothing.
+const OF_CONTENT: [&str; 5] = ["21", "22", "23", "54", "P0"];
+
+/// What PostgreSQL says when no partition takes a row is SQLSTATE 23514, as for any broken check, without the name of one.
+fn append_error(error: sqlx::Error, batch: &Batch) -> LogError {
+    let answered = error.as_database_error();
+    let code = answered.and_then(|db| db.code()).unwrap_or_default();
+    if code == "23514" && answered.is_some_and(|db| db.constraint().is_none()) {
+        let events = batch.rooms.iter().flat_map(|room| &room.events);
+        let latest =
+            events.filter_map(|event| event.occurred_at).max().filter(|_| batch.recorded_as_occurred.is_some());
+        return LogError::NoPartition { at: latest.unwrap_or(batch.now) };
     }
+    if OF_CONTENT.iter().any(|class| code.starts_with(class)) { LogError::Refused(error) } else { error.into() }
 }
 
 fn answer(batch: &Batch, after: &[After], rows: &[PgRow]) -> Result<Appended, LogError> {

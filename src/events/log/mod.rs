@@ -4,9 +4,9 @@
 //! back; (room, version) is unique and gapless over all partitions; nothing in it changes. Why it is built as it is:
 //! `docs/decisions/0001-the-log.md`.
 //!
-//! [`port`] says what any engine must hold. [`append`] is the one way in, [`read`] and [`wake`] the ways out, [`chain`] and [`verify`] the proof that nobody changed it,
+//! [`port`] says what any engine must hold. [`append`] is the one way in, [`read`] and [`wake`] the ways out, [`chain`] and [`verify`] the proof that nobody changed it, [`names`] what the events say of rooms' names,
 //! [`archived`] the seam to partitions that left the database,
-//! [`snapshots`] what makes a long room open fast, [`runway`] and [`maintenance`] what keeps partitions ahead of time. What events mean is not known here.
+//! [`snapshots`] what makes a long room open fast, [`runway`] and [`maintenance`] what keeps partitions ahead of time. What events mean is not known here, but for names.
 
 pub mod append;
 mod archived;
@@ -17,6 +17,7 @@ pub mod epochs;
 mod hashes;
 pub mod intake;
 pub mod maintenance;
+pub mod names;
 mod partitions;
 mod picked;
 pub mod port;
@@ -76,6 +77,9 @@ pub struct RoomHead {
 pub enum LogError {
     #[error("the log's database does not answer: {0}")]
     Unavailable(#[source] sqlx::Error),
+    /// Something in a batch cannot be written; nothing of it was.
+    #[error("the log's database refuses what is to be written: {0}")]
+    Refused(#[source] sqlx::Error),
     #[error("the log has no partition for {at}; run `convoke partition ensure`")]
     NoPartition { at: Timestamp },
     #[error("what the log's database answers cannot be read: {0}")]

@@ -1,8 +1,10 @@
 //! Proof that the log is what was written: positions follow, recorded time never goes back, versions follow in each room, and
-//! every hash is the one that its event and all before it in its room give.
+//! every hash is the one that its event and all before it in its room give. And that what the append keeps beside the log agrees
+//! with it: where rooms stand, and their names.
 //!
 //! Memory: 100 bytes or so for each room that the log holds.
 
+use super::names::Names;
 pub use super::walk::Fault;
 use super::walk::Walk;
 use super::{EventLog, LogError, RoomKey};
@@ -27,7 +29,7 @@ impl EventLog {
     /// walk by answering `false`, which gives the verdict on what was walked.
     pub async fn verify(&self, mut progress: impl FnMut(Position, Position) -> bool) -> Result<Verdict, LogError> {
         let end = self.head().await?.position;
-        let mut walk = Walk::default();
+        let (mut walk, mut names) = (Walk::default(), Names::default());
         let mut limit = PAGE;
         while walk.position < end {
             let expected = walk.position + 1;
@@ -57,12 +59,16 @@ impl EventLog {
                 if let Err(fault) = walk.step(event) {
                     return Ok(Verdict::Broken(fault));
                 }
+                names.step(event)?;
             }
             if !progress(walk.position, end) {
                 return Ok(whole(&walk));
             }
         }
-        self.verify_heads(walk, end).await
+        match self.verify_heads(walk, end).await? {
+            broken @ Verdict::Broken(_) => Ok(broken),
+            whole => Ok(self.contradiction(&names, end).await?.map_or(whole, Verdict::Broken)),
+        }
     }
 
     /// Every room must have a head, and it must be where the walk ended, none beyond the log's own; a cut-off tail shows here.

@@ -99,6 +99,13 @@ macro_rules! room_events {
     };
 }
 
+impl RoomEvent {
+    /// Whether events stored under this name may give a room its name, or let it go.
+    pub fn changes_names(name: &str) -> bool {
+        matches!(name, "room.created" | "room.ended")
+    }
+}
+
 room_events! {
     RoomCreated = "room.created" v 1,
     SettingsChanged = "room.settings-changed" v 1,

@@ -32,7 +32,9 @@ impl From<&LogError> for Problem {
                 let detail = format!("An archive of the log cannot be read: {}.", archive.file_name());
                 Problem::new(ProblemCode::ArchiveUnavailable, detail).caused_by(error)
             }
-            LogError::Damaged(_) | LogError::BadRow { .. } | LogError::Unreadable(_) => Problem::internal(error),
+            LogError::Refused(_) | LogError::Damaged(_) | LogError::BadRow { .. } | LogError::Unreadable(_) => {
+                Problem::internal(error)
+            }
         }
     }
 }

@@ -19,7 +19,8 @@ use uuid::Uuid;
 use super::board::{Board, Place};
 use super::tail::Tail;
 use crate::database::lease::pause;
-use crate::database::silence::{NOTICE_A_LOST_CLIENT, heard};
+use crate::database::session;
+use crate::database::silence::heard;
 use crate::events::log::LogError;
 use crate::projections::apply;
 use crate::projections::checkpoint::{self, Checkpoint, Obstacle, Status, Step};
@@ -162,14 +163,7 @@ impl<M: ReadModel> Worker<M> {
         let options =
             (*self.tail.log().pool().sessions().connect_options()).clone().log_slow_statements(LevelFilter::Warn, SLOW);
         let mut connection = heard(SHORT_SILENCE, PgConnection::connect_with(&options)).await?;
-        // Its statements look up rows by key, few or many; they are planned once, for tables of any size.
-        let prepare = format!(
-            "SET ROLE convoke_system; SET synchronous_commit = off; SET statement_timeout = {};
-             SET plan_cache_mode = force_generic_plan; SET default_transaction_isolation = 'read committed';
-             {NOTICE_A_LOST_CLIENT};
-             SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off",
-            STATEMENT.as_millis()
-        );
+        let prepare = session::of_worker(STATEMENT);
         heard(SHORT_SILENCE, connection.execute(sqlx::raw_sql(AssertSqlSafe(prepare)))).await?;
         Ok(connection)
     }

@@ -46,6 +46,7 @@ use super::rooms::Rooms;
 use super::rows::{BadCopy, CAPACITY, Digest, StoreError};
 use super::sessions::Sessions;
 use super::usage::Usage;
+use crate::database::session;
 use crate::events::envelope::{Position, UnreadableEvent};
 use crate::events::feed::Source;
 use crate::events::log::{EventLog, LogError};
@@ -169,15 +170,7 @@ impl Connect {
         // Statements take long here, as they should.
         let options = (*self.0).clone().disable_statement_logging();
         let mut connection = PgConnection::connect_with(&options).await?;
-        // Who is gone is noticed in the middle of a statement, too: its locks are wanted. And the log is read in the order of its index and by one process a partition; a chunk that a crash of the server takes
-        // back is folded again. Models build their indexes side by side: helpers for each would only meet on the same cores.
-        connection
-            .execute(
-                "SET ROLE convoke_system; SET statement_timeout = 0; SET client_connection_check_interval = '500ms'; SET synchronous_commit = off; SET jit = off; \
-                 SET max_parallel_workers_per_gather = 0; SET enable_sort = off; SET enable_seqscan = off; \
-                 SET maintenance_work_mem = '256MB'; SET max_parallel_maintenance_workers = 0",
-            )
-            .await?;
+        connection.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(session::of_rebuild()))).await?;
         Ok(connection)
     }
 }

@@ -1,6 +1,7 @@
 //! The executor on a real log: many at once, more than one process, answers that stay.
 
 mod atomic;
+mod collisions;
 mod concurrency;
 mod idempotency;
 mod loading;
@@ -52,8 +53,12 @@ pub fn process_with(db: &TestDb, limits: Limits) -> Process {
 }
 
 pub fn server() -> Arc<Caller> {
+    server_of("acme")
+}
+
+fn server_of(tenant: &str) -> Arc<Caller> {
     Arc::new(Caller {
-        tenant: TenantId::new("acme").unwrap(),
+        tenant: TenantId::new(tenant).unwrap(),
         actor: Actor::Key("server".into()),
         grants: Grants::everything(),
     })
@@ -68,8 +73,12 @@ pub fn key_of(room: RoomId) -> RoomKey {
 }
 
 pub fn request(room: RoomId, name: &str, body: Value) -> Request {
+    request_of("acme", room, name, &body)
+}
+
+pub fn request_of(tenant: &str, room: RoomId, name: &str, body: &Value) -> Request {
     let command = RoomCommand::parse(name, body.to_string().as_bytes()).unwrap();
-    let caller = server();
+    let caller = server_of(tenant);
     let key = RoomKey { tenant: caller.tenant.clone(), room };
     Request { caller, ..Request::by_system("tests", key, command, Clock::system().now()) }
 }

@@ -21,9 +21,22 @@ const START: Duration = Duration::from_secs(30);
 /// Who may look into it.
 const LOOKER: &str = "looker";
 
+/// Where the server is that it leads to, and who owns the databases there.
+struct Place {
+    sockets: String,
+    user: String,
+}
+
+impl Place {
+    fn shared() -> Self {
+        Self { sockets: shared_server().socket_folder(), user: OWNER.to_owned() }
+    }
+}
+
 /// Killed with the value.
 pub struct Pooler {
     port: u16,
+    user: String,
     configuration: PathBuf,
     running: Option<Guarded>,
     folder: Folder,
@@ -31,18 +44,24 @@ pub struct Pooler {
 
 impl Pooler {
     pub async fn start() -> Self {
-        Self::configured(None).await
+        Self::configured(None, &Place::shared()).await
+    }
+
+    /// Before a server of the test's own, whose databases belong to this user.
+    pub async fn before(server: &PgConnectOptions) -> Self {
+        let sockets = server.get_socket().expect("a server of the tests has a socket").display().to_string();
+        Self::configured(None, &Place { sockets, user: server.get_username().to_owned() }).await
     }
 
     /// With another line in the place of a shipped one.
     pub async fn with(shipped: &str, wanted: &str) -> Self {
-        Self::configured(Some((shipped, wanted))).await
+        Self::configured(Some((shipped, wanted)), &Place::shared()).await
     }
 
-    async fn configured(changed: Option<(&str, &str)>) -> Self {
-        let (folder, port, sockets) = (folder(), free_port(), shared_server().socket_folder());
+    async fn configured(changed: Option<(&str, &str)>, Place { sockets, user }: &Place) -> Self {
+        let (folder, port) = (folder(), free_port());
         let users = folder.join("userlist.txt");
-        std::fs::write(&users, format!("\"{OWNER}\" \"\"\n\"{LOOKER}\" \"\"\n")).unwrap();
+        std::fs::write(&users, format!("\"{user}\" \"\"\n\"{LOOKER}\" \"\"\n")).unwrap();
         let given = [
             ("convoke", "* ", format!("host={sockets} port=5432")),
             ("listen_port", "listen_port ", port.to_string()),
@@ -61,11 +80,11 @@ impl Pooler {
         let configuration = folder.join("pgbouncer.ini");
         std::fs::write(&configuration, lines.join("\n")).unwrap();
         // It does not run as root. The server's own user may reach the server's sockets.
-        let server = std::fs::metadata(&sockets).unwrap();
+        let server = std::fs::metadata(sockets).unwrap();
         for path in [&*folder, &users, &configuration] {
             chown(path, Some(server.uid()), Some(server.gid())).unwrap();
         }
-        let mut pooler = Self { port, configuration, running: None, folder };
+        let mut pooler = Self { port, configuration, user: user.clone(), running: None, folder };
         pooler.start_again().await;
         pooler
     }
@@ -84,12 +103,13 @@ impl Pooler {
     /// What a process is given as `DATABASE_POOLER_URL`, whose database this is.
     pub fn url(&self, database: &PgConnectOptions) -> String {
         let name = database.get_database().unwrap();
-        format!("postgres://{OWNER}@127.0.0.1:{}/{name}?sslmode=disable", self.port)
+        let user = &self.user;
+        format!("postgres://{user}@127.0.0.1:{}/{name}?sslmode=disable", self.port)
     }
 
     /// As a server comes to it; whose database this is.
     pub fn way_to(&self, database: &PgConnectOptions) -> PgConnectOptions {
-        self.options(database.get_database().unwrap(), OWNER)
+        self.options(database.get_database().unwrap(), &self.user)
     }
 
     fn options(&self, database: &str, user: &str) -> PgConnectOptions {

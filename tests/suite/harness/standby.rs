@@ -18,22 +18,25 @@ pub struct Replicated {
     pub primary: PgPool,
     pub replicas: Vec<Replica>,
     server: Embedded,
+    settings: &'static [&'static str],
     _folder: Folder,
 }
 
 pub struct Replica {
     /// `None`: it is stopped.
     server: Option<Embedded>,
+    settings: &'static [&'static str],
     folder: Folder,
 }
 
-fn launch(folder: &Path) -> Launch {
+fn launch(folder: &Path, more: &[&str]) -> Launch {
     let settings = ["fsync=off", "full_page_writes=off", "max_connections=100", "wal_receiver_status_interval=1"];
+    let settings = settings.iter().chain(more);
     Launch {
         data_dir: folder.to_path_buf(),
         postgres_bin: None,
         program_folders: std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect(),
-        settings: settings.map(String::from).into(),
+        settings: settings.map(|setting| (*setting).to_owned()).collect(),
     }
 }
 
@@ -46,8 +49,13 @@ fn url(options: &PgConnectOptions) -> String {
 impl Replicated {
     /// With so many replicas.
     pub async fn start(replicas: usize) -> Self {
+        Self::with(replicas, &[]).await
+    }
+
+    /// With settings of the servers' own.
+    pub async fn with(replicas: usize, settings: &'static [&'static str]) -> Self {
         let folder = folder();
-        let server = Embedded::start(&launch(&folder)).await.expect("a primary");
+        let server = Embedded::start(&launch(&folder, settings)).await.expect("a primary");
         let primary = pool::owner(server.options().clone(), &database_config());
         migrate::run(&primary).await.expect("the migrations run");
         primary
@@ -56,7 +64,7 @@ impl Replicated {
             )
             .await
             .unwrap();
-        let mut replicated = Self { primary, replicas: Vec::new(), server, _folder: folder };
+        let mut replicated = Self { primary, replicas: Vec::new(), server, settings, _folder: folder };
         for _ in 0..replicas {
             let mut replica = replicated.copy().await;
             replica.start().await;
@@ -92,13 +100,13 @@ impl Replicated {
         copy.uid(owner.uid()).gid(owner.gid()).current_dir("/").stdin(Stdio::null());
         let ended = copy.output().await.unwrap();
         assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
-        Replica { server: None, folder }
+        Replica { server: None, settings: self.settings, folder }
     }
 }
 
 impl Replica {
     pub async fn start(&mut self) {
-        let started = Embedded::start(&launch(&self.folder)).await.expect("a replica");
+        let started = Embedded::start(&launch(&self.folder, self.settings)).await.expect("a replica");
         self.server = Some(started);
     }
 

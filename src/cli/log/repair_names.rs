@@ -1,0 +1,121 @@
+//! `convoke log repair-names`
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::json;
+
+use crate::cli::context::Context;
+use crate::cli::progress::Progress;
+use crate::commands::execute::{Executor, Foundation, Limits, Request};
+use crate::commands::room::RoomCommand;
+use crate::database::pool::Pool;
+use crate::events::ids::RoomId;
+use crate::events::log::RoomKey;
+use crate::events::log::names::{Repaired, Twins};
+use crate::events::time::Clock;
+use crate::security::sealing::{MasterKeys, Sealer};
+use crate::telemetry::metrics::Metrics;
+
+/// Under which this command's events stand in the log: `system:names`.
+const ACTOR: &str = "names";
+
+/// Write the table of rooms' names anew from the events.
+///
+/// The table decides who may take a name. Where `convoke log verify` says that it contradicts the events, this makes it what the
+/// events say. Rooms that have one name and have not ended are listed: the one that was created first keeps the name. Exit code 1
+/// where such rooms are left.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  convoke log repair-names --dry-run\n  convoke log repair-names --end-twins")]
+pub struct RepairNames {
+    /// Only tell what would be done
+    #[arg(long, conflicts_with = "end_twins")]
+    dry_run: bool,
+    /// End the rooms whose name an older room holds
+    #[arg(long)]
+    end_twins: bool,
+    /// For a program: one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl RepairNames {
+    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+        let done = context
+            .with_owner(async |owner, pool| {
+                let log = context.log(pool.clone())?;
+                let mut progress = Progress::new("repair-names", "events", None);
+                let step = |done, total| {
+                    progress.set_total(total);
+                    progress.set(done);
+                    !context.stop.is_cancelled()
+                };
+                let repaired = log.repair_names(&owner, !self.dry_run, step).await?;
+                progress.finish();
+                let ended = match &repaired {
+                    Some(repaired) if self.end_twins => end(&context, pool, &repaired.twins).await?,
+                    _ => 0,
+                };
+                Ok(repaired.map(|repaired| (repaired, ended)))
+            })
+            .await?;
+        let Some((repaired, ended)) = done else {
+            println!("interrupted: nothing was changed");
+            return Ok(ExitCode::FAILURE);
+        };
+        if self.json {
+            self.print_json(&repaired, ended)
+        } else {
+            self.print(&repaired, ended)
+        }
+        let left = !repaired.twins.is_empty() && !self.end_twins;
+        Ok(if left { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    }
+
+    fn print(&self, repaired: &Repaired, ended: usize) {
+        let Repaired { names, set, removed, twins } = repaired;
+        let verb = if self.dry_run { "to be" } else { "were" };
+        println!("{names} names: {set} {verb} set, {removed} {verb} removed");
+        for Twins { tenant, name, rooms } in twins {
+            let list: Vec<String> = rooms.iter().map(RoomId::to_string).collect();
+            println!("tenant {tenant}: \"{name}\" is the name of {} rooms: {}", rooms.len(), list.join(", "));
+        }
+        if ended > 0 {
+            println!("{ended} rooms were ended");
+        }
+    }
+
+    fn print_json(&self, repaired: &Repaired, ended: usize) {
+        let Repaired { names, set, removed, twins } = repaired;
+        let twins: Vec<_> = twins
+            .iter()
+            .map(|twins| json!({ "tenant": twins.tenant, "name": twins.name, "rooms": twins.rooms }))
+            .collect();
+        println!("{}", json!({ "names": names, "set": set, "removed": removed, "twins": twins, "ended": ended }));
+    }
+}
+
+/// Ends all twins but the first of each name. How many were.
+async fn end(context: &Context, pool: Pool, twins: &[Twins]) -> anyhow::Result<usize> {
+    let config = context.config()?;
+    let masters = MasterKeys::configured(&config.keys).context("the master keys cannot be used")?;
+    let clock = Clock::system();
+    let log = context.log(pool.clone())?;
+    let on = Foundation { log, sealer: Sealer::new(pool, masters), clock: clock.clone(), metrics: Metrics::new() };
+    let (executor, queue) = Executor::new(on, Limits::configured(&config.log));
+    let queue = tokio::spawn(queue);
+    let mut ended = 0;
+    for twins in twins {
+        for room in twins.rooms.iter().skip(1) {
+            let command = RoomCommand::parse("end-room", b"{}").expect("the command takes an empty body");
+            let key = RoomKey { tenant: twins.tenant.clone(), room: *room };
+            executor.execute(Request::by_system(ACTOR, key, command, clock.now())).await?;
+            ended += 1;
+        }
+    }
+    // With the last executor the queue ends.
+    drop(executor);
+    queue.await?;
+    Ok(ended)
+}
