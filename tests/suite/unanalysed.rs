@@ -44,10 +44,14 @@ const TOGETHER: usize = 25_000;
 const ROOMS: usize = 2_000;
 const BUSY: usize = 40;
 
+/// Those that have grown, and are looked into.
+const TABLES: [&str; 7] =
+    ["convoke.log", "room_heads", "room_names", "outcomes", "rm_rooms", "rm_messages", "rm_sessions"];
+
 /// Buffers of 8 KiB that one call of a statement may look at: the way down an index in each month that there is.
-const BUFFERS: f64 = 120.0;
+const BUFFERS: f64 = 250.0;
 /// Besides, for each row that it gives or writes.
-const BUFFERS_A_ROW: f64 = 12.0;
+const BUFFERS_A_ROW: f64 = 16.0;
 
 /// Lines of history, all at one time.
 struct Lines {
@@ -220,11 +224,6 @@ impl Scene {
 
     /// A month of events in a few seconds.
     async fn grow(&self, events: usize) {
-        for database in &self.databases {
-            // What is counted on a replica is its own.
-            let reset = sqlx::query("SELECT pg_stat_statements_reset()").execute(database).await;
-            reset.unwrap();
-        }
         let head = self.get("/v1/log").await["position"].as_u64().unwrap();
         let mut lines = Lines::at(Clock::system().now().to_string());
         for room in 0..ROOMS {
@@ -246,8 +245,16 @@ impl Scene {
         .await;
     }
 
-    /// Nothing has looked at much more than it gave, nor was compiled.
-    async fn nothing_looked_at_much(&self) {
+    async fn count_anew(&self) {
+        for database in &self.databases {
+            // What is counted on a replica is its own.
+            database.execute("SELECT pg_stat_statements_reset()").await.unwrap();
+        }
+    }
+
+    /// Nothing has looked at much more than it gave, nor was compiled. `many_given`: statements that are given many keys or rows
+    /// at a time are left out, since nobody counts those.
+    async fn nothing_looked_at_much(&self, many_given: bool) {
         for (number, database) in self.databases.iter().enumerate() {
             let analysed: i64 = sqlx::query_scalar(
                 "SELECT count(*) FROM pg_stat_user_tables WHERE last_analyze IS NOT NULL OR last_autoanalyze IS NOT NULL",
@@ -262,8 +269,10 @@ impl Scene {
                  FROM pg_stat_statements
                  WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
                      AND query NOT LIKE '%pg_stat%' AND query NOT LIKE '%FROM convoke.append($%'
+                     AND NOT ($1 AND query ILIKE '%unnest(%')
                  ORDER BY buffers DESC",
             )
+            .bind(many_given)
             .fetch_all(database)
             .await
             .unwrap();
@@ -277,26 +286,27 @@ impl Scene {
                         "{buffers:.0} buffers, {calls} calls, {given} rows, {compiled} compiled: {query}"
                     ));
                 }
-                tables.extend(
-                    ["log", "room_heads", "outcomes", "rm_rooms", "rm_messages", "rm_sessions"].into_iter().filter(
-                        |table| {
-                            query.contains(&format!("convoke.{table} ")) || query.contains(&format!("INTO {table} "))
-                        },
-                    ),
-                );
+                let of = |table: &&str| {
+                    let mut places = query.split(table).skip(1);
+                    places.any(|after| after.starts_with(|c: char| !c.is_alphanumeric() && c != '_'))
+                };
+                tables.extend(TABLES.into_iter().filter(of));
             }
             assert!(many.is_empty(), "on database {number}:\n{}", many.join("\n"));
             // On a replica, only read models are read.
-            let least = if number == 0 { 5 } else { 1 };
-            assert!(tables.len() >= least && rows.len() > 10 * least, "{} statements, of {tables:?}", rows.len());
+            let least = if number == 0 { TABLES.len() } else { 2 };
+            assert!(many_given || tables.len() >= least, "only {tables:?}");
         }
     }
 
     async fn prove(mut self, events: usize) {
         self.everything("small").await;
+        self.count_anew().await;
         self.grow(events).await;
+        self.nothing_looked_at_much(true).await;
+        self.count_anew().await;
         self.everything("large").await;
-        self.nothing_looked_at_much().await;
+        self.nothing_looked_at_much(false).await;
         assert!(self.server.terminate().await.success());
     }
 }

@@ -1,10 +1,12 @@
 //! Facts that a rule needs besides the room, looked up before the command joins the queue. They may be old by the time of the
 //! decision: names and keys are looked at once more inside the append.
 
+use std::collections::HashMap;
+
 use super::Request;
 use crate::commands::context::{Facts, MessageFacts, Need};
 use crate::events::envelope::{Position, RoomVersion};
-use crate::events::ids::RoomId;
+use crate::events::ids::{RoomId, TenantId};
 use crate::events::log::append::StoredOutcome;
 use crate::events::log::{EventLog, LogError, RoomKey};
 use crate::events::time::Timestamp;
@@ -38,18 +40,12 @@ pub async fn facts(log: &EventLog, requests: &[Request]) -> Result<Vec<Looked>, 
 }
 
 async fn name_holder(log: &EventLog, request: &Request, name: &str) -> Result<Looked, LogError> {
-    let Some(room) = log.room_named(&request.caller.tenant, name).await? else {
+    let Some((room, head)) = log.room_named_and_head(&request.caller.tenant, name).await? else {
         return Ok(Looked::default());
     };
-    let key = RoomKey { tenant: request.caller.tenant.clone(), room };
-    let head = log.room_head(&key).await?;
-    let holder = head.map(|head| Holder {
-        room,
-        version: head.version,
-        position: head.last_position,
-        recorded_at: head.last_recorded_at,
-    });
-    Ok(Looked { facts: Facts { name_holder: Some(room), ..Facts::default() }, holder })
+    let holder =
+        Holder { room, version: head.version, position: head.last_position, recorded_at: head.last_recorded_at };
+    Ok(Looked { facts: Facts { name_holder: Some(room), ..Facts::default() }, holder: Some(holder) })
 }
 
 async fn message(log: &EventLog, key: &RoomKey, version: RoomVersion) -> Result<Looked, LogError> {
@@ -61,10 +57,16 @@ async fn message(log: &EventLog, key: &RoomKey, version: RoomVersion) -> Result<
     Ok(Looked { facts: Facts { message: event.as_ref().and_then(MessageFacts::of), ..Facts::default() }, holder: None })
 }
 
-/// The outcome under a request's key, if it has a key and the key an outcome.
-pub async fn stored_outcome(log: &EventLog, request: &Request) -> Result<Option<StoredOutcome>, LogError> {
-    match &request.idempotency {
-        None => Ok(None),
-        Some(idempotency) => log.outcome(&request.caller.tenant, &idempotency.key).await,
+/// The outcome under the key of each request, where it has a key and the key an outcome.
+pub async fn stored_outcomes(log: &EventLog, requests: &[Request]) -> Result<Vec<Option<StoredOutcome>>, LogError> {
+    let key = |request: &'_ Request| request.idempotency.as_ref().map(|given| given.key.clone());
+    let keys: Vec<(&TenantId, String)> =
+        requests.iter().filter_map(|request| Some((&request.caller.tenant, key(request)?))).collect();
+    if keys.is_empty() {
+        return Ok(vec![None; requests.len()]);
     }
+    let asked: Vec<(&TenantId, &str)> = keys.iter().map(|(tenant, key)| (*tenant, key.as_str())).collect();
+    let found = log.outcomes(&asked).await?;
+    let mut found: HashMap<_, _> = found.into_iter().map(|(tenant, key, stored)| ((tenant, key), stored)).collect();
+    Ok(requests.iter().map(|request| found.remove(&(request.caller.tenant.clone(), key(request)?))).collect())
 }

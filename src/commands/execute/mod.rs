@@ -271,7 +271,7 @@ impl Executor {
                         return Err(AtomicError { index, error });
                     }
                     // What was accepted once is answered so for ever, whatever the room says by now.
-                    return match self.repeated(&requests, index).await {
+                    return match self.repeated(&requests).await {
                         Some(answered) => answered,
                         None => Err(AtomicError { index, error }),
                     };
@@ -284,29 +284,19 @@ impl Executor {
         }
     }
 
-    /// The outcomes given before, where the request at `index` has one; a group is answered again as a whole or not at all.
-    async fn repeated(&self, requests: &[Request], index: usize) -> Option<Result<Vec<Outcome>, AtomicError>> {
-        let stored = async |index: usize| {
-            let stored = lookup::stored_outcome(&self.log, &requests[index]).await;
-            stored.map_err(|error| AtomicError { index, error: ExecuteError::Unavailable(Arc::new(error)) })
+    /// The outcomes given before, where any of the requests has one; a group is answered again as a whole or not at all.
+    async fn repeated(&self, requests: &[Request]) -> Option<Result<Vec<Outcome>, AtomicError>> {
+        let failed = |index, error| AtomicError { index, error };
+        let stored = match lookup::stored_outcomes(&self.log, requests).await {
+            Ok(stored) if stored.iter().all(Option::is_none) => return None,
+            Ok(stored) => stored,
+            Err(error) => return Some(Err(failed(0, ExecuteError::Unavailable(Arc::new(error))))),
         };
-        match stored(index).await {
-            Ok(Some(_)) => {}
-            Ok(None) => return None,
-            Err(failure) => return Some(Err(failure)),
-        }
-        let mut outcomes = Vec::with_capacity(requests.len());
-        for (index, request) in requests.iter().enumerate() {
-            let replayed = match stored(index).await {
-                Ok(stored) => stored.ok_or(ExecuteError::KeyReused).and_then(|stored| answer::replay(request, stored)),
-                Err(failure) => return Some(Err(failure)),
-            };
-            match replayed {
-                Ok(outcome) => outcomes.push(outcome),
-                Err(error) => return Some(Err(AtomicError { index, error })),
-            }
-        }
-        Some(Ok(outcomes))
+        let replayed = requests.iter().zip(stored).enumerate().map(|(index, (request, stored))| {
+            let replayed = stored.ok_or(ExecuteError::KeyReused).and_then(|stored| answer::replay(request, stored));
+            replayed.map_err(|error| failed(index, error))
+        });
+        Some(replayed.collect())
     }
 
     async fn submit(

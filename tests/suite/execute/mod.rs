@@ -5,6 +5,7 @@ mod collisions;
 mod concurrency;
 mod idempotency;
 mod loading;
+mod names;
 
 use std::sync::Arc;
 
@@ -50,10 +51,6 @@ pub fn process_with(db: &TestDb, limits: Limits) -> Process {
     let (executor, work) = Executor::new(on, limits);
     tokio::spawn(work);
     Process { executor, log }
-}
-
-pub fn server() -> Arc<Caller> {
-    server_of("acme")
 }
 
 fn server_of(tenant: &str) -> Arc<Caller> {
