@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 
+use super::output::note;
+
 const BETWEEN_LINES: Duration = Duration::from_secs(5);
 const REDRAW_HZ: u8 = 10;
 
@@ -58,7 +60,7 @@ impl Progress {
             Shown::Bar(bar) => bar.set_position(done),
             Shown::Lines(last) if last.elapsed() >= BETWEEN_LINES => {
                 *last = Instant::now();
-                eprintln!("{}", self.line());
+                note(self.line());
             }
             Shown::Lines(_) => {}
         }
@@ -79,7 +81,7 @@ impl Progress {
         }
         let took = HumanDuration(self.begun.elapsed());
         let (done, rate) = (HumanCount(self.done - self.from), HumanCount(self.rate()));
-        eprintln!("{}: {done} {unit} in {took}, {rate} {unit}/s", self.what, unit = self.unit);
+        note(format_args!("{}: {done} {unit} in {took}, {rate} {unit}/s", self.what, unit = self.unit));
     }
 
     fn rate(&self) -> u64 {

@@ -35,7 +35,7 @@ pub use blocks::LONGEST_LINE;
 pub use line::LineReader;
 pub use pipeline::Lines;
 pub use source::{Source, Survey, survey};
-pub use tally::{Refused, Standing, Tally};
+pub use tally::{CommandLines, NOT_COMMANDS, Refused, Standing, Tally};
 
 use self::batches::Flying;
 use self::claims::{COMMAND_ID_REUSED, Claims};
@@ -229,7 +229,7 @@ impl Import {
                 continue;
             };
             room -= 1;
-            self.standing.take(number);
+            self.standing.take(number, line.command());
             match line {
                 Line::Command { requests, named } => {
                     if named {
