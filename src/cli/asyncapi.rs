@@ -14,7 +14,7 @@ pub struct AsyncApi {}
 
 impl AsyncApi {
     pub fn run(self) -> anyhow::Result<ExitCode> {
-        output::print_text(asyncapi::text())?;
+        output::print_text(&asyncapi::text())?;
         Ok(ExitCode::SUCCESS)
     }
 }

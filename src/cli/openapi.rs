@@ -14,7 +14,7 @@ pub struct OpenApi {}
 
 impl OpenApi {
     pub fn run(self) -> anyhow::Result<ExitCode> {
-        output::print_text(openapi::text())?;
+        output::print_text(&openapi::text())?;
         Ok(ExitCode::SUCCESS)
     }
 }

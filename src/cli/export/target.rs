@@ -74,7 +74,7 @@ impl Target {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error).with_context(|| shown.to_string()),
         };
-        let packing = Packing::by_name(path);
+        let packing = Packing::by_name(path)?;
         if let Some(there) = &there {
             ensure!(!there.is_dir(), "{shown} is a directory: name a file in it");
             if !there.is_file() {

@@ -69,7 +69,7 @@ fn unpacked(mut raw: impl Read + Send + 'static) -> io::Result<Text> {
     let mut first = Vec::new();
     raw.by_ref().take(SIGNATURE).read_to_end(&mut first)?;
     if let Some((_, name)) = OTHER_PACKINGS.iter().find(|(signature, _)| first.starts_with(signature)) {
-        return Err(not_taken(format!("it is {name}, and only gzip and zstd are unpacked here: unpack it first")));
+        return Err(not_taken(format!("it is {name}; lines of JSON are taken, plain or packed with gzip or zstd")));
     }
     let (gzip, zstd) = (first.starts_with(GZIP), first.starts_with(ZSTD));
     let whole = BufReader::with_capacity(BUFFER, Cursor::new(first).chain(raw));
