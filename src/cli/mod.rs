@@ -1,8 +1,8 @@
 //! The command line: one file per command, each a set of arguments and a `run`.
 //!
 //! What a command prints for its user or for a program goes to the output stream, everything else (logs, progress,
-//! errors) to the error stream. Exit codes: 0 done, 1 failed, 2 not understood; what else a command says by its code stands
-//! in its help.
+//! errors) to the error stream, all of it by [`output`]. Exit codes: 0 done, 1 failed, 2 not understood; what else a command says by
+//! its code stands in its help. docs/command-line.md tells all of them.
 
 pub mod archive;
 pub mod asyncapi;

@@ -7,7 +7,9 @@
 //! command: the two must not be mistaken for one another.
 
 use std::fmt::Display;
+use std::fs::File;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::os::fd::AsFd as _;
 
 use serde::Serialize;
 
@@ -74,8 +76,19 @@ pub fn print_help(help: &clap::Error) -> Result<(), OutputError> {
     }
 }
 
-pub fn is_terminal() -> bool {
+/// Whether people see what is printed.
+pub fn is_seen() -> bool {
     io::stdout().is_terminal()
+}
+
+/// Whether people see what is noted.
+pub fn notes_are_seen() -> bool {
+    io::stderr().is_terminal()
+}
+
+/// Standard output as a file, without what the standard library puts around it to look for line ends.
+pub fn as_file() -> io::Result<File> {
+    Ok(io::stdout().as_fd().try_clone_to_owned()?.into())
 }
 
 /// Tells people something on standard error. A note that cannot be written is lost: there is no other place to tell it.

@@ -2,12 +2,11 @@
 //! output stays what was asked for.
 
 use std::fmt;
-use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 
-use super::output::note;
+use super::output::{self, note};
 
 const BETWEEN_LINES: Duration = Duration::from_secs(5);
 const REDRAW_HZ: u8 = 10;
@@ -35,7 +34,7 @@ impl Progress {
     pub fn new(what: impl Into<String>, unit: &'static str, total: Option<u64>) -> Self {
         let (what, begun) = (what.into(), Instant::now());
         let shown =
-            if std::io::stderr().is_terminal() { Shown::Bar(bar(&what, unit, total)) } else { Shown::Lines(begun) };
+            if output::notes_are_seen() { Shown::Bar(bar(&what, unit, total)) } else { Shown::Lines(begun) };
         Self { what, unit, total, done: 0, from: 0, begun, shown }
     }
 

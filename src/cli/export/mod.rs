@@ -156,7 +156,7 @@ impl Export {
     /// None where the lines themselves run over the terminal.
     fn progress(&self, reading: &Reading) -> Option<Progress> {
         let (total, unit) = reading.total();
-        let seen = self.file().is_none() && output::is_terminal();
+        let seen = self.file().is_none() && output::is_seen();
         (!seen).then(|| Progress::new("export", unit, Some(total)))
     }
 

@@ -7,7 +7,6 @@
 
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read as _};
-use std::os::fd::AsFd as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -17,7 +16,7 @@ use rustix::io::Errno;
 use tokio_util::sync::CancellationToken;
 
 use super::packing::{Packer, Packing};
-use crate::cli::output::OutputError;
+use crate::cli::output::{self, OutputError};
 
 /// Bytes copied between two looks at whether to stop.
 const COPIED_AT_ONCE: u64 = 64 * 1024 * 1024;
@@ -61,9 +60,8 @@ impl Drop for Part {
 
 impl Target {
     pub fn stdout() -> anyhow::Result<Self> {
-        // The file itself: what the standard library puts around it looks for line ends.
-        let to = io::stdout().as_fd().try_clone_to_owned().context("standard output")?;
-        Ok(Self { to: to.into(), packing: Packing::Plain, part: None, is_stdout: true })
+        let to = output::as_file().context("standard output")?;
+        Ok(Self { to, packing: Packing::Plain, part: None, is_stdout: true })
     }
 
     /// `private`: nobody but the owner of a new file may read it.
