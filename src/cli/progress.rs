@@ -33,8 +33,7 @@ impl Progress {
     /// `unit`: what is counted, in the plural ("events"). Without a total there is no time left.
     pub fn new(what: impl Into<String>, unit: &'static str, total: Option<u64>) -> Self {
         let (what, begun) = (what.into(), Instant::now());
-        let shown =
-            if output::notes_are_seen() { Shown::Bar(bar(&what, unit, total)) } else { Shown::Lines(begun) };
+        let shown = if output::notes_are_seen() { Shown::Bar(bar(&what, unit, total)) } else { Shown::Lines(begun) };
         Self { what, unit, total, done: 0, from: 0, begun, shown }
     }
 

@@ -14,7 +14,17 @@ const SSL_MODES: &[&str] = &["disable", "allow", "prefer", "require", "verify-ca
 
 /// Parameters that the driver makes use of, besides those that are looked at here.
 const USED: &[&str] = &[
-    "user", "password", "dbname", "application_name", "options", "sslrootcert", "sslcert", "sslkey", "ssl-root-cert", "ssl-ca", "ssl-cert",
+    "user",
+    "password",
+    "dbname",
+    "application_name",
+    "options",
+    "sslrootcert",
+    "sslcert",
+    "sslkey",
+    "ssl-root-cert",
+    "ssl-ca",
+    "ssl-cert",
     "ssl-key",
 ];
 
@@ -150,7 +160,8 @@ impl Parts {
 
 /// Percent-encoding undone. A plus is a plus here, as for libpq.
 fn decoded(text: &str) -> Result<String, BadUrl> {
-    let wrong = || bad("a percent sign in it does not begin two hexadecimal digits of UTF-8", "write a percent sign as %25");
+    let wrong =
+        || bad("a percent sign in it does not begin two hexadecimal digits of UTF-8", "write a percent sign as %25");
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, more)) = rest.split_first() {
@@ -209,7 +220,11 @@ mod tests {
             "postgres://u:p@localhost/db?host=/var/lib",
         ] {
             let options = options(text);
-            assert_eq!(options.get_socket().map(|socket| socket.display().to_string()).as_deref(), Some("/var/lib"), "{text}");
+            assert_eq!(
+                options.get_socket().map(|socket| socket.display().to_string()).as_deref(),
+                Some("/var/lib"),
+                "{text}"
+            );
             assert_eq!((options.get_username(), options.get_database()), ("u", Some("db")), "{text}");
         }
     }

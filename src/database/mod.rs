@@ -76,8 +76,10 @@ impl Database {
             }
             match embedded::join(&config.data_dir).await {
                 Ok(options) => return Ok(Self { options: named(options), embedded: None }),
-                Err(error) if Instant::now() > deadline => return Err(error.into()),
-                Err(_) => tokio::time::sleep(BETWEEN_ATTEMPTS).await,
+                Err(EmbeddedError::NotReady { .. }) if Instant::now() < deadline => {
+                    tokio::time::sleep(BETWEEN_ATTEMPTS).await;
+                }
+                Err(error) => return Err(error.into()),
             }
         }
     }

@@ -215,7 +215,9 @@ mod tests {
 
     #[test]
     fn a_second_60_that_no_leap_second_can_be_is_no_time() {
-        for text in ["2026-01-01T16:00:60Z", "2016-12-30T23:59:60Z", "2016-12-31T23:59:60+01:00", "2016-12-31T23:59:61Z"] {
+        for text in
+            ["2026-01-01T16:00:60Z", "2016-12-30T23:59:60Z", "2016-12-31T23:59:60+01:00", "2016-12-31T23:59:61Z"]
+        {
             assert!(text.parse::<Timestamp>().is_err(), "{text}");
         }
     }

@@ -147,13 +147,17 @@ async fn a_taken_address_is_told_before_anything_is_made_with_the_setting_that_n
 async fn a_setting_beside_its_file_and_an_unknown_sslmode_are_refused_by_name() {
     let db = TestDb::new().await;
     let both = Run::on(&db).with("DATABASE_URL_FILE", "/run/secrets/url").args(["log", "stat"]).run().await;
-    assert!(both.status == 1 && both.stderr.contains("DATABASE_URL: it is set, and so is DATABASE_URL_FILE"), "{both:?}");
+    assert!(
+        both.status == 1 && both.stderr.contains("DATABASE_URL: it is set, and so is DATABASE_URL_FILE"),
+        "{both:?}"
+    );
     let unknown = db.url.replace("sslmode=disable", "sslmode=disabled");
     let unknown = Run::on(&db).with("DATABASE_URL", &unknown).args(["log", "stat"]).run().await;
     assert!(unknown.status == 1 && unknown.stderr.contains("sslmode \"disabled\" is not one of"), "{unknown:?}");
     // A host in the parameters alone, as libpq takes it.
     let (user, rest) = db.url.split_once("@localhost/").unwrap();
-    let without_host = Run::on(&db).with("DATABASE_URL", &format!("{user}:none@/{rest}")).args(["log", "stat"]).run().await;
+    let without_host =
+        Run::on(&db).with("DATABASE_URL", &format!("{user}:none@/{rest}")).args(["log", "stat"]).run().await;
     assert_eq!(without_host.status, 0, "{without_host:?}");
 }
 

@@ -108,7 +108,10 @@ async fn a_place_beyond_the_end_is_told() {
     assert_eq!((beyond.status, beyond.stdout.as_str()), (0, ""));
     assert!(beyond.stderr.contains("position 9 is beyond the end of the log, which is at position 3"), "{beyond:?}");
     let beyond = read(&[&of_room[..], &["--from", "5"]].concat()).await;
-    assert!(beyond.stderr.contains("room version 5 is beyond the end of the room, which is at room version 3"), "{beyond:?}");
+    assert!(
+        beyond.stderr.contains("room version 5 is beyond the end of the room, which is at room version 3"),
+        "{beyond:?}"
+    );
     let next = read(&["--from", "4"]).await;
     assert_eq!(next.stderr, "", "that is where the next event appears");
     let absent = read(&["--tenant", "acme", "--room", "01936d2e-7c1a-7b3e-8a44-0f0a4f5d2c11"]).await;

@@ -107,7 +107,9 @@ impl Shown {
             Told::Comparing { partition, done, events } => self.count(&format!("compare {partition}"), *done, *events),
             Told::Detaching { partition } => {
                 self.end();
-                output::note(format_args!("{partition} leaves the database; transactions that look at it are waited for"));
+                output::note(format_args!(
+                    "{partition} leaves the database; transactions that look at it are waited for"
+                ));
             }
             Told::Moved(_) | Told::Emptied { .. } => self.end(),
         }

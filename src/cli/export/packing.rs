@@ -20,8 +20,8 @@ pub enum Packing {
 
 /// Endings that promise what is not written here.
 const NOT_WRITTEN: &[&str] = &[
-    "7z", "avro", "br", "bz2", "csv", "gzip", "lz", "lz4", "lzma", "lzo", "orc", "parquet", "rar", "snappy", "sz", "tar", "tbz2", "tgz",
-    "txz", "xz", "z", "zip", "zstd",
+    "7z", "avro", "br", "bz2", "csv", "gzip", "lz", "lz4", "lzma", "lzo", "orc", "parquet", "rar", "snappy", "sz",
+    "tar", "tbz2", "tgz", "txz", "xz", "z", "zip", "zstd",
 ];
 
 impl Packing {

@@ -74,8 +74,12 @@ impl Tail {
             (Some(key), from) => {
                 let version = log.room_head(&key).await?.map(|head| head.version);
                 match (version, from) {
-                    (None, _) => note(format_args!("tenant {} has no room {} yet: waiting for it", key.tenant, key.room)),
-                    (Some(version), Some(from)) => selection::tell_beyond_end("room version", from, version, "the room"),
+                    (None, _) => {
+                        note(format_args!("tenant {} has no room {} yet: waiting for it", key.tenant, key.room))
+                    }
+                    (Some(version), Some(from)) => {
+                        selection::tell_beyond_end("room version", from, version, "the room")
+                    }
                     (Some(_), None) => {}
                 }
                 let after = from.map_or(version.unwrap_or(0), |from| from.saturating_sub(1));

@@ -72,12 +72,7 @@ fn occupied(config: &Config) -> String {
     format!("cannot listen on {}; {} names another address", config.http.listen, settings::HTTP_LISTEN.name)
 }
 
-async fn serve(
-    config: &Config,
-    address: Reserved,
-    database: &Database,
-    stop: CancellationToken,
-) -> anyhow::Result<()> {
+async fn serve(config: &Config, address: Reserved, database: &Database, stop: CancellationToken) -> anyhow::Result<()> {
     let (foundation, cache) = Foundation::lay(config, database).await?;
     let mut tasks = Tasks::new(stop);
     tasks.spawn("database", |stop| database.clone().keep_running(stop));

@@ -169,9 +169,11 @@ impl LineReader {
         let caller = self.caller(fields.tenant.as_deref(), fields.actor.as_deref().unwrap_or(DEFAULT_ACTOR))?;
         let room = room(&caller.tenant, &fields.room)?;
         let body = fields.data.map_or("", RawValue::get);
-        let command = RoomCommand::parse(&fields.command, body.as_bytes()).map_err(|fault| refused(&fault, &fields.command))?;
+        let command =
+            RoomCommand::parse(&fields.command, body.as_bytes()).map_err(|fault| refused(&fault, &fields.command))?;
         let idempotency = fields.idempotency_key.as_deref().map(|key| idempotency(key, room, &fields.command, body));
-        let idempotency = idempotency.transpose().map_err(|fault| Fault { command: Some(fields.command.to_string()), ..fault })?;
+        let idempotency =
+            idempotency.transpose().map_err(|fault| Fault { command: Some(fields.command.to_string()), ..fault })?;
         let request = Request {
             caller,
             room,

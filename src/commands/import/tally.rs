@@ -296,7 +296,8 @@ mod tests {
     #[test]
     fn a_kind_of_which_nothing_was_taken_is_told_from_one_that_was_refused_in_part() {
         let mut standing = Standing::default();
-        for (line, command) in [(1, Some("join")), (2, Some("join")), (3, Some("leave")), (4, Some("leave")), (5, None)] {
+        for (line, command) in [(1, Some("join")), (2, Some("join")), (3, Some("leave")), (4, Some("leave")), (5, None)]
+        {
             standing.take(line, command.map(Cow::Borrowed));
         }
         standing.accept(1, 1);

@@ -111,7 +111,8 @@ async fn ask_on(pool: &PgPool, question: Question, patience: Duration) -> sqlx::
     while answers.told.len() < answers.nodes {
         let Ok(notification) = tokio::time::timeout_at(deadline, listener.try_recv()).await else { break };
         let Some(notification) = notification? else {
-            let lost = io::Error::new(io::ErrorKind::ConnectionAborted, "the connection on which answers come was lost");
+            let lost =
+                io::Error::new(io::ErrorKind::ConnectionAborted, "the connection on which answers come was lost");
             return Err(sqlx::Error::Io(lost));
         };
         if let Ok(told) = serde_json::from_str::<Told>(notification.payload())

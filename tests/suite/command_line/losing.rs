@@ -1,7 +1,7 @@
 //! The database is lost under every command, over a socket and over TCP, at ten points of its way each.
 
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, stream};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -39,6 +39,7 @@ pub async fn is_lost_at_every_point(path: &str, db: &TestDb, run: impl Fn(u32, &
         "log tail" => Some("room.created"),
         _ => None,
     };
+    let begun = Instant::now();
     for over in [Over::Socket, Over::Tcp] {
         let mut own = Vec::new();
         // As it is each time: a database may be the command's own.
@@ -75,6 +76,7 @@ pub async fn is_lost_at_every_point(path: &str, db: &TestDb, run: impl Fn(u32, &
             }
         }
     }
+    println!("convoke {path}: {:?}", begun.elapsed());
 }
 
 /// How a server ended before it served; `None`: it serves.
@@ -96,7 +98,8 @@ async fn does_not_come_up(run: &Run) -> Option<Ended> {
 async fn a_command_that_loses_its_database_fails_and_says_so() {
     let ground = Ground::new().await;
     let known: Vec<String> = commands().into_iter().map(|known| known.path).collect();
-    let tried: Vec<&String> = known.iter().filter(|path| ![Needs::Nothing, Needs::Kafka].contains(&needs(path))).collect();
+    let tried: Vec<&String> =
+        known.iter().filter(|path| ![Needs::Nothing, Needs::Kafka].contains(&needs(path))).collect();
     assert!(tried.len() > 20, "{tried:?}");
     let mut logs = Vec::new();
     for path in tried {

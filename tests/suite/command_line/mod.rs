@@ -64,12 +64,13 @@ pub fn needs(path: &str) -> Needs {
     match path {
         "config check" | "openapi" | "asyncapi" | "token create" => Needs::Nothing,
         "migrate" => Needs::EmptyDatabase,
-        "archive run" | "log fence" => Needs::OwnLog,
+        "archive run" => Needs::OwnLog,
         "cache stats" | "cache warm" | "cache forget" => Needs::Server,
         "kafka ensure" | "kafka check" | "kafka audit" => Needs::Kafka,
-        "serve" | "import" | "export" | "erase" | "erase texts" | "erase verify" | "keys rewrap" | "token key create"
-        | "token key list" | "token key revoke" | "log stat" | "log read" | "log tail" | "log verify"
-        | "partition list" | "partition ensure" | "projection list" | "projection rebuild" | "projection verify" => Needs::Log,
+        "serve" | "import" | "export" | "erase" | "erase texts" | "erase verify" | "keys rewrap"
+        | "token key create" | "token key list" | "token key revoke" | "log stat" | "log read" | "log tail"
+        | "log verify" | "partition list" | "partition ensure" | "log fence" | "projection list"
+        | "projection rebuild" | "projection verify" => Needs::Log,
         new => panic!("`convoke {new}` is not known here: say how it is run, and what it needs"),
     }
 }
@@ -109,7 +110,8 @@ impl Ground {
         std::fs::write(ground.file("old.ndjson"), lines("old", "2012-01-01", PEOPLE)).unwrap();
         std::fs::write(ground.file("present.ndjson"), lines("present", "2024-01-01", 5)).unwrap();
         for args in [&["--recorded-as-occurred", "old.ndjson"][..], &["present.ndjson"]] {
-            let done = ground.run(&ground.db.url).args(["import", "--tenant", TENANT]).args(args.iter().copied()).run().await;
+            let done =
+                ground.run(&ground.db.url).args(["import", "--tenant", TENANT]).args(args.iter().copied()).run().await;
             assert_eq!(done.status, 0, "{done:?}");
         }
         let log = EventLog::new(ground.db.system.clone());
@@ -150,7 +152,8 @@ fn lines(room: &str, day: &str, people: u32) -> String {
         format!("{line}\n")
     };
     let come = (0..people).map(|number| {
-        let person = json!({ "identity": format!("person-{number}"), "display_name": format!("Person {number} of {room}") });
+        let person =
+            json!({ "identity": format!("person-{number}"), "display_name": format!("Person {number} of {room}") });
         line("join", person)
     });
     std::iter::once(line("create-room", json!({ "settings": { "max_participants": 100 } }))).chain(come).collect()

@@ -12,7 +12,10 @@ async fn a_file_whose_ending_promises_what_is_not_written_is_refused() {
         for more in [&[][..], &["--append"], &["--force"]] {
             let file = folder.join(name);
             let refused = export(&db, &[more, &[file.to_str().unwrap()]].concat()).run().await;
-            assert!(refused.status == 1 && refused.stderr.contains(".gz") && refused.stderr.contains(".zst"), "{refused:?}");
+            assert!(
+                refused.status == 1 && refused.stderr.contains(".gz") && refused.stderr.contains(".zst"),
+                "{refused:?}"
+            );
         }
     }
     assert_eq!(std::fs::read_dir(&*folder).unwrap().count(), 0, "nothing was made");

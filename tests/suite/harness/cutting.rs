@@ -66,7 +66,7 @@ impl Cutting {
         let (listener, url) = match &own {
             Some(own) => {
                 let listener = UnixListener::bind(own.join(SOCKET)).unwrap();
-                let url = format!("postgres://{OWNER}@/{name}?host={}&sslmode=disable", own.display());
+                let url = format!("postgres://{OWNER}@localhost/{name}?host={}&sslmode=disable", own.display());
                 (Listener::Socket(listener), url)
             }
             None => {

@@ -104,7 +104,8 @@ async fn times_before_1970_are_kept_as_occurred_and_refused_as_recorded() {
     let recorded = import(&db, &file).args(["--recorded-as-occurred"]).json().await;
     assert_eq!(refused(&recorded), [("occurred-before-1970", 2)], "{recorded}");
     let times = "SELECT recorded_at::text, occurred_at::text FROM convoke.log ORDER BY position";
-    let times = async |db: &TestDb| sqlx::query_as::<_, (String, Option<String>)>(times).fetch_all(&db.system).await.unwrap();
+    let times =
+        async |db: &TestDb| sqlx::query_as::<_, (String, Option<String>)>(times).fetch_all(&db.system).await.unwrap();
     assert!(times(&db).await.iter().all(|(recorded, _)| recorded.starts_with("1970-01-01 00:00:00")));
     let other = TestDb::new().await;
     let report = import(&other, &file).json().await;

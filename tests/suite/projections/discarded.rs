@@ -58,7 +58,8 @@ async fn killed_as_its_progress_is_deleted_it_leaves_nothing_that_a_later_one_tr
     .await;
     verify.kill().await.unwrap();
     // Its statement ends with its connection, or with the lock: either way before anybody else is let in.
-    let terminate = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted AND locktype = 'advisory' AND objid = 4711
+    let terminate =
+        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted AND locktype = 'advisory' AND objid = 4711
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
     db.owner.execute(terminate).await.unwrap();
     held.close().await.unwrap();
@@ -79,6 +80,7 @@ async fn progress_whose_tables_are_gone_is_begun_anew() {
         assert_eq!(ended.status, 0, "{ended:?}");
     }
     verifies(&db).await;
-    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM convoke.projection_rebuilds").fetch_one(&db.owner).await.unwrap();
+    let left: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM convoke.projection_rebuilds").fetch_one(&db.owner).await.unwrap();
     assert_eq!(left, 0);
 }
