@@ -34,8 +34,8 @@ const LINES_REFUSED: u8 = 3;
 ///
 /// Every line is judged as a command of now would be: applied, or counted as refused by reason; none stops the others. Lines
 /// are taken in order. Interrupted or killed, the same command goes on where it was, without doubling; done, it does nothing.
-/// What lines look like: docs/import.md. Exit code 3: it is done, and every line of some kind was refused (all lines of one
-/// command, or lines that are no commands), or more lines than --allow-refused allows.
+/// What lines look like: docs/import.md. Exit code 3: it is done, and not a line of some kind was taken (lines that are no commands,
+/// malformed lines of one command, the many lines of one command), or more were refused than --allow-refused allows.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  convoke import --tenant acme history.ndjson.zst\n  convoke import --tenant acme --recorded-as-occurred 2012.ndjson.gz\n  zcat *.gz | convoke import --tenant acme --name nightly -"
@@ -176,7 +176,7 @@ struct Report<'a> {
     blank: u64,
     refused_lines: u64,
     refused: &'a BTreeMap<String, Refused>,
-    /// Kinds of lines of which every one was refused.
+    /// Kinds of lines of which not one was taken.
     wholly_refused: Vec<&'a str>,
     events: u64,
     /// Of this run alone.

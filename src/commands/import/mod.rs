@@ -239,7 +239,7 @@ impl Import {
                     commands.push(Submission::new(requests, vec![Looked::default()], 0, number));
                 }
                 Line::Blank => self.standing.blank(number),
-                Line::Refused(fault) => self.standing.refuse(number, fault.reason, &fault.detail),
+                Line::Refused(fault) => self.standing.reject(number, fault.reason, &fault.detail),
             }
         }
         let taken = self.claims.take(given).await?;

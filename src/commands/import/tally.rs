@@ -42,11 +42,25 @@ pub struct Tally {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CommandLines {
     pub lines: u64,
+    /// By whatever it was.
     pub refused: u64,
+    /// Of them, those that no rule had to judge: their fields are not the command's.
+    pub malformed: u64,
 }
+
+/// A command of so many lines that rules refuse all of them by chance no more.
+const MANY: u64 = 100;
 
 /// What stands in [`Tally::wholly_refused`] for lines that are no commands.
 pub const NOT_COMMANDS: &str = "lines that are no commands";
+
+/// What a line came to, for those who count by command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Became {
+    Taken,
+    Refused,
+    Malformed,
+}
 
 /// The command that a line names; `None`: it is none.
 pub type NamedCommand = Option<Cow<'static, str>>;
@@ -69,18 +83,24 @@ impl Tally {
         self.refused.values().map(|refused| refused.lines).sum()
     }
 
-    /// Kinds of lines of which every one was refused: names of commands, and [`NOT_COMMANDS`]. Real history has lines that the rules
-    /// refuse; a kind of which nothing was taken is more likely a fault of whatever wrote the file.
+    /// Kinds of lines of which not one was taken, in a way that says more of whoever wrote them than of what happened: [`NOT_COMMANDS`];
+    /// commands of which every line was malformed; commands of many lines that were all refused; every command, where no line was taken
+    /// at all. Real history has lines that rules refuse, and rare commands that they refuse each time.
     pub fn wholly_refused(&self) -> Vec<&str> {
-        let whole = self.commands.iter().filter(|(_, command)| command.refused == command.lines);
+        let nothing_taken = self.applied + self.unchanged + self.repeated == 0;
+        let is_whole = |command: &CommandLines| {
+            command.malformed == command.lines
+                || (command.refused == command.lines && (command.lines >= MANY || nothing_taken))
+        };
+        let whole = self.commands.iter().filter(|(_, command)| is_whole(command));
         let mut kinds: Vec<&str> = whole.map(|(name, _)| name.as_str()).collect();
         kinds.extend((self.not_commands > 0).then_some(NOT_COMMANDS));
         kinds
     }
 
-    fn count(&mut self, command: NamedCommand, refused: bool) {
+    fn count(&mut self, command: NamedCommand, became: Became) {
         let Some(name) = command else {
-            self.not_commands += u64::from(refused);
+            self.not_commands += u64::from(became == Became::Malformed);
             return;
         };
         // Looked up before: all lines but the first of a command find it.
@@ -89,7 +109,8 @@ impl Tally {
         }
         if let Some(command) = self.commands.get_mut(&*name) {
             command.lines += 1;
-            command.refused += u64::from(refused);
+            command.refused += u64::from(became != Became::Taken);
+            command.malformed += u64::from(became == Became::Malformed);
         }
     }
 
@@ -210,15 +231,23 @@ impl Standing {
         self.tally.blank += 1;
     }
 
+    /// The line is a command, and was not carried out.
     pub fn refuse(&mut self, line: u64, reason: &str, detail: &str) {
         let command = self.open.remove(&line).flatten();
-        self.tally.count(command, true);
+        self.tally.count(command, Became::Refused);
+        self.tally.refuse(line, reason, detail);
+    }
+
+    /// The line is no command.
+    pub fn reject(&mut self, line: u64, reason: &str, detail: &str) {
+        let command = self.open.remove(&line).flatten();
+        self.tally.count(command, Became::Malformed);
         self.tally.refuse(line, reason, detail);
     }
 
     pub fn accept(&mut self, line: u64, events: usize) {
         let command = self.open.remove(&line).flatten();
-        self.tally.count(command, false);
+        self.tally.count(command, Became::Taken);
         self.tally.accept(events);
         if self.recorded_as_occurred {
             self.position += events as u64;
@@ -247,7 +276,7 @@ impl Standing {
 
     pub fn repeat(&mut self, line: u64) {
         let command = self.open.remove(&line).flatten();
-        self.tally.count(command, false);
+        self.tally.count(command, Became::Taken);
         self.tally.repeated += 1;
     }
 }
@@ -293,22 +322,40 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_kind_of_which_nothing_was_taken_is_told_from_one_that_was_refused_in_part() {
+    /// Lines by command, and what becomes of each.
+    fn told(lines: impl IntoIterator<Item = (Option<&'static str>, Became)>) -> Standing {
         let mut standing = Standing::default();
-        for (line, command) in [(1, Some("join")), (2, Some("join")), (3, Some("leave")), (4, Some("leave")), (5, None)]
-        {
+        for ((command, became), line) in lines.into_iter().zip(1..) {
             standing.take(line, command.map(Cow::Borrowed));
+            match became {
+                Became::Taken => standing.accept(line, 1),
+                Became::Refused => standing.refuse(line, "not-present", ""),
+                Became::Malformed => standing.reject(line, "invalid-fields", ""),
+            }
         }
-        standing.accept(1, 1);
-        standing.refuse(2, "room-full", "");
-        assert!(standing.tally.wholly_refused().is_empty());
-        standing.refuse(3, "not-present", "");
-        standing.refuse(4, "not-present", "");
-        standing.refuse(5, "invalid-json", "");
-        assert_eq!(standing.tally.wholly_refused(), ["leave", NOT_COMMANDS]);
-        let kept = Standing::read(&standing.progress("name")).unwrap();
-        assert_eq!(kept.tally, standing.tally);
+        standing
+    }
+
+    #[test]
+    fn a_kind_of_which_nothing_was_taken_is_told_from_what_history_is_like() {
+        use Became::{Malformed, Refused, Taken};
+        let (join, leave) = (Some("join"), Some("leave"));
+        for (lines, kinds) in [
+            (vec![], vec![]),
+            (vec![(join, Taken), (join, Malformed), (join, Refused)], vec![]),
+            // A rare command that the rules refused.
+            (vec![(join, Taken), (leave, Refused), (leave, Refused)], vec![]),
+            (vec![(join, Taken), (leave, Refused), (leave, Malformed)], vec![]),
+            (vec![(join, Taken), (leave, Malformed), (leave, Malformed)], vec!["leave"]),
+            (vec![(join, Taken), (None, Malformed)], vec![NOT_COMMANDS]),
+            (vec![(join, Refused), (leave, Refused)], vec!["join", "leave"]),
+            ([vec![(join, Taken)], vec![(leave, Refused); MANY as usize]].concat(), vec!["leave"]),
+            ([vec![(leave, Taken)], vec![(leave, Refused); MANY as usize]].concat(), vec![]),
+        ] {
+            let standing = told(lines.clone());
+            assert_eq!(standing.tally.wholly_refused(), kinds, "{lines:?}");
+            assert_eq!(Standing::read(&standing.progress("name")).unwrap().tally, standing.tally, "it is kept");
+        }
     }
 
     #[test]

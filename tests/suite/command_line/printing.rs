@@ -106,8 +106,9 @@ async fn every_command_ends_quietly_at_a_closed_pipe_and_with_an_error_at_a_full
         .into_iter()
         .filter(|known| ![Needs::Server, Needs::Kafka].contains(&needs(&known.path)) && !apart.contains(&&*known.path))
         .collect();
-    // Copies of a database are made while nobody is in it; and who searches all tables is not to meet some that are swapped.
-    let alone = |known: &&Known| needs(&known.path) == Needs::OwnLog || known.path == "projection rebuild";
+    // Copies of a database are made while nobody is in it; and who searches all tables is not to meet some that go.
+    let folds = ["projection rebuild", "projection verify"];
+    let alone = |known: &&Known| needs(&known.path) == Needs::OwnLog || folds.contains(&known.path.as_str());
     let (own, shared): (Vec<_>, Vec<_>) = tried.iter().partition(alone);
     for known in own {
         every_way(known, &ground).await;

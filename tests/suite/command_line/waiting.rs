@@ -15,11 +15,11 @@ fn data(run: &Run) -> PathBuf {
     run.folder.join(".convoke/postgres")
 }
 
-/// Ends of connections to the private server, its own among them.
-fn connections(run: &Run) -> usize {
-    let path = fs::canonicalize(data(run)).unwrap().join(".s.PGSQL.5432");
-    let all = fs::read_to_string("/proc/net/unix").unwrap();
-    all.lines().filter(|line| line.ends_with(&path.display().to_string())).count()
+/// Sockets of a process: two that its signals come by, and its connections.
+fn sockets(pid: u32) -> usize {
+    let open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
+    let leads_to = open.filter_map(|entry| fs::read_link(entry.path()).ok());
+    leads_to.filter(|path| path.to_string_lossy().starts_with("socket:")).count()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -33,10 +33,9 @@ async fn a_command_takes_over_the_folder_of_a_server_that_stops_slowly() {
     server.signal(Signal::TERM);
     let mut stat = tokio::process::Command::from(run.clone().args(["log", "stat"]).command());
     stat.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    let before = connections(&run);
     let begun = Instant::now();
     let stat = stat.spawn().unwrap();
-    eventually("the command asks the server", SOON, async || (connections(&run) > before).then_some(())).await;
+    eventually("the command asks the server", SOON, async || (sockets(stat.id().unwrap()) > 2).then_some(())).await;
     kill_process(postgres, Signal::CONT).unwrap();
     assert!(server.ended().await.success());
     let ended = tokio::time::timeout(SOON, stat.wait_with_output()).await.expect("it does not wait in vain").unwrap();

@@ -101,7 +101,7 @@ async fn times_before_1970_are_kept_as_occurred_and_refused_as_recorded() {
         line("1970-01-01T00:00:00Z", "first", "create-room", "{}"),
     ];
     std::fs::write(&file, lines.concat()).unwrap();
-    let recorded = import(&db, &file).args(["--recorded-as-occurred"]).json().await;
+    let recorded = import(&db, &file).args(["--recorded-as-occurred", "--allow-refused", "2"]).json().await;
     assert_eq!(refused(&recorded), [("occurred-before-1970", 2)], "{recorded}");
     let times = "SELECT recorded_at::text, occurred_at::text FROM convoke.log ORDER BY position";
     let times =
@@ -119,12 +119,15 @@ async fn an_import_that_refuses_every_line_of_a_kind_has_an_exit_code_of_its_own
     let at = "2024-01-01T00:00:00Z";
     let join = |identity: &str| line(at, "a", "join", &format!("{{\"identity\":\"{identity}\"}}"));
     let room = line(at, "a", "create-room", "{}");
+    let leave = line(at, "a", "leave", "{\"identity\":\"nobody\"}");
     // (what is in the file, lines refused, kinds wholly refused, exit code)
     let cases = [
         (vec![room.clone(), join("ann"), join("")], 1, vec![], 0),
         (vec![room.clone(), join("ann"), "nonsense\n".into()], 1, vec!["lines that are no commands"], 3),
         (vec![room.clone(), join("ann"), line(at, "a", "fly", "{}")], 1, vec!["lines that are no commands"], 3),
         (vec![room.clone(), join(""), join("")], 2, vec!["join"], 3),
+        (vec![room.clone(), join("ann"), leave.clone(), leave.clone()], 2, vec![], 0),
+        (vec![leave], 1, vec!["leave"], 3),
     ];
     for (number, (lines, count, kinds, code)) in cases.into_iter().enumerate() {
         let file = folder.join(format!("lines-{number}"));

@@ -45,7 +45,8 @@ async fn killed_as_its_progress_is_deleted_it_leaves_nothing_that_a_later_one_tr
         )
         .await
         .unwrap();
-    let mut command = tokio::process::Command::from(Run::on(&db).args(["projection", "verify", "rooms"]).command());
+    let run = Run::on(&db).args(["projection", "verify", "rooms"]);
+    let mut command = tokio::process::Command::from(run.command());
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
     let mut verify = command.spawn().unwrap();
     eventually("it deletes its progress", Duration::from_secs(60), async || {
