@@ -1,10 +1,10 @@
 //! `convoke asyncapi`
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Args;
 
+use super::output;
 use crate::http::asyncapi;
 
 /// Print the description of the live streams in AsyncAPI 3.0, as it is served at /asyncapi.json.
@@ -14,7 +14,7 @@ pub struct AsyncApi {}
 
 impl AsyncApi {
     pub fn run(self) -> anyhow::Result<ExitCode> {
-        std::io::stdout().lock().write_all(asyncapi::text().as_bytes())?;
+        output::print_text(&asyncapi::text())?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -13,11 +13,12 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::context::Context;
+use super::output::{self, note};
 use super::progress::Progress;
 use super::table::table;
 use crate::commands::execute::{Foundation, Limits};
 use crate::commands::import::{
-    Ended, Import, ImportError, LineReader, Lines, Refused, Source, Standing, Survey, survey,
+    Ended, Import, ImportError, LineReader, Lines, Refused, Source, Standing, Survey, Tally, survey,
 };
 use crate::config::Config;
 use crate::database::pool::Pool;
@@ -26,11 +27,15 @@ use crate::events::time::Clock;
 use crate::security::sealing::{MasterKeys, Sealer};
 use crate::telemetry::metrics::Metrics;
 
+/// The exit code of an import that is done and refused more than could be expected.
+const LINES_REFUSED: u8 = 3;
+
 /// Move history in: commands of the past, a line of JSON each.
 ///
 /// Every line is judged as a command of now would be: applied, or counted as refused by reason; none stops the others. Lines
 /// are taken in order. Interrupted or killed, the same command goes on where it was, without doubling; done, it does nothing.
-/// What lines look like: docs/import.md.
+/// What lines look like: docs/import.md. Exit code 3: it is done, and not a line of some kind was taken (lines that are no commands,
+/// malformed lines of one command, the many lines of one command), or more were refused than --allow-refused allows.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  convoke import --tenant acme history.ndjson.zst\n  convoke import --tenant acme --recorded-as-occurred 2012.ndjson.gz\n  zcat *.gz | convoke import --tenant acme --name nightly -"
@@ -47,6 +52,9 @@ pub struct ImportFile {
     /// What to go on with when it is given again; needed for the input stream [default: by the file's content]
     #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     name: Option<String>,
+    /// Refused lines that are expected: exit code 3 where there are more, of whatever kind
+    #[arg(long, value_name = "LINES")]
+    allow_refused: Option<u64>,
     /// The report as JSON
     #[arg(long)]
     json: bool,
@@ -72,7 +80,7 @@ impl ImportFile {
             return Ok(Some(None));
         }
         let (source, stop) = (source.clone(), context.stop.clone());
-        let read = move || source.open().and_then(|text| survey(text, &stop));
+        let read = move || source.open_commands().and_then(|text| survey(text, &stop));
         let found = tokio::task::spawn_blocking(read).await?;
         Ok(found.with_context(|| self.file.display().to_string())?.map(Some))
     }
@@ -104,6 +112,7 @@ impl ImportFile {
             Ok(Ended::Done)
         } else {
             let reader = LineReader::new(&name, self.tenant.clone(), clock);
+            let reader = reader.recording_as_occurred(self.recorded_as_occurred);
             let lines = Lines::start(source, from.skip(), &reader)?;
             import.run(lines, &context.stop, |standing| progress.set(standing.tally.lines())).await
         };
@@ -111,15 +120,33 @@ impl ImportFile {
         let standing = import.end().await?;
         let report = Report::new(&standing, &from, begun.elapsed(), &ended);
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&report)?);
+            output::print_pretty_json(&report)?;
         } else {
-            print!("{}", report.text());
+            output::print_text(&report.text())?;
         }
         match ended.context("the import was not finished; the same command goes on with it")? {
-            Ended::Done => Ok(ExitCode::SUCCESS),
+            Ended::Done => Ok(self.judge(&standing.tally)),
             Ended::Stopped => {
-                eprintln!("stopped before the end; the same command goes on with it");
+                note("stopped before the end; the same command goes on with it");
                 Ok(ExitCode::FAILURE)
+            }
+        }
+    }
+
+    /// Whether as many lines were taken as could be expected.
+    fn judge(&self, tally: &Tally) -> ExitCode {
+        let (refused, kinds) = (tally.refused_lines(), tally.wholly_refused());
+        match self.allow_refused {
+            Some(allowed) if refused <= allowed => ExitCode::SUCCESS,
+            Some(allowed) => {
+                note(format_args!("{refused} lines were refused, and {allowed} are allowed"));
+                ExitCode::from(LINES_REFUSED)
+            }
+            None if kinds.is_empty() => ExitCode::SUCCESS,
+            None => {
+                let kinds = kinds.join(", ");
+                note(format_args!("none was taken of: {kinds}; --allow-refused {refused} says that this is expected"));
+                ExitCode::from(LINES_REFUSED)
             }
         }
     }
@@ -149,6 +176,8 @@ struct Report<'a> {
     blank: u64,
     refused_lines: u64,
     refused: &'a BTreeMap<String, Refused>,
+    /// Kinds of lines of which not one was taken.
+    wholly_refused: Vec<&'a str>,
     events: u64,
     /// Of this run alone.
     this_run: Run,
@@ -175,6 +204,7 @@ impl<'a> Report<'a> {
             blank: tally.blank,
             refused_lines: tally.refused_lines(),
             refused: &tally.refused,
+            wholly_refused: tally.wholly_refused(),
             events: tally.events,
             this_run: Run {
                 lines,

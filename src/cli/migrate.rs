@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::context::Context;
+use super::output;
 use crate::database::{migrate, pool};
 
 /// Bring the database to this version's schema.
@@ -32,15 +33,15 @@ impl Migrate {
         database.stop().await;
         let migrations = result?;
         if self.json {
-            println!("{}", json!({ "migrations": migrations, "applied": !self.dry_run }));
+            output::print_json(&json!({ "migrations": migrations, "applied": !self.dry_run }))?;
             return Ok(self.code(&migrations));
         }
         let did = if self.dry_run { "to be applied" } else { "applied" };
         for migration in &migrations {
-            println!("{did}: {migration}");
+            output::print_line(format_args!("{did}: {migration}"))?;
         }
         if migrations.is_empty() {
-            println!("the schema is up to date");
+            output::print_line("the schema is up to date")?;
         }
         Ok(self.code(&migrations))
     }

@@ -1,8 +1,8 @@
 //! The command line: one file per command, each a set of arguments and a `run`.
 //!
 //! What a command prints for its user or for a program goes to the output stream, everything else (logs, progress,
-//! errors) to the error stream. Exit codes: 0 done, 1 failed, 2 not understood; what else a command says by its code stands
-//! in its help.
+//! errors) to the error stream, all of it by [`output`]. Exit codes: 0 done, 1 failed, 2 not understood; what else a command says by
+//! its code stands in its help. docs/command-line.md tells all of them.
 
 pub mod archive;
 pub mod asyncapi;
@@ -18,6 +18,7 @@ pub mod keys;
 pub mod log;
 pub mod migrate;
 pub mod openapi;
+mod output;
 pub mod partition;
 pub mod progress;
 pub mod projection;
@@ -26,7 +27,6 @@ mod stop;
 mod table;
 pub mod token;
 
-use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -35,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{LogFormat, TelemetryConfig};
 use crate::telemetry;
 use context::Context;
+use output::{OutputError, note};
 
 /// The event-sourced backend for live rooms: meetings, classes, calls.
 ///
@@ -107,11 +108,14 @@ impl Command {
 
 /// The whole program.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(help) => return helped(&help),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: no threads to run on: {error}");
+            note(format_args!("error: no threads to run on: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -125,15 +129,19 @@ pub fn main() -> ExitCode {
     result.unwrap_or_else(|error| failure(&error))
 }
 
+/// Help and version were asked for, or the command line was not understood.
+fn helped(help: &clap::Error) -> ExitCode {
+    match output::print_help(help) {
+        Ok(()) => u8::try_from(help.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from),
+        Err(error) => failure(&error.into()),
+    }
+}
+
 fn failure(error: &anyhow::Error) -> ExitCode {
-    // Whoever reads our output has seen enough, as `head` does: not a failure.
-    let closed = |cause: &(dyn std::error::Error + 'static)| {
-        cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
-    };
-    if error.chain().any(closed) {
+    if OutputError::is_closed(error) {
         return ExitCode::SUCCESS;
     }
-    eprintln!("error: {}", told(error));
+    note(format_args!("error: {}", told(error)));
     ExitCode::FAILURE
 }
 
@@ -159,8 +167,8 @@ mod tests {
     fn a_cause_that_an_error_repeats_is_told_once() {
         #[derive(Debug, thiserror::Error)]
         #[error("cannot be reached: {0}")]
-        struct Unreachable(#[source] io::Error);
-        let error = anyhow::Error::new(Unreachable(io::Error::other("refused"))).context("no server");
+        struct Unreachable(#[source] std::io::Error);
+        let error = anyhow::Error::new(Unreachable(std::io::Error::other("refused"))).context("no server");
         assert_eq!(told(&error), "no server: cannot be reached: refused");
     }
 

@@ -1,10 +1,10 @@
 //! `convoke openapi`
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Args;
 
+use super::output;
 use crate::http::openapi;
 
 /// Print the description of the API in OpenAPI 3.1, as it is served at /openapi.json.
@@ -14,7 +14,7 @@ pub struct OpenApi {}
 
 impl OpenApi {
     pub fn run(self) -> anyhow::Result<ExitCode> {
-        std::io::stdout().lock().write_all(openapi::text().as_bytes())?;
+        output::print_text(&openapi::text())?;
         Ok(ExitCode::SUCCESS)
     }
 }

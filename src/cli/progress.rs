@@ -2,10 +2,11 @@
 //! output stays what was asked for.
 
 use std::fmt;
-use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressState, ProgressStyle};
+
+use super::output::{self, note};
 
 const BETWEEN_LINES: Duration = Duration::from_secs(5);
 const REDRAW_HZ: u8 = 10;
@@ -32,8 +33,7 @@ impl Progress {
     /// `unit`: what is counted, in the plural ("events"). Without a total there is no time left.
     pub fn new(what: impl Into<String>, unit: &'static str, total: Option<u64>) -> Self {
         let (what, begun) = (what.into(), Instant::now());
-        let shown =
-            if std::io::stderr().is_terminal() { Shown::Bar(bar(&what, unit, total)) } else { Shown::Lines(begun) };
+        let shown = if output::notes_are_seen() { Shown::Bar(bar(&what, unit, total)) } else { Shown::Lines(begun) };
         Self { what, unit, total, done: 0, from: 0, begun, shown }
     }
 
@@ -58,7 +58,7 @@ impl Progress {
             Shown::Bar(bar) => bar.set_position(done),
             Shown::Lines(last) if last.elapsed() >= BETWEEN_LINES => {
                 *last = Instant::now();
-                eprintln!("{}", self.line());
+                note(self.line());
             }
             Shown::Lines(_) => {}
         }
@@ -79,7 +79,7 @@ impl Progress {
         }
         let took = HumanDuration(self.begun.elapsed());
         let (done, rate) = (HumanCount(self.done - self.from), HumanCount(self.rate()));
-        eprintln!("{}: {done} {unit} in {took}, {rate} {unit}/s", self.what, unit = self.unit);
+        note(format_args!("{}: {done} {unit} in {took}, {rate} {unit}/s", self.what, unit = self.unit));
     }
 
     fn rate(&self) -> u64 {

@@ -1,10 +1,10 @@
 //! Where the database is, and how it is used.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::database_url::{self, BadUrl, DatabaseUrl};
 use super::reader::Reader;
 use super::settings;
 
@@ -30,22 +30,6 @@ pub struct DatabaseConfig {
     pub postgres_bin: Option<PathBuf>,
     /// Folders of `PATH`, where the search begins.
     pub program_folders: Vec<PathBuf>,
-}
-
-/// Holds a password, so it shows only when asked to.
-#[derive(Clone, PartialEq, Eq)]
-pub struct DatabaseUrl(String);
-
-impl DatabaseUrl {
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for DatabaseUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("DatabaseUrl(secret)")
-    }
 }
 
 impl DatabaseConfig {
@@ -83,14 +67,15 @@ fn read_urls(reader: &mut Reader<'_>) -> Vec<DatabaseUrl> {
 }
 
 fn database_url(reader: &mut Reader<'_>, setting: &settings::Setting, text: &str) -> Option<DatabaseUrl> {
-    let scheme = ["postgres://", "postgresql://"].iter().any(|scheme| text.trim().starts_with(scheme));
-    match text.trim().parse::<sqlx::postgres::PgConnectOptions>() {
-        Ok(_) if scheme => Some(DatabaseUrl(text.trim().to_owned())),
-        _ => {
-            // The parser's own words may repeat the password.
-            let remedy =
-                "write postgres://USER:PASSWORD@HOST:PORT/DATABASE (percent-encode what is special in a password)";
-            reader.fault(setting, "it is not the URL of a PostgreSQL database", remedy);
+    match database_url::read(text) {
+        Ok((url, without_effect)) => {
+            for name in without_effect {
+                reader.warnings.push(format!("{}: the parameter {name} has no effect", setting.name));
+            }
+            Some(url)
+        }
+        Err(BadUrl { problem, remedy }) => {
+            reader.fault(setting, problem, remedy);
             None
         }
     }

@@ -77,7 +77,7 @@ from the TOML file that `CONVOKE_CONFIG` names; else the default holds. An empty
 shows what is in force and where it comes from, and tells everything that is wrong at once, with the remedy.
 
 Times are written with their unit (`500ms`, `30s`, `5m`, `48h`, `60d`), sizes with theirs (`64KiB`, `1MiB`). A secret may lie
-in a file: the setting's name with `_FILE` then holds the path, as `DATABASE_URL_FILE`. Secrets are never printed or logged.
+in a file: the setting's name with `_FILE` then holds the path, as `DATABASE_URL_FILE`. Both at once are refused. Secrets are never printed or logged.
 
 A name that begins with `CONVOKE_` and is none of these is warned of; an unknown key in the file is an error.
 

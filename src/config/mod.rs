@@ -6,6 +6,7 @@
 mod archive;
 mod cache;
 mod database;
+mod database_url;
 mod development;
 pub mod document;
 mod errors;
@@ -26,7 +27,8 @@ use std::time::Duration;
 
 pub use archive::{ArchiveConfig, ArchivePlace};
 pub use cache::{CacheConfig, RedisUrl};
-pub use database::{DatabaseConfig, DatabaseUrl};
+pub use database::DatabaseConfig;
+pub use database_url::DatabaseUrl;
 pub use development::DevelopmentKeysError;
 pub use errors::{ConfigError, ConfigErrors};
 pub use fault::{Fault, FaultAction, FaultPoint};

@@ -34,6 +34,7 @@ impl<'a> Reader<'a> {
         if let Some(path) = reader.text(&settings::CONFIG) {
             reader.read_config_file(&path);
         }
+        reader.refuse_two_places();
         reader.warn_of_unknown_names();
         reader
     }
@@ -162,15 +163,30 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A name that begins as ours and is none of ours is most likely a slip of the pen.
+    /// A setting and the file that holds it: which of the two was meant is not for the program to guess.
+    fn refuse_two_places(&mut self) {
+        let is_set = |name: &str| self.environment.get(name).is_some_and(|value| !value.trim().is_empty());
+        let both = settings::all().filter(|setting| setting.is_secret());
+        let both: Vec<_> = both.filter(|setting| is_set(setting.name) && is_set(&file_name(setting))).collect();
+        for setting in both {
+            let file = file_name(setting);
+            self.fault(setting, format!("it is set, and so is {file}"), "keep one of them, and unset the other");
+        }
+    }
+
+    /// A name that begins as ours and is none of ours is most likely a slip of the pen. So is the file of a setting that is no secret.
     fn warn_of_unknown_names(&mut self) {
         let known = |name: &str| {
             settings::all().any(|setting| {
                 setting.name == name || (setting.is_secret() && name.strip_suffix("_FILE") == Some(setting.name))
             })
         };
+        let looks_like_ours = |name: &str| {
+            let of_a_setting = |base: &str| settings::all().any(|setting| setting.name == base);
+            name.starts_with("CONVOKE_") || name.strip_suffix("_FILE").is_some_and(of_a_setting)
+        };
         let mut unknown: Vec<_> =
-            self.environment.keys().filter(|name| name.starts_with("CONVOKE_") && !known(name)).collect();
+            self.environment.keys().filter(|name| looks_like_ours(name) && !known(name)).collect();
         unknown.sort();
         self.warnings.extend(unknown.iter().map(|name| format!("{name} is set, but there is no such setting")));
     }

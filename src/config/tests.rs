@@ -113,6 +113,29 @@ fn a_bad_key_is_told_by_its_number_and_not_by_its_secret() {
 }
 
 #[test]
+fn a_setting_and_the_file_of_it_are_not_taken_together() {
+    for setting in settings::all().filter(|setting| setting.is_secret()) {
+        let errors = refused(&[(setting.name, "something"), (&format!("{}_FILE", setting.name), "/nowhere")]);
+        let told = ConfigErrors(errors).to_string();
+        assert!(told.contains(&format!("{0}: it is set, and so is {0}_FILE", setting.name)), "{told}");
+    }
+    // Left empty, neither counts.
+    read(&[("DATABASE_URL", "postgres://db/x"), ("DATABASE_URL_FILE", " ")]).expect("one of them");
+    let config = read(&[("CONVOKE_HTTP_LISTEN_FILE", "/x"), ("KAFKA_BROKERS_FILE", "/x"), ("SOME_FILE", "/x")]);
+    let warnings = config.expect("only warned of").warnings;
+    assert_eq!(warnings.len(), 2, "what is no secret is not read from a file: {warnings:?}");
+}
+
+#[test]
+fn the_url_of_a_database_is_taken_as_libpq_does_and_told_where_it_is_not() {
+    let config = read(&[("DATABASE_URL", "postgres://u:p@/db?host=/dir&connect_timeout=3")]).expect("a URL");
+    assert!(config.database.url.is_some());
+    assert_eq!(config.warnings, ["DATABASE_URL: the parameter connect_timeout has no effect"]);
+    let errors = refused(&[("DATABASE_URL", "postgres://u:p@h/db?sslmode=full")]);
+    assert!(errors[0].problem.contains("sslmode \"full\""), "{errors:?}");
+}
+
+#[test]
 fn production_is_not_served_without_keys() {
     let config = read(&[("CONVOKE_ENV", "production")]).expect("it can be read");
     let errors = config.check_serving().expect_err("no keys").to_string();

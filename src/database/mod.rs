@@ -15,6 +15,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -35,6 +36,10 @@ pub enum DatabaseError {
     #[error("the pooler at {place} leads to another database than DATABASE_URL does; correct one of them")]
     AnotherBehindPooler { place: String },
 }
+
+/// How long a command waits for the private server of another process, or for its folder.
+const JOIN_PATIENCE: Duration = Duration::from_secs(60);
+const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(25);
 
 /// Which log of which server: a copy of either is another one.
 const WHICH: &str = "SELECT h.epoch, pg_postmaster_start_time() FROM convoke.log_head h";
@@ -62,14 +67,22 @@ impl Database {
         Ok(Self { options: named(embedded.options().clone()), embedded: Some(Arc::new(embedded)) })
     }
 
-    /// For a command beside it: uses the private server of a process that serves, or owns it for as long as the command runs.
+    /// For a command beside it: uses the private server of a process that serves, or owns it for as long as the command runs. A process
+    /// that is starting or stopping has the folder and no server that answers: its server is waited for, and so is the folder.
     pub async fn open(config: &Config) -> Result<Self, DatabaseError> {
-        match Self::own(config).await {
-            Err(DatabaseError::Embedded(EmbeddedError::InUse { .. })) => {
-                let options = embedded::join(&config.data_dir).await?;
-                Ok(Self { options: named(options), embedded: None })
+        let deadline = Instant::now() + JOIN_PATIENCE;
+        loop {
+            match Self::own(config).await {
+                Err(DatabaseError::Embedded(EmbeddedError::InUse { .. })) => {}
+                owned => return owned,
             }
-            owned => owned,
+            match embedded::join(&config.data_dir).await {
+                Ok(options) => return Ok(Self { options: named(options), embedded: None }),
+                Err(EmbeddedError::NotReady { .. }) if Instant::now() < deadline => {
+                    tokio::time::sleep(BETWEEN_ATTEMPTS).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use chrono::{DateTime, NaiveTime, SecondsFormat, Timelike as _, Utc};
+use chrono::{DateTime, Datelike as _, NaiveTime, SecondsFormat, Timelike as _, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -86,9 +86,27 @@ impl FromStr for Timestamp {
     type Err = BadTimestamp;
 
     fn from_str(text: &str) -> Result<Self, BadTimestamp> {
-        let at = DateTime::parse_from_rfc3339(text).map_err(|_| BadTimestamp)?;
-        Self::new(at.with_timezone(&Utc)).ok_or(BadTimestamp)
+        // An offset may be written with U+2212 for chrono, and with no character beyond ASCII for RFC 3339.
+        if !text.is_ascii() {
+            return Err(BadTimestamp);
+        }
+        let at = DateTime::parse_from_rfc3339(text).map_err(|_| BadTimestamp)?.with_timezone(&Utc);
+        if is_second_60(at) && !may_be_leap_second(at) {
+            return Err(BadTimestamp);
+        }
+        Self::new(at).ok_or(BadTimestamp)
     }
+}
+
+/// Chrono keeps a second 60 as a second 59 of more than a billion nanoseconds.
+fn is_second_60(at: DateTime<Utc>) -> bool {
+    at.nanosecond() >= 1_000_000_000
+}
+
+/// Leap seconds are inserted at the end of a month in UTC (ITU-R TF.460; RFC 3339, 5.7). When there were some is not known here.
+fn may_be_leap_second(at: DateTime<Utc>) -> bool {
+    let last_day = at.date_naive().succ_opt().is_none_or(|next| next.day() == 1);
+    last_day && (at.hour(), at.minute(), at.second()) == (23, 59, 59)
 }
 
 impl Serialize for Timestamp {
@@ -192,6 +210,24 @@ mod tests {
     #[test]
     fn a_leap_second_is_the_second_after_it() {
         assert_eq!(at("2016-12-31T23:59:60Z"), at("2017-01-01T00:00:00Z"));
+        assert_eq!(at("2017-01-01T00:59:60+01:00"), at("2017-01-01T00:00:00Z"));
+    }
+
+    #[test]
+    fn a_second_60_that_no_leap_second_can_be_is_no_time() {
+        for text in
+            ["2026-01-01T16:00:60Z", "2016-12-30T23:59:60Z", "2016-12-31T23:59:60+01:00", "2016-12-31T23:59:61Z"]
+        {
+            assert!(text.parse::<Timestamp>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_offset_is_written_in_ascii() {
+        assert_eq!(at("2026-01-01T16:00:00-05:00"), at("2026-01-01T21:00:00Z"));
+        for text in ["2026-01-01T16:00:00\u{2212}05:00", "2026-01-01T16:00:00-0500", "2026-01-01T16:00:00+24:00"] {
+            assert!(text.parse::<Timestamp>().is_err(), "{text}");
+        }
     }
 
     #[test]

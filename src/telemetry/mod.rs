@@ -32,6 +32,8 @@ pub fn init(config: &TelemetryConfig) -> Result<(), TelemetryError> {
     let level = EnvFilter::try_new(&config.level)?;
     let lines = fmt::layer()
         .with_writer(std::io::stderr)
+        // Told on the very stream that cannot be written, it would panic.
+        .log_internal_errors(false)
         .with_ansi(config.format == LogFormat::Human && std::io::stderr().is_terminal());
     let lines = match config.format {
         LogFormat::Human => lines.with_target(false).with_filter(level).boxed(),

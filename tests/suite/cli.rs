@@ -127,13 +127,38 @@ async fn a_database_that_lets_nobody_in_or_gives_no_rights_says_why() {
 }
 
 #[tokio::test]
-async fn a_taken_address_is_told_with_the_setting_that_names_another() {
-    let db = TestDb::new().await;
+async fn a_taken_address_is_told_before_anything_is_made_with_the_setting_that_names_another() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let ended = Run::on(&db).args(["serve", "--listen", &address]).run().await;
-    assert_eq!(ended.status, 1);
-    assert!(ended.stderr.contains(&address) && ended.stderr.contains("CONVOKE_HTTP_LISTEN"), "{ended:?}");
+    let db = TestDb::empty().await;
+    let (external, private) = (Run::on(&db), Run::new());
+    for run in [&external, &private] {
+        let ended = run.clone().args(["serve", "--listen", &address]).run().await;
+        assert_eq!(ended.status, 1);
+        assert!(ended.stderr.contains(&address) && ended.stderr.contains("CONVOKE_HTTP_LISTEN"), "{ended:?}");
+    }
+    let schema: Option<String> =
+        sqlx::query_scalar("SELECT to_regnamespace('convoke')::text").fetch_one(&db.owner).await.unwrap();
+    assert_eq!(schema, None, "no migration was applied");
+    assert!(!private.folder.join(".convoke/postgres").exists(), "no private PostgreSQL was made");
+}
+
+#[tokio::test]
+async fn a_setting_beside_its_file_and_an_unknown_sslmode_are_refused_by_name() {
+    let db = TestDb::new().await;
+    let both = Run::on(&db).with("DATABASE_URL_FILE", "/run/secrets/url").args(["log", "stat"]).run().await;
+    assert!(
+        both.status == 1 && both.stderr.contains("DATABASE_URL: it is set, and so is DATABASE_URL_FILE"),
+        "{both:?}"
+    );
+    let unknown = db.url.replace("sslmode=disable", "sslmode=disabled");
+    let unknown = Run::on(&db).with("DATABASE_URL", &unknown).args(["log", "stat"]).run().await;
+    assert!(unknown.status == 1 && unknown.stderr.contains("sslmode \"disabled\" is not one of"), "{unknown:?}");
+    // A host in the parameters alone, as libpq takes it.
+    let (user, rest) = db.url.split_once("@localhost/").unwrap();
+    let without_host =
+        Run::on(&db).with("DATABASE_URL", &format!("{user}:none@/{rest}")).args(["log", "stat"]).run().await;
+    assert_eq!(without_host.status, 0, "{without_host:?}");
 }
 
 #[tokio::test]

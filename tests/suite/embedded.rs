@@ -40,7 +40,11 @@ async fn is_ready(server: &Server) -> bool {
 
 /// Behind the server's back, by the socket of its private PostgreSQL.
 async fn connect(run: &Run) -> PgConnection {
-    convoke::database::embedded::join(&data_dir(run)).await.unwrap().connect().await.unwrap()
+    let options = eventually("the private PostgreSQL answers", SOON, async || {
+        convoke::database::embedded::join(&data_dir(run)).await.ok()
+    })
+    .await;
+    options.connect().await.unwrap()
 }
 
 /// Leaves something in the database that a later start must find.

@@ -110,6 +110,20 @@ fn only_the_configuration_reads_the_environment_and_only_the_clock_reads_the_tim
 }
 
 #[test]
+fn commands_print_in_one_way() {
+    let words = ["println!", "print!", "io::stdout", "io::stderr"];
+    // The first is that way; logs go to standard error by themselves.
+    let places = ["cli/output.rs", "telemetry/mod.rs"];
+    let mut faults = Vec::new();
+    for source in sources().iter().filter(|source| !places.contains(&source.path.as_str())) {
+        for (number, line) in source.code().filter(|(_, line)| words.iter().any(|word| line.contains(word))) {
+            faults.push(format!("src/{}:{number}: print with src/cli/output.rs: {}", source.path, line.trim()));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
 fn every_module_opens_with_what_it_is_for_and_none_grows_too_long() {
     let mut faults = Vec::new();
     for source in &sources() {

@@ -95,3 +95,42 @@ async fn a_proof_says_whole_or_names_the_position() {
     assert_eq!(of_room.status, 1);
     assert_eq!(lines(&of_room.stdout)[0]["position"], 4);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_place_beyond_the_end_is_told() {
+    let db = TestDb::new().await;
+    let (log, key) = (log_of(&db), room());
+    write(&log, &key, 3).await;
+    let room = key.room.to_string();
+    let of_room = ["--tenant", "acme", "--room", &room];
+    let read = |args: &[&str]| Run::on(&db).args(["log", "read"]).args(args.iter().copied()).run();
+    let beyond = read(&["--from", "9"]).await;
+    assert_eq!((beyond.status, beyond.stdout.as_str()), (0, ""));
+    assert!(beyond.stderr.contains("position 9 is beyond the end of the log, which is at position 3"), "{beyond:?}");
+    let beyond = read(&[&of_room[..], &["--from", "5"]].concat()).await;
+    assert!(
+        beyond.stderr.contains("room version 5 is beyond the end of the room, which is at room version 3"),
+        "{beyond:?}"
+    );
+    let next = read(&["--from", "4"]).await;
+    assert_eq!(next.stderr, "", "that is where the next event appears");
+    let absent = read(&["--tenant", "acme", "--room", "01936d2e-7c1a-7b3e-8a44-0f0a4f5d2c11"]).await;
+    assert!(absent.status == 1 && absent.stderr.contains("tenant acme has no room 01936d2e"), "{absent:?}");
+
+    let mut tail = Command::new(env!("CARGO_BIN_EXE_convoke"))
+        .args(["log", "tail", "--json", "--from", "6"])
+        .env("DATABASE_URL", &db.url)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut notes = BufReader::new(tail.stderr.take().unwrap()).lines();
+    let mut events = BufReader::new(tail.stdout.take().unwrap()).lines();
+    let note = tokio::task::spawn_blocking(move || notes.next().unwrap().unwrap()).await.unwrap();
+    assert_eq!(note, "position 6 is beyond the end of the log, which is at position 3");
+    write(&log, &key, 4).await;
+    let first = tokio::task::spawn_blocking(move || events.next().unwrap().unwrap()).await.unwrap();
+    assert_eq!(positions(&first), [6], "it is waited for");
+    tail.kill().unwrap();
+    tail.wait().unwrap();
+}

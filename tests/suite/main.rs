@@ -9,6 +9,7 @@ mod api;
 mod archives;
 mod caches;
 mod cli;
+mod command_line;
 mod database;
 mod deadlines;
 mod embedded;

@@ -1,6 +1,5 @@
 //! `convoke archive run`
 
-use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use sqlx::PgPool;
 
 use crate::cli::context::Context;
 use crate::cli::progress::Progress;
-use crate::cli::table;
+use crate::cli::{output, table};
 use crate::config::{duration, settings};
 use crate::database::pool::Pool;
 use crate::events::archive::Archive;
@@ -61,12 +60,10 @@ impl Run {
         })?;
         let report =
             context.with_owner(async |owner, system| self.archive(&context, archive, owner, system).await).await?;
-        let mut output = std::io::stdout().lock();
         if self.json {
-            serde_json::to_writer(&mut output, &report)?;
-            writeln!(output)?;
+            output::print_json(&report)?;
         } else {
-            write!(output, "{}", told(&report))?;
+            output::print_text(&told(&report))?;
         }
         Ok(if report.plan.waiting.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
@@ -110,7 +107,9 @@ impl Shown {
             Told::Comparing { partition, done, events } => self.count(&format!("compare {partition}"), *done, *events),
             Told::Detaching { partition } => {
                 self.end();
-                eprintln!("{partition} leaves the database; transactions that look at it are waited for");
+                output::note(format_args!(
+                    "{partition} leaves the database; transactions that look at it are waited for"
+                ));
             }
             Told::Moved(_) | Told::Emptied { .. } => self.end(),
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::context::Context;
+use crate::cli::output;
 use crate::events::ids::TenantId;
 use crate::projections::cache::Pattern;
 use crate::projections::cache::operate::{Question, Reply};
@@ -38,16 +39,16 @@ impl Forget {
         let answers = super::ask(&context, question, PATIENCE).await?;
         let mut ended = super::ended(&answers);
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&answers.told)?);
+            output::print_pretty_json(&answers.told)?;
         }
         for told in &answers.told {
             match &told.reply {
                 Reply::Forgot { memory, redis } if !self.json => {
                     let redis = redis.map_or_else(String::new, |redis| format!(", {redis} in Redis"));
-                    println!("{}: {memory} entries in memory{redis}", told.node);
+                    output::print_line(format_args!("{}: {memory} entries in memory{redis}", told.node))?;
                 }
                 Reply::Failed(why) => {
-                    eprintln!("{}: {why}", told.node);
+                    output::note(format_args!("{}: {why}", told.node));
                     ended = ExitCode::FAILURE;
                 }
                 _ => {}

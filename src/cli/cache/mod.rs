@@ -11,6 +11,7 @@ use anyhow::bail;
 use clap::Subcommand;
 
 use super::context::Context;
+use super::output::note;
 use crate::projections::cache::operate::{self, Answers, Question};
 
 /// See, warm and empty what the servers keep of rooms.
@@ -49,6 +50,6 @@ fn ended(answers: &Answers) -> ExitCode {
     if missing == 0 {
         return ExitCode::SUCCESS;
     }
-    eprintln!("{missing} of {} servers did not answer in time", answers.nodes);
+    note(format_args!("{missing} of {} servers did not answer in time", answers.nodes));
     ExitCode::FAILURE
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::context::Context;
+use crate::cli::output;
 use crate::cli::table::{bytes, table};
 use crate::projections::cache::operate::{Question, Reply};
 use crate::projections::cache::stats::{LayerStats, NodeStats};
@@ -27,13 +28,13 @@ impl Stats {
     pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         let answers = super::ask(&context, Question::Stats, PATIENCE).await?;
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&answers.told)?);
+            output::print_pretty_json(&answers.told)?;
             return Ok(super::ended(&answers));
         }
         for told in &answers.told {
             match &told.reply {
-                Reply::Stats(stats) => show(&told.node, stats),
-                Reply::Failed(why) => println!("{}: {why}", told.node),
+                Reply::Stats(stats) => output::print_text(&as_text(&told.node, stats))?,
+                Reply::Failed(why) => output::print_line(format_args!("{}: {why}", told.node))?,
                 Reply::Warmed(_) | Reply::Forgot { .. } => {}
             }
         }
@@ -41,13 +42,9 @@ impl Stats {
     }
 }
 
-fn show(node: &str, stats: &NodeStats) {
+fn as_text(node: &str, stats: &NodeStats) -> String {
     let following = if stats.following { "follows the log" } else { "has lost the log and answers nothing" };
-    println!(
-        "{node}: {following}, up to {}; {:.1} % of reads without the database",
-        stats.through,
-        stats.hit_rate * 100.0
-    );
+    let (through, hit_rate) = (stats.through, stats.hit_rate * 100.0);
     let mut rows = table(
         &["layer", "asked", "hits", "hit rate", "outdated", "unknown", "failed", "mean age s", "held", "of"],
         &[1, 2, 3, 4, 5, 6, 7, 8, 9],
@@ -74,5 +71,5 @@ fn show(node: &str, stats: &NodeStats) {
         row(&format!("redis ({})", redis.breaker), &redis.layer, used, limit);
     }
     row("database", &stats.database, String::new(), String::new());
-    println!("{rows}\n");
+    format!("{node}: {following}, up to {through}; {hit_rate:.1} % of reads without the database\n{rows}\n\n")
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::context::Context;
+use crate::cli::output;
 use crate::projections::cache::operate::{Question, Reply};
 
 /// A few thousand rooms, on a database that has other things to do.
@@ -28,16 +29,16 @@ impl Warm {
         let answers = super::ask(&context, Question::Warm, PATIENCE).await?;
         let mut ended = super::ended(&answers);
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&answers.told)?);
+            output::print_pretty_json(&answers.told)?;
         }
         for told in &answers.told {
             match &told.reply {
-                Reply::Warmed(warmed) if !self.json => println!(
+                Reply::Warmed(warmed) if !self.json => output::print_line(format_args!(
                     "{}: {} rooms are open or were used lately; {} of their parts loaded, {} could not be",
                     told.node, warmed.rooms, warmed.loaded, warmed.failed
-                ),
+                ))?,
                 Reply::Failed(why) => {
-                    eprintln!("{}: {why}", told.node);
+                    output::note(format_args!("{}: {why}", told.node));
                     ended = ExitCode::FAILURE;
                 }
                 _ => {}

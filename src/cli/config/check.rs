@@ -1,11 +1,11 @@
 //! `convoke config check`
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::json;
 
+use crate::cli::output;
 use crate::config::{Config, ConfigErrors, InForce};
 use crate::security::signing_keys::{self, BadSigningKeys};
 
@@ -28,7 +28,7 @@ impl Check {
         let checked = loaded.and_then(|config| serving(&config));
         let text =
             if self.json { as_json(&settings, &warnings, &checked) } else { as_text(&settings, &warnings, &checked) };
-        std::io::stdout().write_all(text.as_bytes())?;
+        output::print_text(&text)?;
         Ok(if checked.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::cli::context::Context;
+use crate::cli::output;
 use crate::commands::execute::{Executor, Foundation, Limits, Outcome, Request};
 use crate::commands::tenant::ErasePerson;
 use crate::database::pool::Pool;
@@ -72,9 +73,9 @@ impl Erase {
         let outcome = context.with_database(async |pool| execute(pool, &context, tenant, identity).await).await?;
         let answer: Answer = serde_json::from_str(&outcome.body)?;
         if answer.events.is_empty() {
-            println!("nothing personal is kept of them");
+            output::print_line("nothing personal is kept of them")?;
         } else {
-            println!("erased, at position {}", outcome.position);
+            output::print_line(format_args!("erased, at position {}", outcome.position))?;
         }
         Ok(ExitCode::SUCCESS)
     }

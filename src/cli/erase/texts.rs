@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
-use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -10,6 +9,7 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::cli::context::Context;
+use crate::cli::output;
 use crate::cli::progress::Progress;
 use crate::database::pool::Pool;
 use crate::events::envelope::Envelope;
@@ -39,10 +39,10 @@ impl Texts {
         let masters = MasterKeys::configured(&context.config()?.keys).context("the master keys cannot be used")?;
         let written = context.with_database(async |pool| self.write(pool, masters, &context).await).await?;
         match written {
-            Some(0) => eprintln!("nothing personal is kept of them"),
+            Some(0) => output::note("nothing personal is kept of them"),
             Some(_) => {}
             None => {
-                eprintln!("interrupted");
+                output::note("interrupted");
                 return Ok(ExitCode::FAILURE);
             }
         }
@@ -65,17 +65,18 @@ impl Texts {
             let theirs = page.events.into_iter().filter(|event| event.sealed.as_ref().and_then(key_id) == Some(key));
             let theirs: Vec<Envelope> = theirs.collect();
             let keys = sealer.load_keys(&self.tenant, theirs.iter().filter_map(|event| event.sealed.as_ref())).await?;
-            let mut output = std::io::stdout().lock();
+            let mut lines = Vec::new();
             for event in &theirs {
                 let Some(sealed) = &event.sealed else { continue };
                 let place = Place { tenant: &event.tenant, room: event.room, room_version: event.room_version };
                 for text in keys.open(&place, sealed).iter().flat_map(of) {
                     if seen.is_new(&text) {
-                        serde_json::to_writer(&mut output, &text)?;
-                        writeln!(output)?;
+                        serde_json::to_writer(&mut lines, &text)?;
+                        lines.push(b'\n');
                     }
                 }
             }
+            output::stream(&lines)?;
             after = page.through;
             progress.set(after.min(head));
         }

@@ -26,6 +26,7 @@ use clap::Args;
 use tokio::sync::mpsc;
 
 use super::context::Context;
+use super::output::{self, note};
 use super::progress::Progress;
 use crate::database::pool::Pool;
 use crate::security::sealing::{MasterKeys, Sealer};
@@ -79,7 +80,7 @@ impl Export {
     pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         anyhow::ensure!(!self.append || self.file().is_some(), "--append goes on with a file: name it");
         let Some((target, last)) = self.target(&context).await? else {
-            eprintln!("stopped before anything was written");
+            note("stopped before anything was written");
             return Ok(ExitCode::FAILURE);
         };
         context.with_database(async |pool| self.export(pool, target, last, &context).await).await
@@ -144,19 +145,18 @@ impl Export {
         let (output, written) = writing.await??;
         if !reading.locked.is_empty() {
             let masters: Vec<&str> = reading.locked.iter().map(String::as_str).collect();
-            eprintln!(
+            note(format_args!(
                 "some personal fields stay sealed: their keys are wrapped under master keys that are not in CONVOKE_MASTER_KEYS: {}",
                 masters.join(", ")
-            );
+            ));
         }
         self.end(output, written, stretch, begun.elapsed(), ended).await
     }
 
     /// None where the lines themselves run over the terminal.
     fn progress(&self, reading: &Reading) -> Option<Progress> {
-        use std::io::IsTerminal as _;
         let (total, unit) = reading.total();
-        let seen = self.file().is_none() && std::io::stdout().is_terminal();
+        let seen = self.file().is_none() && output::is_seen();
         (!seen).then(|| Progress::new("export", unit, Some(total)))
     }
 
@@ -174,7 +174,7 @@ impl Export {
             return match ended {
                 Ended::CutOff(error) => Err(error.context("nothing was exported")),
                 Ended::Done | Ended::Stopped => {
-                    eprintln!("stopped before anything was written");
+                    note("stopped before anything was written");
                     Ok(ExitCode::FAILURE)
                 }
             };
@@ -189,7 +189,7 @@ impl Export {
         let Some(go_on) = go_on else { return Ok(ExitCode::SUCCESS) };
         let place = self.file().map_or("what was written".into(), |file| file.display().to_string());
         let told = format!("{place} is whole up to position {}; go on with:\n  {go_on}", written.through);
-        eprintln!("stopped before the end: {told}");
+        note(format_args!("stopped before the end: {told}"));
         match ended {
             Ended::CutOff(error) => Err(error.context("the export was cut off")),
             Ended::Done | Ended::Stopped => Ok(ExitCode::FAILURE),
@@ -198,12 +198,11 @@ impl Export {
 
     /// On the output stream, unless the lines are there.
     fn tell(&self, report: &Report) -> anyhow::Result<()> {
-        use std::io::Write as _;
         let text = if self.json { serde_json::to_string_pretty(report)? + "\n" } else { report.text() };
         if self.file().is_some() {
-            std::io::stdout().write_all(text.as_bytes())?;
+            output::print_text(&text)?;
         } else {
-            std::io::stderr().write_all(text.as_bytes())?;
+            note(text.trim_end());
         }
         Ok(())
     }

@@ -18,14 +18,25 @@ pub enum Packing {
     Zstd,
 }
 
+/// Endings that promise what is not written here.
+const NOT_WRITTEN: &[&str] = &[
+    "7z", "avro", "br", "bz2", "csv", "gzip", "lz", "lz4", "lzma", "lzo", "orc", "parquet", "rar", "snappy", "sz",
+    "tar", "tbz2", "tgz", "txz", "xz", "z", "zip", "zstd",
+];
+
 impl Packing {
-    /// `.gz` and `.zst` say how; anything else is plain.
-    pub fn by_name(path: &Path) -> Self {
-        match path.extension().map(|extension| extension.to_ascii_lowercase()) {
-            Some(extension) if extension == "gz" => Self::Gzip,
-            Some(extension) if extension == "zst" => Self::Zstd,
+    /// `.gz` and `.zst` say how; anything else is plain, unless it promises another packing or another form.
+    pub fn by_name(path: &Path) -> anyhow::Result<Self> {
+        let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
+        Ok(match extension.as_deref() {
+            Some("gz") => Self::Gzip,
+            Some("zst") => Self::Zstd,
+            Some(other) if NOT_WRITTEN.contains(&other) => anyhow::bail!(
+                "{}: an export is lines of JSON, packed by gzip (.gz) or zstd (.zst) or plain; .{other} promises something else",
+                path.display()
+            ),
             _ => Self::Plain,
-        }
+        })
     }
 
     /// What a file that begins with these bytes is.
@@ -102,7 +113,15 @@ mod tests {
             ("gz", Packing::Plain),
             ("-", Packing::Plain),
         ] {
-            assert_eq!(Packing::by_name(Path::new(name)), packing, "{name}");
+            assert_eq!(Packing::by_name(Path::new(name)).unwrap(), packing, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_promises_what_is_not_written_is_refused() {
+        for name in ["log.ndjson.bz2", "log.XZ", "log.parquet", "log.tar", "log.zstd"] {
+            let refused = Packing::by_name(Path::new(name)).unwrap_err().to_string();
+            assert!(refused.contains(".gz") && refused.contains(".zst"), "{refused}");
         }
     }
 

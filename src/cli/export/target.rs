@@ -7,7 +7,6 @@
 
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read as _};
-use std::os::fd::AsFd as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -17,6 +16,7 @@ use rustix::io::Errno;
 use tokio_util::sync::CancellationToken;
 
 use super::packing::{Packer, Packing};
+use crate::cli::output::{self, OutputError};
 
 /// Bytes copied between two looks at whether to stop.
 const COPIED_AT_ONCE: u64 = 64 * 1024 * 1024;
@@ -38,6 +38,7 @@ pub struct Target {
     packing: Packing,
     /// `None`: written to as it is.
     part: Option<Part>,
+    is_stdout: bool,
 }
 
 /// The file beside the target. Removed unless it was put in its place.
@@ -59,9 +60,8 @@ impl Drop for Part {
 
 impl Target {
     pub fn stdout() -> anyhow::Result<Self> {
-        // The file itself: what the standard library puts around it looks for line ends.
-        let to = io::stdout().as_fd().try_clone_to_owned().context("standard output")?;
-        Ok(Self { to: to.into(), packing: Packing::Plain, part: None })
+        let to = output::as_file().context("standard output")?;
+        Ok(Self { to, packing: Packing::Plain, part: None, is_stdout: true })
     }
 
     /// `private`: nobody but the owner of a new file may read it.
@@ -72,13 +72,13 @@ impl Target {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error).with_context(|| shown.to_string()),
         };
-        let packing = Packing::by_name(path);
+        let packing = Packing::by_name(path)?;
         if let Some(there) = &there {
             ensure!(!there.is_dir(), "{shown} is a directory: name a file in it");
             if !there.is_file() {
                 ensure!(how != How::Append, "{shown} is no regular file: --append cannot find its end");
                 let to = OpenOptions::new().write(true).open(path).with_context(|| shown.to_string())?;
-                return Ok(Self { to, packing, part: None });
+                return Ok(Self { to, packing, part: None, is_stdout: false });
             }
             ensure!(
                 how != How::New,
@@ -93,7 +93,7 @@ impl Target {
         } else if let Some(there) = there {
             to.set_permissions(there.permissions())?;
         }
-        Ok(Self { to, packing, part: Some(part) })
+        Ok(Self { to, packing, part: Some(part), is_stdout: false })
     }
 
     pub fn packing(&self) -> Packing {
@@ -122,7 +122,7 @@ impl Target {
 
     pub fn open(self) -> anyhow::Result<Output> {
         let packer = Packer::new(self.packing, self.to)?;
-        Ok(Output { packer, part: self.part, empty: true })
+        Ok(Output { packer, part: self.part, is_stdout: self.is_stdout, empty: true })
     }
 }
 
@@ -156,6 +156,7 @@ fn locked_part(target: PathBuf, how: How) -> anyhow::Result<(File, Part)> {
 pub struct Output {
     packer: Packer<File>,
     part: Option<Part>,
+    is_stdout: bool,
     /// Nothing was written to it.
     empty: bool,
 }
@@ -165,15 +166,15 @@ impl Output {
         self.empty &= bytes.is_empty();
         self.packer.write_all(bytes).map_err(|error| match &self.part {
             Some(part) => explained(error, &part.target),
-            None => anyhow::Error::new(error).context("the output cannot be written"),
+            None => unwritable(error, self.is_stdout),
         })
     }
 
     /// Ends the stream and puts the file in its place. Gives the size of the file.
     pub fn keep(self) -> anyhow::Result<Option<u64>> {
-        let Self { packer, part, empty } = self;
+        let Self { packer, part, is_stdout, empty } = self;
         let Some(mut part) = part else {
-            packer.finish().context("the output cannot be written")?;
+            packer.finish().map_err(|error| unwritable(error, is_stdout))?;
             return Ok(None);
         };
         if empty
@@ -219,6 +220,14 @@ fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
         Err(Errno::INVAL | Errno::NOSYS) => Err(io::ErrorKind::AlreadyExists.into()),
         renamed => Ok(renamed?),
     }
+}
+
+/// Of what is written to as it is. Only standard output may be closed by its reader without being a failure.
+fn unwritable(error: io::Error, is_stdout: bool) -> anyhow::Error {
+    if is_stdout {
+        return OutputError::of(error).into();
+    }
+    anyhow::Error::new(error).context("the output cannot be written")
 }
 
 fn explained(error: io::Error, target: &Path) -> anyhow::Error {

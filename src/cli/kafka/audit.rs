@@ -1,12 +1,12 @@
 //! `convoke kafka audit`
 
-use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::Args;
 
 use crate::cli::context::Context;
+use crate::cli::output;
 use crate::cli::progress::Progress;
 use crate::events::topic::audit::{self, AuditError};
 
@@ -40,17 +40,15 @@ impl Audit {
         let found = match found {
             Ok(found) => found,
             Err(AuditError::Stopped) => {
-                eprintln!("interrupted");
+                output::note("interrupted");
                 return Ok(ExitCode::FAILURE);
             }
             Err(error) => return Err(error.into()),
         };
-        let mut output = std::io::stdout().lock();
         if self.json {
-            serde_json::to_writer(&mut output, &found)?;
-            writeln!(output)?;
+            output::print_json(&found)?;
         } else {
-            writeln!(output, "{}", sentence(&shape.name, &found))?;
+            output::print_line(sentence(&shape.name, &found))?;
         }
         Ok(if found.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::cli::context::Context;
+use crate::cli::output;
 use crate::events::topic::admin::Admin;
 
 /// Compare the topic with what it is declared to be.
@@ -20,7 +21,7 @@ impl Check {
         let (client, shape) = super::configured(&context)?;
         let found = Admin::new(&client)?.check(&shape).await?;
         let (told, code) = super::told(&shape, &found);
-        println!("{told}");
+        output::print_line(told)?;
         Ok(code)
     }
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::cli::context::Context;
+use crate::cli::output;
 use crate::events::topic::admin::Admin;
 
 /// Make the topic where it is missing.
@@ -20,10 +21,10 @@ impl Ensure {
         let (client, shape) = super::configured(&context)?;
         let (made, found) = Admin::new(&client)?.ensure(&shape).await?;
         if made {
-            println!("made {}", shape.name);
+            output::print_line(format_args!("made {}", shape.name))?;
         }
         let (told, code) = super::told(&shape, &found);
-        println!("{told}");
+        output::print_line(told)?;
         Ok(code)
     }
 }

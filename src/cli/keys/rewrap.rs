@@ -1,11 +1,11 @@
 //! `convoke keys rewrap`
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Args;
 
 use crate::cli::context::Context;
+use crate::cli::output;
 use crate::cli::progress::Progress;
 use crate::security::sealing::{MasterKeys, Rewrapped, Sealer};
 
@@ -38,12 +38,10 @@ impl Rewrap {
                 Ok(rewrapped)
             })
             .await?;
-        let mut output = std::io::stdout().lock();
         if self.json {
-            serde_json::to_writer(&mut output, &rewrapped)?;
-            writeln!(output)?;
+            output::print_json(&rewrapped)?;
         } else {
-            writeln!(output, "{}", as_text(&rewrapped))?;
+            output::print_line(as_text(&rewrapped))?;
         }
         let whole = !rewrapped.stopped && rewrapped.damaged == 0;
         Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::cli::context::Context;
+use crate::cli::output;
 
 /// Begin a new epoch: every cursor given out before is refused from now on.
 ///
@@ -36,10 +37,10 @@ impl Fence {
             })
             .await?;
         if self.json {
-            println!("{}", json!({ "ended": before, "begun": after }));
+            output::print_json(&json!({ "ended": before, "begun": after }))?;
             return Ok(ExitCode::SUCCESS);
         }
-        println!("epoch {before} has ended, {after} has begun");
+        output::print_line(format_args!("epoch {before} has ended, {after} has begun"))?;
         Ok(ExitCode::SUCCESS)
     }
 }

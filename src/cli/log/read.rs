@@ -1,12 +1,12 @@
 //! `convoke log read`
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Args;
 
-use super::selection::{Place, Selection};
+use super::selection::{self, Place, Selection};
 use crate::cli::context::Context;
+use crate::cli::output;
 use crate::events::envelope::Position;
 use crate::events::log::EventLog;
 use crate::events::time::Timestamp;
@@ -43,33 +43,43 @@ impl Read {
     async fn show(&self, log: &EventLog, context: &Context) -> anyhow::Result<()> {
         let mut place = self.place(log).await?;
         let mut left = if self.limit == 0 { usize::MAX } else { self.limit };
-        let mut output = std::io::BufWriter::new(std::io::stdout().lock());
         while left > 0 && !context.stop.is_cancelled() {
             let (events, ended) = self.selection.next(log, &mut place, PAGE).await?;
+            let mut lines = Vec::new();
             for event in events.iter().take(left) {
-                self.selection.write(&mut output, event)?;
+                self.selection.write(&mut lines, event)?;
             }
+            output::stream(&lines)?;
             left = left.saturating_sub(events.len());
             if ended {
                 break;
             }
         }
-        output.flush()?;
         Ok(())
     }
 
     async fn place(&self, log: &EventLog) -> anyhow::Result<Place> {
         let before = self.from.saturating_sub(1);
-        Ok(match (self.selection.key(), self.at) {
-            (None, None) => Place::Log(before),
-            (None, Some(at)) => Place::Log(log.position_before(at).await?),
-            (Some(key), None) => Place::Room(key, before),
-            (Some(key), Some(at)) => {
+        let Some(key) = self.selection.key() else {
+            let head = log.head().await?.position;
+            selection::tell_beyond_end("position", self.from, head, "the log");
+            return Ok(Place::Log(match self.at {
+                None => before,
+                Some(at) => log.position_before(at).await?,
+            }));
+        };
+        let Some(head) = log.room_head(&key).await? else {
+            anyhow::bail!("tenant {} has no room {}", key.tenant, key.room);
+        };
+        selection::tell_beyond_end("room version", self.from, head.version, "the room");
+        let after = match self.at {
+            None => before,
+            Some(at) => {
                 // What was recorded just before; times have whole microseconds.
                 let earlier = Timestamp::from_unix_micros(at.unix_micros() - 1).unwrap_or(at);
-                let version = log.version_at(&key, earlier).await?;
-                Place::Room(key, version)
+                log.version_at(&key, earlier).await?
             }
-        })
+        };
+        Ok(Place::Room(key, after))
     }
 }

@@ -1,6 +1,5 @@
 //! `convoke log stat`
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -8,7 +7,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::cli::context::Context;
-use crate::cli::table;
+use crate::cli::{output, table};
 use crate::events::envelope::Position;
 use crate::events::log::EventLog;
 use crate::events::log::runway::Sizes;
@@ -38,14 +37,11 @@ struct Facts {
 impl Stat {
     pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         let facts = context.with_database(async |pool| facts(&context.log(pool)?).await).await?;
-        let mut output = std::io::stdout().lock();
         if self.json {
-            serde_json::to_writer(&mut output, &facts)?;
-            writeln!(output)?;
+            output::print_json(&facts)?;
         } else {
-            for (name, value) in lines(&facts) {
-                writeln!(output, "{name:18}{value}")?;
-            }
+            let lines: Vec<String> = lines(&facts).iter().map(|(name, value)| format!("{name:18}{value}\n")).collect();
+            output::print_text(&lines.concat())?;
         }
         Ok(ExitCode::SUCCESS)
     }

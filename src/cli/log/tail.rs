@@ -1,12 +1,12 @@
 //! `convoke log tail`
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Args;
 
-use super::selection::{Place, Selection};
+use super::selection::{self, Place, Selection};
 use crate::cli::context::Context;
+use crate::cli::output::{self, note};
 use crate::events::envelope::Position;
 use crate::events::log::{EventLog, wake};
 
@@ -14,6 +14,8 @@ use crate::events::log::{EventLog, wake};
 const PAGE: usize = 1_000;
 
 /// Show events as they are recorded, until Ctrl-C.
+///
+/// A place beyond the end is told and waited for. Exit code 1 when the database is lost.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  convoke log tail\n  convoke log tail --tenant dev --json\n  convoke log tail --from 1"
@@ -32,13 +34,11 @@ impl Tail {
         context
             .with_database(async |pool| {
                 let log = context.log(pool)?;
-                let listening = tokio::spawn(wake::run(log.clone(), stop.clone()));
-                let followed = tokio::select! {
+                tokio::select! {
                     followed = self.follow(&log) => followed,
+                    lost = wake::until_lost(&log) => Err(lost.into()),
                     () = stop.cancelled() => Ok(()),
-                };
-                listening.abort();
-                followed
+                }
             })
             .await?;
         Ok(ExitCode::SUCCESS)
@@ -51,11 +51,11 @@ impl Tail {
             head.mark_unchanged();
             loop {
                 let (events, ended) = self.selection.next(log, &mut place, PAGE).await?;
-                let mut output = std::io::stdout().lock();
+                let mut lines = Vec::new();
                 for event in &events {
-                    self.selection.write(&mut output, event)?;
+                    self.selection.write(&mut lines, event)?;
                 }
-                output.flush()?;
+                output::stream(&lines)?;
                 if ended {
                     break;
                 }
@@ -65,15 +65,26 @@ impl Tail {
     }
 
     async fn place(&self, log: &EventLog) -> anyhow::Result<Place> {
-        let from = self.from.map(|from| from.saturating_sub(1));
-        Ok(match (self.selection.key(), from) {
-            (None, Some(before)) => Place::Log(before),
-            (None, None) => Place::Log(log.head().await?.position),
-            (Some(key), Some(before)) => Place::Room(key, before),
-            (Some(key), None) => {
-                let version = log.room_head(&key).await?.map_or(0, |head| head.version);
-                Place::Room(key, version)
+        match (self.selection.key(), self.from) {
+            (None, Some(from)) => {
+                selection::tell_beyond_end("position", from, log.head().await?.position, "the log");
+                Ok(Place::Log(from.saturating_sub(1)))
             }
-        })
+            (None, None) => Ok(Place::Log(log.head().await?.position)),
+            (Some(key), from) => {
+                let version = log.room_head(&key).await?.map(|head| head.version);
+                match (version, from) {
+                    (None, _) => {
+                        note(format_args!("tenant {} has no room {} yet: waiting for it", key.tenant, key.room))
+                    }
+                    (Some(version), Some(from)) => {
+                        selection::tell_beyond_end("room version", from, version, "the room")
+                    }
+                    (Some(_), None) => {}
+                }
+                let after = from.map_or(version.unwrap_or(0), |from| from.saturating_sub(1));
+                Ok(Place::Room(key, after))
+            }
+        }
     }
 }

@@ -1,12 +1,12 @@
 //! `convoke log verify`
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Args;
 use serde::Serialize;
 
 use crate::cli::context::Context;
+use crate::cli::output;
 use crate::cli::progress::Progress;
 use crate::events::envelope::Position;
 use crate::events::ids::{RoomId, TenantId};
@@ -54,12 +54,10 @@ impl Verify {
     pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         let verdict = context.with_database(async |pool| self.prove(&context.log(pool)?, &context).await).await?;
         let report = Report::of(verdict, context.stop.is_cancelled());
-        let mut output = std::io::stdout().lock();
         if self.json {
-            serde_json::to_writer(&mut output, &report)?;
-            writeln!(output)?;
+            output::print_json(&report)?;
         } else {
-            writeln!(output, "{}", report.sentence())?;
+            output::print_line(report.sentence())?;
         }
         Ok(if report.whole && !report.interrupted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

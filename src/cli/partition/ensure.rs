@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::cli::context::Context;
+use crate::cli::output;
 use crate::events::log::EventLog;
 use crate::events::time::{Clock, Timestamp};
 
@@ -40,14 +41,14 @@ impl Ensure {
             })
             .await?;
         if self.json {
-            println!("{}", json!({ "made": made, "from": from, "until": until }));
+            output::print_json(&json!({ "made": made, "from": from, "until": until }))?;
             return Ok(ExitCode::SUCCESS);
         }
         for name in &made {
-            println!("made {name}");
+            output::print_line(format_args!("made {name}"))?;
         }
         if made.is_empty() {
-            println!("every partition from {from} to {until} is there");
+            output::print_line(format_args!("every partition from {from} to {until} is there"))?;
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -1,12 +1,11 @@
 //! `convoke partition list`
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Args;
 
 use crate::cli::context::Context;
-use crate::cli::table;
+use crate::cli::{output, table};
 use crate::events::log::EventLog;
 use crate::events::log::runway::Partition;
 
@@ -22,12 +21,10 @@ pub struct List {
 impl List {
     pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         let partitions = context.with_database(async |pool| Ok(EventLog::new(pool).partitions().await?)).await?;
-        let mut output = std::io::stdout().lock();
         if self.json {
-            serde_json::to_writer(&mut output, &partitions)?;
-            writeln!(output)?;
+            output::print_json(&partitions)?;
         } else {
-            writeln!(output, "{}", as_table(&partitions))?;
+            output::print_line(as_table(&partitions))?;
         }
         Ok(ExitCode::SUCCESS)
     }

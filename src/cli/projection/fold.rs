@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::cli::context::Context;
 use crate::cli::kafka;
+use crate::cli::output;
 use crate::cli::progress::Progress;
 use crate::events::feed::Source;
 use crate::projections::MODELS;
@@ -51,16 +52,17 @@ impl Fold {
             .await?;
         if self.from == "kafka" {
             let (topic, log) = (metrics.fed_from("topic"), metrics.fed_from("log"));
-            eprintln!("{purpose}: {topic} events came from the topic, {log} from the log");
+            output::note(format_args!("{purpose}: {topic} events came from the topic, {log} from the log"));
         }
         Ok(reports)
     }
 
     pub fn print(&self, reports: &[Report], line: impl Fn(&Report) -> String) -> anyhow::Result<()> {
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&reports.iter().map(as_json).collect::<Vec<_>>())?);
-        } else {
-            reports.iter().for_each(|report| println!("{}", line(report)));
+            return output::print_pretty_json(&reports.iter().map(as_json).collect::<Vec<_>>());
+        }
+        for report in reports {
+            output::print_line(line(report))?;
         }
         Ok(())
     }
@@ -79,9 +81,9 @@ async fn show(mut watched: tokio::sync::watch::Receiver<rebuild::Progress>, purp
             }
             match phase {
                 Phase::Folding => {}
-                Phase::Indexing => eprintln!("{purpose}: making the indexes"),
-                Phase::Comparing => eprintln!("{purpose}: comparing with the live rows"),
-                Phase::Swapping => eprintln!("{purpose}: putting the fresh rows in place"),
+                Phase::Indexing => output::note(format_args!("{purpose}: making the indexes")),
+                Phase::Comparing => output::note(format_args!("{purpose}: comparing with the live rows")),
+                Phase::Swapping => output::note(format_args!("{purpose}: putting the fresh rows in place")),
             }
         }
         if phase == Phase::Folding {

@@ -6,7 +6,7 @@ use clap::Args;
 use comfy_table::Table;
 
 use crate::cli::context::Context;
-use crate::cli::table;
+use crate::cli::{output, table};
 use crate::projections::overview::{self, ProjectionStatus, ProjectionView};
 
 /// List the read models: how far each has come, whether it stopped and why.
@@ -24,12 +24,12 @@ impl List {
     pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         let views = context.with_database(async |pool| Ok(overview::all(&pool).await?)).await?;
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&views)?);
+            output::print_pretty_json(&views)?;
         } else {
-            println!("{}", as_table(&views));
+            output::print_line(as_table(&views))?;
             for view in &views {
                 if let Some(error) = &view.error {
-                    println!("{} stopped: {error}", view.name);
+                    output::print_line(format_args!("{} stopped: {error}", view.name))?;
                 }
             }
         }

@@ -1,8 +1,8 @@
 //! What a server says on the output stream once it answers: where, and in development how to begin.
 
-use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
+use crate::cli::output::{self, OutputError};
 use crate::config::{Config, SigningKey};
 use crate::events::ids::TenantId;
 use crate::events::time::Timestamp;
@@ -12,18 +12,17 @@ use crate::security::tokens::{Claims, DEVELOPMENT_TENANT, NumericDate, mint};
 /// How long a printed token is good.
 const TOKEN_DAYS: i64 = 30;
 
-/// The first line is for programs too: `listening on http://HOST:PORT`.
-pub fn listening(config: &Config, address: SocketAddr, now: Timestamp) -> std::io::Result<()> {
-    let mut output = std::io::stdout().lock();
-    writeln!(output, "listening on http://{address}")?;
+/// The first line is for programs too: `listening on http://HOST:PORT`. A server whose output nobody reads serves all the same.
+pub fn listening(config: &Config, address: SocketAddr, now: Timestamp) -> Result<(), OutputError> {
+    let mut text = format!("listening on http://{address}\n");
     // Under a key that somebody gave, a token that may do everything does not belong into the output, and so into logs.
     if config.keys.signing_made_here
         && config.roles.api
         && let Some(key) = config.keys.signing.first()
     {
-        output.write_all(first_steps(key, reached_at(address), now).as_bytes())?;
+        text += &first_steps(key, reached_at(address), now);
     }
-    output.flush()?;
+    output::print_text(&text)?;
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! `convoke serve`: puts the parts together, runs them, takes them apart again.
 //!
-//! The order of a start: database, schema, what the parts stand on ([`foundation`]), listening socket, work behind the
-//! answers ([`workers`]), answers ([`routes`]). A stop goes the other way: no new connections, answers in flight, then the
-//! work behind them, the database last.
+//! The order of a start: address, database, schema, what the parts stand on ([`foundation`]), work behind the answers
+//! ([`workers`]), listening socket, answers ([`routes`]). The address comes first so that an occupied one is told before anything is
+//! made. A stop goes the other way: no new connections, answers in flight, then the work behind them, the database last.
 
 mod announce;
 mod api;
@@ -24,6 +24,7 @@ use crate::config::{Config, settings};
 use crate::database::Database;
 use crate::events::relay::Relay;
 use crate::http;
+use crate::http::serve::Reserved;
 use crate::tasks::Tasks;
 use crate::telemetry;
 use foundation::Foundation;
@@ -57,8 +58,9 @@ impl Serve {
             tracing::warn!("{warning}");
         }
         http::serve::raise_file_limit();
+        let address = http::serve::reserve(&config.http.listen).await.with_context(|| occupied(config))?;
         let database = Database::own(config).await?;
-        let served = serve(config, &database, context.stop.clone()).await;
+        let served = serve(config, address, &database, context.stop.clone()).await;
         database.stop().await;
         served?;
         tracing::info!("stopped");
@@ -66,17 +68,18 @@ impl Serve {
     }
 }
 
-async fn serve(config: &Config, database: &Database, stop: CancellationToken) -> anyhow::Result<()> {
+fn occupied(config: &Config) -> String {
+    format!("cannot listen on {}; {} names another address", config.http.listen, settings::HTTP_LISTEN.name)
+}
+
+async fn serve(config: &Config, address: Reserved, database: &Database, stop: CancellationToken) -> anyhow::Result<()> {
     let (foundation, cache) = Foundation::lay(config, database).await?;
     let mut tasks = Tasks::new(stop);
     tasks.spawn("database", |stop| database.clone().keep_running(stop));
     let relay = relay::relay(&foundation)?;
     let standing = relay.as_ref().map(Relay::standing);
     workers::spawn(&foundation, relay, cache, &mut tasks);
-    let listen = &config.http.listen;
-    let listener = http::serve::bind(listen)
-        .await
-        .with_context(|| format!("cannot listen on {listen}; {} names another address", settings::HTTP_LISTEN.name))?;
+    let listener = address.listen().with_context(|| occupied(config))?;
     let address = listener.local_addr()?;
     let router = routes::router(&foundation, standing, &mut tasks).await?;
     let server = http::serve::Server::new(listener, router, &config.http, &foundation.metrics);

@@ -1,6 +1,5 @@
 //! `convoke token create`
 
-use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use crate::cli::context::Context;
+use crate::cli::output;
 use crate::config::{Config, Environment, SigningKey, duration, settings};
 use crate::events::ids::{Identity, TenantId};
 use crate::events::room::Role;
@@ -93,15 +93,13 @@ impl Create {
             ..Claims::default()
         };
         let token = mint(&key.kid, &key.secret, &claims);
-        let mut output = std::io::stdout().lock();
         if self.json {
-            let told = json!({
+            output::print_json(&json!({
                 "token": token, "tenant": tenant, "identity": self.identity, "grants": grants, "key": key.kid,
                 "expires_at": until,
-            });
-            writeln!(output, "{told}")?;
+            }))?;
         } else {
-            writeln!(output, "{token}")?;
+            output::print_line(token)?;
         }
         Ok(ExitCode::SUCCESS)
     }

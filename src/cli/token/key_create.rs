@@ -1,6 +1,5 @@
 //! `convoke token key create`
 
-use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -8,6 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::cli::context::Context;
+use crate::cli::output;
 use crate::events::ids::TenantId;
 use crate::events::time::Clock;
 use crate::security::sealing::MasterKeys;
@@ -42,11 +42,10 @@ impl KeyCreate {
                 Ok(KeyStore::new(pool, masters).create(tenant, kid, Clock::system().now()).await?)
             })
             .await?;
-        let mut output = std::io::stdout().lock();
         if self.json {
-            writeln!(output, "{}", json!({ "kid": made.kid, "tenant": tenant, "secret": *made.secret }))?;
+            output::print_json(&json!({ "kid": made.kid, "tenant": tenant, "secret": *made.secret }))?;
         } else {
-            writeln!(output, "key     {}\nsecret  {}", made.kid, *made.secret)?;
+            output::print_line(format_args!("key     {}\nsecret  {}", made.kid, *made.secret))?;
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -1,7 +1,6 @@
 //! `convoke token key list`
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -9,7 +8,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::cli::context::Context;
-use crate::cli::table;
+use crate::cli::{output, table};
 use crate::events::ids::TenantId;
 use crate::events::time::Timestamp;
 use crate::security::sealing::MasterKeys;
@@ -44,12 +43,10 @@ impl KeyList {
         let configured = signing_keys::configured(keys).map_err(BadKeys::Signing)?;
         let stored = context.with_database(async |pool| Ok(KeyStore::new(pool, masters.clone()).list().await?)).await?;
         let listed = merged(&configured, stored);
-        let mut output = std::io::stdout().lock();
         if self.json {
-            serde_json::to_writer(&mut output, &listed)?;
-            writeln!(output)?;
+            output::print_json(&listed)?;
         } else {
-            writeln!(output, "{}", as_table(&listed))?;
+            output::print_line(as_table(&listed))?;
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use crate::cli::context::Context;
+use crate::cli::output;
 use crate::events::time::Clock;
 use crate::security::sealing::MasterKeys;
 use crate::security::signing_keys::KeyStore;
@@ -28,7 +29,7 @@ impl KeyRevoke {
         let revoked = context
             .with_database(async |pool| Ok(KeyStore::new(pool, masters).revoke(kid, Clock::system().now()).await?))
             .await?;
-        println!("{}", if revoked { "revoked" } else { "it was revoked already" });
+        output::print_line(if revoked { "revoked" } else { "it was revoked already" })?;
         Ok(ExitCode::SUCCESS)
     }
 }

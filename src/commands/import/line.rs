@@ -10,6 +10,8 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::blocks::{LONGEST_LINE, Raw};
+use super::source::BYTE_ORDER_MARK;
+use super::tally::NamedCommand;
 use crate::commands::context::Caller;
 use crate::commands::execute::{Idempotency, Request};
 use crate::commands::fault::CommandFault;
@@ -25,6 +27,7 @@ pub const INVALID_JSON: &str = "invalid-json";
 pub const INVALID_FIELDS: &str = "invalid-fields";
 pub const UNKNOWN_COMMAND: &str = "unknown-command";
 pub const OCCURRED_IN_FUTURE: &str = "occurred-in-future";
+pub const OCCURRED_BEFORE_1970: &str = "occurred-before-1970";
 
 /// Who did it, where a line does not say.
 const DEFAULT_ACTOR: &str = "key:import";
@@ -73,15 +76,27 @@ pub enum Line {
     Refused(Fault),
 }
 
+impl Line {
+    pub fn command(&self) -> NamedCommand {
+        match self {
+            Self::Command { requests, .. } => Some(Cow::Borrowed(requests[0].command.name())),
+            Self::Refused(fault) => fault.command.clone().map(Cow::Owned),
+            Self::Blank => None,
+        }
+    }
+}
+
 /// Why a line is no command.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Fault {
     pub reason: &'static str,
     pub detail: String,
+    /// That the line names, where it is one that there is.
+    pub command: Option<String>,
 }
 
 fn fault(reason: &'static str, detail: impl Into<String>) -> Fault {
-    Fault { reason, detail: detail.into() }
+    Fault { reason, detail: detail.into(), command: None }
 }
 
 fn field(name: &str, detail: impl std::fmt::Display) -> Fault {
@@ -96,6 +111,7 @@ pub struct LineReader {
     /// The name of the import, hashed: lines get ids by it.
     seed: Hash,
     clock: Clock,
+    recorded_as_occurred: bool,
     callers: HashMap<String, Arc<Caller>>,
     /// The key of a caller, as it is put together.
     wanted: String,
@@ -104,12 +120,19 @@ pub struct LineReader {
 impl LineReader {
     pub fn new(name: &str, tenant: Option<TenantId>, clock: Clock) -> Self {
         let seed = Sha256::new().chain_update("convoke import 1").chain_update(name).finalize().into();
-        Self { tenant, seed, clock, callers: HashMap::new(), wanted: String::new() }
+        let (callers, wanted) = (HashMap::new(), String::new());
+        Self { tenant, seed, clock, recorded_as_occurred: false, callers, wanted }
+    }
+
+    /// Of lines whose events are to be recorded at the times at which they occurred.
+    pub fn recording_as_occurred(self, recorded_as_occurred: bool) -> Self {
+        Self { recorded_as_occurred, ..self }
     }
 
     pub fn read(&mut self, number: u64, raw: Raw<'_>) -> Line {
         let text = match raw {
-            Raw::Line(text) => text.trim_ascii(),
+            // Files that were laid end to end have their marks in the middle.
+            Raw::Line(text) => text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).trim_ascii(),
             Raw::TooLong => {
                 return Line::Refused(fault(LINE_TOO_LONG, format!("a line has at most {LONGEST_LINE} bytes")));
             }
@@ -137,17 +160,26 @@ impl LineReader {
                 format!("it is to have occurred at {occurred_at}, which is to come"),
             ));
         }
+        if self.recorded_as_occurred && occurred_at < Timestamp::EPOCH {
+            let detail = format!(
+                "it occurred at {occurred_at}, and recorded times begin with 1970: import it without --recorded-as-occurred"
+            );
+            return Err(fault(OCCURRED_BEFORE_1970, detail));
+        }
         let caller = self.caller(fields.tenant.as_deref(), fields.actor.as_deref().unwrap_or(DEFAULT_ACTOR))?;
         let room = room(&caller.tenant, &fields.room)?;
         let body = fields.data.map_or("", RawValue::get);
-        let command = RoomCommand::parse(&fields.command, body.as_bytes()).map_err(|fault| refused(&fault))?;
+        let command =
+            RoomCommand::parse(&fields.command, body.as_bytes()).map_err(|fault| refused(&fault, &fields.command))?;
         let idempotency = fields.idempotency_key.as_deref().map(|key| idempotency(key, room, &fields.command, body));
+        let idempotency =
+            idempotency.transpose().map_err(|fault| Fault { command: Some(fields.command.to_string()), ..fault })?;
         let request = Request {
             caller,
             room,
             command,
             command_id: fields.command_id.unwrap_or_else(|| self.command_id(number, occurred_at)),
-            idempotency: idempotency.transpose()?,
+            idempotency,
             expected_version: None,
             causation_id: fields.causation_id,
             correlation_id: fields.correlation_id,
@@ -228,11 +260,12 @@ fn idempotency(key: &str, room: RoomId, command: &str, body: &str) -> Result<Ide
     Ok(Idempotency { key: format!("import {key}"), fingerprint: hasher.chain_update(body).finalize().into() })
 }
 
-fn refused(command: &CommandFault) -> Fault {
+fn refused(command: &CommandFault, name: &str) -> Fault {
+    let known = Some(name.to_owned());
     match command {
         CommandFault::Unknown(_) => fault(UNKNOWN_COMMAND, command.to_string()),
-        CommandFault::NotJson { .. } => fault(INVALID_JSON, command.to_string()),
-        CommandFault::Fields(_) => fault(INVALID_FIELDS, format!("data: {command}")),
+        CommandFault::NotJson { .. } => Fault { command: known, ..fault(INVALID_JSON, command.to_string()) },
+        CommandFault::Fields(_) => Fault { command: known, ..fault(INVALID_FIELDS, format!("data: {command}")) },
     }
 }
 
@@ -349,6 +382,36 @@ mod tests {
         }
         let bad = reader().read(1, Raw::Line(b"{\"room\": \"\xff\"}"));
         assert!(matches!(bad, Line::Refused(Fault { reason: INVALID_JSON, .. })), "{bad:?}");
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_line() {
+        taken(&format!("\u{feff}{}", with("")));
+        assert!(matches!(read("\u{feff}"), Line::Blank));
+    }
+
+    #[test]
+    fn a_time_before_1970_is_taken_where_it_need_not_be_the_recorded_one() {
+        let text = with("").replace("2012", "1899");
+        assert_eq!(taken(&text).occurred_at.unwrap().to_string(), "1899-01-01T00:00:00.000000Z");
+        let mut recording = reader().recording_as_occurred(true);
+        let refused = recording.read(1, Raw::Line(text.as_bytes()));
+        assert!(matches!(refused, Line::Refused(Fault { reason: OCCURRED_BEFORE_1970, .. })), "{refused:?}");
+        let first = with("").replace("2012", "1970");
+        assert!(matches!(recording.read(1, Raw::Line(first.as_bytes())), Line::Command { .. }));
+    }
+
+    #[test]
+    fn a_line_is_of_a_command_once_its_fields_are_those_of_one() {
+        for (command, text) in [
+            (Some("lock-room"), with("")),
+            (Some("lock-room"), with(r#", "data": {"colour": 1}"#)),
+            (Some("lock-room"), with(r#", "idempotency_key": """#)),
+            (None, with("").replace("lock-room", "fly")),
+            (None, "nonsense".into()),
+        ] {
+            assert_eq!(read(&text).command().as_deref(), command, "{text}");
+        }
     }
 
     #[test]

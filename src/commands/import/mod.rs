@@ -35,7 +35,7 @@ pub use blocks::LONGEST_LINE;
 pub use line::LineReader;
 pub use pipeline::Lines;
 pub use source::{Source, Survey, survey};
-pub use tally::{Refused, Standing, Tally};
+pub use tally::{CommandLines, NOT_COMMANDS, Refused, Standing, Tally};
 
 use self::batches::Flying;
 use self::claims::{COMMAND_ID_REUSED, Claims};
@@ -229,7 +229,7 @@ impl Import {
                 continue;
             };
             room -= 1;
-            self.standing.take(number);
+            self.standing.take(number, line.command());
             match line {
                 Line::Command { requests, named } => {
                     if named {
@@ -239,7 +239,7 @@ impl Import {
                     commands.push(Submission::new(requests, vec![Looked::default()], 0, number));
                 }
                 Line::Blank => self.standing.blank(number),
-                Line::Refused(fault) => self.standing.refuse(number, fault.reason, &fault.detail),
+                Line::Refused(fault) => self.standing.reject(number, fault.reason, &fault.detail),
             }
         }
         let taken = self.claims.take(given).await?;

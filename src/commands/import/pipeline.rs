@@ -69,7 +69,7 @@ type Message = io::Result<Option<Block>>;
 fn read_source(source: &Source, skip: Skip, readers: &[blocking::SyncSender<Message>]) {
     let mut turns = readers.iter().cycle();
     let mut hand_on = |message| turns.next().is_some_and(|reader| reader.send(message).is_ok());
-    let mut blocks = match source.open() {
+    let mut blocks = match source.open_commands() {
         Ok(text) => Blocks::new(text, skip),
         Err(error) => {
             hand_on(Err(error));

@@ -1,5 +1,6 @@
 //! What became of the lines: counted, kept with each batch, told at the end.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -29,7 +30,40 @@ pub struct Tally {
     pub refused: BTreeMap<String, Refused>,
     /// Written to the log.
     pub events: u64,
+    /// By the command that the line names.
+    #[serde(default)]
+    pub commands: BTreeMap<String, CommandLines>,
+    /// Refused before any command was read: they are not JSON, lack a field, name a command that there is not.
+    #[serde(default)]
+    pub not_commands: u64,
 }
+
+/// The lines of one command.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CommandLines {
+    pub lines: u64,
+    /// By whatever it was.
+    pub refused: u64,
+    /// Of them, those that no rule had to judge: their fields are not the command's.
+    pub malformed: u64,
+}
+
+/// A command of so many lines that rules refuse all of them by chance no more.
+const MANY: u64 = 100;
+
+/// What stands in [`Tally::wholly_refused`] for lines that are no commands.
+pub const NOT_COMMANDS: &str = "lines that are no commands";
+
+/// What a line came to, for those who count by command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Became {
+    Taken,
+    Refused,
+    Malformed,
+}
+
+/// The command that a line names; `None`: it is none.
+pub type NamedCommand = Option<Cow<'static, str>>;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Refused {
@@ -47,6 +81,37 @@ impl Tally {
 
     pub fn refused_lines(&self) -> u64 {
         self.refused.values().map(|refused| refused.lines).sum()
+    }
+
+    /// Kinds of lines of which not one was taken, in a way that says more of whoever wrote them than of what happened: [`NOT_COMMANDS`];
+    /// commands of which every line was malformed; commands of many lines that were all refused; every command, where no line was taken
+    /// at all. Real history has lines that rules refuse, and rare commands that they refuse each time.
+    pub fn wholly_refused(&self) -> Vec<&str> {
+        let nothing_taken = self.applied + self.unchanged + self.repeated == 0;
+        let is_whole = |command: &CommandLines| {
+            command.malformed == command.lines
+                || (command.refused == command.lines && (command.lines >= MANY || nothing_taken))
+        };
+        let whole = self.commands.iter().filter(|(_, command)| is_whole(command));
+        let mut kinds: Vec<&str> = whole.map(|(name, _)| name.as_str()).collect();
+        kinds.extend((self.not_commands > 0).then_some(NOT_COMMANDS));
+        kinds
+    }
+
+    fn count(&mut self, command: NamedCommand, became: Became) {
+        let Some(name) = command else {
+            self.not_commands += u64::from(became == Became::Malformed);
+            return;
+        };
+        // Looked up before: all lines but the first of a command find it.
+        if !self.commands.contains_key(&*name) {
+            self.commands.insert(name.to_string(), CommandLines::default());
+        }
+        if let Some(command) = self.commands.get_mut(&*name) {
+            command.lines += 1;
+            command.refused += u64::from(became != Became::Taken);
+            command.malformed += u64::from(became == Became::Malformed);
+        }
     }
 
     pub fn accept(&mut self, events: usize) {
@@ -106,8 +171,8 @@ pub struct Standing {
     pub tally: Tally,
     /// The last line that was taken up.
     pub taken: u64,
-    /// Lines up to there that are not dealt with yet.
-    pub open: BTreeSet<u64>,
+    /// Lines up to there that are not dealt with yet. Those of an earlier run are read again before anything is known of them.
+    pub open: BTreeMap<u64, NamedCommand>,
     /// Of the log after it; kept where recorded times are those of occurrence, so that nobody else may write.
     pub position: Position,
     pub recorded_as_occurred: bool,
@@ -127,12 +192,13 @@ impl Standing {
     /// What was kept of it; `None`: it is not in the shape that [`Standing::progress`] gives it.
     pub fn read(kept: &Progress) -> Option<Self> {
         let Detail { tally, recorded_as_occurred, position, open } = serde_json::from_str(kept.detail.get()).ok()?;
+        let open = open.into_iter().map(|line| (line, None)).collect();
         Some(Self { tally, taken: kept.done, open, position, recorded_as_occurred })
     }
 
     /// What is to be kept of it, under a name.
     pub fn progress(&self, name: &str) -> Progress {
-        let (mut done, mut open) = (self.taken, self.open.clone());
+        let (mut done, mut open) = (self.taken, self.open_lines());
         // What is open at the end has not been begun.
         while open.remove(&done) {
             done -= 1;
@@ -146,14 +212,18 @@ impl Standing {
 
     /// What need not be read again.
     pub fn skip(&self) -> Skip {
-        Skip { through: self.taken, open: self.open.clone() }
+        Skip { through: self.taken, open: self.open_lines() }
+    }
+
+    fn open_lines(&self) -> BTreeSet<u64> {
+        self.open.keys().copied().collect()
     }
 
     /// A line of the source is taken up.
-    pub fn take(&mut self, line: u64) {
+    pub fn take(&mut self, line: u64, command: NamedCommand) {
         // One that was open before is not the last one.
         self.taken = self.taken.max(line);
-        self.open.insert(line);
+        self.open.insert(line, command);
     }
 
     pub fn blank(&mut self, line: u64) {
@@ -161,13 +231,23 @@ impl Standing {
         self.tally.blank += 1;
     }
 
+    /// The line is a command, and was not carried out.
     pub fn refuse(&mut self, line: u64, reason: &str, detail: &str) {
-        self.open.remove(&line);
+        let command = self.open.remove(&line).flatten();
+        self.tally.count(command, Became::Refused);
+        self.tally.refuse(line, reason, detail);
+    }
+
+    /// The line is no command.
+    pub fn reject(&mut self, line: u64, reason: &str, detail: &str) {
+        let command = self.open.remove(&line).flatten();
+        self.tally.count(command, Became::Malformed);
         self.tally.refuse(line, reason, detail);
     }
 
     pub fn accept(&mut self, line: u64, events: usize) {
-        self.open.remove(&line);
+        let command = self.open.remove(&line).flatten();
+        self.tally.count(command, Became::Taken);
         self.tally.accept(events);
         if self.recorded_as_occurred {
             self.position += events as u64;
@@ -195,7 +275,8 @@ impl Standing {
     }
 
     pub fn repeat(&mut self, line: u64) {
-        self.open.remove(&line);
+        let command = self.open.remove(&line).flatten();
+        self.tally.count(command, Became::Taken);
         self.tally.repeated += 1;
     }
 }
@@ -207,14 +288,14 @@ mod tests {
     #[test]
     fn progress_reads_as_what_it_was_and_what_was_not_begun_is_begun_again() {
         let mut standing = Standing { recorded_as_occurred: true, position: 7, ..Standing::default() };
-        (1..=6).for_each(|line| standing.take(line));
+        (1..=6).for_each(|line| standing.take(line, None));
         standing.accept(1, 2);
         standing.refuse(3, "not-present", "ann is not in the room");
         standing.accept(4, 0);
         let kept = standing.progress("name");
         assert_eq!((kept.name.as_str(), kept.done), ("name", 4));
         let read = Standing::read(&kept).unwrap();
-        assert_eq!((read.taken, &read.open), (4, &[2].into()));
+        assert_eq!((read.taken, &read.open), (4, &[(2, None)].into()));
         assert_eq!(read.tally, standing.tally);
         assert_eq!((read.position, read.recorded_as_occurred), (9, true));
         assert_eq!(read.skip(), Skip { through: 4, open: [2].into() });
@@ -239,6 +320,50 @@ mod tests {
             tally.refuse(1, "invalid-fields", detail);
             assert_eq!(tally.refused["invalid-fields"].detail, told);
         }
+    }
+
+    /// Lines by command, and what becomes of each.
+    fn told(lines: impl IntoIterator<Item = (Option<&'static str>, Became)>) -> Standing {
+        let mut standing = Standing::default();
+        for ((command, became), line) in lines.into_iter().zip(1..) {
+            standing.take(line, command.map(Cow::Borrowed));
+            match became {
+                Became::Taken => standing.accept(line, 1),
+                Became::Refused => standing.refuse(line, "not-present", ""),
+                Became::Malformed => standing.reject(line, "invalid-fields", ""),
+            }
+        }
+        standing
+    }
+
+    #[test]
+    fn a_kind_of_which_nothing_was_taken_is_told_from_what_history_is_like() {
+        use Became::{Malformed, Refused, Taken};
+        let (join, leave) = (Some("join"), Some("leave"));
+        for (lines, kinds) in [
+            (vec![], vec![]),
+            (vec![(join, Taken), (join, Malformed), (join, Refused)], vec![]),
+            // A rare command that the rules refused.
+            (vec![(join, Taken), (leave, Refused), (leave, Refused)], vec![]),
+            (vec![(join, Taken), (leave, Refused), (leave, Malformed)], vec![]),
+            (vec![(join, Taken), (leave, Malformed), (leave, Malformed)], vec!["leave"]),
+            (vec![(join, Taken), (None, Malformed)], vec![NOT_COMMANDS]),
+            (vec![(join, Refused), (leave, Refused)], vec!["join", "leave"]),
+            ([vec![(join, Taken)], vec![(leave, Refused); MANY as usize]].concat(), vec!["leave"]),
+            ([vec![(leave, Taken)], vec![(leave, Refused); MANY as usize]].concat(), vec![]),
+        ] {
+            let standing = told(lines.clone());
+            assert_eq!(standing.tally.wholly_refused(), kinds, "{lines:?}");
+            assert_eq!(Standing::read(&standing.progress("name")).unwrap().tally, standing.tally, "it is kept");
+        }
+    }
+
+    #[test]
+    fn progress_that_an_earlier_version_kept_is_read() {
+        let detail = r#"{"applied":1,"unchanged":0,"repeated":0,"blank":0,"refused":{},"events":1,"recorded_as_occurred":false,"position":0,"open":[2]}"#;
+        let detail = RawValue::from_string(detail.into()).unwrap();
+        let read = Standing::read(&Progress { name: "name".into(), done: 3, detail }).unwrap();
+        assert_eq!((read.tally.applied, read.taken), (1, 3));
     }
 
     #[test]

@@ -25,12 +25,14 @@ pub use errors::EmbeddedError;
 use place::{Lock, Place};
 use process::Process;
 
+use super::silence::heard;
+
 const SUPERUSER: &str = "convoke";
 const DATABASE: &str = "convoke";
 /// Recovery after a crash reads at most `max_wal_size` of WAL.
 const START_PATIENCE: Duration = Duration::from_secs(300);
-/// How long a process that joins waits for the owner's server.
-const JOIN_PATIENCE: Duration = Duration::from_secs(60);
+/// A server that answers at all answers sooner. One that is stopping may take a connection and say nothing.
+const JOIN_ANSWER: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(25);
 /// Between a death and the first new start; doubled with each start that fails.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -142,19 +144,13 @@ impl Embedded {
     }
 }
 
-/// Options for the server of another process that owns the data directory; waits for that server to answer.
+/// Options for the server of another process that owns the data directory, if that server answers now.
 pub async fn join(data_dir: &Path) -> Result<PgConnectOptions, EmbeddedError> {
     let place = Place::prepare(&absolute(data_dir)?)?;
     let options = options(&place.socket_folder()?);
-    let deadline = Instant::now() + JOIN_PATIENCE;
-    loop {
-        match options.connect().await {
-            Ok(_) => return Ok(options),
-            Err(source) if Instant::now() > deadline => {
-                return Err(EmbeddedError::NotReady { log: place.logs(), source });
-            }
-            Err(_) => sleep(POLL).await,
-        }
+    match heard(JOIN_ANSWER, options.connect()).await {
+        Ok(_) => Ok(options),
+        Err(source) => Err(EmbeddedError::NotReady { log: place.logs(), source }),
     }
 }
 

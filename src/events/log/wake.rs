@@ -40,6 +40,15 @@ pub async fn run(log: EventLog, stop: CancellationToken) {
     }
 }
 
+/// The same, until the database is lost: nobody can be reached to listen to, within the time that the pool waits for a connection.
+pub async fn until_lost(log: &EventLog) -> super::LogError {
+    loop {
+        if let Err(lost) = listen(log, &mut false).await {
+            return lost;
+        }
+    }
+}
+
 async fn listen(log: &EventLog, failing: &mut bool) -> Result<(), super::LogError> {
     let mut listener = heard(SILENCE, PgListener::connect_with(log.pool.sessions())).await?;
     heard(SILENCE, listener.listen("convoke_log")).await?;

@@ -17,6 +17,9 @@ use crate::http::problem::{Problem, ProblemCode};
 use crate::http::request::caller::Pass;
 use crate::http::request::json;
 
+/// Some programs begin a text with it. It is no part of a line.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 struct Lines {
     api: Api,
     around: Around,
@@ -158,7 +161,7 @@ impl Lines {
         };
         let line = self.buffer.split_to(self.scanned + end + 1);
         self.scanned = 0;
-        let line = line.trim_ascii();
+        let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&line).trim_ascii();
         if !line.is_empty() {
             let item = self.item(line);
             self.lanes.push(item).await;

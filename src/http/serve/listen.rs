@@ -9,24 +9,33 @@ use tokio::net::{TcpListener, TcpSocket};
 /// Connections that wait to be accepted; the kernel may allow fewer (`net.core.somaxconn`).
 const BACKLOG: u32 = 4096;
 
-/// Listens on `host:port`, on the first of the host's addresses that can be had; port 0 takes a free one.
-pub async fn bind(address: &str) -> io::Result<TcpListener> {
+/// An address that is taken and not listened on yet: who connects is refused, and no other process can take it.
+pub struct Reserved(TcpSocket);
+
+impl Reserved {
+    pub fn listen(self) -> io::Result<TcpListener> {
+        self.0.listen(BACKLOG)
+    }
+}
+
+/// Takes `host:port`, on the first of the host's addresses that can be had; port 0 takes a free one.
+pub async fn reserve(address: &str) -> io::Result<Reserved> {
     let mut last = io::Error::new(io::ErrorKind::AddrNotAvailable, "the host has no address");
     for address in tokio::net::lookup_host(address).await? {
-        match listen(address) {
-            Ok(listener) => return Ok(listener),
+        match bound(address) {
+            Ok(socket) => return Ok(Reserved(socket)),
             Err(error) => last = error,
         }
     }
     Err(last)
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+fn bound(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     // Lets a new process listen while connections of the old one are in TIME_WAIT.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
-    socket.listen(BACKLOG)
+    Ok(socket)
 }
 
 /// A connection needs a file descriptor, and the soft limit is often 1,024: raises it to the hard one. Returns the limit

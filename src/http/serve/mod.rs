@@ -27,7 +27,7 @@ use super::guard;
 use super::problem::{Problem, ProblemCode};
 use crate::config::HttpConfig;
 use crate::telemetry::metrics::Metrics;
-pub use listen::{bind, raise_file_limit};
+pub use listen::{Reserved, raise_file_limit, reserve};
 
 /// The head of a request has to be there this long after its first byte.
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);

@@ -33,7 +33,7 @@ fn limits() -> HttpConfig {
 }
 
 async fn start(config: &HttpConfig, router: Router) -> Running {
-    let listener = bind(&config.listen).await.unwrap();
+    let listener = reserve(&config.listen).await.unwrap().listen().unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
     let server = Server::new(listener, router, config, &Metrics::new());

@@ -1,6 +1,6 @@
 //! `convoke.log_archives`, as a run writes it.
 
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::copy::Copied;
@@ -102,12 +102,13 @@ pub async fn kept(owner: &PgPool, archive: &Archive, partition: &str) -> Result<
     }))
 }
 
-pub async fn dropped(owner: &PgPool, partition: &str) -> Result<(), ArchivingError> {
+/// In the transaction that drops it.
+pub async fn dropped(connection: &mut PgConnection, partition: &str) -> Result<(), ArchivingError> {
     sqlx::query(
         "UPDATE convoke.log_archives SET dropped_at = clock_timestamp() WHERE partition = $1 AND dropped_at IS NULL",
     )
     .bind(partition)
-    .execute(owner)
+    .execute(connection)
     .await?;
     Ok(())
 }
@@ -127,11 +128,11 @@ pub async fn half_dropped(owner: &PgPool) -> Result<Vec<String>, ArchivingError>
     Ok(found)
 }
 
-/// An empty partition is gone: nothing will look for it.
-pub async fn forget_empty(owner: &PgPool, partition: &str) -> Result<(), ArchivingError> {
+/// An empty partition is gone: nothing will look for it. In the transaction that drops it.
+pub async fn forget_empty(connection: &mut PgConnection, partition: &str) -> Result<(), ArchivingError> {
     sqlx::query("DELETE FROM convoke.log_partitions WHERE name = $1 AND first_position IS NULL")
         .bind(partition)
-        .execute(owner)
+        .execute(connection)
         .await?;
     Ok(())
 }

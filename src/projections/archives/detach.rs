@@ -4,7 +4,7 @@
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 
-use super::ArchivingError;
+use super::{ArchivingError, catalogue};
 
 /// PostgreSQL's code for a lack of rights.
 const NO_RIGHT: &str = "42501";
@@ -48,15 +48,28 @@ pub async fn detach(owner: &PgPool, partition: &str, stop: &CancellationToken) -
     }
 }
 
-/// What is no part of the log any more, and lies in an archive, is dropped. What is not there is dropped already.
-pub async fn drop_detached(owner: &PgPool, partition: &str) -> Result<(), ArchivingError> {
-    let mut connection = owner.acquire().await?;
-    if standing(&mut connection, partition).await? != Standing::Apart {
-        return Ok(());
+/// Why a partition leaves the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaving {
+    /// It lies in an archive.
+    Archived,
+    /// It never held an event.
+    Empty,
+}
+
+/// What is no part of the log any more is dropped, and the catalogue says so in the same transaction. What is not there is dropped already.
+pub async fn drop_detached(owner: &PgPool, partition: &str, leaving: Leaving) -> Result<(), ArchivingError> {
+    let mut transaction = owner.begin().await?;
+    if standing(&mut transaction, partition).await? == Standing::Apart {
+        let statement = format!("DROP TABLE IF EXISTS convoke.{}", quoted(partition));
+        let dropped = sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *transaction).await;
+        dropped.map_err(|error| told(owner, error))?;
+        match leaving {
+            Leaving::Archived => catalogue::dropped(&mut transaction, partition).await?,
+            Leaving::Empty => catalogue::forget_empty(&mut transaction, partition).await?,
+        }
     }
-    let statement = format!("DROP TABLE IF EXISTS convoke.{}", quoted(partition));
-    let dropped = sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *connection).await;
-    dropped.map(drop).map_err(|error| told(owner, error))
+    Ok(transaction.commit().await?)
 }
 
 async fn standing(connection: &mut PgConnection, partition: &str) -> Result<Standing, ArchivingError> {

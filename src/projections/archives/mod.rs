@@ -29,6 +29,7 @@ use crate::events::log::verify::Fault;
 use crate::events::log::{EventLog, LogError};
 use crate::events::time::Timestamp;
 use crate::resilience::fault::Faults;
+use detach::Leaving;
 pub use plan::{Hindrance, Move, Plan};
 
 /// Why a run ended early. What was done stays done.
@@ -141,8 +142,7 @@ impl Archiving {
         self.finish_dropping(told).await?;
         let plan = self.plan(before).await?;
         for partition in &plan.empty {
-            self.detach(partition, told, stop).await?;
-            catalogue::forget_empty(&self.owner, partition).await?;
+            self.detach(partition, Leaving::Empty, told, stop).await?;
             told(Told::Emptied { partition: partition.clone() });
         }
         for moving in &plan.moves {
@@ -155,8 +155,7 @@ impl Archiving {
             if !again.allows(moving) {
                 return Ok(again);
             }
-            self.detach(&moving.partition, told, stop).await?;
-            catalogue::dropped(&self.owner, &moving.partition).await?;
+            self.detach(&moving.partition, Leaving::Archived, told, stop).await?;
             told(Told::Moved(moved));
         }
         Ok(plan)
@@ -185,9 +184,8 @@ impl Archiving {
 
     async fn finish_dropping(&self, told: &mut (dyn FnMut(Told) + Send)) -> Result<(), ArchivingError> {
         for partition in catalogue::half_dropped(&self.owner).await? {
-            detach::drop_detached(&self.owner, &partition).await?;
+            detach::drop_detached(&self.owner, &partition, Leaving::Archived).await?;
             let kept = catalogue::kept(&self.owner, &self.archive, &partition).await?;
-            catalogue::dropped(&self.owner, &partition).await?;
             if let Some(kept) = kept {
                 told(Told::Moved(kept));
             }
@@ -198,13 +196,14 @@ impl Archiving {
     async fn detach(
         &self,
         partition: &str,
+        leaving: Leaving,
         told: &mut (dyn FnMut(Told) + Send),
         stop: &CancellationToken,
     ) -> Result<(), ArchivingError> {
         told(Told::Detaching { partition: partition.to_owned() });
         detach::detach(&self.owner, partition, stop).await?;
         self.faults.pass(FaultPoint::ArchiveDetached);
-        detach::drop_detached(&self.owner, partition).await?;
+        detach::drop_detached(&self.owner, partition, leaving).await?;
         self.faults.pass(FaultPoint::ArchiveDropped);
         Ok(())
     }

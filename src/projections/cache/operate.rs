@@ -3,6 +3,7 @@
 //! Nothing rests on it: an answer that does not come is one that is missing in a list. Nodes are counted by the connections on
 //! which they listen.
 
+use std::io;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -94,6 +95,8 @@ pub async fn ask(options: &PgConnectOptions, question: Question, patience: Durat
 
 async fn ask_on(pool: &PgPool, question: Question, patience: Duration) -> sqlx::Result<Answers> {
     let mut listener = PgListener::connect_with(pool).await?;
+    // Answers that were given while it was not connected are lost: nothing is won by listening again.
+    listener.eager_reconnect(false);
     listener.listen(TOLD).await?;
     let nodes: i64 = sqlx::query_scalar(
         "SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE application_name = $1 AND datname = current_database()",
@@ -106,8 +109,13 @@ async fn ask_on(pool: &PgPool, question: Question, patience: Duration) -> sqlx::
     notify(pool, ASKED, &Asked { id, question }).await?;
     let deadline = Instant::now() + patience;
     while answers.told.len() < answers.nodes {
-        let Ok(notification) = tokio::time::timeout_at(deadline, listener.recv()).await else { break };
-        if let Ok(told) = serde_json::from_str::<Told>(notification?.payload())
+        let Ok(notification) = tokio::time::timeout_at(deadline, listener.try_recv()).await else { break };
+        let Some(notification) = notification? else {
+            let lost =
+                io::Error::new(io::ErrorKind::ConnectionAborted, "the connection on which answers come was lost");
+            return Err(sqlx::Error::Io(lost));
+        };
+        if let Ok(told) = serde_json::from_str::<Told>(notification.payload())
             && told.id == id
         {
             answers.told.push(told);

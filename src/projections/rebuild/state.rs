@@ -122,12 +122,26 @@ impl Fresh {
             holding: row.try_get("holding")?,
             worker,
         };
-        if fresh.epoch == epoch && row.try_get::<i32, _>("shape")? == i32::from(model.shape) {
+        let is_ours = fresh.epoch == epoch && row.try_get::<i32, _>("shape")? == i32::from(model.shape);
+        if is_ours && fresh.has_tables(connection).await? {
             return Ok(Some(fresh));
         }
-        // Of another program or of another history.
+        // Of another program or of another history; or its tables are gone, as an earlier version could leave it when it was killed.
         fresh.discard(connection).await?;
         Ok(None)
+    }
+
+    /// Whether every table that the progress speaks of is there.
+    async fn has_tables(&self, connection: &mut PgConnection) -> sqlx::Result<bool> {
+        sqlx::query_scalar(
+            "SELECT bool_and(to_regclass(format('convoke.%I', t.name || s.suffix)) IS NOT NULL)
+             FROM unnest($1::text[]) AS t (name)
+             CROSS JOIN unnest(ARRAY[$2, $2 || 'h']) AS s (suffix)",
+        )
+        .bind(self.model.table_names())
+        .bind(&self.suffix)
+        .fetch_one(connection)
+        .await
     }
 
     /// Moves on in the transaction that wrote the rows.
@@ -234,10 +248,12 @@ impl Fresh {
         sqlx::query(statement).bind(self.model.table_names()).bind(&self.suffix).execute(connection).await.map(drop)
     }
 
-    /// Its tables and its progress go.
+    /// Its tables and its progress go, together: progress without tables is nothing to go on with.
     pub async fn discard(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
-        self.on_tables(connection, "SELECT convoke.rm_drop($1, $2)").await?;
-        self.forget(connection).await
+        let mut transaction = connection.begin().await?;
+        self.on_tables(&mut transaction, "SELECT convoke.rm_drop($1, $2)").await?;
+        self.forget(&mut transaction).await?;
+        transaction.commit().await
     }
 
     /// Its progress goes.

@@ -3,6 +3,7 @@
 mod asyncapi;
 mod bad_input;
 mod batches;
+mod byte_order_marks;
 mod commands;
 mod counted;
 mod described;

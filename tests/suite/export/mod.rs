@@ -1,5 +1,6 @@
 //! Events written out: what the API shows, whole, in order, once, however it ends.
 
+mod endings;
 mod interrupted;
 mod selected;
 

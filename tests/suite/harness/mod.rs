@@ -6,6 +6,7 @@
 
 mod certificate;
 mod counted;
+mod cutting;
 mod eventually;
 mod folder;
 mod guarded;
@@ -23,6 +24,7 @@ mod wire;
 
 pub use certificate::Certificate;
 pub use counted::Counted;
+pub use cutting::{Cut, Cutting, Over};
 pub use eventually::eventually;
 pub use folder::{Folder, folder};
 pub use guarded::{Guarded, free_port};

@@ -91,7 +91,7 @@ async fn a_broken_line_is_counted_with_its_reason_and_stops_nothing() {
     ];
     let file = folder.join("lines");
     std::fs::write(&file, lines.join("\n")).unwrap();
-    let report = import(&db, &file).json().await;
+    let report = import(&db, &file).args(["--allow-refused", "9"]).json().await;
     assert_eq!(
         refused(&report),
         [

@@ -1,5 +1,6 @@
 //! History moved in: a sample of real activity, whole and broken, at once and interrupted.
 
+mod encoded;
 mod interrupted;
 mod judged;
 mod overlapping;

@@ -116,7 +116,10 @@ async fn ready_again(server: &Server) {
 }
 
 async fn account_private(run: &Run, answered: &[Answered]) {
-    let options = embedded::join(&run.folder.join(".convoke")).await.unwrap();
+    let options = eventually("the private PostgreSQL answers", PATIENCE, async || {
+        embedded::join(&run.folder.join(".convoke")).await.ok()
+    })
+    .await;
     let pool = sqlx::postgres::PgPoolOptions::new().connect_with(options).await.unwrap();
     account(&EventLog::new(pool.clone().into()), answered).await;
     pool.close().await;

@@ -2,6 +2,7 @@
 
 mod attendance;
 mod counts;
+mod discarded;
 mod folds;
 pub mod live;
 mod memory;

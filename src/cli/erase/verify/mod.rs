@@ -9,7 +9,7 @@ mod search;
 mod tables;
 
 use std::fs::File;
-use std::io::{BufReader, Write as _};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -21,6 +21,7 @@ use self::known::{Known, MOST};
 use self::needles::Needles;
 use self::search::{Place, Search};
 use crate::cli::context::Context;
+use crate::cli::output::{self, note};
 use crate::cli::table;
 use crate::config::settings;
 use crate::events::ids::{Identity, TenantId};
@@ -73,17 +74,15 @@ impl Verify {
         let needles = Needles::new(known.wanted()).context("these texts cannot be searched for at once")?;
         let texts = needles.texts;
         let Some((search, has_key)) = self.search(Search::new(needles), &context).await? else {
-            eprintln!("interrupted");
+            note("interrupted");
             return Ok(ExitCode::FAILURE);
         };
         let (found, places) = (search.found(), &search.places[..]);
         let report = Report { has_key, texts, left_out: known.short + known.in_identity, found, places };
-        let mut output = std::io::stdout().lock();
         if self.json {
-            serde_json::to_writer_pretty(&mut output, &report)?;
-            writeln!(output)?;
+            output::print_pretty_json(&report)?;
         } else {
-            write!(output, "{}", report.text())?;
+            output::print_text(&report.text())?;
         }
         Ok(if found == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
@@ -105,7 +104,7 @@ impl Verify {
                     return Ok(None);
                 }
             }
-            None => eprintln!("Redis is not searched: {} is not set", settings::REDIS_URL.name),
+            None => note(format_args!("Redis is not searched: {} is not set", settings::REDIS_URL.name)),
         }
         match client::client(&config.kafka) {
             Some(client) => {
@@ -114,7 +113,7 @@ impl Verify {
                 Ok(whole.then_some((searched, has_key)))
             }
             None => {
-                eprintln!("the topic is not searched: {} is not set", settings::KAFKA_BROKERS.name);
+                note(format_args!("the topic is not searched: {} is not set", settings::KAFKA_BROKERS.name));
                 Ok(Some((search, has_key)))
             }
         }
@@ -133,10 +132,12 @@ impl Verify {
             None => {}
         }
         if known.short > 0 {
-            eprintln!("{} texts are left out: under {} bytes, they are found anywhere", known.short, needles::SHORTEST);
+            let (short, least) = (known.short, needles::SHORTEST);
+            note(format_args!("{short} texts are left out: under {least} bytes, they are found anywhere"));
         }
         if known.in_identity > 0 {
-            eprintln!("{} texts are left out: they are part of the identity, which stays", known.in_identity);
+            let count = known.in_identity;
+            note(format_args!("{count} texts are left out: they are part of the identity, which stays"));
         }
         let count = known.wanted().len();
         anyhow::ensure!(
