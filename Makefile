@@ -11,7 +11,7 @@ MACRO_FILES := $(wildcard src/commands/room/*.rs src/commands/room/*/*.rs)
 NEWEST_POSTGRES := 18
 TESTS_ON_NEWEST := log:: projections:: api::statements:: kills:: database:: replicas:: embedded::
 
-.PHONY: help run run-kafka build test test-quick test-postgres check bench bench-growth docs tools servers
+.PHONY: help run run-kafka build test test-quick test-postgres check bench bench-growth bench-peers docs tools servers
 
 help: ## Lists these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 14
@@ -52,6 +52,11 @@ bench: tools ## Measures; writes docs/benchmarks.md
 EVENTS ?= 1000000
 bench-growth: tools ## Measures logs of several sizes, EVENTS=1000000,10000000 (takes long, and much disk)
 	CONVOKE_BENCH_EVENTS=$(EVENTS) cargo bench -- growth
+
+bench-peers: tools ## Measures other event stores beside Convoke on the same machine and PostgreSQL
+	@scripts/peers.sh install
+	cargo build --release --manifest-path benches/peers/Cargo.toml --target-dir target/peers
+	cargo bench -- peers
 
 docs: tools ## Writes the generated parts of docs/ anew
 	CONVOKE_BLESS=1 cargo test --test suite -- generated_docs

@@ -43,7 +43,8 @@ impl DefaultPostgres {
         let log = std::fs::File::create(folder.join("postgres.log"))?;
         let mut shell = command.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log).spawn()?;
         let lifeline = shell.stdin.take();
-        let url = format!("postgres://postgres@localhost:{PORT}/convoke?host={}&sslmode=disable", socket_folder.display());
+        let url =
+            format!("postgres://postgres@localhost:{PORT}/convoke?host={}&sslmode=disable", socket_folder.display());
         let server = Self { shell, lifeline, folder, url };
         server.make_database().await?;
         Ok(server)

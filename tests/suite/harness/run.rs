@@ -45,8 +45,7 @@ impl Run {
     }
 
     pub fn in_folder(path: &Path) -> Self {
-        let mut environment: BTreeMap<_, _> =
-            [("PATH".to_owned(), std::env::var("PATH").unwrap_or_default())].into();
+        let mut environment: BTreeMap<_, _> = [("PATH".to_owned(), std::env::var("PATH").unwrap_or_default())].into();
         if let Some(programs) = postgres::programs() {
             environment.insert("CONVOKE_POSTGRES_BIN".into(), programs.display().to_string());
         }
