@@ -5,7 +5,13 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 # Files that macros name, which `cargo fmt` does not see.
 MACRO_FILES := $(wildcard src/commands/room/*.rs src/commands/room/*/*.rs)
 
-.PHONY: help run run-kafka build test test-quick check bench bench-growth docs tools servers
+# What `make test` runs on a second PostgreSQL as well, the newest that there is: tests whose names have one of these in them. The log and
+# its conformance, the read models, plans of statements, SIGKILLs, the schema, replicas, the private server. Tests of Kafka, Redis, the
+# command line and the rest of HTTP would ask PostgreSQL nothing new.
+NEWEST_POSTGRES := 18
+TESTS_ON_NEWEST := log:: projections:: unanalysed:: api::statements:: kills:: database:: replicas:: embedded::
+
+.PHONY: help run run-kafka build test test-quick test-postgres check bench bench-growth bench-peers docs tools servers
 
 help: ## Lists these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 14
@@ -19,8 +25,16 @@ run-kafka: ## Runs a real Apache Kafka on 127.0.0.1:9092, with its data under ./
 build: tools ## Builds the release binary
 	@cargo build --release
 
-test: servers ## Runs every test, with a real PostgreSQL, Redis and Apache Kafka
-	cargo test --no-fail-fast
+test: servers ## Runs every test, with a real PostgreSQL, Redis and Apache Kafka; some on a second PostgreSQL too
+	@failed=0; set -x; \
+	cargo test --no-fail-fast || failed=1; \
+	CONVOKE_TEST_POSTGRES=$(NEWEST_POSTGRES) cargo test --test suite -- $(TESTS_ON_NEWEST) || failed=1; \
+	exit $$failed
+
+VERSION ?= $(NEWEST_POSTGRES)
+test-postgres: servers ## Runs every black-box test on another PostgreSQL: VERSION=17, or in full: VERSION=17.6
+	@scripts/postgres.sh $(VERSION) >/dev/null
+	CONVOKE_TEST_POSTGRES=$(VERSION) cargo test --no-fail-fast --test suite
 
 test-quick: tools ## Runs the tests that need no server
 	cargo test --lib
@@ -39,6 +53,11 @@ EVENTS ?= 1000000
 bench-growth: tools ## Measures logs of several sizes, EVENTS=1000000,10000000 (takes long, and much disk)
 	CONVOKE_BENCH_EVENTS=$(EVENTS) cargo bench -- growth
 
+bench-peers: tools ## Measures other event stores beside Convoke on the same machine and PostgreSQL
+	@scripts/peers.sh install
+	cargo build --release --manifest-path benches/peers/Cargo.toml --target-dir target/peers
+	cargo bench -- peers
+
 docs: tools ## Writes the generated parts of docs/ anew
 	CONVOKE_BLESS=1 cargo test --test suite -- generated_docs
 
@@ -49,3 +68,4 @@ servers:
 	@scripts/install-tools.sh test
 	@scripts/kafka.sh install
 	@scripts/python.sh install
+	@scripts/postgres.sh $(NEWEST_POSTGRES) >/dev/null

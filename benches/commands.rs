@@ -1,11 +1,11 @@
 //! Commands over HTTP, beside what `pgbench` gets on the same server with the same settings: many rooms, one connection, one
-//! hot room. Client, server and PostgreSQL share the machine.
+//! hot room; and many rooms on a server with PostgreSQL's own settings. Client, server and PostgreSQL share the machine.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::ground::{Failure, Peer, Postgres, Promise, Served, machine, median, tell};
+use crate::ground::{DefaultPostgres, Failure, Peer, Postgres, Promise, Served, machine, median, tell};
 use crate::load::{Load, Report, Until, Work, make_room};
 
 /// Peer and product take turns, so that what else the machine does falls on both.
@@ -20,12 +20,16 @@ const MANY_TO_PEER: f64 = 1.5;
 const MANY_P99_MS: f64 = 40.0;
 const ONE_P50_TO_PEER: f64 = 3.0;
 const HOT_TO_MANY: f64 = 0.5;
+/// A server that nobody tuned costs no more than this.
+const DEFAULTS_TO_MANY: f64 = 0.9;
 
 #[derive(Default)]
 struct Rounds {
     peer_many: Vec<Peer>,
     peer_one: Vec<Peer>,
     many: Vec<Report>,
+    /// On a server with PostgreSQL's own settings.
+    defaults: Vec<Report>,
     one: Vec<Report>,
     hot: Vec<Report>,
     view: Vec<Report>,
@@ -33,7 +37,9 @@ struct Rounds {
 
 pub async fn run() -> Result<Vec<Promise>, Failure> {
     let postgres = Postgres::fresh("commands").await?;
-    let measured = measure(&postgres).await;
+    let defaults = DefaultPostgres::fresh_beside(&postgres).await?;
+    let measured = measure(&postgres, &defaults).await;
+    defaults.stop().await?;
     postgres.stop().await;
     let rounds = measured?;
     let promises = promises(&rounds);
@@ -41,7 +47,7 @@ pub async fn run() -> Result<Vec<Promise>, Failure> {
     Ok(promises)
 }
 
-async fn measure(postgres: &Postgres) -> Result<Rounds, Failure> {
+async fn measure(postgres: &Postgres, defaults: &DefaultPostgres) -> Result<Rounds, Failure> {
     Peer::prepare(postgres).await?;
     let mut rounds = Rounds::default();
     for round in 1..=ROUNDS {
@@ -50,6 +56,12 @@ async fn measure(postgres: &Postgres) -> Result<Rounds, Failure> {
         rounds.peer_one.push(Peer::run(postgres, 1, MEASURE).await?);
         let served = Served::start(postgres).await?;
         rounds.many.push(load(&served, CONNECTIONS, Work::RoomsEach(8)).await?);
+        served.stop().await?;
+        // Right after the other, so that both meet the same machine; each on a server that has just started.
+        let served = Served::start_at(&defaults.url, &defaults.folder, &[]).await?;
+        rounds.defaults.push(load(&served, CONNECTIONS, Work::RoomsEach(8)).await?);
+        served.stop().await?;
+        let served = Served::start(postgres).await?;
         rounds.one.push(load(&served, 1, Work::RoomsEach(64)).await?);
         let hot = make_room(served.address, &Served::token()?).await?;
         rounds.hot.push(load(&served, CONNECTIONS, Work::HotRoom(hot)).await?);
@@ -78,11 +90,17 @@ fn promises(rounds: &Rounds) -> Vec<Promise> {
     let many = of(&rounds.many, |run| run.rate);
     let to_peer = many / of_peer(&rounds.peer_many, |run| run.rate);
     let one_to_peer = of(&rounds.one, |run| run.p50_ms) / of_peer(&rounds.peer_one, |run| run.p50_ms);
+    let defaults_to_many = of(&rounds.defaults, |run| run.rate) / many;
     let hot_to_many = of(&rounds.hot, |run| run.rate) / many;
     vec![
         Promise::at_least("Commands over many rooms, to pgbench's inserts", to_peer, MANY_TO_PEER),
         Promise::at_most("p99 over many rooms, ms", of(&rounds.many, |run| run.p99_ms), MANY_P99_MS),
         Promise::at_most("Median of one connection, to pgbench's of one client", one_to_peer, ONE_P50_TO_PEER),
+        Promise::at_least(
+            "Many rooms with PostgreSQL's own settings, to the private server's",
+            defaults_to_many,
+            DEFAULTS_TO_MANY,
+        ),
         Promise::at_least("One hot room, to many rooms", hot_to_many, HOT_TO_MANY),
     ]
 }
@@ -91,7 +109,8 @@ fn told(rounds: &Rounds) -> String {
     let mut text = format!(
         "## Commands over HTTP\n\n`cargo bench -- commands`: {}. `raise-hand` and `lower-hand` in turn, each with an \
          idempotency key, by {CONNECTIONS} connections over {} rooms or one; `pgbench -M prepared` inserts single rows into an \
-         equal table, without idempotency, versions, rules or HTTP. Client, server and PostgreSQL share the machine. Median \
+         equal table, without idempotency, versions, rules or HTTP. PostgreSQL's own settings are those of `initdb`, \
+         nothing set but the socket. Client, server and PostgreSQL share the machine. Median \
          of {ROUNDS} rounds of {} s, in turns.\n\n",
         machine(),
         CONNECTIONS * 8,
@@ -105,6 +124,7 @@ fn told(rounds: &Rounds) -> String {
     }
     for (what, runs) in [
         ("many rooms", &rounds.many),
+        ("many rooms, PostgreSQL's own settings", &rounds.defaults),
         ("1 connection", &rounds.one),
         ("one hot room", &rounds.hot),
         ("views of that room", &rounds.view),

@@ -5,7 +5,8 @@
 //! cargo bench -- commands
 //! ```
 //!
-//! But for `growth`, which takes long and runs only when it is named (`make bench-growth`).
+//! But for `growth` (`make bench-growth`) and `settings`, which take long, and `peers` (`make bench-peers`), which needs what others make. They
+//! run only when they are named.
 //!
 //! Prints tables and writes them to `docs/benchmarks.md`; fails when a promise is not kept.
 
@@ -17,8 +18,10 @@ mod growth;
 mod import;
 mod load;
 mod long_room;
+mod peers;
 mod rebuild;
 mod relay;
+mod settings;
 
 use std::process::ExitCode;
 
@@ -56,6 +59,12 @@ fn main() -> Result<ExitCode, Failure> {
     }
     if named.iter().any(|named| named == "growth") {
         promises.extend(runtime.block_on(growth::run())?);
+    }
+    if named.iter().any(|named| named == "peers") {
+        promises.extend(runtime.block_on(peers::run())?);
+    }
+    if let Some((_, settings)) = named.split_first().filter(|(first, _)| *first == "settings") {
+        promises.extend(runtime.block_on(settings::run(settings))?);
     }
     let broken = promises.iter().filter(|promise| !promise.kept()).count();
     println!("{} promises kept, {broken} not", promises.len() - broken);

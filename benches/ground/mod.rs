@@ -1,5 +1,6 @@
-//! What benchmarks stand on: a PostgreSQL with durable settings, the release server on it, a Kafka, the page the results go to.
+//! What benchmarks stand on: a PostgreSQL with durable settings, one with PostgreSQL's own, the release server on them, a Kafka, the page the results go to.
 
+mod defaults;
 mod history;
 mod kafka;
 mod page;
@@ -9,6 +10,7 @@ mod promise;
 mod redis;
 mod served;
 
+pub use defaults::DefaultPostgres;
 pub use history::fill;
 pub use kafka::Kafka;
 pub use page::{machine, tell};

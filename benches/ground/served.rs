@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -30,19 +31,24 @@ impl Served {
 
     /// The same, with some settings besides.
     pub async fn start_with(postgres: &Postgres, settings: &[(&'static str, String)]) -> Result<Self, Failure> {
+        Self::start_at(&postgres.url(), &postgres.folder, settings).await
+    }
+
+    /// On any database, with the program's own files in a folder.
+    pub async fn start_at(url: &str, folder: &Path, settings: &[(&'static str, String)]) -> Result<Self, Failure> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let log = File::create(postgres.folder.join("serve.log"))?;
+        let log = File::create(folder.join("serve.log"))?;
         let process = Command::new(env!("CARGO_BIN_EXE_convoke"))
             .arg("serve")
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("DATABASE_URL", postgres.url())
-            .env("CONVOKE_DATA_DIR", postgres.folder.join("serve"))
+            .env("DATABASE_URL", url)
+            .env("CONVOKE_DATA_DIR", folder.join("serve"))
             .env("CONVOKE_HTTP_LISTEN", address.to_string())
             .env("CONVOKE_SIGNING_KEYS", format!("bench:{SECRET}"))
             .env("CONVOKE_LOG_LEVEL", "warn")
             .envs(settings.iter().map(|(name, value)| (name, value)))
-            .current_dir(&postgres.folder)
+            .current_dir(folder)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

@@ -1,16 +1,18 @@
 //! The database: rights of the pools, migrations.
 
+use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
 use convoke::config::DatabaseConfig;
 use convoke::database::pool::{self, Pool};
-use convoke::database::tenant;
+use convoke::database::{embedded, tenant};
 use convoke::events::ids::TenantId;
-use sqlx::{Executor as _, Row as _};
+use sqlx::{ConnectOptions as _, Executor as _, Row as _};
 
-use crate::harness::{TestDb, database_config};
+use crate::harness::standby::Replicated;
+use crate::harness::{Run, TestDb, database_config, postgres};
 
 #[tokio::test]
 async fn the_program_may_read_the_log_and_not_change_it() {
@@ -26,6 +28,25 @@ async fn the_program_may_read_the_log_and_not_change_it() {
         let error = db.system.execute(statement).await.expect_err(statement);
         let code = error.as_database_error().and_then(|error| error.code().map(|code| code.into_owned()));
         assert_eq!(code.as_deref(), Some("42501"), "{statement}: {error}");
+    }
+}
+
+/// A run of the tests on another version must not pass on the installed one by mistake.
+#[tokio::test]
+async fn all_servers_of_the_tests_are_of_the_version_that_was_asked_for() {
+    let (db, replicated, run) = (TestDb::new().await, Replicated::start(1).await, Run::new());
+    let _server = run.clone().serve().await;
+    let private = embedded::join(&run.folder.join(".convoke")).await.unwrap();
+    let mut found = BTreeSet::new();
+    for server in [&db.options, replicated.options(), replicated.replicas[0].options(), &private] {
+        let mut connection = server.connect().await.unwrap();
+        found.insert(sqlx::query_scalar::<_, String>("SHOW server_version").fetch_one(&mut connection).await.unwrap());
+    }
+    let found: Vec<_> = found.iter().map(String::as_str).collect();
+    let [version] = found[..] else { panic!("servers of several versions: {found:?}") };
+    if let Some(wanted) = postgres::version_asked_for() {
+        // `18` and `18.6` are both 18.6, and neither is 18.61.
+        assert!(format!("{version}.").starts_with(&format!("{wanted}.")), "asked for {wanted}, got {version}");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Each part under `src/`, and the parts it may use besides itself. `cli`, `http` and the wiring may use all.
 const MAY_USE: &[(&str, &[&str])] = &[
@@ -168,6 +169,18 @@ fn the_checklist_names_tests_that_there_are() {
     assert!(named.len() > 10, "the checklist names tests");
     let missing: Vec<_> = named.into_iter().filter(|name| !is_test(&root.join("tests/suite"), name)).collect();
     assert!(missing.is_empty(), "no such tests: {missing:?}");
+}
+
+/// What `make test` runs on a second PostgreSQL is chosen by name: a name that no test has any more would choose nothing, in silence.
+#[test]
+fn the_tests_for_a_second_postgresql_are_there() {
+    let makefile = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Makefile")).unwrap();
+    let names = makefile.lines().find_map(|line| line.strip_prefix("TESTS_ON_NEWEST := ")).expect("they are chosen");
+    for name in names.split_whitespace() {
+        let listed = Command::new(std::env::current_exe().unwrap()).args([name, "--list"]).output().unwrap();
+        let listed = String::from_utf8(listed.stdout).unwrap();
+        assert!(listed.lines().any(|line| line.ends_with(": test")), "no test has {name} in its name");
+    }
 }
 
 /// A module of the tests, or a function in one.

@@ -69,18 +69,23 @@ impl Copy<'_> {
             let began = Instant::now();
             let sending = self.send(page).await?;
             grown.mark_unchanged();
-            let (sent, next) = {
+            let (sent, next, held) = {
                 let mut both = std::pin::pin!(async { tokio::join!(sending, self.read(through)) });
-                tokio::select! {
-                    both = &mut both => both,
+                let ((sent, next), held) = tokio::select! {
+                    both = &mut both => (both, true),
                     // What is on its way is waited for: Kafka has the last word on it.
-                    () = &mut lost => both.await,
-                }
+                    () = &mut lost => (both.await, false),
+                };
+                (sent, next, held)
             };
             sent.expect("sending does not panic")?;
             self.faults.pass(FaultPoint::BeforeProgress);
             heard(SILENCE, self.progress.move_to(through)).await?;
             self.metrics.relayed(events, began.elapsed());
+            // Also where nobody has taken the lease meanwhile: `lost` has ended and cannot be asked again.
+            if !held {
+                return Err(Halt::Replaced);
+            }
             page = next?;
         }
     }

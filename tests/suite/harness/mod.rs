@@ -4,6 +4,7 @@
 //! Nothing is left running or lying about, also when a test panics or the test process is killed: programs and folders hang
 //! on pipes that close with the process.
 
+mod base_backup;
 mod certificate;
 mod counted;
 mod cutting;
@@ -13,6 +14,7 @@ mod guarded;
 pub mod kafka;
 mod other_tools;
 pub mod pooler;
+pub mod postgres;
 mod redis;
 mod run;
 mod server;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::server::Server;
-use super::{Folder, TestDb, folder, pooler};
+use super::{Folder, TestDb, folder, pooler, postgres};
 
 /// Processes on one database need the same.
 const MASTER_KEYS: &str = "tests:dGhpcyBrZXkgc2VhbHMgZm9yIHRlc3RzIG9ubHkhISE=";
@@ -17,7 +17,7 @@ const MASTER_KEYS: &str = "tests:dGhpcyBrZXkgc2VhbHMgZm9yIHRlc3RzIG9ubHkhISE=";
 /// No command of a test takes this long.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A run of `convoke`: nothing of our own environment but `PATH`, an empty folder to stand in.
+/// A run of `convoke`: of our own environment `PATH` and which PostgreSQL to run, no more; an empty folder to stand in.
 #[derive(Clone)]
 pub struct Run {
     environment: BTreeMap<String, String>,
@@ -45,7 +45,10 @@ impl Run {
     }
 
     pub fn in_folder(path: &Path) -> Self {
-        let environment = [("PATH".to_owned(), std::env::var("PATH").unwrap_or_default())].into();
+        let mut environment: BTreeMap<_, _> = [("PATH".to_owned(), std::env::var("PATH").unwrap_or_default())].into();
+        if let Some(programs) = postgres::programs() {
+            environment.insert("CONVOKE_POSTGRES_BIN".into(), programs.display().to_string());
+        }
         Self { environment, args: Vec::new(), folder: path.into(), _own_folder: None, user: None }
     }
 

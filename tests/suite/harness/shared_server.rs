@@ -3,12 +3,13 @@
 
 use std::sync::OnceLock;
 
-use convoke::database::embedded::{Embedded, Launch};
+use convoke::database::embedded::Embedded;
 use convoke::database::{migrate, pool};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 
 use super::folder::{Folder, folder};
+use super::postgres;
 use super::test_db::database_config;
 
 /// Owns the databases of the tests; no superuser, as where PostgreSQL is rented.
@@ -48,13 +49,7 @@ pub fn shared_server() -> &'static SharedServer {
 async fn start() -> (SharedServer, Embedded) {
     let folder = folder();
     let settings = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=300"];
-    let launch = Launch {
-        data_dir: folder.to_path_buf(),
-        postgres_bin: None,
-        program_folders: std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect(),
-        settings: settings.map(String::from).into(),
-    };
-    let embedded = Embedded::start(&launch).await.expect("a PostgreSQL for the tests");
+    let embedded = Embedded::start(&postgres::launch(&folder, &settings)).await.expect("a PostgreSQL for the tests");
     let superuser = embedded.options().clone().database("postgres");
     make_template(&superuser).await.expect("a template for the databases of the tests");
     (SharedServer { superuser, folder }, embedded)

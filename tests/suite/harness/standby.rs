@@ -1,16 +1,14 @@
 //! A primary of the test's own with real streaming replicas.
 
-use std::os::unix::fs::{MetadataExt as _, chown};
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
 use convoke::database::embedded::{Embedded, Launch};
 use convoke::database::{migrate, pool};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, Executor as _, PgPool};
-use tokio::process::Command;
 
-use super::{Folder, database_config, folder};
+use super::{Folder, base_backup, database_config, folder, postgres};
 
 /// A primary and its replicas. They end with the value.
 pub struct Replicated {
@@ -31,13 +29,8 @@ pub struct Replica {
 
 fn launch(folder: &Path, more: &[&str]) -> Launch {
     let settings = ["fsync=off", "full_page_writes=off", "max_connections=100", "wal_receiver_status_interval=1"];
-    let settings = settings.iter().chain(more);
-    Launch {
-        data_dir: folder.to_path_buf(),
-        postgres_bin: None,
-        program_folders: std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect(),
-        settings: settings.map(|setting| (*setting).to_owned()).collect(),
-    }
+    let settings: Vec<&str> = settings.iter().chain(more).copied().collect();
+    postgres::launch(folder, &settings)
 }
 
 /// What a process is given.
@@ -84,22 +77,13 @@ impl Replicated {
 
     /// One with the primary's data and where to stream on from.
     async fn copy(&self) -> Replica {
-        let bin: String = sqlx::query_scalar("SELECT setting FROM pg_config WHERE name = 'BINDIR'")
-            .fetch_one(&self.primary)
-            .await
-            .unwrap();
         let (folder, options) = (folder(), self.options());
         let place = folder.join("postgres");
         std::fs::create_dir_all(&place).unwrap();
-        // By the user that the primary runs as.
+        base_backup::copy(options, &place.join("data")).await;
+        // For the user that the primary runs as.
         let owner = std::fs::metadata(options.get_socket().unwrap().join(".s.PGSQL.5432")).unwrap();
-        chown(&place, Some(owner.uid()), Some(owner.gid())).unwrap();
-        let mut copy = Command::new(PathBuf::from(bin).join("pg_basebackup"));
-        copy.arg("-h").arg(options.get_socket().unwrap()).args(["-p", "5432", "-U", options.get_username()]);
-        copy.arg("-D").arg(place.join("data")).args(["-R", "-X", "stream", "-c", "fast"]);
-        copy.uid(owner.uid()).gid(owner.gid()).current_dir("/").stdin(Stdio::null());
-        let ended = copy.output().await.unwrap();
-        assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+        base_backup::give(&place, owner.uid(), owner.gid());
         Replica { server: None, settings: self.settings, folder }
     }
 }

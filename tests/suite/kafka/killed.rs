@@ -65,6 +65,33 @@ async fn a_relay_that_slept_past_its_lease_cannot_commit() {
     assert!(!other.log().contains("a session of the relay has ended"), "{}", other.log());
 }
 
+/// What it had begun it commits, for nobody else is there; then it takes the lease anew.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relay_that_slept_past_its_lease_with_nobody_to_take_its_place_goes_on() {
+    let (db, broker, prefix) = (TestDb::new().await, Broker::shared().await, prefix());
+    let api = process(&db, broker, &prefix, "api").serve().await;
+    let load = Load::start(&[&api.url], CALLERS).await;
+    let sleeper = process(&db, broker, &prefix, "relay").with("CONVOKE_FAULT", "before-commit:5:stop").serve().await;
+    eventually("the relay sleeps in the middle of a transaction", PATIENCE, async || {
+        sleeper.log().contains("ends or stops here").then_some(())
+    })
+    .await;
+    eventually("its lease runs out", PATIENCE, async || {
+        let over = "SELECT until < clock_timestamp() FROM convoke.leases WHERE name LIKE 'relay%'";
+        sqlx::query_scalar(over).fetch_one(&db.system).await.unwrap_or(false).then_some(())
+    })
+    .await;
+    sleeper.signal(rustix::process::Signal::CONT);
+    eventually("the session without a lease ends", PATIENCE, async || {
+        sleeper.log().contains("a session of the relay has ended").then_some(())
+    })
+    .await;
+    grown(&db, 50).await;
+    load.stop().await;
+    audited_clean(&db, broker, &prefix).await;
+    assert!(!sleeper.log().contains("panicked"), "{}", sleeper.log());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_killed_five_times_under_load_loses_and_doubles_nothing() {
     let (db, mut broker, prefix) = (TestDb::new().await, Broker::start().await, prefix());
