@@ -21,6 +21,7 @@ use crate::events::envelope::Position;
 use crate::events::ids::{Identity, RoomId};
 use crate::events::log::RoomKey;
 use crate::events::room::{LeaveReason, Role};
+use crate::json::quoted;
 use crate::projections::model::ReadModel as _;
 use crate::projections::sessions::Sessions;
 
@@ -74,7 +75,7 @@ pub fn room_itself(caller: &Caller, room: RoomId, name: Option<&str>) -> Result<
     }
     match &grants.room {
         Some(only) if *only != room.to_string() && name != Some(only) => {
-            Err(forbidden(format!("The token is for the room {only} only.")))
+            Err(forbidden(format!("The token is for the room {} only.", quoted(only))))
         }
         _ => Ok(()),
     }
@@ -112,7 +113,7 @@ async fn as_person(api: &Api, identity: &Identity, key: &RoomKey, room: &LoadedR
     let staff = match role(identity, room) {
         Some(role) => role.is_staff(),
         None if matches!(room.state, Room::Ended(_)) && stayed(api, key, identity, room.position).await? => false,
-        None => return Err(forbidden(format!("{identity} is not in the room: join first."))),
+        None => return Err(forbidden(format!("{} is not in the room: join first.", identity.quoted()))),
     };
     Ok(Access { reader: person(identity, staff, room), personal: true })
 }

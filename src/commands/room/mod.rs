@@ -20,6 +20,7 @@ use super::fault::CommandFault;
 use super::refusal::Refusal;
 use super::tenant::ErasePerson;
 use crate::events::ids::{Identity, RoomId};
+use crate::json::{self, Checked};
 use state::Room;
 
 macro_rules! room_commands {
@@ -49,16 +50,26 @@ macro_rules! room_commands {
                 vec![$(CommandKind::of::<$of_tenant>(),)*]
             }
 
-            /// Reads the body of the command `name` to a room.
+            /// Reads the body of the command `name` to a room. No text at all stands for `{}`.
             pub fn parse(name: &str, body: &[u8]) -> Result<Self, CommandFault> {
+                Self::parse_checked(name, json::check_or_empty(body)?)
+            }
+
+            /// The same of text that has been looked through.
+            pub fn parse_checked(name: &str, body: Checked<'_>) -> Result<Self, CommandFault> {
                 match name {
                     $($command::NAME => command::parse::<$command>(body).map(RoomCommand::$command),)*
                     _ => Err(CommandFault::Unknown(name.into())),
                 }
             }
 
-            /// Reads the body of the command `name` to a tenant.
+            /// Reads the body of the command `name` to a tenant. No text at all stands for `{}`.
             pub fn parse_of_tenant(name: &str, body: &[u8]) -> Result<Self, CommandFault> {
+                Self::parse_of_tenant_checked(name, json::check_or_empty(body)?)
+            }
+
+            /// The same of text that has been looked through.
+            pub fn parse_of_tenant_checked(name: &str, body: Checked<'_>) -> Result<Self, CommandFault> {
                 match name {
                     $($of_tenant::NAME => command::parse::<$of_tenant>(body).map(RoomCommand::$of_tenant),)*
                     _ => Err(CommandFault::Unknown(name.into())),
@@ -80,6 +91,15 @@ macro_rules! room_commands {
                 match self {
                     $(RoomCommand::$command(_) => $command::NAME,)*
                 }
+            }
+
+            /// What the body said, as JSON in one form: whatever its white space, the order of its members, the writing of its
+            /// ids, times and integers. What it did not say is left out.
+            pub fn canonical(&self) -> Vec<u8> {
+                let json = match self {
+                    $(RoomCommand::$command(command) => serde_json::to_vec(command),)*
+                };
+                json.expect("what was read from JSON can be written as JSON")
             }
 
             /// What has to be looked up for [`Context::facts`].

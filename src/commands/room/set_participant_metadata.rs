@@ -1,8 +1,8 @@
 //! `set-participant-metadata`: the caller's own data on a person is replaced.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::join::MAX_PERSON_METADATA_BYTES;
 use super::rights::oneself_or_below;
@@ -14,14 +14,16 @@ use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::ids::Identity;
 use crate::events::room::ParticipantMetadataSet;
 use crate::events::sealed::{Personal, PersonalFields};
+use crate::json::FreeJson;
 
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetParticipantMetadata {
     /// Whose metadata; absent: the caller's.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
     /// Any JSON, at most 16 KiB as text; replaces all there was. Personal: sealed in the log.
-    pub metadata: Value,
+    pub metadata: FreeJson,
 }
 
 impl Command for SetParticipantMetadata {

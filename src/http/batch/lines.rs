@@ -15,7 +15,7 @@ use crate::http::api::Api;
 use crate::http::body;
 use crate::http::problem::{Problem, ProblemCode};
 use crate::http::request::caller::Pass;
-use crate::http::request::json;
+use crate::json;
 
 struct Lines {
     api: Api,
@@ -168,9 +168,6 @@ impl Lines {
     }
 
     fn item(&self, line: &[u8]) -> Result<Item, Problem> {
-        json::check(line)?;
-        // JSON that passed is UTF-8.
-        let text = std::str::from_utf8(line).map_err(Problem::internal)?;
-        Item::read(&self.api, &self.around, self.count, text, "")
+        Item::read(&self.api, &self.around, self.count, json::check(line)?, "")
     }
 }

@@ -27,9 +27,9 @@ use super::openapi::{CommandAnswer, Document, Operation, Tag, command_headers};
 use super::problem::{Problem, ProblemCode};
 use super::request::caller::{Pass, Signed};
 use super::request::headers::{self, BodyType, CommandHeaders};
-use super::request::json;
 use super::request::query::Query;
 use crate::commands::execute::Outcome;
+use crate::json::{self, Checked};
 
 const PATH: &str = "/v1/commands";
 
@@ -171,8 +171,7 @@ async fn run(
 }
 
 async fn list(api: &Api, around: &Around, body: &[u8]) -> Result<Response, Problem> {
-    json::check(body)?;
-    let list: List = item::read(body, "")?;
+    let list: List = item::read(json::check(body)?, "")?;
     if !(1..=MAX_COMMANDS).contains(&list.commands.len()) {
         let detail = format!("has {} commands; 1 to {MAX_COMMANDS} are allowed", list.commands.len());
         return Err(
@@ -188,7 +187,7 @@ async fn list(api: &Api, around: &Around, body: &[u8]) -> Result<Response, Probl
         if lanes.len() >= AT_ONCE {
             results.extend(lanes.next().await);
         }
-        lanes.push(Item::read(api, around, index, text.get(), &place(index))).await;
+        lanes.push(Item::read(api, around, index, Checked::part(text), &place(index))).await;
     }
     while let Some(result) = lanes.next().await {
         results.push(result);
@@ -204,7 +203,7 @@ fn place(index: usize) -> String {
 async fn atomic(api: &Api, around: &Around, commands: &[Box<RawValue>]) -> Result<Response, Problem> {
     let mut requests = Vec::with_capacity(commands.len());
     for (index, text) in commands.iter().enumerate() {
-        let item = Item::read(api, around, index, text.get(), &place(index));
+        let item = Item::read(api, around, index, Checked::part(text), &place(index));
         requests.push(item.map_err(|problem| problem.with("command_index", index))?.request);
     }
     match api.executor.execute_atomic(requests).await {

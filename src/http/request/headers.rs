@@ -6,7 +6,8 @@ use axum::http::{HeaderMap, HeaderName, header};
 use uuid::Uuid;
 
 use super::etags::{self, Tags};
-use super::{idempotency, trace};
+use super::idempotency::{self, Key};
+use super::trace;
 use crate::http::problem::{Problem, ProblemCode};
 
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -24,7 +25,7 @@ pub const POSITION: HeaderName = HeaderName::from_static("convoke-position");
 #[derive(Clone, Debug, Default)]
 pub struct CommandHeaders {
     /// As the caller gave it, not yet with whose it is.
-    pub idempotency_key: Option<String>,
+    pub idempotency_key: Option<Key>,
     pub if_match: Option<Tags>,
     pub causation_id: Option<Uuid>,
     pub correlation_id: Option<Uuid>,
@@ -53,9 +54,9 @@ pub fn single(headers: &HeaderMap, name: HeaderName) -> Result<Option<&[u8]>, Pr
     Ok(value.map(|value| value.as_bytes()))
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<Key>, Problem> {
     let Some(value) = single(headers, IDEMPOTENCY_KEY)? else { return Ok(None) };
-    idempotency::read_key(value).map(Some).ok_or_else(|| {
+    Key::read(value).map(Some).ok_or_else(|| {
         Problem::new(ProblemCode::IdempotencyKeyMalformed, idempotency::MALFORMED)
             .with_error(IDEMPOTENCY_KEY.as_str(), idempotency::MALFORMED)
     })
@@ -150,7 +151,7 @@ mod tests {
             ("traceparent", "nonsense"),
         ]));
         let read = read.unwrap();
-        assert_eq!(read.idempotency_key.as_deref(), Some("k1"));
+        assert_eq!(read.idempotency_key, Key::read(b"k1"));
         assert_eq!(read.if_match.unwrap().strong_versions(), [3]);
         assert_eq!(read.causation_id.unwrap().to_string(), id);
         assert_eq!((read.correlation_id, read.traceparent), (None, None));

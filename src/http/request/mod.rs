@@ -4,7 +4,6 @@ pub mod caller;
 pub mod etags;
 pub mod headers;
 pub mod idempotency;
-pub mod json;
 pub mod path;
 pub mod query;
 pub mod trace;

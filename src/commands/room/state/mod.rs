@@ -193,7 +193,7 @@ impl Open {
     pub fn present(&self, identity: &Identity) -> Result<&Person, Refusal> {
         self.people
             .get(identity)
-            .ok_or_else(|| Refusal::new(RefusalCode::NotPresent, format!("{identity} is not in the room")))
+            .ok_or_else(|| Refusal::new(RefusalCode::NotPresent, format!("{} is not in the room", identity.quoted())))
     }
 
     /// How many more people may come in.
