@@ -177,7 +177,7 @@ async fn page(
         room_version,
         at,
         event_type,
-        text: sentence.read(key, keys.as_ref()),
+        text: sentence.read(key, keys.as_ref().filter(|_| show.opens(room_version))),
     });
     let next_cursor = Cursor::room_version(epoch, after).to_string();
     Ok(TimelinePage { lines: lines.collect(), next_cursor, has_more })
