@@ -25,6 +25,7 @@ use super::api::Api;
 use super::body::WholeBody;
 use super::openapi::{CommandAnswer, Document, Operation, Tag, command_headers};
 use super::problem::{Problem, ProblemCode};
+use super::request::accept;
 use super::request::caller::{Pass, Signed};
 use super::request::headers::{self, BodyType, CommandHeaders};
 use super::request::query::Query;
@@ -161,6 +162,9 @@ async fn run(
         return Err(Problem::parameter("if-match", "is of one room: give each command its `expected_version`"));
     }
     let around = Around { caller, headers };
+    // Lines of JSON are taken by many a client as JSON.
+    let forms: &[accept::Form] = if kind == BodyType::Json { &[accept::JSON] } else { &[accept::LINES, accept::JSON] };
+    accept::choose(&given, forms)?;
     match kind {
         BodyType::NdJson => Ok(lines::answer(api, around, pass, request.into_body())),
         BodyType::Json => {

@@ -36,7 +36,7 @@ impl CommandHeaders {
     pub fn read(headers: &HeaderMap) -> Result<Self, Problem> {
         Ok(Self {
             idempotency_key: idempotency_key(headers)?,
-            if_match: tags(headers, header::IF_MATCH)?,
+            if_match: if_match(headers)?,
             causation_id: uuid(headers, CAUSATION_ID)?,
             correlation_id: uuid(headers, CORRELATION_ID)?,
             traceparent: traceparent(headers),
@@ -62,16 +62,21 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<Key>, Problem> {
     })
 }
 
-/// The tags of `If-Match` or `If-None-Match`, over all its lines.
-pub fn tags(headers: &HeaderMap, name: HeaderName) -> Result<Option<Tags>, Problem> {
-    let mut lines = headers.get_all(&name).iter();
-    let Some(first) = lines.next() else { return Ok(None) };
-    let mut text = first.as_bytes().to_vec();
-    for line in lines {
-        text.push(b',');
-        text.extend_from_slice(line.as_bytes());
-    }
-    etags::read_tags(&text).map(Some).ok_or_else(|| Problem::parameter(name.as_str(), etags::MALFORMED))
+fn if_match(headers: &HeaderMap) -> Result<Option<Tags>, Problem> {
+    let Some(text) = list(headers, &header::IF_MATCH) else { return Ok(None) };
+    let tags = Tags::read_strictly(&text);
+    tags.map(Some).ok_or_else(|| Problem::parameter(header::IF_MATCH.as_str(), etags::MALFORMED))
+}
+
+/// The tags that a reader has.
+pub fn if_none_match(headers: &HeaderMap) -> Option<Tags> {
+    list(headers, &header::IF_NONE_MATCH).map(|text| Tags::read_leniently(&text))
+}
+
+/// A list over all lines of a header (RFC 9110, 5.3).
+fn list(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
+    let lines: Vec<&[u8]> = headers.get_all(name).iter().map(|line| line.as_bytes()).collect();
+    (!lines.is_empty()).then(|| lines.join(&b','))
 }
 
 fn uuid(headers: &HeaderMap, name: HeaderName) -> Result<Option<Uuid>, Problem> {
@@ -181,7 +186,7 @@ mod tests {
     fn tags_may_stand_on_several_lines() {
         let mut headers = headers(&[("if-none-match", "\"1\"")]);
         headers.append(header::IF_NONE_MATCH, "W/\"2\"".parse().unwrap());
-        let tags = tags(&headers, header::IF_NONE_MATCH).unwrap().unwrap();
+        let tags = if_none_match(&headers).unwrap();
         assert!(tags.matches_weakly(1) && tags.matches_weakly(2));
     }
 

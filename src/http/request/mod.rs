@@ -1,7 +1,9 @@
 //! What a request says, read and checked before a handler sees it.
 
+pub mod accept;
 pub mod caller;
 pub mod etags;
+pub mod head;
 pub mod headers;
 pub mod idempotency;
 pub mod path;
