@@ -10,6 +10,7 @@ use super::api::Api;
 use super::problem::{Problem, ProblemCode};
 use super::request::etags::{self, Tags};
 use super::request::headers::{self, CommandHeaders, IDEMPOTENCY_REPLAYED, POSITION};
+use super::request::prefer;
 use super::request::query::Query;
 use crate::commands::context::Caller;
 use crate::commands::execute::{ExecuteError, Executor, Idempotency, Outcome, Request};
@@ -65,7 +66,13 @@ pub async fn run(
     let mut headers = CommandHeaders::read(given)?;
     let if_match = headers.if_match.take();
     let request = request(api, caller, parse(body)?, headers);
-    Ok(answer(execute(api, request, if_match.as_ref()).await?))
+    let outcome = execute(api, request, if_match.as_ref()).await?;
+    let minimal = prefer::is_minimal(given);
+    let mut response = answer(outcome, minimal);
+    if minimal {
+        prefer::applied(response.headers_mut());
+    }
+    Ok(response)
 }
 
 /// Executes a command if the room is at one of the versions that `if_match` names; at whatever version where there is none.
@@ -100,24 +107,30 @@ pub async fn carry_out(executor: &Executor, request: Request) -> Result<Outcome,
     outcome
 }
 
+/// What an accepted command is answered: all of it, or only where it left the room.
+pub fn body(outcome: Outcome, minimal: bool) -> String {
+    let Outcome { room, room_version, position, body, .. } = outcome;
+    if minimal { format!("{{\"room\":\"{room}\",\"room_version\":{room_version},\"position\":{position}}}") } else { body }
+}
+
 /// The answer to an accepted command.
-pub fn answer(outcome: Outcome) -> Response {
-    let created = (outcome.status == 201).then(|| format!("/v1/rooms/{}", outcome.room));
-    let mut response = outcome.body.into_response();
-    *response.status_mut() = StatusCode::from_u16(outcome.status).unwrap_or(StatusCode::OK);
-    let headers = response.headers_mut();
+fn answer(outcome: Outcome, minimal: bool) -> Response {
+    let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(POSITION, HeaderValue::from(outcome.position));
     if let Ok(etag) = HeaderValue::try_from(etags::etag(outcome.room_version)) {
         headers.insert(header::ETAG, etag);
     }
-    if let Some(Ok(location)) = created.map(HeaderValue::try_from) {
+    if outcome.status == 201
+        && let Ok(location) = HeaderValue::try_from(format!("/v1/rooms/{}", outcome.room))
+    {
         headers.insert(header::LOCATION, location);
     }
     if outcome.replayed {
         headers.insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
     }
-    response
+    let status = StatusCode::from_u16(outcome.status).unwrap_or(StatusCode::OK);
+    (status, headers, body(outcome, minimal)).into_response()
 }
 
 impl From<ExecuteError> for Problem {

@@ -79,7 +79,8 @@ mod tests {
         let room = given().joined("ann", Role::Viewer);
         let outcome = room.when(person("ann"), "set-participant-metadata", json!({ "metadata": { "a": 1.5 } }));
         let personal = outcome.facts()[0].personal.clone().unwrap();
-        assert_eq!((personal.subject, personal.fields.metadata), (id("ann"), Some(json!({ "a": 1.5 }))));
+        assert_eq!(personal.subject, id("ann"));
+        assert_eq!(personal.fields.metadata.unwrap().text(), "{\"a\":1.5}");
         let room = outcome.then([set("ann")]);
         assert_eq!(room.room.participants()[0].metadata.as_ref().map(|part| part.room_version), Some(3));
     }
@@ -113,7 +114,7 @@ mod tests {
         for body in [large.as_str(), deep.as_str(), "{}", r#"{"metadata":"\u0000"}"#] {
             assert_eq!(faults("set-participant-metadata", body)[0].field, "metadata");
         }
-        assert!(faults("set-participant-metadata", &deeper)[0].detail.contains("32"));
+        assert!(faults("set-participant-metadata", &deeper)[0].detail.contains("levels"));
     }
 
     #[test]

@@ -27,6 +27,8 @@ use crate::json::{self, Checked, join};
 pub struct Around {
     pub caller: Arc<Caller>,
     pub headers: CommandHeaders,
+    /// Short answers are preferred.
+    pub minimal: bool,
 }
 
 /// A command to a room, or to the tenant itself.

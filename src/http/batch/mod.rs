@@ -23,11 +23,13 @@ use self::item::{Around, CommandItem, Item};
 use self::lanes::Lanes;
 use super::api::Api;
 use super::body::WholeBody;
+use super::command_request;
 use super::openapi::{CommandAnswer, Document, Operation, Tag, command_headers};
 use super::problem::{Problem, ProblemCode};
 use super::request::accept;
 use super::request::caller::{Pass, Signed};
 use super::request::headers::{self, BodyType, CommandHeaders};
+use super::request::prefer;
 use super::request::query::Query;
 use crate::commands::execute::Outcome;
 use crate::json::{self, Checked};
@@ -82,12 +84,12 @@ pub struct CommandResult {
 
 impl CommandResult {
     /// As JSON, ready to be sent.
-    fn text(outcome: Result<Outcome, Problem>) -> String {
+    fn text(outcome: Result<Outcome, Problem>, minimal: bool) -> String {
         let result = match outcome {
             Ok(outcome) => Self {
                 status: outcome.status,
-                result: RawValue::from_string(outcome.body).ok(),
                 replayed: outcome.replayed,
+                result: RawValue::from_string(command_request::body(outcome, minimal)).ok(),
                 problem: None,
             },
             Err(problem) => Self {
@@ -120,9 +122,11 @@ pub fn describe(document: &mut Document) {
             "Each command is judged by itself, those of one room in the order sent, and what became of each is answered in that \
              order. With `\"atomic\": true` all are carried out or none; the answer is then that of the first one that was \
              refused, with its place in `command_index`.\n\nAs lines (`application/x-ndjson`) a list may be of any length. Answers \
-             come while commands are still sent: read them meanwhile. Where the list breaks off (the body ends or stalls half-way, \
-             the token expires, the server stops), the last answer says so: what was sent behind it was not read. An \
-             `Idempotency-Key` of the request stands for one of each command: its own is `KEY#0`, `KEY#1` and so on.",
+             come while commands are still sent. They may be read meanwhile or afterwards: what is not read waits, in bounded room. \
+             `Prefer: return=minimal` makes each about a hundred bytes. Where the list breaks off (the body ends or stalls half-way, \
+             the token expires, the answers find no room, the server stops), the last answer says so: what was sent behind it was not \
+             carried out. An `Idempotency-Key` of the request stands for one of each command, by its place in the list; a command's own \
+             `idempotency_key` goes before it.",
         )
         .body(
             "",
@@ -161,17 +165,22 @@ async fn run(
     if headers.if_match.is_some() {
         return Err(Problem::parameter("if-match", "is of one room: give each command its `expected_version`"));
     }
-    let around = Around { caller, headers };
+    let around = Around { caller, headers, minimal: prefer::is_minimal(&given) };
     // Lines of JSON are taken by many a client as JSON.
     let forms: &[accept::Form] = if kind == BodyType::Json { &[accept::JSON] } else { &[accept::LINES, accept::JSON] };
     accept::choose(&given, forms)?;
-    match kind {
-        BodyType::NdJson => Ok(lines::answer(api, around, pass, request.into_body())),
+    let minimal = around.minimal;
+    let mut response = match kind {
+        BodyType::NdJson => lines::answer(&api, around, pass, request.into_body()),
         BodyType::Json => {
             let WholeBody(body) = WholeBody::from_request(request, &api).await?;
-            list(&api, &around, &body).await
+            list(&api, &around, &body).await?
         }
+    };
+    if minimal {
+        prefer::applied(response.headers_mut());
     }
+    Ok(response)
 }
 
 async fn list(api: &Api, around: &Around, body: &[u8]) -> Result<Response, Problem> {
@@ -185,7 +194,7 @@ async fn list(api: &Api, around: &Around, body: &[u8]) -> Result<Response, Probl
     if list.atomic {
         return atomic(api, around, &list.commands).await;
     }
-    let mut lanes = Lanes::new(api.clone());
+    let mut lanes = Lanes::new(api.clone(), around.minimal);
     let mut results = Vec::with_capacity(list.commands.len());
     for (index, text) in list.commands.iter().enumerate() {
         if lanes.len() >= AT_ONCE {
@@ -211,7 +220,7 @@ async fn atomic(api: &Api, around: &Around, commands: &[Box<RawValue>]) -> Resul
         requests.push(item.map_err(|problem| problem.with("command_index", index))?.request);
     }
     match api.executor.execute_atomic(requests).await {
-        Ok(outcomes) => Ok(answer(outcomes.into_iter().map(|outcome| CommandResult::text(Ok(outcome))))),
+        Ok(outcomes) => Ok(answer(outcomes.into_iter().map(|outcome| CommandResult::text(Ok(outcome), around.minimal)))),
         Err(failed) => Err(Problem::from(failed.error).with("command_index", failed.index)),
     }
 }

@@ -7,5 +7,6 @@ pub mod head;
 pub mod headers;
 pub mod idempotency;
 pub mod path;
+pub mod prefer;
 pub mod query;
 pub mod trace;
