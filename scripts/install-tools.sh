@@ -3,7 +3,7 @@
 # client, mold, curl, Rust, and PostgreSQL's programs (15 or newer). Convoke starts a private server from these; the system's
 # own cluster, which the package would make and start, is not wanted and not made. Says nothing where nothing is missing.
 #
-# With the word `test` also what only tests need: Java and Maven for Apache Kafka, two readers of topics by other hands, Python's
+# With the word `test` also what only tests need: Java and Maven for Apache Kafka (and Java's compiler, for a client that tests run from its source), two readers of topics by other hands, Python's
 # venv, and redis-server and pgbouncer, whose own services are not wanted either and not started. With `python` that venv.
 set -euo pipefail
 
@@ -20,7 +20,7 @@ want pkg-config pkg-config
 [ -e /etc/ssl/certs/ca-certificates.crt ] || [ -e /etc/pki/tls/certs/ca-bundle.crt ] || missing+=(ca-certificates)
 
 if [ "${1:-}" = test ]; then
-    want java openjdk-17-jre-headless
+    want javac openjdk-17-jdk-headless
     want mvn maven
     want kcat kcat
     /usr/bin/python3 -c 'import confluent_kafka' >/dev/null 2>&1 || missing+=(python3-confluent-kafka)

@@ -18,7 +18,9 @@ use crate::json::Checked;
 /// One thing that may be asked of a room. The fields are the command's body; they must be read with
 /// `#[serde(deny_unknown_fields)]`. Written as JSON, a command says what its body said and nothing else (a field that was not
 /// given is left out), since repeats under an idempotency key are told by it.
-pub trait Command: Serialize + DeserializeOwned + JsonSchema + Clone + Debug + PartialEq + Send + Sync + 'static {
+pub trait Command:
+    Serialize + DeserializeOwned + JsonSchema + Clone + Debug + PartialEq + Send + Sync + 'static
+{
     /// On the wire, kebab-case: `raise-hand`.
     const NAME: &'static str;
     /// A few words, imperative.

@@ -32,10 +32,9 @@ pub fn request(
     headers: CommandHeaders,
 ) -> Request {
     let command_id = api.command_id();
-    let idempotency = headers.idempotency_key.map(|key| Idempotency {
-        key: key.scoped(&caller.actor),
-        fingerprint: fingerprint::of(room, &command),
-    });
+    let idempotency = headers
+        .idempotency_key
+        .map(|key| Idempotency { key: key.scoped(&caller.actor), fingerprint: fingerprint::of(room, &command) });
     Request {
         idempotency,
         caller,
@@ -110,7 +109,11 @@ pub async fn carry_out(executor: &Executor, request: Request) -> Result<Outcome,
 /// What an accepted command is answered: all of it, or only where it left the room.
 pub fn body(outcome: Outcome, minimal: bool) -> String {
     let Outcome { room, room_version, position, body, .. } = outcome;
-    if minimal { format!("{{\"room\":\"{room}\",\"room_version\":{room_version},\"position\":{position}}}") } else { body }
+    if minimal {
+        format!("{{\"room\":\"{room}\",\"room_version\":{room_version},\"position\":{position}}}")
+    } else {
+        body
+    }
 }
 
 /// The answer to an accepted command.

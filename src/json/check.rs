@@ -105,8 +105,30 @@ mod tests {
         assert_eq!(refusal.detail, "not JSON: a value was expected, at line 1 column 13");
         assert!(!refusal.well_formed);
         for text in [
-            "{", "{}}", "{} {}", "nul", "{\"a\":1,}", "{'a':1}", "\u{1}", "{\"a\":\"\u{1}\"}", "[1 2]", "[1,]", "{\"a\" 1}",
-            "01", "1.", ".5", "+1", "1e", "--1", "\"\\x\"", "\"\\u12g4\"", "\"a", "\u{feff}{}", "NaN", "{1:2}", "[",
+            "{",
+            "{}}",
+            "{} {}",
+            "nul",
+            "{\"a\":1,}",
+            "{'a':1}",
+            "\u{1}",
+            "{\"a\":\"\u{1}\"}",
+            "[1 2]",
+            "[1,]",
+            "{\"a\" 1}",
+            "01",
+            "1.",
+            ".5",
+            "+1",
+            "1e",
+            "--1",
+            "\"\\x\"",
+            "\"\\u12g4\"",
+            "\"a",
+            "\u{feff}{}",
+            "NaN",
+            "{1:2}",
+            "[",
         ] {
             assert!(check(text.as_bytes()).is_err_and(|bad| !bad.well_formed), "{text}");
         }

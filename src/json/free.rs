@@ -247,7 +247,9 @@ mod tests {
 
     #[test]
     fn depth_counts_what_is_nested_and_not_what_is_quoted() {
-        for (text, depth) in [("1", 0), ("[]", 1), ("[[1],{\"a\":[2]}]", 3), ("[\"[[[\\\"[\"]", 1), ("{\"{\":\"\\\\\"}", 1)] {
+        for (text, depth) in
+            [("1", 0), ("[]", 1), ("[[1],{\"a\":[2]}]", 3), ("[\"[[[\\\"[\"]", 1), ("{\"{\":\"\\\\\"}", 1)]
+        {
             assert_eq!(read(text).depth(), depth, "{text}");
         }
     }

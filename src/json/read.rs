@@ -107,7 +107,11 @@ mod tests {
     #[test]
     fn fields_at_fault_are_named_with_their_path_and_told_in_plain_words() {
         for (text, field, detail) in [
-            (r#"{"test": 1}"#, "test", "is not a field here; there are `text`, `inner`, `flag`, `list`, `map`, `number`, `id`, `plain`"),
+            (
+                r#"{"test": 1}"#,
+                "test",
+                "is not a field here; there are `text`, `inner`, `flag`, `list`, `map`, `number`, `id`, `plain`",
+            ),
             (r#"{"inner": {"numbr": 1}}"#, "inner.numbr", "is not a field here; there is `number`"),
             (r#"{"inner": {}}"#, "inner.number", "is missing"),
             (r#"{"inner": [1]}"#, "inner", "is a list; an object is wanted"),
@@ -149,7 +153,9 @@ mod tests {
         ] {
             let (field, detail) = fault(text);
             assert!(!field.is_empty(), "{text}: {detail}");
-            for word in ["u8", "u32", "u64", "struct", "enum", "variant", "sequence", " map", "string", "line 1", "boolean"] {
+            for word in
+                ["u8", "u32", "u64", "struct", "enum", "variant", "sequence", " map", "string", "line 1", "boolean"]
+            {
                 assert!(!detail.contains(word), "{text}: {detail}");
             }
         }

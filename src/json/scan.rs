@@ -263,7 +263,8 @@ impl<'t> Scanner<'t> {
     }
 
     fn unicode(&mut self) -> Result<char, Stop> {
-        const HALF: Stop = Stop::Syntax("a text holds half of a surrogate pair (\\ud800 to \\udfff), which is no character");
+        const HALF: Stop =
+            Stop::Syntax("a text holds half of a surrogate pair (\\ud800 to \\udfff), which is no character");
         let first = self.unit(self.at)?;
         let (code, length) = match first {
             0xd800..=0xdbff if self.text[self.at + UNIT..].starts_with("\\u") => {
@@ -346,7 +347,8 @@ const PLAIN_DIGITS: usize = 300;
 
 /// Whether a 64-bit float reads the number as finite, and as zero only if it is zero.
 fn is_in_range(text: &str) -> bool {
-    let zero = || text.bytes().take_while(|byte| !matches!(byte, b'e' | b'E')).all(|byte| !(b'1'..=b'9').contains(&byte));
+    let zero =
+        || text.bytes().take_while(|byte| !matches!(byte, b'e' | b'E')).all(|byte| !(b'1'..=b'9').contains(&byte));
     text.parse::<f64>().is_ok_and(|number| number.is_finite() && (number != 0.0 || zero()))
 }
 

@@ -29,7 +29,11 @@ pub fn plain(error: &serde_json::Error) -> String {
     }
     if let Some((found, wanted)) = detail.strip_prefix("invalid value: ").and_then(parts) {
         let found = value(found);
-        return if kind(wanted) == WHOLE { format!("is {found}, which is out of range") } else { format!("is {found}; {} is wanted", kind(wanted)) };
+        return if kind(wanted) == WHOLE {
+            format!("is {found}, which is out of range")
+        } else {
+            format!("is {found}; {} is wanted", kind(wanted))
+        };
     }
     if detail.starts_with("invalid length ") {
         return "has not as many entries as are taken here".to_owned();

@@ -110,8 +110,20 @@ async fn broken_oversized_and_slow_requests_are_answered_and_harm_nobody() {
 async fn every_request_names_its_host_once_and_its_body_is_chunked_or_plain_whatever_the_path() {
     let db = TestDb::new().await;
     let server = Run::on(&db).serve().await;
-    for path in ["/health/live", "/health/ready", "/metrics", "/", "/docs", "/openapi.json", "/problems", "/v1/rooms", "/no/such/path"] {
-        for hosts in ["", "host: a\r\nhost: b\r\n", "host: a\r\nHost: a\r\n", "host: a b\r\n", "host: a/b\r\n", "host: u@a\r\n"] {
+    for path in [
+        "/health/live",
+        "/health/ready",
+        "/metrics",
+        "/",
+        "/docs",
+        "/openapi.json",
+        "/problems",
+        "/v1/rooms",
+        "/no/such/path",
+    ] {
+        for hosts in
+            ["", "host: a\r\nhost: b\r\n", "host: a\r\nHost: a\r\n", "host: a b\r\n", "host: a/b\r\n", "host: u@a\r\n"]
+        {
             let request = format!("GET {path} HTTP/1.1\r\n{hosts}\r\n");
             assert_problem(&told(&server, request.as_bytes()).await, 400, "malformed-request");
         }

@@ -358,10 +358,7 @@ mod tests {
 
     #[test]
     fn a_fault_names_the_field_and_the_remedy() {
-        assert_eq!(
-            reason(&with(r#", "data": {"colour": 1}"#)).1,
-            "data: colour: is not a field here; there are none"
-        );
+        assert_eq!(reason(&with(r#", "data": {"colour": 1}"#)).1, "data: colour: is not a field here; there are none");
         let mut reader = LineReader::new("test", None, Clock::system());
         let Line::Refused(fault) = reader.read(1, Raw::Line(with("").as_bytes())) else { panic!("taken") };
         assert_eq!(fault.detail, "tenant: is missing, and the import was given none");

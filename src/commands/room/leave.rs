@@ -76,7 +76,10 @@ fn is_last(person: &Person) -> bool {
 }
 
 fn no_such_stay(identity: &Identity, session: SessionId) -> Refusal {
-    Refusal::new(RefusalCode::NotPresent, format!("{} is in the room, but not with the session {session}", identity.quoted()))
+    Refusal::new(
+        RefusalCode::NotPresent,
+        format!("{} is in the room, but not with the session {session}", identity.quoted()),
+    )
 }
 
 #[cfg(test)]

@@ -267,9 +267,9 @@ mod tests {
         let roles = serde_json::json!({ "audio": [], "video": [], "screen": [] });
         let deep = serde_json::json!({ "publish": roles, "labels": { "a": "b" } });
         let more = [("update-settings", deep.clone()), ("create-room", serde_json::json!({ "settings": deep }))];
-        let examples = RoomCommand::catalogue().into_iter().flat_map(|kind| {
-            (kind.examples)().into_iter().map(move |example| (kind.name, example.body))
-        });
+        let examples = RoomCommand::catalogue()
+            .into_iter()
+            .flat_map(|kind| (kind.examples)().into_iter().map(move |example| (kind.name, example.body)));
         for (name, body) in examples.chain(more) {
             for list in with_a_list_for_an_object(&body) {
                 let refused = RoomCommand::parse(name, list.to_string().as_bytes());
@@ -297,9 +297,9 @@ mod tests {
                     let mut body = body.clone();
                     body[field] = "NUMBER".into();
                     // A camera has sides, and a message a version.
-                    body.as_object_mut().expect("an object").extend(
-                        (kind.name == "publish-track").then(|| ("source".to_owned(), Value::from("camera"))),
-                    );
+                    body.as_object_mut()
+                        .expect("an object")
+                        .extend((kind.name == "publish-track").then(|| ("source".to_owned(), Value::from("camera"))));
                     RoomCommand::parse(kind.name, body.to_string().replace("\"NUMBER\"", number).as_bytes())
                 };
                 assert!(with("12").is_ok(), "{} {field}: {:?}", kind.name, with("12"));

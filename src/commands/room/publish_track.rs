@@ -125,7 +125,10 @@ impl PublishTrack {
             None => stays.next_back(),
         };
         session.ok_or_else(|| {
-            Refusal::new(RefusalCode::NotPresent, format!("{} is in the room, but not with this session", identity.quoted()))
+            Refusal::new(
+                RefusalCode::NotPresent,
+                format!("{} is in the room, but not with this session", identity.quoted()),
+            )
         })
     }
 

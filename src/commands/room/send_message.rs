@@ -109,7 +109,9 @@ impl SendMessage {
         let Audience::Identities(named) = &self.to else { return Ok(()) };
         match named.iter().find(|identity| open.people.get(identity).is_none()) {
             None => Ok(()),
-            Some(absent) => Err(Refusal::new(RefusalCode::RecipientNotPresent, format!("{} is not in the room", absent.quoted()))),
+            Some(absent) => {
+                Err(Refusal::new(RefusalCode::RecipientNotPresent, format!("{} is not in the room", absent.quoted())))
+            }
         }
     }
 }

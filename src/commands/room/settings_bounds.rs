@@ -38,7 +38,10 @@ pub fn validate(patch: &SettingsPatch, prefix: &str, faults: &mut Faults) {
 fn label_key(field: &str, key: &str, faults: &mut Faults) {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'/' | b'-');
     if !(1..=MAX_LABEL_CHARS).contains(&key.len()) || !key.bytes().all(plain) {
-        faults.add(field, format!("the key of a label is 1 to {MAX_LABEL_CHARS} of A-Z, a-z, 0-9, '.', '_', '/' and '-'"));
+        faults.add(
+            field,
+            format!("the key of a label is 1 to {MAX_LABEL_CHARS} of A-Z, a-z, 0-9, '.', '_', '/' and '-'"),
+        );
     }
 }
 

@@ -220,7 +220,9 @@ async fn atomic(api: &Api, around: &Around, commands: &[Box<RawValue>]) -> Resul
         requests.push(item.map_err(|problem| problem.with("command_index", index))?.request);
     }
     match api.executor.execute_atomic(requests).await {
-        Ok(outcomes) => Ok(answer(outcomes.into_iter().map(|outcome| CommandResult::text(Ok(outcome), around.minimal)))),
+        Ok(outcomes) => {
+            Ok(answer(outcomes.into_iter().map(|outcome| CommandResult::text(Ok(outcome), around.minimal))))
+        }
         Err(failed) => Err(Problem::from(failed.error).with("command_index", failed.index)),
     }
 }

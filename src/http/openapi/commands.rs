@@ -84,8 +84,7 @@ pub fn describe_command(document: &mut Document, path: &str, operation: Operatio
         .problems(COMMAND_PROBLEMS)
         .refusals(kind.refusals);
     if kind.name == CreateRoom::NAME {
-        operation =
-            operation.json(201, "Created", &[&["Location"][..], &headers].concat(), &answer);
+        operation = operation.json(201, "Created", &[&["Location"][..], &headers].concat(), &answer);
     }
     document.add(path, operation);
 }

@@ -22,7 +22,8 @@ pub const TEXT: Form = Form(&["text/plain"]);
 
 /// Which of `forms` to serve, by its place among them.
 pub fn choose(headers: &HeaderMap, forms: &[Form]) -> Result<usize, Problem> {
-    let lines: Vec<_> = headers.get_all(header::ACCEPT).iter().map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
+    let lines: Vec<_> =
+        headers.get_all(header::ACCEPT).iter().map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
     let members = lines.iter().flat_map(|line| split(line, ','));
     let ranges: Vec<Range<'_>> = members.filter_map(Range::read).collect();
     if ranges.is_empty() {
@@ -56,7 +57,8 @@ fn wanted(ranges: &[Range<'_>], form: &Form) -> Option<(u16, u8, usize)> {
         Some((specificity, place, range.weight))
     });
     // Of two that are as specific, the first holds.
-    let (specificity, place, weight) = matching.max_by_key(|(specificity, place, _)| (*specificity, std::cmp::Reverse(*place)))?;
+    let (specificity, place, weight) =
+        matching.max_by_key(|(specificity, place, _)| (*specificity, std::cmp::Reverse(*place)))?;
     (weight > 0).then_some((weight, specificity, place))
 }
 
@@ -198,7 +200,9 @@ mod tests {
 
     #[test]
     fn what_is_not_served_or_not_wanted_is_not_acceptable() {
-        for accept in ["image/png", "application/json;q=0", "application/json;v=1", "text/html, image/*", "*/*;q=0", "a/b"] {
+        for accept in
+            ["image/png", "application/json;q=0", "application/json;v=1", "text/html, image/*", "*/*;q=0", "a/b"]
+        {
             assert_eq!(chosen(accept), None, "{accept}");
         }
         assert_eq!(chosen_of(&["application/json;q=0, */*"], &[JSON]), None);
@@ -207,10 +211,14 @@ mod tests {
 
     #[test]
     fn what_is_empty_or_malformed_is_passed_over() {
-        for accept in ["", " ", ",", ", ,", "json", "*/json", "application/", "a b/c", "application/json;q=2", "text/plain;q"] {
+        for accept in
+            ["", " ", ",", ", ,", "json", "*/json", "application/", "a b/c", "application/json;q=2", "text/plain;q"]
+        {
             assert_eq!(chosen(accept), Some("application/json"), "{accept}: anything goes");
         }
-        for accept in [",text/plain,", "json, text/plain", "application/json;q=high, text/plain;q=0.1", "*/json;q=1, text/plain"] {
+        for accept in
+            [",text/plain,", "json, text/plain", "application/json;q=high, text/plain;q=0.1", "*/json;q=1, text/plain"]
+        {
             assert_eq!(chosen(accept), Some("text/plain"), "{accept}");
         }
         assert_eq!(choose(&HeaderMap::new(), &FORMS).unwrap(), 0);
@@ -223,9 +231,14 @@ mod tests {
 
     #[test]
     fn a_weight_has_at_most_three_digits() {
-        for (text, thousandths) in
-            [("0", Some(0)), ("0.", Some(0)), ("0.5", Some(500)), ("0.125", Some(125)), ("1", Some(1_000)), ("1.000", Some(1_000))]
-        {
+        for (text, thousandths) in [
+            ("0", Some(0)),
+            ("0.", Some(0)),
+            ("0.5", Some(500)),
+            ("0.125", Some(125)),
+            ("1", Some(1_000)),
+            ("1.000", Some(1_000)),
+        ] {
             assert_eq!(weight(text), thousandths, "{text}");
         }
         for text in ["", "1.1", "1.001", "0.1234", "2", "-1", ".5", "00.5", "0,5", "0.5x", "1e0"] {

@@ -81,7 +81,8 @@ mod tests {
         for taken in [&[][..], &["chunked"], &["Chunked"], &[" chunked ,"]] {
             assert_eq!(of(taken), None, "{taken:?}");
         }
-        for coded in [&["gzip, chunked"][..], &["gzip", "chunked"], &["identity, chunked"], &["x"], &["chunked, gzip"]] {
+        for coded in [&["gzip, chunked"][..], &["gzip", "chunked"], &["identity, chunked"], &["x"], &["chunked, gzip"]]
+        {
             assert_eq!(of(coded), Some("transfer-coding-not-implemented"), "{coded:?}");
         }
         assert_eq!(of(&["chunked, chunked"]), Some("malformed-request"));

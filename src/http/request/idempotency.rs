@@ -131,7 +131,8 @@ mod tests {
     #[test]
     fn no_two_senders_and_keys_are_stored_as_one() {
         let mut seen = std::collections::HashMap::new();
-        let words = ["a", "a b", "1", "b 1", "a key 1", "5:a", "z#0", "z", "item:0 z", "key z", "a item:0 z", "servers", "1:a"];
+        let words =
+            ["a", "a b", "1", "b 1", "a key 1", "5:a", "z#0", "z", "item:0 z", "key z", "a item:0 z", "servers", "1:a"];
         let mut actors: Vec<Actor> = words.iter().map(|word| person(word)).collect();
         actors.extend(words.iter().map(|word| Actor::System((*word).into())));
         actors.push(Actor::Key("any".into()));

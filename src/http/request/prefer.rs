@@ -41,7 +41,9 @@ mod tests {
         ] {
             assert!(of(minimal), "{minimal:?}");
         }
-        for other in [&[][..], &["return=representation, return=minimal"], &["minimal"], &["return"], &["returns=minimal"]] {
+        for other in
+            [&[][..], &["return=representation, return=minimal"], &["minimal"], &["return"], &["returns=minimal"]]
+        {
             assert!(!of(other), "{other:?}");
         }
     }

@@ -147,7 +147,8 @@ impl Claims {
 /// What an operator sees is of all tenants: no tenant's own key gives it, and no person carries it about.
 fn operator(claims: &Claims, key: &VerifyingKey) -> Result<(), TokenError> {
     if let Some(tenant) = &key.tenant {
-        let problem = format!("the key signs for the tenant {tenant} only, and the grant operator is about all tenants");
+        let problem =
+            format!("the key signs for the tenant {tenant} only, and the grant operator is about all tenants");
         return Err(TokenError::Claims(problem));
     }
     if claims.sub.is_some() {

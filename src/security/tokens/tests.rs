@@ -155,7 +155,9 @@ fn what_operators_see_is_granted_to_servers_by_keys_for_all_tenants() {
 
 #[test]
 fn no_word_of_a_type_of_the_program_is_told_to_who_bears_a_token() {
-    for other in [json!({ "grants": { "room_join": 1 } }), json!({ "aud": 7 }), json!({ "exp": [] }), json!({ "sub": {} })] {
+    for other in
+        [json!({ "grants": { "room_join": 1 } }), json!({ "aud": 7 }), json!({ "exp": [] }), json!({ "sub": {} })]
+    {
         let Err(TokenError::Claims(problem)) = with(other.clone()) else { panic!("{other} was taken") };
         for word in ["struct", "enum", "sequence", "u64", "variant"] {
             assert!(!problem.contains(word), "{problem}");

@@ -90,36 +90,58 @@ async fn a_repeat_is_known_by_what_it_says_and_not_by_how_it_is_written() {
     let upper = room.to_uppercase();
     let in_a_list = |room: &str, command: &str, data: &str| {
         let data = if data.is_empty() { String::new() } else { format!(", \"data\": {data}") };
-        ("/v1/commands".to_owned(), format!("{{\"commands\": [{{\"command\": \"{command}\", \"room\": \"{room}\", \"idempotency_key\": \"KEY\"{data}}}]}}"))
+        (
+            "/v1/commands".to_owned(),
+            format!(
+                "{{\"commands\": [{{\"command\": \"{command}\", \"room\": \"{room}\", \"idempotency_key\": \"KEY\"{data}}}]}}"
+            ),
+        )
     };
-    let alone = |room: &str, command: &str, data: &str| (format!("/v1/rooms/{room}/commands/{command}"), data.to_owned());
-    let settings = ["{\"chat\": \"off\", \"metadata\": {\"b\": [1], \"a\": \"\\u00e9\"}}", "{ \"metadata\":{\"a\":\"é\",\"b\":[ 1 ]},\n\"chat\":\"off\"}"];
+    let alone =
+        |room: &str, command: &str, data: &str| (format!("/v1/rooms/{room}/commands/{command}"), data.to_owned());
+    let settings = [
+        "{\"chat\": \"off\", \"metadata\": {\"b\": [1], \"a\": \"\\u00e9\"}}",
+        "{ \"metadata\":{\"a\":\"é\",\"b\":[ 1 ]},\n\"chat\":\"off\"}",
+    ];
     let mute = |track: &str| format!("{{\"track\": \"{track}\"}}");
     for (key, ways) in [
-        ("mute-all", vec![
-            alone(&upper, "mute-all", ""),
-            alone(&room, "mute-all", "{}"),
-            alone(&room.replace('-', "%2D"), "mute-all", " { } "),
-            in_a_list(&room, "mute-all", ""),
-            in_a_list(&upper, "mute-all", "{}"),
-        ]),
-        ("settings", vec![
-            alone(&room, "update-settings", settings[0]),
-            alone(&room, "update-settings", settings[1]),
-            in_a_list(&upper, "update-settings", settings[1]),
-        ]),
-        ("track", vec![
-            alone(&room, "mute-track", &mute(&track)),
-            in_a_list(&room, "mute-track", &mute(&track.to_uppercase())),
-        ]),
-        ("ban", vec![
-            alone(&room, "ban", "{\"identity\": \"eve\", \"ban_s\": 60}"),
-            in_a_list(&room, "ban", "{\"ban_s\": 60.0, \"identity\": \"\\u0065ve\"}"),
-        ]),
+        (
+            "mute-all",
+            vec![
+                alone(&upper, "mute-all", ""),
+                alone(&room, "mute-all", "{}"),
+                alone(&room.replace('-', "%2D"), "mute-all", " { } "),
+                in_a_list(&room, "mute-all", ""),
+                in_a_list(&upper, "mute-all", "{}"),
+            ],
+        ),
+        (
+            "settings",
+            vec![
+                alone(&room, "update-settings", settings[0]),
+                alone(&room, "update-settings", settings[1]),
+                in_a_list(&upper, "update-settings", settings[1]),
+            ],
+        ),
+        (
+            "track",
+            vec![
+                alone(&room, "mute-track", &mute(&track)),
+                in_a_list(&room, "mute-track", &mute(&track.to_uppercase())),
+            ],
+        ),
+        (
+            "ban",
+            vec![
+                alone(&room, "ban", "{\"identity\": \"eve\", \"ban_s\": 60}"),
+                in_a_list(&room, "ban", "{\"ban_s\": 60.0, \"identity\": \"\\u0065ve\"}"),
+            ],
+        ),
     ] {
         let mut first: Option<Value> = None;
         for (path, body) in ways {
-            let request = service.server.client.post(format!("{}{path}", service.server.url)).bearer_auth(server_token());
+            let request =
+                service.server.client.post(format!("{}{path}", service.server.url)).bearer_auth(server_token());
             let request = request.header("content-type", "application/json").body(body.replace("KEY", key));
             let list = path == "/v1/commands";
             let request = if list { request } else { request.header("idempotency-key", key) };
@@ -151,7 +173,9 @@ async fn keys_of_different_senders_and_of_different_kinds_never_meet() {
         service.join(&room, identity, "speaker").await;
     }
     let path = format!("/v1/rooms/{room}/commands/raise-hand");
-    for (identity, key) in [("alice", "\"b 1\""), ("alice b", "\"1\""), ("alice", "\"b key 1\""), ("alice b", "\"key 1\"")] {
+    for (identity, key) in
+        [("alice", "\"b 1\""), ("alice b", "\"1\""), ("alice", "\"b key 1\""), ("alice b", "\"key 1\"")]
+    {
         let raise = service.post(&person(identity), &path, &json!({})).header("idempotency-key", key);
         let raised = Answer::of(raise).await.is(200);
         assert_eq!(raised.header("idempotency-replayed"), "", "{identity} {key}");
@@ -168,7 +192,9 @@ async fn keys_of_different_senders_and_of_different_kinds_never_meet() {
         let key = if atomic { "y" } else { "z" };
         list["commands"][1]["idempotency_key"] = json!(format!("{key}#0"));
         list["commands"][2]["idempotency_key"] = json!(format!("item:0 {key}"));
-        let sent = Answer::of(service.post(&server_token(), "/v1/commands", &list).header("idempotency-key", key)).await.is(200);
+        let sent = Answer::of(service.post(&server_token(), "/v1/commands", &list).header("idempotency-key", key))
+            .await
+            .is(200);
         for result in sent.body["results"].as_array().unwrap() {
             assert_eq!((&result["status"], result.get("replayed")), (&json!(200), None), "{}", sent.text);
         }

@@ -24,7 +24,9 @@ async fn an_answer_comes_in_a_form_that_is_accepted_or_not_at_all() {
     }
     let live = service.get(&server_token(), &format!("/v1/rooms/{room}/events")).header("accept", "text/*");
     assert_eq!(live.send().await.unwrap().headers()["content-type"], "text/event-stream");
-    for path in ["/v1/rooms", "/v1/events", "/v1/usage", &format!("/v1/rooms/{room}"), &format!("/v1/rooms/{room}/sessions")] {
+    for path in
+        ["/v1/rooms", "/v1/events", "/v1/usage", &format!("/v1/rooms/{room}"), &format!("/v1/rooms/{room}/sessions")]
+    {
         for accept in ["image/png", "application/json;q=0, text/html"] {
             let asked = service.get(&server_token(), path).header("accept", accept);
             Answer::of(asked).await.is(406).problem("not-acceptable");
@@ -49,7 +51,8 @@ async fn a_command_whose_answer_is_not_accepted_is_not_done() {
         Answer::of(asked).await.is(406).problem("not-acceptable");
     }
     for (accept, status) in [("text/html", 406), ("application/json", 200), ("application/x-ndjson", 200)] {
-        let asked = service.server.client.post(format!("{}/v1/commands", service.server.url)).bearer_auth(server_token());
+        let asked =
+            service.server.client.post(format!("{}/v1/commands", service.server.url)).bearer_auth(server_token());
         let asked = asked.header("content-type", "application/x-ndjson").header("accept", accept).body("");
         Answer::of(asked).await.is(status);
     }

@@ -101,7 +101,9 @@ async fn a_number_that_programs_cannot_read_is_refused_by_its_field() {
 async fn an_import_keeps_numbers_and_takes_what_the_api_takes() {
     let (db, folder) = (TestDb::new().await, folder());
     let line = |room: &str, data: &str| {
-        format!("{{\"occurred_at\":\"2012-01-01T00:00:00Z\",\"room\":\"{room}\",\"command\":\"create-room\",\"data\":{data}}}\n")
+        format!(
+            "{{\"occurred_at\":\"2012-01-01T00:00:00Z\",\"room\":\"{room}\",\"command\":\"create-room\",\"data\":{data}}}\n"
+        )
     };
     let lines = [
         line("exact", &format!("{{\"settings\":{{\"metadata\":{EXACT}}}}}")),
@@ -128,7 +130,8 @@ async fn an_import_keeps_numbers_and_takes_what_the_api_takes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_integer_is_taken_however_it_is_written_and_a_fraction_is_not() {
     let service = Service::start().await;
-    let created = raw(&service, &server_token(), "/v1/rooms", "{\"settings\": {\"max_participants\": 5.0}}").await.is(201);
+    let created =
+        raw(&service, &server_token(), "/v1/rooms", "{\"settings\": {\"max_participants\": 5.0}}").await.is(201);
     let room = created.body["room"].as_str().unwrap();
     assert_eq!(created.body["events"][0]["data"]["settings"]["max_participants"], 5);
     let settings = "{\"empty_timeout_s\": 6e1, \"departure_timeout_s\": 30.0, \"max_duration_s\": 3600.0, \"max_participants\": null}";
@@ -139,7 +142,8 @@ async fn an_integer_is_taken_however_it_is_written_and_a_fraction_is_not() {
         *changed,
         json!({ "empty_timeout_s": 60, "departure_timeout_s": 30, "max_duration_s": 3600, "max_participants": null })
     );
-    let list = format!("{{\"commands\": [{{\"room\": \"{room}\", \"command\": \"lock-room\", \"expected_version\": 2.0}}]}}");
+    let list =
+        format!("{{\"commands\": [{{\"room\": \"{room}\", \"command\": \"lock-room\", \"expected_version\": 2.0}}]}}");
     let locked = raw(&service, &server_token(), "/v1/commands", &list).await.is(200);
     assert_eq!(locked.body["results"][0]["status"], 200, "{}", locked.text);
     for fraction in ["5.5", "1e-1", "\"5\"", "-1", "4294967297.0"] {
@@ -202,11 +206,23 @@ async fn what_is_wrong_is_told_in_words_of_the_domain() {
     let room = service.room(&json!({})).await;
     let command = |name: &str| format!("/v1/rooms/{room}/commands/{name}");
     for (path, body, detail) in [
-        ("/v1/rooms".to_owned(), json!({ "settings": { "max_participants": "many" } }), "settings.max_participants: is the text \"many\"; a whole number is wanted"),
+        (
+            "/v1/rooms".to_owned(),
+            json!({ "settings": { "max_participants": "many" } }),
+            "settings.max_participants: is the text \"many\"; a whole number is wanted",
+        ),
         ("/v1/rooms".to_owned(), json!({ "settings": 7 }), "settings: is 7; an object is wanted"),
-        ("/v1/rooms".to_owned(), json!({ "settings": { "lobby": "closed" } }), "settings.lobby: is \"closed\", which is none of `off`, `guests`, `everyone`"),
+        (
+            "/v1/rooms".to_owned(),
+            json!({ "settings": { "lobby": "closed" } }),
+            "settings.lobby: is \"closed\", which is none of `off`, `guests`, `everyone`",
+        ),
         (command("join"), json!({ "role": 7 }), "role: has a form that is not taken here"),
-        (command("send-message"), json!({ "text": "a", "to": { "identities": "bob" } }), "to.identities: is the text \"bob\"; a list is wanted"),
+        (
+            command("send-message"),
+            json!({ "text": "a", "to": { "identities": "bob" } }),
+            "to.identities: is the text \"bob\"; a list is wanted",
+        ),
         (command("send-message"), json!({}), "text: is missing"),
         (command("raise-hand"), json!({ "who": 1 }), "who: is not a field here; there is `identity`"),
         ("/v1/commands".to_owned(), json!({ "commands": 7 }), "commands: is 7; a list is wanted"),
@@ -214,7 +230,8 @@ async fn what_is_wrong_is_told_in_words_of_the_domain() {
         let refused = Answer::of(service.post(&server_token(), &path, &body)).await.is(422);
         assert_eq!(refused.body["detail"], detail, "{body}");
     }
-    let odd = super::signed(&super::claims("acme", Some("alice is here"), Grants { room_join: true, ..Grants::default() }));
+    let odd =
+        super::signed(&super::claims("acme", Some("alice is here"), Grants { room_join: true, ..Grants::default() }));
     let absent = service.command(&odd, &room, "raise-hand", &json!({})).await.is(409).problem("not-present");
     assert_eq!(absent.body["detail"], "\"alice is here\" is not in the room");
     let outside = Answer::of(service.get(&odd, &format!("/v1/rooms/{room}/messages"))).await.is(403);

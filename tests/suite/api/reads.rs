@@ -272,10 +272,22 @@ async fn the_log_and_the_read_models_tell_how_far_they_have_come() {
 async fn who_was_put_out_of_a_room_does_not_look_back_at_it() {
     let service = Service::start().await;
     let room = service.room(&json!({ "settings": { "duplicate_identity": "allow" } })).await;
-    let server = async |command: &str, body: Value| service.command(&server_token(), &room, command, &body).await.is(200);
+    let server =
+        async |command: &str, body: Value| service.command(&server_token(), &room, command, &body).await.is(200);
     let own = async |who: &str, command: &str| service.command(&person(who), &room, command, &json!({})).await.is(200);
     let put_out = async |who: &str, command: &str| server(command, json!({ "identity": who })).await;
-    for who in ["hal", "removed", "banned", "left then banned", "two devices", "for a moment", "unbanned", "lost", "back", "let in"] {
+    for who in [
+        "hal",
+        "removed",
+        "banned",
+        "left then banned",
+        "two devices",
+        "for a moment",
+        "unbanned",
+        "lost",
+        "back",
+        "let in",
+    ] {
         own(who, "join").await;
     }
     own("two devices", "join").await;
@@ -300,7 +312,16 @@ async fn who_was_put_out_of_a_room_does_not_look_back_at_it() {
     let ended = server("end-room", json!({})).await;
     let at_least = ended.header("convoke-position");
 
-    let paths = ["messages", "events", "timeline", "participants", "participants?version=20", "sessions", "attendance", "activity"];
+    let paths = [
+        "messages",
+        "events",
+        "timeline",
+        "participants",
+        "participants?version=20",
+        "sessions",
+        "attendance",
+        "activity",
+    ];
     for (who, status) in [
         ("hal", 200),
         ("removed", 403),
@@ -315,7 +336,8 @@ async fn who_was_put_out_of_a_room_does_not_look_back_at_it() {
         ("let in", 200),
     ] {
         for path in paths {
-            let read = service.get(&person(who), &format!("/v1/rooms/{room}/{path}")).header("convoke-at-least", at_least);
+            let read =
+                service.get(&person(who), &format!("/v1/rooms/{room}/{path}")).header("convoke-at-least", at_least);
             let answer = Answer::of(read).await;
             assert_eq!(answer.status.as_u16(), status, "{who} reads {path}: {}", answer.text);
             assert!(status == 200 || !answer.text.contains("AFTER"), "{who} reads {path}: {}", answer.text);
@@ -331,7 +353,8 @@ async fn who_was_put_out_of_a_room_does_not_look_back_at_it() {
 async fn a_person_who_may_list_rooms_too_reads_as_a_person_in_their_own() {
     let service = Service::start().await;
     let (own, other) = (service.room(&json!({})).await, service.room(&json!({})).await);
-    let grants = Grants { room_join: true, room_list: true, role: convoke::events::room::Role::Host, ..Grants::default() };
+    let grants =
+        Grants { room_join: true, room_list: true, role: convoke::events::room::Role::Host, ..Grants::default() };
     let joan = signed(&claims("acme", Some("joan"), grants));
     service.command(&joan, &own, "join", &json!({})).await.is(200);
     for room in [&own, &other] {
@@ -340,7 +363,10 @@ async fn a_person_who_may_list_rooms_too_reads_as_a_person_in_their_own() {
     }
     let direct = json!({ "text": "for joan", "to": { "identities": ["joan"] } });
     service.command(&person("alice"), &own, "send-message", &direct).await.is(200);
-    let last = service.command(&person("alice"), &own, "send-message", &json!({ "text": "staff", "to": "staff" })).await.is(200);
+    let last = service
+        .command(&person("alice"), &own, "send-message", &json!({ "text": "staff", "to": "staff" }))
+        .await
+        .is(200);
     let messages = async |token: &str, room: &str, last: &Answer| {
         let page = after(&service, token, last, &format!("/v1/rooms/{room}/messages")).await.is(200);
         let texts = page.body["messages"].as_array().unwrap().clone().into_iter();
@@ -369,6 +395,9 @@ async fn a_person_who_may_list_rooms_too_reads_as_a_person_in_their_own() {
             break;
         }
     }
-    assert_eq!((shown.as_slice(), withheld.as_slice()), (&["for all", "for joan", "staff"].map(String::from)[..], &[json!(true)][..]));
+    assert_eq!(
+        (shown.as_slice(), withheld.as_slice()),
+        (&["for all", "for joan", "staff"].map(String::from)[..], &[json!(true)][..])
+    );
     assert_eq!(messages(&joan, &own, &left).await[0], "withheld", "no longer a person in the room");
 }

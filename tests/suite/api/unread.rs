@@ -144,7 +144,8 @@ async fn a_list_that_is_kept_open_by_white_space_ends() {
 async fn a_minimal_answer_says_where_the_room_is_and_nothing_else() {
     let service = Service::start().await;
     let body = json!({ "name": "standup", "settings": { "metadata": "x".repeat(METADATA) } });
-    let minimal = |path: &str, body: &Value| service.post(&server_token(), path, body).header("prefer", "return=minimal");
+    let minimal =
+        |path: &str, body: &Value| service.post(&server_token(), path, body).header("prefer", "return=minimal");
     let created = Answer::of(minimal("/v1/rooms", &body)).await.is(201);
     let room = created.body["room"].as_str().unwrap();
     assert_eq!(created.body, json!({ "room": room, "room_version": 1, "position": 1 }));

@@ -234,8 +234,12 @@ fn who_was_removed_or_banned_is_put_out_until_they_join_again() {
         scheduled().event(banned(None)),
     ] {
         assert!(out(&room) && out(&room.clone().event(ended.clone())), "{room:?}");
-        let back = room.event(unbanned.clone()).event(RoomOpened { reason: OpenReason::Due }).joined("ann", Role::Viewer);
-        assert!(!out(&back) && !out(&back.clone().event(left("ann", LeaveReason::Left)).event(ended.clone())), "{back:?}");
+        let back =
+            room.event(unbanned.clone()).event(RoomOpened { reason: OpenReason::Due }).joined("ann", Role::Viewer);
+        assert!(
+            !out(&back) && !out(&back.clone().event(left("ann", LeaveReason::Left)).event(ended.clone())),
+            "{back:?}"
+        );
     }
     for reason in [LeaveReason::Left, LeaveReason::Replaced, LeaveReason::ConnectionLost, LeaveReason::RoomEnded] {
         assert!(!out(&after(reason).event(ended.clone())), "{reason:?}");
