@@ -3,7 +3,8 @@
 # client, mold, curl, Rust, and PostgreSQL's programs (15 or newer). Convoke starts a private server from these; the system's
 # own cluster, which the package would make and start, is not wanted and not made. Says nothing where nothing is missing.
 #
-# With the word `test` also what only tests need: Java and Maven for Apache Kafka and for PostgreSQLs of other versions, two readers of topics by other hands, Python's
+# With the word `test` also what only tests need: Java (and its compiler, for a client that tests run from its source) and Maven for
+# Apache Kafka and for PostgreSQLs of other versions, two readers of topics by other hands, Python's
 # venv, and redis-server and pgbouncer, whose own services are not wanted either and not started. With `python` that venv.
 set -euo pipefail
 
@@ -20,7 +21,7 @@ want pkg-config pkg-config
 [ -e /etc/ssl/certs/ca-certificates.crt ] || [ -e /etc/pki/tls/certs/ca-bundle.crt ] || missing+=(ca-certificates)
 
 if [ "${1:-}" = test ]; then
-    want java openjdk-17-jre-headless
+    want javac openjdk-17-jdk-headless
     want mvn maven
     want xz xz-utils
     want kcat kcat

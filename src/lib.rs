@@ -6,6 +6,7 @@ pub mod config;
 pub mod database;
 pub mod events;
 pub mod http;
+pub mod json;
 pub mod projections;
 pub mod resilience;
 pub mod security;

@@ -4,6 +4,7 @@
 use std::fmt::Debug;
 
 use schemars::JsonSchema;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -12,10 +13,14 @@ use super::fault::{self, CommandFault, Faults};
 use super::refusal::{Refusal, RefusalCode};
 use super::room::state::Room;
 use crate::events::ids::{Identity, RoomId};
+use crate::json::Checked;
 
 /// One thing that may be asked of a room. The fields are the command's body; they must be read with
-/// `#[serde(deny_unknown_fields)]`.
-pub trait Command: DeserializeOwned + JsonSchema + Clone + Debug + PartialEq + Send + Sync + 'static {
+/// `#[serde(deny_unknown_fields)]`. Written as JSON, a command says what its body said and nothing else (a field that was not
+/// given is left out), since repeats under an idempotency key are told by it.
+pub trait Command:
+    Serialize + DeserializeOwned + JsonSchema + Clone + Debug + PartialEq + Send + Sync + 'static
+{
     /// On the wire, kebab-case: `raise-hand`.
     const NAME: &'static str;
     /// A few words, imperative.
@@ -103,8 +108,8 @@ impl CommandKind {
     }
 }
 
-/// Reads a body and checks its bounds. An empty body is `{}`.
-pub fn parse<C: Command>(body: &[u8]) -> Result<C, CommandFault> {
+/// Reads a body and checks its bounds.
+pub fn parse<C: Command>(body: Checked<'_>) -> Result<C, CommandFault> {
     let command: C = fault::read(body)?;
     let mut faults = Faults::default();
     command.validate(&mut faults);

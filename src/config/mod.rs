@@ -22,7 +22,7 @@ mod tests;
 mod values;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use archive::{ArchiveConfig, ArchivePlace};
@@ -90,6 +90,10 @@ pub struct HttpConfig {
     pub header_limit: usize,
     pub request_timeout: Duration,
     pub at_least_timeout: Duration,
+    /// Where answers to long lists wait for their clients.
+    pub spool_dir: PathBuf,
+    /// Bytes that all of them may take there; 0: none.
+    pub spool_limit: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -197,9 +201,9 @@ impl Config {
                 relay: roles.contains(&"relay"),
                 maintenance: roles.contains(&"maintenance"),
             },
-            data_dir,
             shutdown_timeout: reader.time(&settings::SHUTDOWN_TIMEOUT),
-            http: HttpConfig::read(reader),
+            http: HttpConfig::read(reader, &data_dir),
+            data_dir,
             streams: StreamsConfig {
                 limit: reader.count(&settings::STREAMS_LIMIT),
                 buffer: reader.count(&settings::STREAMS_BUFFER),
@@ -252,7 +256,7 @@ fn process_environment() -> HashMap<String, String> {
 }
 
 impl HttpConfig {
-    fn read(reader: &mut Reader<'_>) -> Self {
+    fn read(reader: &mut Reader<'_>, data_dir: &Path) -> Self {
         let address = |text: &str| {
             let (host, port) = text.trim().rsplit_once(':')?;
             (!host.is_empty() && port.parse::<u16>().is_ok()).then(|| text.trim().to_owned())
@@ -264,6 +268,8 @@ impl HttpConfig {
             header_limit: reader.size(&settings::HTTP_HEADER_LIMIT),
             request_timeout: reader.time(&settings::HTTP_REQUEST_TIMEOUT),
             at_least_timeout: reader.time(&settings::HTTP_AT_LEAST_TIMEOUT),
+            spool_dir: reader.text(&settings::HTTP_SPOOL_DIR).map_or_else(|| data_dir.join("spool"), PathBuf::from),
+            spool_limit: reader.size(&settings::HTTP_SPOOL_LIMIT),
         }
     }
 }

@@ -84,6 +84,8 @@ pub const GROUPS: &[Group] = &[
             &HTTP_HEADER_LIMIT,
             &HTTP_REQUEST_TIMEOUT,
             &HTTP_AT_LEAST_TIMEOUT,
+            &HTTP_SPOOL_DIR,
+            &HTTP_SPOOL_LIMIT,
         ],
     },
     Group { title: "Streams", settings: &[&STREAMS_LIMIT, &STREAMS_BUFFER, &STREAMS_HEARTBEAT] },
@@ -216,6 +218,23 @@ pub const HTTP_AT_LEAST_TIMEOUT: Setting = Setting::new(
     Accepts::Time(MS, MINUTE),
     "5s",
     "How long a read waits for its read model to reach the position the caller asked for.",
+);
+
+pub const HTTP_SPOOL_DIR: Setting = Setting::new(
+    "CONVOKE_HTTP_SPOOL_DIR",
+    "http.spool_dir",
+    Accepts::Path,
+    "",
+    "Where answers to long lists of commands wait in temporary files for clients that send all before they read; nothing is \
+     left there. Not given: `spool` in the data directory.",
+);
+pub const HTTP_SPOOL_LIMIT: Setting = Setting::new(
+    "CONVOKE_HTTP_SPOOL_LIMIT",
+    "http.spool_limit",
+    Accepts::Size(0, 1024 * 1024 * MIB),
+    "1GiB",
+    "How much room all of these files may take, in whole MiB; 0: there are none. A client that finds no room, and does not \
+     read, is told with its last answer where the list was broken off.",
 );
 
 pub const STREAMS_LIMIT: Setting = Setting::new(

@@ -56,6 +56,11 @@ macro_rules! text_id {
             pub fn as_str(&self) -> &str {
                 &self.0
             }
+
+            /// In double quotes, as it stands in sentences.
+            pub fn quoted(&self) -> String {
+                crate::json::quoted(&self.0)
+            }
         }
 
         impl fmt::Display for $name {

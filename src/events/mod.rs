@@ -8,7 +8,6 @@ pub mod envelope;
 pub mod feed;
 pub mod ids;
 pub mod log;
-pub mod object;
 pub mod relay;
 pub mod room;
 pub mod schemas;

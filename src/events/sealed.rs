@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::envelope::RoomVersion;
 use super::ids::Identity;
+use crate::json::FreeJson;
 
 /// The personal part of a new event, and whose it is.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,7 +29,7 @@ pub struct PersonalFields {
     pub display_name: Option<String>,
     /// The caller's own data on a person: any JSON, at most 16 KiB as text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<serde_json::Value>,
+    pub metadata: Option<FreeJson>,
     /// The text of a message, at most 8 KiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,

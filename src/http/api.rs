@@ -13,6 +13,7 @@ use crate::events::feed::Hub;
 use crate::events::ids::CommandId;
 use crate::events::log::{EventLog, LogError};
 use crate::events::time::Clock;
+use crate::http::spool::SpoolRoom;
 use crate::projections::cache::{Patience, RoomCache};
 use crate::projections::live::Board;
 use crate::projections::read::ReadModels;
@@ -49,6 +50,7 @@ pub struct Parts {
 
 struct Inner {
     parts: Parts,
+    spool: Arc<SpoolRoom>,
     epoch: Mutex<Option<(Instant, Uuid)>>,
     streams: Arc<Semaphore>,
 }
@@ -68,7 +70,8 @@ impl std::ops::Deref for Api {
 impl Api {
     pub fn new(parts: Parts) -> Self {
         let streams = Arc::new(Semaphore::new(parts.streams.limit));
-        Self(Arc::new(Inner { parts, epoch: Mutex::default(), streams }))
+        let spool = Arc::new(SpoolRoom::new(&parts.http.spool_dir, parts.http.spool_limit as u64));
+        Self(Arc::new(Inner { parts, spool, epoch: Mutex::default(), streams }))
     }
 
     /// Which history the log's numbers belong to.
@@ -92,6 +95,11 @@ impl Api {
     /// An id for a command that comes in now.
     pub fn command_id(&self) -> CommandId {
         CommandId::from_uuid(random::uuid_v7(self.clock.now()))
+    }
+
+    /// Where answers wait that nobody reads yet.
+    pub(super) fn spool(&self) -> &Arc<SpoolRoom> {
+        &self.0.spool
     }
 
     /// One permit for each open stream.

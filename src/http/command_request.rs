@@ -10,10 +10,12 @@ use super::api::Api;
 use super::problem::{Problem, ProblemCode};
 use super::request::etags::{self, Tags};
 use super::request::headers::{self, CommandHeaders, IDEMPOTENCY_REPLAYED, POSITION};
+use super::request::prefer;
 use super::request::query::Query;
-use super::request::{idempotency, json};
 use crate::commands::context::Caller;
 use crate::commands::execute::{ExecuteError, Executor, Idempotency, Outcome, Request};
+use crate::commands::fault::CommandFault;
+use crate::commands::fingerprint;
 use crate::commands::room::RoomCommand;
 use crate::events::envelope::RoomVersion;
 use crate::events::ids::RoomId;
@@ -22,44 +24,19 @@ use crate::events::ids::RoomId;
 /// found at.
 const VERSION_TRIES: usize = 3;
 
-/// Reads the body of a command. An empty one stands for `{}`.
-pub fn parse(name: &str, body: &[u8]) -> Result<RoomCommand, Problem> {
-    checked(body)?;
-    Ok(RoomCommand::parse(name, body)?)
-}
-
-/// The same, of a command to the tenant itself.
-pub fn parse_of_tenant(name: &str, body: &[u8]) -> Result<RoomCommand, Problem> {
-    checked(body)?;
-    Ok(RoomCommand::parse_of_tenant(name, body)?)
-}
-
-fn checked(body: &[u8]) -> Result<(), Problem> {
-    if !body.trim_ascii().is_empty() {
-        json::check(body)?;
-    }
-    Ok(())
-}
-
-/// A path and a body that name the same request wherever it is sent: alone or in a batch.
-pub fn idempotency_of(key: &str, caller: &Caller, path: &str, body: &[u8]) -> Idempotency {
-    Idempotency {
-        key: idempotency::scoped(key, &caller.actor),
-        fingerprint: idempotency::fingerprint("POST", path, body),
-    }
-}
-
-/// A request to the executor out of the headers and the rest.
+/// A request to the executor out of the headers and the rest. The room is the one that the request names, if it names one.
 pub fn request(
     api: &Api,
     caller: Arc<Caller>,
     (room, command): (Option<RoomId>, RoomCommand),
     headers: CommandHeaders,
-    (path, body): (&str, &[u8]),
 ) -> Request {
     let command_id = api.command_id();
+    let idempotency = headers
+        .idempotency_key
+        .map(|key| Idempotency { key: key.scoped(&caller.actor), fingerprint: fingerprint::of(room, &command) });
     Request {
-        idempotency: headers.idempotency_key.map(|key| idempotency_of(&key, &caller, path, body)),
+        idempotency,
         caller,
         // A room that nobody named takes the id of the command that creates it.
         room: room.unwrap_or_else(|| RoomId::from_uuid(command_id.uuid())),
@@ -73,25 +50,31 @@ pub fn request(
     }
 }
 
-/// Executes a command if the room is at one of the versions that `if_match` names, whatever that may be where there is none.
-/// A request that is one command: read, carried out, answered. `parse` makes of the body the command and the room that it names, if it
-/// names one; `path` is where it was sent, for its repeats.
+/// A request that is one command: read, carried out, answered. `parse` makes of the body the command and the room that the
+/// request names, if it names one.
 pub async fn run(
     api: &Api,
     caller: Arc<Caller>,
     uri: &Uri,
     given: &HeaderMap,
-    (path, body): (&str, &[u8]),
-    parse: impl FnOnce(&[u8]) -> Result<(Option<RoomId>, RoomCommand), Problem>,
+    body: &[u8],
+    parse: impl FnOnce(&[u8]) -> Result<(Option<RoomId>, RoomCommand), CommandFault>,
 ) -> Result<Response, Problem> {
     Query::read(uri)?.finish()?;
     headers::json_only(given)?;
     let mut headers = CommandHeaders::read(given)?;
     let if_match = headers.if_match.take();
-    let request = request(api, caller, parse(body)?, headers, (path, body));
-    Ok(answer(execute(api, request, if_match.as_ref()).await?))
+    let request = request(api, caller, parse(body)?, headers);
+    let outcome = execute(api, request, if_match.as_ref()).await?;
+    let minimal = prefer::is_minimal(given);
+    let mut response = answer(outcome, minimal);
+    if minimal {
+        prefer::applied(response.headers_mut());
+    }
+    Ok(response)
 }
 
+/// Executes a command if the room is at one of the versions that `if_match` names; at whatever version where there is none.
 pub async fn execute(api: &Api, mut request: Request, if_match: Option<&Tags>) -> Result<Outcome, ExecuteError> {
     let Some(tags @ Tags::Listed(_)) = if_match else { return carry_out(&api.executor, request).await };
     // No room has the greatest version: a list that can match nothing is told the version there is.
@@ -123,24 +106,34 @@ pub async fn carry_out(executor: &Executor, request: Request) -> Result<Outcome,
     outcome
 }
 
+/// What an accepted command is answered: all of it, or only where it left the room.
+pub fn body(outcome: Outcome, minimal: bool) -> String {
+    let Outcome { room, room_version, position, body, .. } = outcome;
+    if minimal {
+        format!("{{\"room\":\"{room}\",\"room_version\":{room_version},\"position\":{position}}}")
+    } else {
+        body
+    }
+}
+
 /// The answer to an accepted command.
-pub fn answer(outcome: Outcome) -> Response {
-    let created = (outcome.status == 201).then(|| format!("/v1/rooms/{}", outcome.room));
-    let mut response = outcome.body.into_response();
-    *response.status_mut() = StatusCode::from_u16(outcome.status).unwrap_or(StatusCode::OK);
-    let headers = response.headers_mut();
+fn answer(outcome: Outcome, minimal: bool) -> Response {
+    let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(POSITION, HeaderValue::from(outcome.position));
     if let Ok(etag) = HeaderValue::try_from(etags::etag(outcome.room_version)) {
         headers.insert(header::ETAG, etag);
     }
-    if let Some(Ok(location)) = created.map(HeaderValue::try_from) {
+    if outcome.status == 201
+        && let Ok(location) = HeaderValue::try_from(format!("/v1/rooms/{}", outcome.room))
+    {
         headers.insert(header::LOCATION, location);
     }
     if outcome.replayed {
         headers.insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
     }
-    response
+    let status = StatusCode::from_u16(outcome.status).unwrap_or(StatusCode::OK);
+    (status, headers, body(outcome, minimal)).into_response()
 }
 
 impl From<ExecuteError> for Problem {

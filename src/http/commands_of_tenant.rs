@@ -27,8 +27,8 @@ pub fn describe(document: &mut Document) {
     }
 }
 
-/// Where a command goes that is sent by itself; also its name among repeats, wherever it is sent.
-pub fn path(command: &str) -> String {
+/// Where a command goes that is sent by itself.
+fn path(command: &str) -> String {
     format!("/v1/commands/{command}")
 }
 
@@ -40,6 +40,6 @@ async fn run(
     given: HeaderMap,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
-    let parse = |body: &[u8]| Ok((Some(RoomId::TENANT), command_request::parse_of_tenant(&name, body)?));
-    command_request::run(&api, caller, &uri, &given, (&path(&name), &body), parse).await
+    let parse = |body: &[u8]| Ok((Some(RoomId::TENANT), RoomCommand::parse_of_tenant(&name, body)?));
+    command_request::run(&api, caller, &uri, &given, &body, parse).await
 }

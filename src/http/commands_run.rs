@@ -12,6 +12,7 @@ use super::command_request;
 use super::problem::Problem;
 use super::request::caller::Signed;
 use super::request::path::CommandInPath;
+use crate::commands::room::RoomCommand;
 
 pub fn routes() -> Router<Api> {
     Router::new().route("/v1/rooms/{room}/commands/{command}", post(run))
@@ -25,6 +26,6 @@ async fn run(
     given: HeaderMap,
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
-    let parse = |body: &[u8]| Ok((Some(room), command_request::parse(&name, body)?));
-    command_request::run(&api, caller, &uri, &given, (uri.path(), &body), parse).await
+    let parse = |body: &[u8]| Ok((Some(room), RoomCommand::parse(&name, body)?));
+    command_request::run(&api, caller, &uri, &given, &body, parse).await
 }

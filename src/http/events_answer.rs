@@ -1,7 +1,7 @@
 //! Events as an answer: a page of JSON, lines of JSON or a live stream, of a room or of all rooms of a tenant.
 
 use axum::Json;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -58,7 +58,7 @@ pub async fn answer(
     let until =
         request.until.as_deref().map(|text| events_request::number(text, &whose, epoch, "until")).transpose()?;
     let show = Show::new(api.log.clone(), api.sealer.clone(), &whose, access.reader, access.personal);
-    match request.form {
+    let mut response = match request.form {
         Form::Page => page(api, &whose, show, (after, until), request.limit, epoch).await,
         Form::Lines => {
             let ticket = live::ticket(api.stream_permits(), api.metrics.streams_open())?;
@@ -69,7 +69,9 @@ pub async fn answer(
             Lines { log: api.log.clone(), whose, show, after, until, ticket }.into_response().await
         }
         Form::Live => live(api, whose, show, pass, after, epoch).await,
-    }
+    }?;
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
+    Ok(response)
 }
 
 async fn page(

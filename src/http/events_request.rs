@@ -4,7 +4,8 @@ use axum::http::{HeaderMap, Uri, header};
 use uuid::Uuid;
 
 use super::cursor::{BadCursor, Count, Cursor};
-use super::problem::{Problem, ProblemCode};
+use super::problem::Problem;
+use super::request::accept;
 use super::request::headers;
 use super::request::query::Query;
 use super::stream::follow::Whose;
@@ -93,43 +94,11 @@ fn begin(form: Form, query: &mut Query, headers: &HeaderMap) -> Result<Begin, Pr
     }
 }
 
-/// By `Accept`: the most wanted of the three forms; a page where anything goes.
+/// By `Accept`; a page where anything goes.
 fn form(headers: &HeaderMap) -> Result<Form, Problem> {
-    let mut best: Option<(f32, Form)> = None;
-    let mut named = false;
-    for line in headers.get_all(header::ACCEPT) {
-        for range in String::from_utf8_lossy(line.as_bytes()).split(',') {
-            let (kind, parameters) = range.split_once(';').unwrap_or((range, ""));
-            let form = match kind.trim().to_ascii_lowercase().as_str() {
-                "" => continue,
-                "text/event-stream" => Form::Live,
-                "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Form::Lines,
-                "application/json" | "application/*" | "*/*" => Form::Page,
-                _ => {
-                    named = true;
-                    continue;
-                }
-            };
-            let weight = weight(parameters);
-            if weight > 0.0 && best.is_none_or(|(most, _)| weight > most) {
-                best = Some((weight, form));
-            }
-        }
-    }
-    match best {
-        Some((_, form)) => Ok(form),
-        None if named => Err(Problem::new(
-            ProblemCode::NotAcceptable,
-            "Events come as application/json, application/x-ndjson or text/event-stream.",
-        )),
-        None => Ok(Form::Page),
-    }
-}
-
-fn weight(parameters: &str) -> f32 {
-    let named = parameters.split(';').filter_map(|parameter| parameter.trim().split_once('='));
-    let mut weights = named.filter(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
-    weights.next().and_then(|(_, value)| value.trim().parse().ok()).unwrap_or(1.0)
+    const FORMS: [(Form, accept::Form); 3] =
+        [(Form::Page, accept::JSON), (Form::Lines, accept::LINES), (Form::Live, accept::EVENT_STREAM)];
+    Ok(FORMS[accept::choose(headers, &FORMS.map(|(_, form)| form))?].0)
 }
 
 /// The number that a cursor over these events holds.
@@ -162,21 +131,16 @@ mod tests {
         lines.iter().map(|(name, value)| (header::HeaderName::from_static(name), value.parse().unwrap())).collect()
     }
 
-    fn form_of(accept: &str) -> Result<Form, Problem> {
-        form(&headers(&[("accept", accept)]))
-    }
-
     fn read(uri: &str, lines: &[(&'static str, &str)]) -> Result<EventsRequest, Problem> {
         EventsRequest::read(&uri.parse().unwrap(), &headers(lines))
     }
 
     #[test]
-    fn the_form_is_the_most_wanted() {
-        assert_eq!(form_of("text/event-stream").unwrap(), Form::Live);
-        assert_eq!(form_of("application/json;q=0.2, application/x-ndjson").unwrap(), Form::Lines);
-        assert_eq!(form_of("application/json, text/event-stream").unwrap(), Form::Page);
+    fn the_form_is_the_one_that_is_accepted() {
+        let form_of = |accept: &str| form(&headers(&[("accept", accept)]));
+        assert_eq!(form_of("text/*").unwrap(), Form::Live);
+        assert_eq!(form_of("application/json;q=0, */*").unwrap(), Form::Lines);
         assert_eq!(form_of("*/*").unwrap(), Form::Page);
-        assert_eq!(form_of("text/html, text/event-stream;q=0.5").unwrap(), Form::Live);
         assert_eq!(form(&HeaderMap::new()).unwrap(), Form::Page);
         assert_eq!(form_of("image/png").unwrap_err().status().as_u16(), 406);
     }

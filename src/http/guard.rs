@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 use super::body::{BodyLimit, Patient};
 use super::problem::{Problem, ProblemCode};
+use super::request::head;
 use crate::config::HttpConfig;
 use crate::telemetry::metrics::Metrics;
 
@@ -72,6 +73,10 @@ async fn answer(State(Guard(around)): State<Guard>, request: Request, next: Next
 const READ_TO_ITS_END: u64 = 64 * 1024;
 
 async fn run(around: &Around, request: Request, next: Next) -> Response {
+    if let Err(problem) = head::check(request.version(), request.headers()) {
+        // Who frames one request wrongly is not trusted to frame the next one.
+        return ([(header::CONNECTION, "close")], problem).into_response();
+    }
     let large = request.body().size_hint().upper().is_none_or(|size| size > READ_TO_ITS_END);
     let arrived = Arc::new(AtomicBool::new(request.body().is_end_stream()));
     let mut response = carry_out(around, request, next, &arrived).await;

@@ -51,7 +51,7 @@ pub fn describe(document: &mut Document) {
     let log = document.answer::<LogAnswer>();
     let operation = Operation::get("log", "The log")
         .tag(Tag::Operation)
-        .about("How far the log has come, which history it is, and its partitions. Needs the grant `room_list` or `room_admin`.")
+        .about("How far the log has come, which history it is, and its partitions. Of all tenants: needs the grant `operator`.")
         .json(200, "The log", &["Convoke-Position"], &log)
         .problem(ProblemCode::Forbidden);
     document.add(PATH, operation);
@@ -63,7 +63,7 @@ async fn log(
     OriginalUri(uri): OriginalUri,
 ) -> Result<Response, Problem> {
     Query::read(&uri)?.finish()?;
-    rights::all_rooms(&caller)?;
+    rights::operator(&caller)?;
     let head = api.log.head().await?;
     let answer = LogAnswer {
         position: head.position,

@@ -39,6 +39,7 @@ mod rooms_list;
 pub mod routes;
 pub mod serve;
 mod sessions;
+mod spool;
 pub mod stream;
 mod timeline;
 mod usage;

@@ -35,7 +35,7 @@ pub fn describe(document: &mut Document) {
         .tag(Tag::Operation)
         .about(
             "How far each read model has come and how far it is behind, the digest over its rows, and how far a rebuild of it \
-             is. Needs the grant `room_list` or `room_admin`.",
+             is. Of all tenants: needs the grant `operator`.",
         )
         .json(200, "The read models", &[], &projections)
         .problem(ProblemCode::Forbidden);
@@ -48,7 +48,7 @@ async fn projections(
     OriginalUri(uri): OriginalUri,
 ) -> Result<Json<ProjectionsAnswer>, Problem> {
     Query::read(&uri)?.finish()?;
-    rights::all_rooms(&caller)?;
+    rights::operator(&caller)?;
     let projections = overview::all(api.log.pool()).await.map_err(ReadError::from)?;
     Ok(Json(ProjectionsAnswer { projections }))
 }

@@ -3,7 +3,7 @@
 //!
 //! A message to staff may be read by who is staff now: somebody who becomes a moderator reads what moderators wrote, and no
 //! longer when they are none. A stream follows its reader's own role through the events that it passes on, and is over for a
-//! person who leaves the room or is removed from it.
+//! person who leaves the room or is removed from it; one whose token lists rooms too goes on as any holder of `room_list`.
 
 use std::collections::HashMap;
 
@@ -24,6 +24,10 @@ pub struct Reader {
     pub as_of: RoomVersion,
     /// Was in the room, and left it or was removed: may see no more.
     pub gone: bool,
+    /// Holds `room_list`: who leaves the room sees what everybody may see.
+    pub lists: bool,
+    /// The version at which a reader who `lists` left the room: what came later is not opened for them.
+    pub left_at: Option<RoomVersion>,
 }
 
 /// What a reader gets of an event.
@@ -38,12 +42,30 @@ pub enum Sight {
 impl Reader {
     /// Sees everything.
     pub fn admin() -> Self {
-        Self { identity: None, admin: true, staff: true, as_of: RoomVersion::MAX, gone: false }
+        Self { admin: true, staff: true, ..Self::outsider() }
     }
 
     /// Sees what everybody may see.
     pub fn outsider() -> Self {
-        Self { identity: None, admin: false, staff: false, as_of: RoomVersion::MAX, gone: false }
+        Self {
+            identity: None,
+            admin: false,
+            staff: false,
+            as_of: RoomVersion::MAX,
+            gone: false,
+            lists: false,
+            left_at: None,
+        }
+    }
+
+    /// Somebody in the room, or who was in it.
+    pub fn person(identity: Identity, staff: bool, as_of: RoomVersion, lists: bool) -> Self {
+        Self { identity: Some(identity), staff, as_of, lists, ..Self::outsider() }
+    }
+
+    /// Whether personal fields of an event are opened for a reader who may see any.
+    pub fn opens(&self, version: RoomVersion) -> bool {
+        self.left_at.is_none_or(|left| version <= left)
     }
 
     /// What of the event this reader gets. Events come in the order of their versions.
@@ -96,7 +118,15 @@ impl Reader {
                 // With several devices a person may still be there; a reader in doubt sees less until it asks anew.
                 self.staff = false;
                 // Who joined again elsewhere is still there, and all leave a room that ends: they may read how it did.
-                self.gone = !matches!(left.reason, LeaveReason::Replaced | LeaveReason::RoomEnded);
+                if matches!(left.reason, LeaveReason::Replaced | LeaveReason::RoomEnded) {
+                    return;
+                }
+                if self.lists {
+                    self.left_at = Some(envelope.room_version);
+                    self.identity = None;
+                } else {
+                    self.gone = true;
+                }
             }
             _ => {}
         }
@@ -143,7 +173,7 @@ mod tests {
     }
 
     fn person(name: &str, staff: bool) -> Reader {
-        Reader { identity: Some(Identity::new(name).unwrap()), admin: false, staff, as_of: 20, gone: false }
+        Reader::person(Identity::new(name).unwrap(), staff, 20, false)
     }
 
     #[test]
@@ -201,6 +231,33 @@ mod tests {
             &json!({"identity": "bob", "session": session, "role": "viewer"}),
         ));
         assert!(!bob.staff);
+    }
+
+    #[test]
+    fn who_leaves_sees_no_more_and_who_lists_rooms_sees_what_everybody_may() {
+        let session = "01936d2e-7c1a-7b3e-8a44-0f0a4f5d2c11";
+        let left = |reason: &str| {
+            let data = json!({"identity": "bob", "session": session, "reason": reason, "seconds": 3});
+            event(21, "room.participant-left", &data)
+        };
+        let direct = event(22, "room.message-sent", &json!({"author": "alice", "to": {"identities": ["bob"]}}));
+        for reason in ["left", "removed", "banned", "connection-lost"] {
+            let mut bob = person("bob", true);
+            bob.sees(&left(reason));
+            assert!(bob.gone, "{reason}");
+            let mut lister = Reader { lists: true, ..person("bob", true) };
+            assert_eq!(lister.sees(&direct), Sight::Shown);
+            lister.sees(&left(reason));
+            assert!(!lister.gone && lister.opens(21) && !lister.opens(22), "{reason}");
+            assert_eq!(lister.sees(&direct), Sight::Hidden, "{reason}");
+            assert_eq!(lister.sees(&message(&json!("staff"))), Sight::Hidden);
+            assert_eq!(lister.sees(&message(&json!("everyone"))), Sight::Shown);
+        }
+        for reason in ["replaced", "room-ended"] {
+            let mut bob = person("bob", true);
+            bob.sees(&left(reason));
+            assert!(!bob.gone && bob.opens(22), "{reason}");
+        }
     }
 
     #[test]

@@ -58,7 +58,7 @@ async fn view(
 ) -> Result<Response, Problem> {
     let mut query = Query::read(&uri)?;
     let moment = Moment::read(&mut query)?;
-    let known = headers::tags(&headers, header::IF_NONE_MATCH)?;
+    let known = headers::if_none_match(&headers);
     let key = RoomKey { tenant: caller.tenant.clone(), room };
     let (body, position) = match moment {
         Moment::Now => {

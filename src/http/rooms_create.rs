@@ -34,8 +34,8 @@ async fn create(
     WholeBody(body): WholeBody,
 ) -> Result<Response, Problem> {
     let parse = |body: &[u8]| {
-        let command: RoomCommand = command_request::parse(CreateRoom::NAME, body)?;
+        let command = RoomCommand::parse(CreateRoom::NAME, body)?;
         Ok((command.wanted_room(), command))
     };
-    command_request::run(&api, caller, &uri, &given, (PATH, &body), parse).await
+    command_request::run(&api, caller, &uri, &given, &body, parse).await
 }

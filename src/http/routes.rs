@@ -1,18 +1,20 @@
 //! The routes of the API, one file each.
 
 use axum::Router;
+use axum::middleware::from_fn;
 
 use super::api::Api;
 use super::openapi::{Document, page};
+use super::request::accept;
 use super::{
     attendance, batch, commands_of_tenant, commands_run, events, log, messages, participants, projections,
     room_activity, room_events, room_view, rooms_create, rooms_list, sessions, timeline, usage,
 };
 
 macro_rules! routes {
-    ($($module:ident),* $(,)?) => {
+    ($($($form:literal)? $module:ident),* $(,)?) => {
         fn described() -> Router<Api> {
-            Router::new()$(.merge($module::routes()))*
+            Router::new()$(.merge(routes!(@form $($form)? $module)))*
         }
 
         /// Every route, as it is documented.
@@ -20,8 +22,11 @@ macro_rules! routes {
             $($module::describe(document);)*
         }
     };
+    (@form $form:literal $module:ident) => { $module::routes() };
+    (@form $module:ident) => { $module::routes().route_layer(from_fn(accept::json_only)) };
 }
 
+// Those marked choose among several forms by themselves; all others answer in JSON.
 routes!(
     rooms_create,
     rooms_list,
@@ -31,10 +36,10 @@ routes!(
     attendance,
     messages,
     room_activity,
-    timeline,
-    room_events,
-    events,
-    batch,
+    "forms" timeline,
+    "forms" room_events,
+    "forms" events,
+    "forms" batch,
     commands_of_tenant,
     log,
     projections,
@@ -44,5 +49,6 @@ routes!(
 /// All that callers may ask, without the guard around it.
 pub fn router(api: Api) -> Router {
     // Commands are described from their catalogue.
-    described().merge(commands_run::routes()).with_state(api).merge(page::routes())
+    let commands = commands_run::routes().route_layer(from_fn(accept::json_only));
+    described().merge(commands).with_state(api).merge(page::routes())
 }

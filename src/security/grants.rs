@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::events::room::Role;
+use crate::json::is_default;
 
 /// Grants are additive and all off by default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -25,6 +26,10 @@ pub struct Grants {
     pub room_list: bool,
     /// May start and stop recordings.
     pub room_record: bool,
+    /// May see how the log and the read models of all tenants stand. Only in a server's token, signed by a key that signs for all
+    /// tenants.
+    #[serde(skip_serializing_if = "is_default")]
+    pub operator: bool,
 }
 
 impl Default for Grants {
@@ -37,12 +42,13 @@ impl Default for Grants {
             room_create: false,
             room_list: false,
             room_record: false,
+            operator: false,
         }
     }
 }
 
 impl Grants {
-    /// All of a tenant: for a server, and for the system's own acts.
+    /// All that is of a tenant: for a server, and for the system's own acts.
     pub fn everything() -> Self {
         Self {
             room: None,
@@ -52,6 +58,7 @@ impl Grants {
             room_create: true,
             room_list: true,
             room_record: true,
+            operator: false,
         }
     }
 }

@@ -6,14 +6,15 @@ use std::process::Command;
 
 /// Each part under `src/`, and the parts it may use besides itself. `cli`, `http` and the wiring may use all.
 const MAY_USE: &[(&str, &[&str])] = &[
-    ("events", &["config", "database", "telemetry", "resilience"]),
-    ("commands", &["config", "events", "security", "telemetry"]),
-    ("projections", &["config", "database", "events", "resilience", "security", "telemetry"]),
+    ("events", &["config", "database", "json", "telemetry", "resilience"]),
+    ("commands", &["config", "events", "json", "security", "telemetry"]),
+    ("projections", &["config", "database", "events", "json", "resilience", "security", "telemetry"]),
     ("resilience", &["config", "tasks", "telemetry"]),
-    ("security", &["config", "database", "events", "telemetry"]),
+    ("security", &["config", "database", "events", "json", "telemetry"]),
     ("database", &["config", "events"]),
     ("telemetry", &["config", "tasks"]),
     ("config", &["events"]),
+    ("json", &[]),
     ("tasks", &[]),
 ];
 

@@ -107,6 +107,47 @@ async fn broken_oversized_and_slow_requests_are_answered_and_harm_nobody() {
 }
 
 #[tokio::test]
+async fn every_request_names_its_host_once_and_its_body_is_chunked_or_plain_whatever_the_path() {
+    let db = TestDb::new().await;
+    let server = Run::on(&db).serve().await;
+    for path in [
+        "/health/live",
+        "/health/ready",
+        "/metrics",
+        "/",
+        "/docs",
+        "/openapi.json",
+        "/problems",
+        "/v1/rooms",
+        "/no/such/path",
+    ] {
+        for hosts in
+            ["", "host: a\r\nhost: b\r\n", "host: a\r\nHost: a\r\n", "host: a b\r\n", "host: a/b\r\n", "host: u@a\r\n"]
+        {
+            let request = format!("GET {path} HTTP/1.1\r\n{hosts}\r\n");
+            assert_problem(&told(&server, request.as_bytes()).await, 400, "malformed-request");
+        }
+        for codings in ["transfer-encoding: gzip, chunked", "transfer-encoding: gzip\r\ntransfer-encoding: chunked"] {
+            let request = format!("POST {path} HTTP/1.1\r\nhost: x\r\n{codings}\r\n\r\n0\r\n\r\n");
+            assert_problem(&told(&server, request.as_bytes()).await, 501, "transfer-coding-not-implemented");
+        }
+    }
+    let old = told(&server, b"GET /health/live HTTP/1.0\r\n\r\n").await;
+    assert!(old.starts_with("HTTP/1.0 200 ") || old.starts_with("HTTP/1.1 200 "), "HTTP/1.0 asks for no host: {old}");
+}
+
+#[tokio::test]
+async fn the_root_leads_to_the_documentation() {
+    let db = TestDb::new().await;
+    let server = Run::on(&db).serve().await;
+    let led = server.get("/").await;
+    assert_eq!((led.status().as_u16(), led.url().path()), (200, "/docs"), "a browser follows");
+    assert!(led.headers()["content-type"].to_str().unwrap().starts_with("text/html"));
+    let bare = told(&server, b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+    assert!(bare.starts_with("HTTP/1.1 307 ") && bare.contains("location: /docs"), "{bare}");
+}
+
+#[tokio::test]
 async fn a_method_that_a_path_does_not_take_is_told_those_that_it_does() {
     let db = TestDb::new().await;
     let server = Run::on(&db).serve().await;

@@ -6,7 +6,6 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Args;
-use serde_json::Value;
 
 use crate::cli::context::Context;
 use crate::cli::output;
@@ -15,6 +14,7 @@ use crate::database::pool::Pool;
 use crate::events::envelope::Envelope;
 use crate::events::ids::{Identity, TenantId};
 use crate::events::sealed::PersonalFields;
+use crate::json::FreeJson;
 use crate::security::sealing::{MasterKeys, Place, Sealer, key_id};
 
 const PAGE: usize = 2_000;
@@ -102,16 +102,7 @@ impl Seen {
 pub(super) fn of(fields: &PersonalFields) -> Vec<String> {
     let PersonalFields { display_name, metadata, text } = fields;
     let mut texts: Vec<String> = display_name.iter().chain(text).cloned().collect();
-    metadata.iter().for_each(|metadata| gather(metadata, &mut texts));
+    // The names of members are the program's that wrote them.
+    texts.extend(metadata.iter().flat_map(FreeJson::texts));
     texts
-}
-
-/// Every text in it; the names of its members are the program's that wrote it.
-fn gather(value: &Value, texts: &mut Vec<String>) {
-    match value {
-        Value::String(text) => texts.push(text.clone()),
-        Value::Array(values) => values.iter().for_each(|value| gather(value, texts)),
-        Value::Object(members) => members.values().for_each(|value| gather(value, texts)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
 }

@@ -31,14 +31,14 @@ fn first_steps(key: &SigningKey, address: SocketAddr, now: Timestamp) -> String 
     let tenant = key.tenant.clone().or_else(|| TenantId::new(DEVELOPMENT_TENANT).ok());
     let claims = Claims {
         tenant: tenant.clone(),
-        grants: Grants::everything(),
+        grants: Grants { operator: key.tenant.is_none(), ..Grants::everything() },
         exp: Some(NumericDate::at(now.plus_seconds(TOKEN_DAYS * 86_400))),
         ..Claims::default()
     };
     let token = mint(&key.kid, &key.secret, &claims);
     let tenant = tenant.as_ref().map(TenantId::as_str).unwrap_or_default();
     format!(
-        "\nA token for development, good for {TOKEN_DAYS} days, which may do everything in tenant {tenant}:\n\n  {token}\n\n\
+        "\nA token for development, good for {TOKEN_DAYS} days, which may do everything in tenant {tenant} and see what operators see:\n\n  {token}\n\n\
          This creates a room:\n\n  \
          curl -sS http://{address}/v1/rooms -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' \
          -d '{{\"name\":\"lobby\",\"if_exists\":\"return\"}}'\n\n"

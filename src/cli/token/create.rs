@@ -59,7 +59,9 @@ enum Grant {
     RoomCreate,
     RoomList,
     RoomRecord,
-    /// All of them, and the role host
+    /// How the log and the read models of all tenants stand; for a server, under a key for all tenants
+    Operator,
+    /// All of the tenant (all but operator), and the role host
     All,
 }
 
@@ -81,6 +83,14 @@ impl Create {
         let grants = self.grants();
         if self.identity.is_none() && grants.room_join && !grants.room_admin {
             bail!("room_join without room_admin is for a person: say who with --identity");
+        }
+        if grants.operator && self.identity.is_some() {
+            bail!("operator is for a server: leave out --identity");
+        }
+        if grants.operator
+            && let Some(tenant) = &key.tenant
+        {
+            bail!("operator is about all tenants, and the key {} signs for {tenant} only", key.kid);
         }
         let now = Clock::system().now();
         let until = now.plus_seconds(i64::try_from(self.ttl.as_secs()).unwrap_or(MAX_LIFE_S));
@@ -147,6 +157,7 @@ impl Create {
             room_create: has(Grant::RoomCreate),
             room_list: has(Grant::RoomList),
             room_record: has(Grant::RoomRecord),
+            operator: self.grants.contains(&Grant::Operator),
         }
     }
 }

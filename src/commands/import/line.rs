@@ -15,10 +15,12 @@ use super::tally::NamedCommand;
 use crate::commands::context::Caller;
 use crate::commands::execute::{Idempotency, Request};
 use crate::commands::fault::CommandFault;
+use crate::commands::fingerprint;
 use crate::commands::room::RoomCommand;
 use crate::events::envelope::Hash;
 use crate::events::ids::{Actor, CommandId, RoomId, TenantId};
 use crate::events::time::{Clock, Timestamp};
+use crate::json::{self, BadJson, Checked, FieldFault};
 use crate::security::grants::Grants;
 
 /// Reasons for which a line is refused before any rule is asked. Those of rules are [`crate::commands::refusal::RefusalCode`].
@@ -148,11 +150,7 @@ impl LineReader {
 
     /// And whether the line gives the command its id.
     fn command(&mut self, number: u64, text: &[u8]) -> Result<(Request, bool), Fault> {
-        // A struct would be read from an array too, by the order of its fields.
-        if text[0] != b'{' {
-            return Err(not_an_object(text));
-        }
-        let fields: Fields<'_> = serde_json::from_slice(text).map_err(|error| not_read(&error))?;
+        let fields: Fields<'_> = json::read(json::check(text)?)?;
         let occurred_at = fields.occurred_at;
         if occurred_at > self.clock.now() {
             return Err(fault(
@@ -168,10 +166,9 @@ impl LineReader {
         }
         let caller = self.caller(fields.tenant.as_deref(), fields.actor.as_deref().unwrap_or(DEFAULT_ACTOR))?;
         let room = room(&caller.tenant, &fields.room)?;
-        let body = fields.data.map_or("", RawValue::get);
-        let command =
-            RoomCommand::parse(&fields.command, body.as_bytes()).map_err(|fault| refused(&fault, &fields.command))?;
-        let idempotency = fields.idempotency_key.as_deref().map(|key| idempotency(key, room, &fields.command, body));
+        let body = fields.data.map_or(Checked::EMPTY_OBJECT, Checked::part);
+        let command = RoomCommand::parse_checked(&fields.command, body).map_err(|fault| refused(&fault, &fields.command))?;
+        let idempotency = fields.idempotency_key.as_deref().map(|key| idempotency(key, room, &command));
         let idempotency =
             idempotency.transpose().map_err(|fault| Fault { command: Some(fields.command.to_string()), ..fault })?;
         let request = Request {
@@ -250,14 +247,13 @@ fn read_actor(text: &str) -> Result<Actor, Fault> {
     }
 }
 
-fn idempotency(key: &str, room: RoomId, command: &str, body: &str) -> Result<Idempotency, Fault> {
+fn idempotency(key: &str, room: RoomId, command: &RoomCommand) -> Result<Idempotency, Fault> {
     let fits = (1..=MAX_IDEMPOTENCY_KEY).contains(&key.chars().count()) && !key.chars().any(char::is_control);
     if !fits {
         let detail = format!("has 1 to {MAX_IDEMPOTENCY_KEY} characters, none of them a control character");
         return Err(field("idempotency_key", detail));
     }
-    let hasher = Sha256::new().chain_update(room.uuid()).chain_update(command).chain_update("\0");
-    Ok(Idempotency { key: format!("import {key}"), fingerprint: hasher.chain_update(body).finalize().into() })
+    Ok(Idempotency { key: format!("import {key}"), fingerprint: fingerprint::of(Some(room), command) })
 }
 
 fn refused(command: &CommandFault, name: &str) -> Fault {
@@ -269,17 +265,21 @@ fn refused(command: &CommandFault, name: &str) -> Fault {
     }
 }
 
-fn not_an_object(text: &[u8]) -> Fault {
-    match serde_json::from_slice::<serde::de::IgnoredAny>(text) {
-        Ok(_) => fault(INVALID_FIELDS, "a line is one JSON object, {…}"),
-        Err(error) => fault(INVALID_JSON, error.to_string()),
+impl From<BadJson> for Fault {
+    fn from(bad: BadJson) -> Self {
+        if bad.well_formed {
+            FieldFault { field: bad.field, detail: bad.detail }.into()
+        } else {
+            // Lines have no lines in them: the column says where.
+            fault(INVALID_JSON, bad.detail.replace(" at line 1 column ", " at column "))
+        }
     }
 }
 
-fn not_read(error: &serde_json::Error) -> Fault {
-    let reason = if error.is_data() { INVALID_FIELDS } else { INVALID_JSON };
-    // Lines have no lines in them: the column says where.
-    fault(reason, error.to_string().replace(" at line 1 column ", " at column "))
+impl From<FieldFault> for Fault {
+    fn from(FieldFault { field: name, detail }: FieldFault) -> Self {
+        if name.is_empty() { fault(INVALID_FIELDS, detail) } else { field(&name, detail) }
+    }
 }
 
 #[cfg(test)]
@@ -373,7 +373,11 @@ mod tests {
             (INVALID_FIELDS, with(r#", "idempotency_key": """#)),
             (INVALID_FIELDS, with(r#", "command_id": "6ba7b810-9dad-11d1-80b4-00c04fd430c8""#)),
             (INVALID_FIELDS, with(r#", "data": {"colour": 1}"#)),
-            (INVALID_FIELDS, with(r#", "data": "a\ud800b""#)),
+            (INVALID_JSON, with(r#", "data": "a\ud800b""#)),
+            (INVALID_FIELDS, with(r#", "room": "other""#)),
+            (INVALID_FIELDS, with(r#", "data": {"colour": {"a": 1, "\u0061": 2}}"#)),
+            (INVALID_FIELDS, with(&format!(r#", "data": {}{}"#, "[".repeat(90), "]".repeat(90)))),
+            (INVALID_FIELDS, with(r#", "data": {"a": 1e999}"#)),
             (UNKNOWN_COMMAND, with("").replace("lock-room", "fly")),
             (OCCURRED_IN_FUTURE, with("").replace("2012", "9012")),
         ] {
@@ -416,10 +420,7 @@ mod tests {
 
     #[test]
     fn a_fault_names_the_field_and_the_remedy() {
-        assert_eq!(
-            reason(&with(r#", "data": {"colour": 1}"#)).1,
-            "data: colour: is not a field here, there are no fields"
-        );
+        assert_eq!(reason(&with(r#", "data": {"colour": 1}"#)).1, "data: colour: is not a field here; there are none");
         let mut reader = LineReader::new("test", None, Clock::system());
         let Line::Refused(fault) = reader.read(1, Raw::Line(with("").as_bytes())) else { panic!("taken") };
         assert_eq!(fault.detail, "tenant: is missing, and the import was given none");

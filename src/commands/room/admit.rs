@@ -1,7 +1,7 @@
 //! `admit`: staff lets somebody in from the lobby.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::join::full;
@@ -13,7 +13,7 @@ use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::ids::Identity;
 use crate::events::room::{ParticipantAdmitted, ParticipantJoined};
 
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Admit {
     /// Who waits.
@@ -52,7 +52,7 @@ impl Command for Admit {
 }
 
 pub(super) fn not_waiting(identity: &Identity) -> Refusal {
-    Refusal::new(RefusalCode::NotWaiting, format!("{identity} is not in the lobby"))
+    Refusal::new(RefusalCode::NotWaiting, format!("{} is not in the lobby", identity.quoted()))
 }
 
 /// Staff never waits: an admission makes nobody host.

@@ -1,7 +1,7 @@
 //! `admit-all`: staff lets in everybody who waits.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::admit::admission;
@@ -12,7 +12,7 @@ use crate::commands::command::{Command, Example};
 use crate::commands::context::{Context, Decision};
 use crate::commands::refusal::{Refusal, RefusalCode};
 
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AdmitAll {}
 

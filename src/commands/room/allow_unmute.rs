@@ -1,7 +1,7 @@
 //! `allow-unmute`: staff releases what it had muted.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::media::is_over;
@@ -13,10 +13,11 @@ use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::ids::Identity;
 use crate::events::room::UnmuteAllowed;
 
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AllowUnmute {
     /// Somebody of a lower role; absent: everybody of a lower role.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
 }
 

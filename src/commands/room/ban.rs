@@ -1,7 +1,7 @@
 //! `ban`: staff keeps somebody out, present or not.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::rights::staff;
@@ -14,17 +14,19 @@ use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::ids::Identity;
 use crate::events::room::{DenyReason, IdentityBanned, LeaveReason, ParticipantDenied};
 use crate::events::time::Timestamp;
+use crate::json::whole::whole_or_null;
 
 /// Ten years.
 pub(super) const MAX_BAN_S: u32 = 315_360_000;
 
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ban {
     /// Who is kept out; need not be there.
     pub identity: Identity,
     /// How long, in seconds, at most ten years; absent: for as long as the room is.
     #[schemars(range(min = 1, max = 315_360_000))]
+    #[serde(default, deserialize_with = "whole_or_null", skip_serializing_if = "Option::is_none")]
     pub ban_s: Option<u32>,
 }
 

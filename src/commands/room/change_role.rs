@@ -1,7 +1,7 @@
 //! `change-role`: somebody may do more, or less.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::rights::{Rank, staff};
@@ -13,7 +13,7 @@ use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::ids::Identity;
 use crate::events::room::{Role, RoleChanged};
 
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeRole {
     /// Somebody present.
@@ -57,7 +57,7 @@ impl Command for ChangeRole {
         }
         self.may(rank, person, context)?;
         if open.people.is_only_host(&self.identity) {
-            return Err(Refusal::new(RefusalCode::LastHost, format!("{} is the only host", self.identity)));
+            return Err(Refusal::new(RefusalCode::LastHost, format!("{} is the only host", self.identity.quoted())));
         }
         Ok(Decision::Facts(self.facts(open, person)))
     }

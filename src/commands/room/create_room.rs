@@ -1,7 +1,7 @@
 //! `create-room`: a room comes to be, open or scheduled.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -13,31 +13,36 @@ use crate::commands::context::{Context, Decision, Fact, Need};
 use crate::commands::fault::Faults;
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::ids::RoomId;
-use crate::events::object::object;
 use crate::events::room::{RoomCreated, Settings, SettingsPatch};
 use crate::events::time::Timestamp;
+use crate::json::is_default;
+use crate::json::object::object;
 
 /// Characters of a room's name.
 const MAX_NAME_CHARS: usize = 128;
 
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CreateRoom {
     /// The caller's own id for the room; absent: the server makes one.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<RoomId>,
     /// Unique among the tenant's rooms that have not ended; 1 to 128 characters, not a UUID.
     #[schemars(length(min = 1, max = 128))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// When the room opens; absent or past: it is open at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub opens_at: Option<Timestamp>,
     /// What happens when the name or the id is taken.
+    #[serde(skip_serializing_if = "is_default")]
     pub if_exists: IfExists,
     /// Settings that differ from the defaults.
-    #[serde(deserialize_with = "object")]
+    #[serde(deserialize_with = "object", skip_serializing_if = "is_default")]
     pub settings: SettingsPatch,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum IfExists {
     #[default]

@@ -1,7 +1,7 @@
 //! `delete-message`: a message is taken back, by its author or by staff.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::chat::{no_message, readable, validate_message};
@@ -14,15 +14,17 @@ use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::envelope::RoomVersion;
 use crate::events::ids::Identity;
 use crate::events::room::MessageDeleted;
+use crate::json::whole::whole;
 
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeleteMessage {
     /// Who deletes, where a server asks for somebody; absent: the caller, be it a server.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
     /// Room version of its `room.message-sent`.
     #[schemars(range(min = 1))]
+    #[serde(deserialize_with = "whole")]
     pub message: RoomVersion,
 }
 
@@ -88,7 +90,7 @@ impl DeleteMessage {
         } else if person.role.is_staff() {
             Ok(true)
         } else {
-            Err(Refusal::new(RefusalCode::NotTheAuthor, format!("the message is {}'s", message.author)))
+            Err(Refusal::new(RefusalCode::NotTheAuthor, format!("the message is of {}", message.author.quoted())))
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `edit-message`: an author changes what they wrote.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::chat::{may_write, readable, validate_message, validate_text};
@@ -15,15 +15,17 @@ use crate::events::envelope::RoomVersion;
 use crate::events::ids::Identity;
 use crate::events::room::MessageEdited;
 use crate::events::sealed::{Personal, PersonalFields};
+use crate::json::whole::whole;
 
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EditMessage {
     /// Whose message it is, where a server asks for somebody; absent: the caller's.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
     /// Room version of its `room.message-sent`.
     #[schemars(range(min = 1))]
+    #[serde(deserialize_with = "whole")]
     pub message: RoomVersion,
     /// The new text, 1 byte to 8 KiB of UTF-8. Personal: sealed in the log.
     #[schemars(length(min = 1, max = 8192))]
@@ -74,7 +76,7 @@ impl Command for EditMessage {
         let person = open.present(author)?;
         let message = readable(self.message, author, person.role, context)?;
         if message.author != *author {
-            let detail = format!("the message is {}'s", message.author);
+            let detail = format!("the message is of {}", message.author.quoted());
             return Err(Refusal::new(RefusalCode::NotTheAuthor, detail));
         }
         match open.deleted_messages.standing(self.message) {

@@ -1,7 +1,7 @@
 //! `end-room`: a room is over, for good.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::rights::{is_deadlines, staff};
@@ -13,7 +13,7 @@ use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::room::{DenyReason, EndReason, LeaveReason, ParticipantDenied, RoomEnded};
 use crate::events::time::Timestamp;
 
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EndRoom {}
 

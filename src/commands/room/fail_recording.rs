@@ -1,7 +1,7 @@
 //! `fail-recording`: a recorder tells that its recording ended by itself.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::state::Room;
@@ -16,11 +16,11 @@ use crate::events::room::RecordingFailed;
 /// Characters of a reason.
 const MAX_REASON_CHARS: usize = 256;
 
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FailRecording {
     /// Absent: the one that runs.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recording: Option<RecordingId>,
     /// The recorder's own words, 1 to 256 characters. Not sealed: nothing personal belongs here.
     #[schemars(length(min = 1, max = 256))]

@@ -1,8 +1,8 @@
 //! `join`: somebody comes in, or asks to at the lobby.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::rights::acts_for;
 use super::state::{Due, Open, Person, Room};
@@ -17,6 +17,7 @@ use crate::events::room::{
     ParticipantWaiting, Role, RoomEvent, RoomOpened,
 };
 use crate::events::sealed::{Personal, PersonalFields};
+use crate::json::FreeJson;
 
 /// Characters of a display name.
 pub(super) const MAX_DISPLAY_NAME_CHARS: usize = 256;
@@ -27,18 +28,22 @@ const MAX_SESSIONS: usize = 16;
 /// People in a room's lobby at once.
 const MAX_WAITING: usize = 10_000;
 
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Join {
     /// Who joins, where a server asks for somebody; absent: the caller.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
     /// Absent: for oneself the role that the token grants, for somebody else `speaker`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
     /// The name to show, 1 to 256 characters. Personal: sealed in the log.
     #[schemars(length(min = 1, max = 256))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
     /// The caller's own data on the person: any JSON, at most 16 KiB as text. Personal: sealed in the log.
-    pub metadata: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<FreeJson>,
 }
 
 impl Command for Join {
@@ -121,7 +126,7 @@ pub(super) fn full(open: &Open) -> Refusal {
 impl Join {
     fn enter(&self, open: &Open, identity: &Identity, context: &Context<'_>) -> Result<Vec<Fact>, Refusal> {
         if open.charter.is_banned(identity, context.now) {
-            return Err(Refusal::new(RefusalCode::Banned, format!("{identity} is banned from the room")));
+            return Err(Refusal::new(RefusalCode::Banned, format!("{} is banned from the room", identity.quoted())));
         }
         let role = self.role(identity, context)?;
         match open.people.get(identity) {
@@ -153,11 +158,11 @@ impl Join {
         let joined = self.joined(identity, person.role, context);
         match open.charter.settings.duplicate_identity {
             DuplicateIdentity::Refuse => {
-                Err(Refusal::new(RefusalCode::AlreadyPresent, format!("{identity} is in the room already")))
+                Err(Refusal::new(RefusalCode::AlreadyPresent, format!("{} is in the room already", identity.quoted())))
             }
             DuplicateIdentity::Allow if person.sessions.len() >= MAX_SESSIONS => Err(Refusal::new(
                 RefusalCode::TooManySessions,
-                format!("{identity} is in the room with {MAX_SESSIONS} sessions"),
+                format!("{} is in the room with {MAX_SESSIONS} sessions", identity.quoted()),
             )),
             DuplicateIdentity::Allow => Ok(vec![joined]),
             // The new stay first: the person is never absent in between.

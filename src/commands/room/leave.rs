@@ -1,7 +1,7 @@
 //! `leave`: somebody goes, or gives up waiting.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::rights::acts_for;
@@ -13,12 +13,14 @@ use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::ids::{Identity, SessionId};
 use crate::events::room::{DenyReason, LeaveReason, ParticipantDenied};
 
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Leave {
     /// Who leaves, where a server asks for somebody; absent: the caller.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
     /// The stay that ends; absent: all of the person's.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub session: Option<SessionId>,
 }
 
@@ -74,7 +76,10 @@ fn is_last(person: &Person) -> bool {
 }
 
 fn no_such_stay(identity: &Identity, session: SessionId) -> Refusal {
-    Refusal::new(RefusalCode::NotPresent, format!("{identity} is in the room, but not with the session {session}"))
+    Refusal::new(
+        RefusalCode::NotPresent,
+        format!("{} is in the room, but not with the session {session}", identity.quoted()),
+    )
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! `lock-room`: nobody may join until it is unlocked, but staff and servers.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::rights::staff;
@@ -11,7 +11,7 @@ use crate::commands::context::{Context, Decision};
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::room::RoomLocked;
 
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LockRoom {}
 

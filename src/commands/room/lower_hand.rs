@@ -1,7 +1,7 @@
 //! `lower-hand`: a hand goes down, by its owner or by staff.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::rights::oneself_or_as_staff;
@@ -12,10 +12,11 @@ use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::ids::Identity;
 use crate::events::room::HandLowered;
 
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LowerHand {
     /// Whose hand, where staff asks; absent: the caller's.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
 }
 

@@ -21,7 +21,7 @@ pub fn own_track<'r>(room: &'r Room, id: TrackId, context: &Context<'_>) -> Resu
     if grants.room_admin || context.caller.identity() == Some(&track.identity) {
         Ok((open, track))
     } else {
-        Err(Refusal::new(RefusalCode::NotOwnTrack, format!("the track is published by {}", track.identity)))
+        Err(Refusal::new(RefusalCode::NotOwnTrack, format!("the track is published by {}", track.identity.quoted())))
     }
 }
 
@@ -37,6 +37,11 @@ pub fn may_publish(open: &Open, person: &Person, source: TrackSource) -> Result<
 /// What staff mutes where it does not say: all that is heard.
 pub fn heard() -> BTreeSet<TrackKind> {
     BTreeSet::from([TrackKind::Audio])
+}
+
+/// For `#[serde(skip_serializing_if)]`: what [`heard`] gives need not be written.
+pub fn is_heard(kinds: &BTreeSet<TrackKind>) -> bool {
+    *kinds == heard()
 }
 
 /// The person's tracks of these kinds, muted by staff. One that its owner muted is muted once more, since now its owner

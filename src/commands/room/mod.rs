@@ -20,6 +20,7 @@ use super::fault::CommandFault;
 use super::refusal::Refusal;
 use super::tenant::ErasePerson;
 use crate::events::ids::{Identity, RoomId};
+use crate::json::{self, Checked};
 use state::Room;
 
 macro_rules! room_commands {
@@ -49,16 +50,26 @@ macro_rules! room_commands {
                 vec![$(CommandKind::of::<$of_tenant>(),)*]
             }
 
-            /// Reads the body of the command `name` to a room.
+            /// Reads the body of the command `name` to a room. No text at all stands for `{}`.
             pub fn parse(name: &str, body: &[u8]) -> Result<Self, CommandFault> {
+                Self::parse_checked(name, json::check_or_empty(body)?)
+            }
+
+            /// The same of text that has been looked through.
+            pub fn parse_checked(name: &str, body: Checked<'_>) -> Result<Self, CommandFault> {
                 match name {
                     $($command::NAME => command::parse::<$command>(body).map(RoomCommand::$command),)*
                     _ => Err(CommandFault::Unknown(name.into())),
                 }
             }
 
-            /// Reads the body of the command `name` to a tenant.
+            /// Reads the body of the command `name` to a tenant. No text at all stands for `{}`.
             pub fn parse_of_tenant(name: &str, body: &[u8]) -> Result<Self, CommandFault> {
+                Self::parse_of_tenant_checked(name, json::check_or_empty(body)?)
+            }
+
+            /// The same of text that has been looked through.
+            pub fn parse_of_tenant_checked(name: &str, body: Checked<'_>) -> Result<Self, CommandFault> {
                 match name {
                     $($of_tenant::NAME => command::parse::<$of_tenant>(body).map(RoomCommand::$of_tenant),)*
                     _ => Err(CommandFault::Unknown(name.into())),
@@ -80,6 +91,15 @@ macro_rules! room_commands {
                 match self {
                     $(RoomCommand::$command(_) => $command::NAME,)*
                 }
+            }
+
+            /// What the body said, as JSON in one form: whatever its white space, the order of its members, the writing of its
+            /// ids, times and integers. What it did not say is left out.
+            pub fn canonical(&self) -> Vec<u8> {
+                let json = match self {
+                    $(RoomCommand::$command(command) => serde_json::to_vec(command),)*
+                };
+                json.expect("what was read from JSON can be written as JSON")
             }
 
             /// What has to be looked up for [`Context::facts`].
@@ -180,6 +200,8 @@ impl RoomCommand {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
     use crate::events::room::RoomEvent;
 
@@ -224,6 +246,69 @@ mod tests {
             assert_eq!(testing::faults(name, "[]")[0].field, "", "{name}");
             assert!(matches!(RoomCommand::parse(name, b"{,}"), Err(CommandFault::NotJson { .. })), "{name}");
         }
+    }
+
+    /// Every copy of the value in which one object is the list of its values; what callers may fill freely stays as it is.
+    fn with_a_list_for_an_object(value: &Value) -> Vec<Value> {
+        let Value::Object(members) = value else { return Vec::new() };
+        let mut copies = vec![members.values().cloned().collect()];
+        for (name, member) in members.iter().filter(|(name, _)| *name != "metadata") {
+            copies.extend(with_a_list_for_an_object(member).into_iter().map(|other| {
+                let mut copy = members.clone();
+                copy.insert(name.clone(), other);
+                Value::Object(copy)
+            }));
+        }
+        copies
+    }
+
+    #[test]
+    fn a_list_in_place_of_an_object_is_refused_wherever_it_lies() {
+        let roles = serde_json::json!({ "audio": [], "video": [], "screen": [] });
+        let deep = serde_json::json!({ "publish": roles, "labels": { "a": "b" } });
+        let more = [("update-settings", deep.clone()), ("create-room", serde_json::json!({ "settings": deep }))];
+        let examples = RoomCommand::catalogue()
+            .into_iter()
+            .flat_map(|kind| (kind.examples)().into_iter().map(move |example| (kind.name, example.body)));
+        for (name, body) in examples.chain(more) {
+            for list in with_a_list_for_an_object(&body) {
+                let refused = RoomCommand::parse(name, list.to_string().as_bytes());
+                assert!(matches!(refused, Err(CommandFault::Fields(_))), "{name} {list}: {refused:?}");
+            }
+        }
+    }
+
+    /// Integers are found by the schemas of the bodies: one that is read in another way than the rest shows here.
+    #[test]
+    fn an_integer_is_taken_however_it_is_written_in_every_field_that_is_one() {
+        let mut integers = 0;
+        for kind in RoomCommand::catalogue() {
+            let body = (kind.examples)().into_iter().next().expect("an example").body;
+            let schema = (kind.schema)().to_value();
+            // A body that is a type of its own is described apart.
+            let apart = schema["$ref"].as_str().and_then(|path| schema.pointer(path.trim_start_matches('#')));
+            for (field, shape) in apart.unwrap_or(&schema)["properties"].as_object().into_iter().flatten() {
+                let types = shape["type"].as_array().cloned().unwrap_or_else(|| vec![shape["type"].clone()]);
+                if !types.contains(&"integer".into()) {
+                    continue;
+                }
+                integers += 1;
+                let with = |number: &str| {
+                    let mut body = body.clone();
+                    body[field] = "NUMBER".into();
+                    // A camera has sides, and a message a version.
+                    body.as_object_mut()
+                        .expect("an object")
+                        .extend((kind.name == "publish-track").then(|| ("source".to_owned(), Value::from("camera"))));
+                    RoomCommand::parse(kind.name, body.to_string().replace("\"NUMBER\"", number).as_bytes())
+                };
+                assert!(with("12").is_ok(), "{} {field}: {:?}", kind.name, with("12"));
+                assert_eq!(with("12.0"), with("12"), "{} {field}", kind.name);
+                assert_eq!(with("1.2e1"), with("12"), "{} {field}", kind.name);
+                assert!(with("12.5").is_err(), "{} {field}", kind.name);
+            }
+        }
+        assert!(integers >= 11, "{integers}");
     }
 
     #[test]

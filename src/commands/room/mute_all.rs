@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::media::{heard, is_over, muted_by_staff};
+use super::media::{heard, is_heard, is_over, muted_by_staff};
 use super::rights::staff;
 use super::state::Room;
 use crate::commands::command::{Command, Example};
@@ -15,18 +15,19 @@ use crate::commands::fault::Faults;
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::ids::Identity;
 use crate::events::room::TrackKind;
+use crate::json::is_default;
 
 /// People left out by name.
 const MAX_EXCEPT: usize = 100;
 
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MuteAll {
     /// What is muted; absent: all that is heard.
-    #[serde(default = "heard")]
+    #[serde(default = "heard", skip_serializing_if = "is_heard")]
     pub kinds: BTreeSet<TrackKind>,
     /// Who is left out, at most 100; need not be present.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     #[schemars(length(max = 100))]
     pub except: BTreeSet<Identity>,
 }

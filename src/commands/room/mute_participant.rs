@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::media::{heard, muted_by_staff};
+use super::media::{heard, is_heard, muted_by_staff};
 use super::rights::staff;
 use super::state::Room;
 use crate::commands::command::{Command, Example};
@@ -15,13 +15,13 @@ use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::ids::Identity;
 use crate::events::room::TrackKind;
 
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MuteParticipant {
     /// Somebody of a lower role.
     pub identity: Identity,
     /// What is muted; absent: all that is heard.
-    #[serde(default = "heard")]
+    #[serde(default = "heard", skip_serializing_if = "is_heard")]
     pub kinds: BTreeSet<TrackKind>,
 }
 

@@ -1,7 +1,7 @@
 //! `open-room`: a scheduled room opens, before its time or when it has come.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::rights::{is_deadlines, staff};
@@ -11,7 +11,7 @@ use crate::commands::context::{Context, Decision};
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::room::{OpenReason, RoomOpened};
 
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OpenRoom {}
 

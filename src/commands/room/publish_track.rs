@@ -1,7 +1,7 @@
 //! `publish-track`: somebody begins to send sound or picture.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::media::may_publish;
@@ -15,6 +15,8 @@ use crate::events::ids::{Identity, SessionId, TrackId};
 use crate::events::room::{
     OneScreen, TrackKind, TrackMuted, TrackPublished, TrackSource, TrackUnpublished, UnpublishReason,
 };
+use crate::json::is_default;
+use crate::json::whole::whole_or_null;
 
 /// Tracks of one person at once.
 const MAX_TRACKS: usize = 32;
@@ -23,30 +25,30 @@ const MAX_SIDE: u32 = 16_384;
 /// Characters of a codec's name.
 const MAX_CODEC_CHARS: usize = 32;
 
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PublishTrack {
     /// Who publishes, where a server asks for somebody; absent: the caller.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
     /// The stay that the track ends with; absent: the person's newest.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<SessionId>,
     pub source: TrackSource,
     /// As in SDP: `opus`, `VP8`, `AV1`; at most 32 characters.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 32))]
     pub codec: Option<String>,
     /// Pixels, 1 to 16,384; of a camera or screen only.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_or_null", skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 16_384))]
     pub width: Option<u32>,
     /// Pixels, 1 to 16,384; of a camera or screen only.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_or_null", skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 16_384))]
     pub height: Option<u32>,
     /// It begins muted.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub muted: bool,
 }
 
@@ -106,7 +108,7 @@ impl Command for PublishTrack {
         let session = self.session(identity, person)?;
         may_publish(open, person, self.source)?;
         if open.tracks.count_of(identity) >= MAX_TRACKS {
-            let detail = format!("{identity} has published {MAX_TRACKS} tracks");
+            let detail = format!("{} has published {MAX_TRACKS} tracks", identity.quoted());
             return Err(Refusal::new(RefusalCode::TooManyTracks, detail));
         }
         let mut facts = self.replaced(open, session)?;
@@ -123,7 +125,10 @@ impl PublishTrack {
             None => stays.next_back(),
         };
         session.ok_or_else(|| {
-            Refusal::new(RefusalCode::NotPresent, format!("{identity} is in the room, but not with this session"))
+            Refusal::new(
+                RefusalCode::NotPresent,
+                format!("{} is in the room, but not with this session", identity.quoted()),
+            )
         })
     }
 
@@ -132,7 +137,7 @@ impl PublishTrack {
         let screens = || open.tracks.screens().filter_map(|id| open.tracks.get(id).map(|track| (id, track)));
         let others = || screens().filter(|(_, screen)| screen.session != session);
         let taken = |(_, screen): (TrackId, &super::state::Track)| {
-            Err(Refusal::new(RefusalCode::ScreenTaken, format!("{} shares a screen", screen.identity)))
+            Err(Refusal::new(RefusalCode::ScreenTaken, format!("{} shares a screen", screen.identity.quoted())))
         };
         match (open.charter.settings.one_screen, self.source) {
             (OneScreen::Refuse, TrackSource::Screen) => screens().next().map_or(Ok(Vec::new()), taken),

@@ -1,7 +1,7 @@
 //! `remove`: staff sends somebody out.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::ban::{MAX_BAN_S, banned};
@@ -14,14 +14,16 @@ use crate::commands::fault::Faults;
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::ids::Identity;
 use crate::events::room::LeaveReason;
+use crate::json::whole::whole_or_null;
 
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Remove {
     /// Who has to go.
     pub identity: Identity,
     /// Keeps the person out this long, in seconds, at most ten years; absent: they may come back at once.
     #[schemars(range(min = 1, max = 315_360_000))]
+    #[serde(default, deserialize_with = "whole_or_null", skip_serializing_if = "Option::is_none")]
     pub ban_s: Option<u32>,
 }
 

@@ -1,7 +1,7 @@
 //! `rename`: somebody gets another display name.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::join::MAX_DISPLAY_NAME_CHARS;
@@ -15,10 +15,11 @@ use crate::events::ids::Identity;
 use crate::events::room::{ParticipantRenamed, Role};
 use crate::events::sealed::{Personal, PersonalFields};
 
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rename {
     /// Who is renamed; absent: the caller.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
     /// The name to show, 1 to 256 characters. Personal: sealed in the log.
     #[schemars(length(min = 1, max = 256))]

@@ -9,6 +9,7 @@ use crate::commands::context::{Context, Need};
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::ids::{Actor, Identity};
 use crate::events::room::Role;
+use crate::json::quoted;
 
 /// How high the caller stands in the room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,7 +27,7 @@ impl Rank {
         }
         Err(Refusal::new(
             RefusalCode::RankTooLow,
-            format!("{who} is {} here, which is not below the caller", role.as_str()),
+            format!("{} is {} here, which is not below the caller", who.quoted(), role.as_str()),
         ))
     }
 }
@@ -42,7 +43,7 @@ pub fn for_this_room(command: &RoomCommand, room: &Room, context: &Context<'_>) 
     if named || context.room.to_string() == *only {
         return Ok(());
     }
-    Err(Refusal::new(RefusalCode::NotGranted, format!("the token is for the room {only} only")))
+    Err(Refusal::new(RefusalCode::NotGranted, format!("the token is for the room {} only", quoted(only))))
 }
 
 pub fn not_granted(grant: &str) -> Refusal {

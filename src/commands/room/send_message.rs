@@ -1,7 +1,7 @@
 //! `send-message`: somebody says something in writing.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::chat::{may_write, readable, validate_message, validate_text};
@@ -15,24 +15,26 @@ use crate::events::envelope::RoomVersion;
 use crate::events::ids::Identity;
 use crate::events::room::{Audience, MessageSent};
 use crate::events::sealed::{Personal, PersonalFields};
+use crate::json::is_default;
+use crate::json::whole::whole_or_null;
 
 /// People that one message may name.
 const MAX_RECIPIENTS: usize = 100;
 
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SendMessage {
     /// Whose message it is, where a server asks for somebody; absent: the caller's.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
     /// 1 byte to 8 KiB of UTF-8. Personal: sealed in the log.
     #[schemars(length(min = 1, max = 8192))]
     pub text: String,
     /// Whom it is for; absent: everyone. Named people: 1 to 100, all present.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub to: Audience,
     /// The message it answers, by the room version of its `room.message-sent`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_or_null", skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<RoomVersion>,
 }
 
@@ -107,7 +109,9 @@ impl SendMessage {
         let Audience::Identities(named) = &self.to else { return Ok(()) };
         match named.iter().find(|identity| open.people.get(identity).is_none()) {
             None => Ok(()),
-            Some(absent) => Err(Refusal::new(RefusalCode::RecipientNotPresent, format!("{absent} is not in the room"))),
+            Some(absent) => {
+                Err(Refusal::new(RefusalCode::RecipientNotPresent, format!("{} is not in the room", absent.quoted())))
+            }
         }
     }
 }

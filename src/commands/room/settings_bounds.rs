@@ -28,8 +28,41 @@ pub fn validate(patch: &SettingsPatch, prefix: &str, faults: &mut Faults) {
         faults.count(&format!("{prefix}labels"), labels.len(), MAX_LABELS);
         for (key, value) in labels.iter().take(MAX_LABELS) {
             let field = format!("{prefix}labels.{key}");
-            faults.line(&field, key, MAX_LABEL_CHARS);
+            label_key(&field, key, faults);
             faults.line(&field, value, MAX_LABEL_CHARS);
+        }
+    }
+}
+
+/// Lists are filtered by `?label=KEY:VALUE`: a key that held a colon would be taken and never be found.
+fn label_key(field: &str, key: &str, faults: &mut Faults) {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'/' | b'-');
+    if !(1..=MAX_LABEL_CHARS).contains(&key.len()) || !key.bytes().all(plain) {
+        faults.add(
+            field,
+            format!("the key of a label is 1 to {MAX_LABEL_CHARS} of A-Z, a-z, 0-9, '.', '_', '/' and '-'"),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(key: &str) -> usize {
+        let labels = [(key.to_owned(), "a value: of any kind".to_owned())].into();
+        let mut faults = Faults::default();
+        validate(&SettingsPatch { labels: Some(labels), ..SettingsPatch::default() }, "", &mut faults);
+        faults.none().map_or_else(|_| 1, |()| 0)
+    }
+
+    #[test]
+    fn the_key_of_a_label_is_one_that_lists_can_name() {
+        for good in ["a", "team", "app.kubernetes.io/name", "A-1_b", &"x".repeat(63)] {
+            assert_eq!(faults(good), 0, "{good}");
+        }
+        for bad in ["", "a:b", ":", "a b", "é", "a\n", "a=b", "a,b", &"x".repeat(64)] {
+            assert_eq!(faults(bad), 1, "{bad}");
         }
     }
 }

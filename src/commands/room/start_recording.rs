@@ -1,7 +1,7 @@
 //! `start-recording`: a recorder takes up its work.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::rights::not_granted;
@@ -12,7 +12,7 @@ use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::ids::RecordingId;
 use crate::events::room::RecordingStarted;
 
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct StartRecording {}
 

@@ -1,7 +1,7 @@
 //! `stop-recording`: a recording is ended as asked.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::state::Room;
@@ -11,10 +11,11 @@ use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::ids::RecordingId;
 use crate::events::room::RecordingStopped;
 
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct StopRecording {
     /// Absent: the one that runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub recording: Option<RecordingId>,
 }
 

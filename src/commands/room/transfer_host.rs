@@ -1,7 +1,7 @@
 //! `transfer-host`: a host hands the room over.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::rights::{Rank, staff};
@@ -13,7 +13,7 @@ use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::ids::Identity;
 use crate::events::room::{HostTransferred, Role};
 
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TransferHost {
     /// Who becomes host; somebody present.

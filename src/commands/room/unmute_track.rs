@@ -1,7 +1,7 @@
 //! `unmute-track`: somebody is heard (or seen) again.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::media::{may_publish, own_track};
@@ -12,7 +12,7 @@ use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::ids::TrackId;
 use crate::events::room::TrackUnmuted;
 
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UnmuteTrack {
     /// The caller's own.

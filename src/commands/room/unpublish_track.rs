@@ -1,7 +1,7 @@
 //! `unpublish-track`: somebody stops sending sound or picture.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::media::own_track;
@@ -12,7 +12,7 @@ use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::ids::TrackId;
 use crate::events::room::{TrackUnpublished, UnpublishReason};
 
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UnpublishTrack {
     /// The caller's own.

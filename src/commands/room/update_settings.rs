@@ -1,7 +1,7 @@
 //! `update-settings`: some settings of a room change.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::rights::staff;
@@ -14,7 +14,7 @@ use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::room::{SettingsChanged, SettingsPatch};
 
 /// The settings to change, each with its new value; what is missing stays as it is.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct UpdateSettings(pub SettingsPatch);
 

@@ -4,7 +4,7 @@
 //! inserted (migration 0014).
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::commands::command::{Command, Example};
@@ -14,8 +14,9 @@ use crate::commands::room::rights::not_granted;
 use crate::commands::room::state::Room;
 use crate::events::ids::Identity;
 use crate::events::tenant::PersonErased;
+use crate::json::quoted;
 
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ErasePerson {
     /// Who is to be forgotten
@@ -47,7 +48,7 @@ impl Command for ErasePerson {
             return Err(not_granted("room_admin"));
         }
         if let Some(only) = &grants.room {
-            let detail = format!("the token is for the room {only} only; a person is erased in all rooms");
+            let detail = format!("the token is for the room {} only; a person is erased in all rooms", quoted(only));
             return Err(Refusal::new(RefusalCode::NotGranted, detail));
         }
         if context.facts.person_key.is_none() {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::settings::{Settings, SettingsPatch};
 use crate::events::time::Timestamp;
+use crate::json::object::object;
 
 /// A room came to be: open, or scheduled when it has an opening time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -16,12 +17,14 @@ pub struct RoomCreated {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opens_at: Option<Timestamp>,
     /// All settings, with the defaults of the day written out.
+    #[serde(deserialize_with = "object")]
     pub settings: Settings,
 }
 
 /// Settings changed; only those that did.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SettingsChanged {
+    #[serde(deserialize_with = "object")]
     pub changed: SettingsPatch,
 }
 

@@ -30,6 +30,7 @@ use serde::{Deserialize, Serialize};
 
 use super::envelope::DecodeError;
 use super::tenant::PersonErased;
+use crate::json::object::Object;
 
 macro_rules! room_events {
     ($($variant:ident = $name:literal v $version:literal,)*) => {
@@ -75,7 +76,7 @@ macro_rules! room_events {
 
             fn decode_newest(name: &str, json: &str) -> Result<Self, DecodeError> {
                 match name {
-                    $($name => Ok(RoomEvent::$variant(serde_json::from_str(json)?)),)*
+                    $($name => serde_json::from_str(json).map(|Object(data)| Ok(RoomEvent::$variant(data)))?,)*
                     _ => Err(DecodeError::UnknownType),
                 }
             }

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
 
 use super::Role;
 use super::tracks::PublishKind;
-use crate::events::object::object_or_null;
+use crate::json::FreeJson;
+use crate::json::object::{object, object_or_null};
+use crate::json::whole::{given_whole_or_null, whole, whole_or_null};
 
 pub const MAX_PARTICIPANTS: u32 = 100_000;
 /// Of a room's metadata, as JSON text.
@@ -94,11 +95,13 @@ impl Default for PublishRights {
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Most people at once, 1 to 100,000; null: no limit but the greatest.
+    #[serde(deserialize_with = "whole_or_null")]
     #[schemars(range(min = 1, max = 100_000))]
     pub max_participants: Option<u32>,
     pub lobby: Lobby,
     /// Microphones begin muted, as if by their owner.
     pub mute_on_entry: bool,
+    #[serde(deserialize_with = "object")]
     pub publish: PublishRights,
     pub one_screen: OneScreen,
     pub chat: Chat,
@@ -108,17 +111,20 @@ pub struct Settings {
     pub self_rename: bool,
     pub duplicate_identity: DuplicateIdentity,
     /// Ends a room that was empty this long, in seconds; null: never.
+    #[serde(deserialize_with = "whole_or_null")]
     #[schemars(range(min = 1, max = 31_536_000))]
     pub empty_timeout_s: Option<u32>,
     /// How long a lost connection may stay away before its person has left, in seconds.
+    #[serde(deserialize_with = "whole")]
     #[schemars(range(min = 1, max = 86_400))]
     pub departure_timeout_s: u32,
     /// Ends a room that was open this long, in seconds; null: never.
+    #[serde(deserialize_with = "whole_or_null")]
     #[schemars(range(min = 1, max = 31_536_000))]
     pub max_duration_s: Option<u32>,
     /// The caller's own data on the room: any JSON, at most 64 KiB as text. Not sealed: nothing personal belongs here.
-    pub metadata: Value,
-    /// At most 32, keys and values of at most 63 characters; lists can filter by them.
+    pub metadata: FreeJson,
+    /// At most 32; lists can filter by them. Keys are of `A-Za-z0-9._/-`, keys and values of at most 63 characters.
     pub labels: BTreeMap<String, String>,
 }
 
@@ -137,7 +143,7 @@ impl Default for Settings {
             empty_timeout_s: None,
             departure_timeout_s: 20,
             max_duration_s: None,
-            metadata: Value::Null,
+            metadata: FreeJson::null(),
             labels: BTreeMap::new(),
         }
     }
@@ -148,7 +154,7 @@ impl Default for Settings {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SettingsPatch {
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given_whole_or_null")]
     #[schemars(with = "Option<u32>", range(min = 1, max = 100_000))]
     pub max_participants: Option<Option<u32>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -167,18 +173,18 @@ pub struct SettingsPatch {
     pub self_rename: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duplicate_identity: Option<DuplicateIdentity>,
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given_whole_or_null")]
     #[schemars(with = "Option<u32>", range(min = 1, max = 31_536_000))]
     pub empty_timeout_s: Option<Option<u32>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "whole_or_null")]
     #[schemars(range(min = 1, max = 86_400))]
     pub departure_timeout_s: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given_whole_or_null")]
     #[schemars(with = "Option<u32>", range(min = 1, max = 31_536_000))]
     pub max_duration_s: Option<Option<u32>>,
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
-    #[schemars(with = "Value")]
-    pub metadata: Option<Value>,
+    #[schemars(with = "FreeJson")]
+    pub metadata: Option<FreeJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub labels: Option<BTreeMap<String, String>>,
 }

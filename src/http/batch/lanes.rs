@@ -24,6 +24,8 @@ use crate::http::problem::Problem;
 /// The commands on their way.
 pub struct Lanes {
     api: Api,
+    /// Short answers are preferred.
+    minimal: bool,
     running: FuturesOrdered<BoxFuture<'static, String>>,
     lanes: HashMap<Way, Lane>,
 }
@@ -46,8 +48,8 @@ struct Lane {
 const MANY: usize = 1_024;
 
 impl Lanes {
-    pub fn new(api: Api) -> Self {
-        Self { api, running: FuturesOrdered::new(), lanes: HashMap::new() }
+    pub fn new(api: Api, minimal: bool) -> Self {
+        Self { api, minimal, running: FuturesOrdered::new(), lanes: HashMap::new() }
     }
 
     /// Commands pushed and not yet answered.
@@ -62,7 +64,7 @@ impl Lanes {
     /// Adds a command, or what was wrong with it.
     pub async fn push(&mut self, item: Result<Item, Problem>) {
         match item {
-            Err(problem) => self.running.push_back(ready(CommandResult::text(Err(problem))).boxed()),
+            Err(problem) => self.running.push_back(ready(CommandResult::text(Err(problem), self.minimal)).boxed()),
             Ok(Item { request }) => {
                 let need = request.command.needs();
                 let answered = CancellationToken::new();
@@ -70,7 +72,7 @@ impl Lanes {
                 if let Need::NameHolder(name) = need {
                     before.extend(self.turn(Way::Name(name), true, &answered));
                 }
-                let executor = self.api.executor.clone();
+                let (executor, minimal) = (self.api.executor.clone(), self.minimal);
                 // Unconstrained: to be put off for another task's sake would lose its place in the queue.
                 let command = tokio::task::unconstrained(async move {
                     // Also when this is dropped half-way, nobody waits for it for ever.
@@ -78,7 +80,8 @@ impl Lanes {
                     for before in before {
                         before.cancelled().await;
                     }
-                    CommandResult::text(command_request::carry_out(&executor, request).await.map_err(Problem::from))
+                    let outcome = command_request::carry_out(&executor, request).await;
+                    CommandResult::text(outcome.map_err(Problem::from), minimal)
                 });
                 let mut command = command.boxed();
                 self.running.push_back(match poll!(&mut command) {

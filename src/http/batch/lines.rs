@@ -1,12 +1,18 @@
 //! Commands as lines, in and out: read while others are on their way, answered in the order in which they came.
+//!
+//! A task of its own reads and carries out; its answers wait in the [spool](crate::http::spool) until the client reads them, so
+//! that a client which sends all before it reads is served as well as one that does both at once. Where the list breaks off
+//! before its end, the last line says so, and the rest of the body is read and thrown away until the client has seen it.
 
-use std::convert::Infallible;
+use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::{FutureExt, Stream, StreamExt, stream};
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use super::AT_ONCE;
 use super::item::{Around, Item};
@@ -15,7 +21,17 @@ use crate::http::api::Api;
 use crate::http::body;
 use crate::http::problem::{Problem, ProblemCode};
 use crate::http::request::caller::Pass;
-use crate::http::request::json;
+use crate::http::spool::{Answers, BrokenOff, Unread};
+use crate::json;
+
+/// Bytes of answers that are handed on together, beside the answer that exceeds them.
+const GATHERED: usize = 64 * 1024;
+/// How long the rest of a list that was broken off is read and thrown away, at most.
+const DRAIN: Duration = Duration::from_secs(300);
+/// The same while the server stops.
+const DRAIN_AT_STOP: Duration = Duration::from_secs(2);
+/// A client that has read the last answer and sends nothing for so long is not waited for.
+const QUIET: Duration = Duration::from_millis(250);
 
 /// Some programs begin a text with it. It is no part of a line.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -32,33 +48,64 @@ struct Lines {
     scanned: usize,
     /// Lines taken.
     count: usize,
+    /// Until when a line has to be there; `None` while none is waited for, or commands are on their way.
+    due: Option<Instant>,
+    /// No more lines are taken.
     ended: bool,
+    /// The body has come to its end, or failed.
+    read_to_end: bool,
     lanes: Lanes,
 }
 
-pub fn answer(api: Api, around: Around, pass: Pass, body: Body) -> Response {
+pub fn answer(api: &Api, around: Around, pass: Pass, body: Body) -> Response {
     let lines = Lines {
-        lanes: Lanes::new(api.clone()),
-        api,
+        lanes: Lanes::new(api.clone(), around.minimal),
+        api: api.clone(),
         around,
         pass,
         input: body.into_data_stream(),
         buffer: BytesMut::new(),
         scanned: 0,
         count: 0,
+        due: None,
         ended: false,
+        read_to_end: false,
     };
-    let mut response = Body::from_stream(lines.into_stream()).into_response();
+    let (answers, unread) = api.spool().open();
+    let task = tokio::spawn(lines.run(answers)).abort_handle();
+    let mut response = Body::from_stream(stream(unread, Working(task))).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
     response
 }
 
+/// Ends with the answer: where the client has gone, no more lines are taken.
+struct Working(AbortHandle);
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn stream(unread: Unread, working: Working) -> impl Stream<Item = Result<Bytes, BrokenOff>> {
+    stream::unfold((unread, working), |(mut unread, working)| async move {
+        let next = unread.next().await?;
+        Some((next, (unread, working)))
+    })
+}
+
 impl Lines {
-    fn into_stream(self) -> impl Stream<Item = Result<Bytes, Infallible>> {
-        stream::unfold(self, |mut lines| async move {
-            let chunk = lines.chunk().await?;
-            Some((Ok(chunk), lines))
-        })
+    async fn run(mut self, answers: Answers) {
+        while let Some(chunk) = self.chunk().await {
+            let unread = !answers.push(chunk).await;
+            if unread && !self.ended {
+                let detail = "The answers were not read, and there is no more room for them to wait: this line and those behind \
+                              it were not carried out. Read answers while you send, send shorter lists, or send `Prefer: return=minimal`.";
+                self.refuse(Problem::new(ProblemCode::TooBusy, detail)).await;
+            }
+        }
+        self.drain(&answers).await;
+        answers.end();
     }
 
     /// The next answers; `None`: all have been given.
@@ -75,6 +122,8 @@ impl Lines {
             if self.ended || self.lanes.len() >= AT_ONCE {
                 return self.answers().await;
             }
+            // Who waits for an answer before sending the next line is not waited for.
+            self.due = None;
             let stop = self.api.stop.clone();
             tokio::select! {
                 biased;
@@ -95,7 +144,9 @@ impl Lines {
         let mut out = BytesMut::with_capacity(first.len() + 1);
         out.put_slice(first.as_bytes());
         out.put_u8(b'\n');
-        while let Some(Some(answer)) = self.lanes.next().now_or_never() {
+        while out.len() < GATHERED
+            && let Some(Some(answer)) = self.lanes.next().now_or_never()
+        {
             out.put_slice(answer.as_bytes());
             out.put_u8(b'\n');
         }
@@ -103,11 +154,24 @@ impl Lines {
     }
 
     async fn read(&mut self) {
+        let due = self.due();
         let stop = self.api.stop.clone();
         tokio::select! {
             read = self.input.next() => self.took(read).await,
+            () = tokio::time::sleep_until(due) => self.overdue().await,
             () = stop.cancelled() => self.stop().await,
         }
+    }
+
+    /// A line has as long to come in as a request by itself. White space between lines is none.
+    fn due(&mut self) -> Instant {
+        *self.due.get_or_insert_with(|| Instant::now() + self.api.http.request_timeout)
+    }
+
+    async fn overdue(&mut self) {
+        let patience = self.api.http.request_timeout;
+        let detail = format!("No whole line came within {patience:?}: what was sent of one was not read.");
+        self.refuse(Problem::new(ProblemCode::RequestTimeout, detail)).await;
     }
 
     async fn took(&mut self, read: Option<Result<Bytes, axum::Error>>) {
@@ -118,8 +182,12 @@ impl Lines {
             },
             // The sender has gone, or stalls: what came whole is carried out, half a line is not, and who still listens is
             // told so.
-            Some(Err(error)) => self.refuse(body::unreadable(&error, self.api.http.body_limit)).await,
+            Some(Err(error)) => {
+                self.read_to_end = true;
+                self.refuse(body::unreadable(&error, self.api.http.body_limit)).await;
+            }
             None => {
+                self.read_to_end = true;
                 self.ended = true;
                 if !self.buffer.is_empty() {
                     self.buffer.put_u8(b'\n');
@@ -143,9 +211,27 @@ impl Lines {
     }
 
     fn drop_rest(&mut self) {
-        self.buffer.clear();
+        self.buffer = BytesMut::new();
         self.scanned = 0;
         self.ended = true;
+    }
+
+    /// Reads what the client still sends, and throws it away. A connection that is closed while its client sends is reset, and
+    /// the client may lose the answers that it has not read.
+    async fn drain(&mut self, answers: &Answers) {
+        let patience = if self.api.stop.is_cancelled() { DRAIN_AT_STOP } else { DRAIN };
+        let given_up = Instant::now() + patience;
+        while !self.read_to_end {
+            let seen = async {
+                answers.all_read().await;
+                tokio::time::sleep(QUIET).await;
+            };
+            tokio::select! {
+                read = self.input.next() => self.read_to_end = !matches!(read, Some(Ok(_))),
+                () = seen => return,
+                () = tokio::time::sleep_until(given_up) => return,
+            }
+        }
     }
 
     /// Takes a line out of the buffer, if there is a whole one.
@@ -163,6 +249,7 @@ impl Lines {
         self.scanned = 0;
         let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&line).trim_ascii();
         if !line.is_empty() {
+            self.due = None;
             let item = self.item(line);
             self.lanes.push(item).await;
             self.count += 1;
@@ -171,9 +258,6 @@ impl Lines {
     }
 
     fn item(&self, line: &[u8]) -> Result<Item, Problem> {
-        json::check(line)?;
-        // JSON that passed is UTF-8.
-        let text = std::str::from_utf8(line).map_err(Problem::internal)?;
-        Item::read(&self.api, &self.around, self.count, text, "")
+        Item::read(&self.api, &self.around, self.count, json::check(line)?, "")
     }
 }

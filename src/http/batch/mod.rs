@@ -23,13 +23,16 @@ use self::item::{Around, CommandItem, Item};
 use self::lanes::Lanes;
 use super::api::Api;
 use super::body::WholeBody;
+use super::command_request;
 use super::openapi::{CommandAnswer, Document, Operation, Tag, command_headers};
 use super::problem::{Problem, ProblemCode};
+use super::request::accept;
 use super::request::caller::{Pass, Signed};
 use super::request::headers::{self, BodyType, CommandHeaders};
-use super::request::json;
+use super::request::prefer;
 use super::request::query::Query;
 use crate::commands::execute::Outcome;
+use crate::json::{self, Checked};
 
 const PATH: &str = "/v1/commands";
 
@@ -81,12 +84,12 @@ pub struct CommandResult {
 
 impl CommandResult {
     /// As JSON, ready to be sent.
-    fn text(outcome: Result<Outcome, Problem>) -> String {
+    fn text(outcome: Result<Outcome, Problem>, minimal: bool) -> String {
         let result = match outcome {
             Ok(outcome) => Self {
                 status: outcome.status,
-                result: RawValue::from_string(outcome.body).ok(),
                 replayed: outcome.replayed,
+                result: RawValue::from_string(command_request::body(outcome, minimal)).ok(),
                 problem: None,
             },
             Err(problem) => Self {
@@ -119,9 +122,11 @@ pub fn describe(document: &mut Document) {
             "Each command is judged by itself, those of one room in the order sent, and what became of each is answered in that \
              order. With `\"atomic\": true` all are carried out or none; the answer is then that of the first one that was \
              refused, with its place in `command_index`.\n\nAs lines (`application/x-ndjson`) a list may be of any length. Answers \
-             come while commands are still sent: read them meanwhile. Where the list breaks off (the body ends or stalls half-way, \
-             the token expires, the server stops), the last answer says so: what was sent behind it was not read. An \
-             `Idempotency-Key` of the request stands for one of each command: its own is `KEY#0`, `KEY#1` and so on.",
+             come while commands are still sent. They may be read meanwhile or afterwards: what is not read waits, in bounded room. \
+             `Prefer: return=minimal` makes each about a hundred bytes. Where the list breaks off (the body ends or stalls half-way, \
+             the token expires, the answers find no room, the server stops), the last answer says so: what was sent behind it was not \
+             carried out. An `Idempotency-Key` of the request stands for one of each command, by its place in the list; a command's own \
+             `idempotency_key` goes before it.",
         )
         .body(
             "",
@@ -160,19 +165,26 @@ async fn run(
     if headers.if_match.is_some() {
         return Err(Problem::parameter("if-match", "is of one room: give each command its `expected_version`"));
     }
-    let around = Around { caller, headers };
-    match kind {
-        BodyType::NdJson => Ok(lines::answer(api, around, pass, request.into_body())),
+    let around = Around { caller, headers, minimal: prefer::is_minimal(&given) };
+    // Lines of JSON are taken by many a client as JSON.
+    let forms: &[accept::Form] = if kind == BodyType::Json { &[accept::JSON] } else { &[accept::LINES, accept::JSON] };
+    accept::choose(&given, forms)?;
+    let minimal = around.minimal;
+    let mut response = match kind {
+        BodyType::NdJson => lines::answer(&api, around, pass, request.into_body()),
         BodyType::Json => {
             let WholeBody(body) = WholeBody::from_request(request, &api).await?;
-            list(&api, &around, &body).await
+            list(&api, &around, &body).await?
         }
+    };
+    if minimal {
+        prefer::applied(response.headers_mut());
     }
+    Ok(response)
 }
 
 async fn list(api: &Api, around: &Around, body: &[u8]) -> Result<Response, Problem> {
-    json::check(body)?;
-    let list: List = item::read(body, "")?;
+    let list: List = item::read(json::check(body)?, "")?;
     if !(1..=MAX_COMMANDS).contains(&list.commands.len()) {
         let detail = format!("has {} commands; 1 to {MAX_COMMANDS} are allowed", list.commands.len());
         return Err(
@@ -182,13 +194,13 @@ async fn list(api: &Api, around: &Around, body: &[u8]) -> Result<Response, Probl
     if list.atomic {
         return atomic(api, around, &list.commands).await;
     }
-    let mut lanes = Lanes::new(api.clone());
+    let mut lanes = Lanes::new(api.clone(), around.minimal);
     let mut results = Vec::with_capacity(list.commands.len());
     for (index, text) in list.commands.iter().enumerate() {
         if lanes.len() >= AT_ONCE {
             results.extend(lanes.next().await);
         }
-        lanes.push(Item::read(api, around, index, text.get(), &place(index))).await;
+        lanes.push(Item::read(api, around, index, Checked::part(text), &place(index))).await;
     }
     while let Some(result) = lanes.next().await {
         results.push(result);
@@ -204,11 +216,13 @@ fn place(index: usize) -> String {
 async fn atomic(api: &Api, around: &Around, commands: &[Box<RawValue>]) -> Result<Response, Problem> {
     let mut requests = Vec::with_capacity(commands.len());
     for (index, text) in commands.iter().enumerate() {
-        let item = Item::read(api, around, index, text.get(), &place(index));
+        let item = Item::read(api, around, index, Checked::part(text), &place(index));
         requests.push(item.map_err(|problem| problem.with("command_index", index))?.request);
     }
     match api.executor.execute_atomic(requests).await {
-        Ok(outcomes) => Ok(answer(outcomes.into_iter().map(|outcome| CommandResult::text(Ok(outcome))))),
+        Ok(outcomes) => {
+            Ok(answer(outcomes.into_iter().map(|outcome| CommandResult::text(Ok(outcome), around.minimal))))
+        }
         Err(failed) => Err(Problem::from(failed.error).with("command_index", failed.index)),
     }
 }

@@ -12,18 +12,22 @@ use crate::events::ids::RoomId;
 use crate::events::time::Timestamp;
 use crate::http::problem::ProblemCode;
 
-/// What became of a command: its events are durable.
+/// What became of a command: its events are durable. With `Prefer: return=minimal` it says `room`, `room_version` and `position`
+/// only.
 #[derive(Serialize, JsonSchema)]
 pub struct CommandAnswer {
     /// Of the command's last event; where it wrote none, of the room's last.
     position: Position,
-    /// When the log took it.
-    recorded_at: Timestamp,
+    /// When the log took it. Not in a minimal answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Timestamp")]
+    recorded_at: Option<Timestamp>,
     /// The room it was for; the nil UUID where it was to the tenant itself.
     room: RoomId,
     /// The room's version after the command; the number in its `ETag`.
     room_version: RoomVersion,
-    /// The events that the command wrote, the first 100; none where it was so already.
+    /// The events that the command wrote, the first 100; none where it was so already. Not in a minimal answer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     events: Vec<WrittenEvent>,
     /// How many more it wrote.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,7 +47,7 @@ struct WrittenEvent {
 
 /// Headers that every command takes.
 pub fn command_headers(operation: Operation) -> Operation {
-    ["idempotency-key", "if-match", "causation-id", "correlation-id", "traceparent"]
+    ["idempotency-key", "if-match", "causation-id", "correlation-id", "traceparent", "prefer"]
         .into_iter()
         .fold(operation, Operation::shared)
 }
@@ -72,7 +76,7 @@ pub(super) fn describe(document: &mut Document) {
 /// One command at a path.
 pub fn describe_command(document: &mut Document, path: &str, operation: Operation, kind: &CommandKind) {
     let answer = answer(document, kind);
-    let headers = ["ETag", "Convoke-Position", "Idempotency-Replayed"];
+    let headers = ["ETag", "Convoke-Position", "Idempotency-Replayed", "Preference-Applied"];
     let mut operation = command_headers(operation)
         .about(kind.description)
         .body("", body(document, kind))
@@ -80,8 +84,7 @@ pub fn describe_command(document: &mut Document, path: &str, operation: Operatio
         .problems(COMMAND_PROBLEMS)
         .refusals(kind.refusals);
     if kind.name == CreateRoom::NAME {
-        operation =
-            operation.json(201, "Created", &["Location", "ETag", "Convoke-Position", "Idempotency-Replayed"], &answer);
+        operation = operation.json(201, "Created", &[&["Location"][..], &headers].concat(), &answer);
     }
     document.add(path, operation);
 }

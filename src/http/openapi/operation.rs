@@ -289,6 +289,10 @@ pub(super) fn shared_headers() -> Value {
             "description": "Position of the log that the answer shows, or that the command's events reached",
             "schema": { "type": "integer", "minimum": 0 },
         },
+        "Preference-Applied": {
+            "description": "`return=minimal`: the answer is the short one that `Prefer` asked for",
+            "schema": { "type": "string" },
+        },
         "Idempotency-Replayed": {
             "description": "`true`: the command was done before, under the same key; this is its answer",
             "schema": { "type": "boolean" },
@@ -332,6 +336,11 @@ pub(super) fn shared_parameters() -> Value {
         "if-none-match": header(
             "If-None-Match",
             "`ETag`s that the caller has: answered 304 if the room still has one of these versions",
+            json!({ "type": "string" }),
+        ),
+        "prefer": header(
+            "Prefer",
+            "`return=minimal` (RFC 7240): the answer says `room`, `room_version` and `position` only, about a hundred bytes",
             json!({ "type": "string" }),
         ),
         "traceparent": header(

@@ -1,8 +1,8 @@
-//! `/docs`: a page to read the descriptions of the API and of its streams and to try them, and the descriptions themselves. All that the page needs comes from here.
+//! `/docs` (and `/`, which leads there): a page to read the descriptions of the API and of its streams and to try them, and the descriptions themselves. All that the page needs comes from here.
 
 use axum::Router;
 use axum::http::{HeaderValue, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use bytes::Bytes;
 
@@ -17,6 +17,7 @@ pub fn routes() -> Router {
     let description: Bytes = super::text().into();
     let streams: Bytes = asyncapi::text().into();
     Router::new()
+        .route("/", get(|| async { Redirect::temporary("/docs") }))
         .route("/openapi.json", get(move || async move { file("application/json", description) }))
         .route("/asyncapi.json", get(move || async move { file("application/json", streams) }))
         .route("/docs", get(|| async { file("text/html; charset=utf-8", include_str!("../docs/page.html")) }))

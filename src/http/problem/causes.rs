@@ -3,7 +3,7 @@
 use super::{Problem, ProblemCode};
 use crate::events::log::LogError;
 use crate::http::cursor::BadCursor;
-use crate::http::request::json::BadJson;
+use crate::json::BadJson;
 use crate::security::sealing::KeyError;
 use crate::security::tokens::TokenError;
 

@@ -57,19 +57,23 @@ impl ProblemCode {
 
 problem_codes! {
     MalformedRequest "malformed-request" 400 "The request is not HTTP/1.1",
-        "The request line, a header or the path could not be read, so nothing was done.",
+        "The request line, a header or the path could not be read, or `Host` is missing, given twice or malformed. Nothing was \
+         done.",
         "Send HTTP/1.1 with a `Host` header and percent-encoded paths. Behind a proxy, look at what it forwards.";
     InvalidParameters "invalid-parameters" 400 "A parameter is at fault",
         "A part of the path, of the query or a header has a form that it cannot have. `errors` names each.",
         "Correct the parameters that `errors` names.";
     InvalidJson "invalid-json" 400 "The body is not JSON",
-        "The body is not one JSON text (RFC 8259) in UTF-8: a syntax error, half a surrogate pair in a string, or a number that \
-         is too large. `detail` has line and column.",
+        "The body is not one JSON text (RFC 8259) in UTF-8: a syntax error, or half a surrogate pair in a string. `detail` has \
+         line and column, `errors` the field where it lies in one.",
         "Serialise the body with a JSON library and send it as UTF-8.";
     InvalidFields "invalid-fields" 422 "Fields of the body are at fault",
         "The body is JSON, but fields of it are missing, unknown, given twice, of another type, out of their bounds, nested too \
-         deeply, or hold a NUL. `errors` names each with its fault.",
+         deeply, hold a NUL, or a number that programs would read as infinite or as zero. `errors` names each with its fault.",
         "Correct the fields that `errors` names. The schema of each command is in `/openapi.json`.";
+    TransferCodingNotImplemented "transfer-coding-not-implemented" 501 "The body is coded in a way that is not decoded here",
+        "The `Transfer-Encoding` of the request names another coding than `chunked`, such as `gzip`. The body was not read.",
+        "Send the body as it is, with its length or chunked.";
     NotAcceptable "not-acceptable" 406 "None of the wanted forms is served",
         "The `Accept` header names no form in which the route answers.",
         "Leave out `Accept`, or name one of the forms that `detail` lists.";

@@ -35,7 +35,7 @@ impl From<CommandFault> for Problem {
         let detail = fault.to_string();
         match fault {
             CommandFault::Unknown(_) => Problem::new(ProblemCode::UnknownCommand, detail),
-            CommandFault::NotJson { .. } => Problem::new(ProblemCode::InvalidJson, detail),
+            CommandFault::NotJson(bad) => bad.into(),
             CommandFault::Fields(faults) => {
                 let problem = Problem::new(ProblemCode::InvalidFields, detail);
                 faults.into_iter().fold(problem, |problem, fault| problem.with_error(fault.field, fault.detail))

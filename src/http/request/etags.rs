@@ -7,7 +7,7 @@ use crate::events::envelope::RoomVersion;
 pub enum Tags {
     /// `*`: whatever is there.
     Any,
-    /// At least one; in the order given.
+    /// In the order given.
     Listed(Vec<Tag>),
 }
 
@@ -18,41 +18,71 @@ pub struct Tag {
     pub version: Option<RoomVersion>,
 }
 
-/// As many as a request may name.
-pub const MAX_TAGS: usize = 16;
-
+/// What is wrong with an `If-Match` that names no tags: a command that is to be done under a condition is not done without it.
 pub const MALFORMED: &str =
-    "give the ETag that came with the room, quotes included, such as \"12\"; or a list of at most 16 of them; or *";
+    "give the ETag that came with the room, quotes included, such as \"12\"; or a list of them; or *";
 
 /// The text of the `ETag` header of a room at `version`.
 pub fn etag(version: RoomVersion) -> String {
     format!("\"{version}\"")
 }
 
-/// The tags in the header's text; `None` where it is malformed.
-pub fn read_tags(header: &[u8]) -> Option<Tags> {
-    let mut rest = header.trim_ascii();
-    if rest == b"*" {
-        return Some(Tags::Any);
+impl Tags {
+    /// What a command asks for: every member of the list is a tag, and there is one at least. `None`: that is not so.
+    pub fn read_strictly(header: &[u8]) -> Option<Self> {
+        let read = Members::of(header);
+        (read.malformed == 0 && !matches!(&read.tags, Tags::Listed(tags) if tags.is_empty())).then_some(read.tags)
     }
-    let mut tags = Vec::new();
-    while !rest.is_empty() {
-        let weak = rest.starts_with(b"W/");
-        let quoted = if weak { &rest[2..] } else { rest };
-        let inner = quoted.strip_prefix(b"\"")?;
-        let end = inner.iter().position(|&b| b == b'"')?;
-        let (opaque, after) = (&inner[..end], inner[end + 1..].trim_ascii_start());
-        if !opaque.iter().all(|&b| b == b'!' || (b'#'..=b'~').contains(&b) || b >= 0x80) || tags.len() == MAX_TAGS {
-            return None;
+
+    /// What a reader has: a member that is no tag equals nothing, and the others count.
+    pub fn read_leniently(header: &[u8]) -> Self {
+        Members::of(header).tags
+    }
+}
+
+/// A list of tags (RFC 9110, 5.6.1.2: empty members are passed over).
+struct Members {
+    tags: Tags,
+    /// Members that are no tags.
+    malformed: usize,
+}
+
+impl Members {
+    fn of(header: &[u8]) -> Self {
+        if header.trim_ascii() == b"*" {
+            return Self { tags: Tags::Any, malformed: 0 };
         }
-        tags.push(Tag { weak, version: version(opaque) });
-        rest = match after {
-            [] => after,
-            [b',', more @ ..] if !more.trim_ascii().is_empty() => more.trim_ascii_start(),
-            _ => return None,
-        };
+        let (mut tags, mut malformed, mut rest) = (Vec::new(), 0, header);
+        loop {
+            rest = rest.trim_ascii_start();
+            match rest.first() {
+                None => break,
+                Some(b',') => rest = &rest[1..],
+                Some(_) => match tag(rest) {
+                    Some((tag, after)) => {
+                        tags.push(tag);
+                        rest = after;
+                    }
+                    None => {
+                        malformed += 1;
+                        let end = rest.iter().position(|&byte| byte == b',').unwrap_or(rest.len());
+                        rest = &rest[end..];
+                    }
+                },
+            }
+        }
+        Self { tags: Tags::Listed(tags), malformed }
     }
-    (!tags.is_empty()).then_some(Tags::Listed(tags))
+}
+
+/// The tag at the beginning of a list, and what follows it: nothing, or a comma.
+fn tag(text: &[u8]) -> Option<(Tag, &[u8])> {
+    let weak = text.starts_with(b"W/");
+    let inner = text[if weak { 2 } else { 0 }..].strip_prefix(b"\"")?;
+    let end = inner.iter().position(|&byte| byte == b'"')?;
+    let (opaque, after) = (&inner[..end], inner[end + 1..].trim_ascii_start());
+    let valid = opaque.iter().all(|&byte| byte == b'!' || (b'#'..=b'~').contains(&byte) || byte >= 0x80);
+    (valid && matches!(after, [] | [b',', ..])).then(|| (Tag { weak, version: version(opaque) }, after))
 }
 
 /// A version as [`etag`] writes it.
@@ -94,7 +124,7 @@ mod tests {
     use super::*;
 
     fn tags(text: &str) -> Tags {
-        read_tags(text.as_bytes()).expect(text)
+        Tags::read_strictly(text.as_bytes()).expect(text)
     }
 
     #[test]
@@ -125,12 +155,26 @@ mod tests {
     }
 
     #[test]
-    fn malformed_tags_are_not_taken() {
-        let many = vec!["\"1\""; 17].join(",");
-        for text in
-            ["", " ", "12", "\"12", "12\"", "\"1\" \"2\"", "\"1\",", ",\"1\"", "*, \"1\"", "w/\"1\"", "\"a b\"", &many]
-        {
-            assert_eq!(read_tags(text.as_bytes()), None, "{text}");
+    fn a_list_may_be_long_and_have_empty_members() {
+        let many: String = (1..=40).map(|version| format!("\"{version}\", ")).collect();
+        for text in [&many, "\"40\",", ",\"40\"", "\"1\",, ,\"40\" , ", "W/\"3\",\"40\""] {
+            assert!(tags(text).matches_strongly(40), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_tag_is_not_taken_for_a_command_and_equals_nothing_for_a_reader() {
+        for text in ["40", "\"12", "12\"", "\"1\" \"40\"", "*, \"1\"", "w/\"40\"", "\"4 0\"", "\"40\"x", "\"1\", 40"] {
+            assert_eq!(Tags::read_strictly(text.as_bytes()), None, "{text}");
+            assert!(!Tags::read_leniently(text.as_bytes()).matches_weakly(40), "{text}");
+        }
+        for text in ["40, \"40\"", "\"40\", 41", "\"4 0\", W/\"40\"", "\"40\",*", "x\"y,\"40\""] {
+            assert_eq!(Tags::read_strictly(text.as_bytes()), None, "{text}");
+            assert!(Tags::read_leniently(text.as_bytes()).matches_weakly(40), "{text}");
+        }
+        for text in ["", " ", ",", " , ,"] {
+            assert_eq!(Tags::read_strictly(text.as_bytes()), None, "no tags: {text:?}");
+            assert!(!Tags::read_leniently(text.as_bytes()).matches_weakly(40), "{text:?}");
         }
     }
 }

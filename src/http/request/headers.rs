@@ -6,7 +6,8 @@ use axum::http::{HeaderMap, HeaderName, header};
 use uuid::Uuid;
 
 use super::etags::{self, Tags};
-use super::{idempotency, trace};
+use super::idempotency::{self, Key};
+use super::trace;
 use crate::http::problem::{Problem, ProblemCode};
 
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -24,7 +25,7 @@ pub const POSITION: HeaderName = HeaderName::from_static("convoke-position");
 #[derive(Clone, Debug, Default)]
 pub struct CommandHeaders {
     /// As the caller gave it, not yet with whose it is.
-    pub idempotency_key: Option<String>,
+    pub idempotency_key: Option<Key>,
     pub if_match: Option<Tags>,
     pub causation_id: Option<Uuid>,
     pub correlation_id: Option<Uuid>,
@@ -35,7 +36,7 @@ impl CommandHeaders {
     pub fn read(headers: &HeaderMap) -> Result<Self, Problem> {
         Ok(Self {
             idempotency_key: idempotency_key(headers)?,
-            if_match: tags(headers, header::IF_MATCH)?,
+            if_match: if_match(headers)?,
             causation_id: uuid(headers, CAUSATION_ID)?,
             correlation_id: uuid(headers, CORRELATION_ID)?,
             traceparent: traceparent(headers),
@@ -53,24 +54,29 @@ pub fn single(headers: &HeaderMap, name: HeaderName) -> Result<Option<&[u8]>, Pr
     Ok(value.map(|value| value.as_bytes()))
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<Key>, Problem> {
     let Some(value) = single(headers, IDEMPOTENCY_KEY)? else { return Ok(None) };
-    idempotency::read_key(value).map(Some).ok_or_else(|| {
+    Key::read(value).map(Some).ok_or_else(|| {
         Problem::new(ProblemCode::IdempotencyKeyMalformed, idempotency::MALFORMED)
             .with_error(IDEMPOTENCY_KEY.as_str(), idempotency::MALFORMED)
     })
 }
 
-/// The tags of `If-Match` or `If-None-Match`, over all its lines.
-pub fn tags(headers: &HeaderMap, name: HeaderName) -> Result<Option<Tags>, Problem> {
-    let mut lines = headers.get_all(&name).iter();
-    let Some(first) = lines.next() else { return Ok(None) };
-    let mut text = first.as_bytes().to_vec();
-    for line in lines {
-        text.push(b',');
-        text.extend_from_slice(line.as_bytes());
-    }
-    etags::read_tags(&text).map(Some).ok_or_else(|| Problem::parameter(name.as_str(), etags::MALFORMED))
+fn if_match(headers: &HeaderMap) -> Result<Option<Tags>, Problem> {
+    let Some(text) = list(headers, &header::IF_MATCH) else { return Ok(None) };
+    let tags = Tags::read_strictly(&text);
+    tags.map(Some).ok_or_else(|| Problem::parameter(header::IF_MATCH.as_str(), etags::MALFORMED))
+}
+
+/// The tags that a reader has.
+pub fn if_none_match(headers: &HeaderMap) -> Option<Tags> {
+    list(headers, &header::IF_NONE_MATCH).map(|text| Tags::read_leniently(&text))
+}
+
+/// A list over all lines of a header (RFC 9110, 5.3).
+fn list(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
+    let lines: Vec<&[u8]> = headers.get_all(name).iter().map(|line| line.as_bytes()).collect();
+    (!lines.is_empty()).then(|| lines.join(&b','))
 }
 
 fn uuid(headers: &HeaderMap, name: HeaderName) -> Result<Option<Uuid>, Problem> {
@@ -150,7 +156,7 @@ mod tests {
             ("traceparent", "nonsense"),
         ]));
         let read = read.unwrap();
-        assert_eq!(read.idempotency_key.as_deref(), Some("k1"));
+        assert_eq!(read.idempotency_key, Key::read(b"k1"));
         assert_eq!(read.if_match.unwrap().strong_versions(), [3]);
         assert_eq!(read.causation_id.unwrap().to_string(), id);
         assert_eq!((read.correlation_id, read.traceparent), (None, None));
@@ -180,7 +186,7 @@ mod tests {
     fn tags_may_stand_on_several_lines() {
         let mut headers = headers(&[("if-none-match", "\"1\"")]);
         headers.append(header::IF_NONE_MATCH, "W/\"2\"".parse().unwrap());
-        let tags = tags(&headers, header::IF_NONE_MATCH).unwrap().unwrap();
+        let tags = if_none_match(&headers).unwrap();
         assert!(tags.matches_weakly(1) && tags.matches_weakly(2));
     }
 

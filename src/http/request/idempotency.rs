@@ -3,9 +3,8 @@
 //!
 //! The draft has the key as a structured-field string, `"8e03978e-40d5-43dd"`; most clients in use send it bare, so both
 //! forms are taken and name the same key. Keys belong to who sends them: a person's are that person's own, those of servers
-//! are shared by the tenant's servers, so that a repeat under a rotated API key still finds its outcome.
-
-use sha2::{Digest, Sha256};
+//! are shared by the tenant's servers, so that a repeat under a rotated API key still finds its outcome. What a repeat has to
+//! equal is [`crate::commands::fingerprint`].
 
 use crate::events::ids::Actor;
 
@@ -15,17 +14,52 @@ pub const MAX_KEY: usize = 255;
 pub const MALFORMED: &str = "an Idempotency-Key is 1 to 255 visible ASCII characters or spaces in double quotes, such as \"8e03978e-40d5-43dd\"; \
      without spaces, quotes, commas and semicolons it may stand bare";
 
-/// The key that the header's text holds; `None` where it is malformed.
-pub fn read_key(header: &[u8]) -> Option<String> {
-    let text = header.trim_ascii();
-    let key = match text {
-        [b'"', inner @ .., b'"'] => unquoted(inner)?,
-        bare => bare
-            .iter()
-            .all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b',' | b';' | b'\\'))
-            .then(|| bare.iter().map(|&b| char::from(b)).collect())?,
-    };
-    (1..=MAX_KEY).contains(&key.len()).then_some(key)
+/// A caller's key, not yet with whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    text: String,
+    /// Of a list's own key: the place of the command whose share it is.
+    item: Option<usize>,
+}
+
+impl Key {
+    /// `None`: it is no key.
+    pub fn new(text: String) -> Option<Self> {
+        let fits = (1..=MAX_KEY).contains(&text.len()) && text.bytes().all(|b| (b' '..=b'~').contains(&b));
+        fits.then_some(Self { text, item: None })
+    }
+
+    /// The key that the header's text holds; `None` where it is malformed.
+    pub fn read(header: &[u8]) -> Option<Self> {
+        let text = header.trim_ascii();
+        let key = match text {
+            [b'"', inner @ .., b'"'] => unquoted(inner)?,
+            bare => bare
+                .iter()
+                .all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b',' | b';' | b'\\'))
+                .then(|| bare.iter().map(|&b| char::from(b)).collect())?,
+        };
+        Self::new(key)
+    }
+
+    /// Of a list's own key, what stands for the command at `index`. No key that a caller can give is the same.
+    pub fn share(self, index: usize) -> Self {
+        Self { item: Some(index), ..self }
+    }
+
+    /// The key as it is stored: with whose it is. What may hold spaces has its length in front or stands at the end, so that
+    /// no two scopes and keys give one text.
+    pub fn scoped(&self, actor: &Actor) -> String {
+        let scope = match actor {
+            Actor::Person(identity) => format!("user:{}:{identity}", identity.as_str().len()),
+            Actor::Key(_) => "servers".to_owned(),
+            Actor::System(part) => format!("system:{}:{part}", part.len()),
+        };
+        match self.item {
+            Some(index) => format!("{scope} item:{index} {}", self.text),
+            None => format!("{scope} key {}", self.text),
+        }
+    }
 }
 
 /// An sf-string of RFC 8941 without its quotes: only `"` and `\` are escaped, and they always are.
@@ -44,27 +78,6 @@ fn unquoted(inner: &[u8]) -> Option<String> {
     Some(key)
 }
 
-/// The key as it is stored: with whose it is.
-pub fn scoped(key: &str, actor: &Actor) -> String {
-    match actor {
-        Actor::Person(identity) => format!("user:{identity} {key}"),
-        Actor::Key(_) => format!("key {key}"),
-        Actor::System(part) => format!("system:{part} {key}"),
-    }
-}
-
-/// What a repeat must equal: the method, the path and the body, byte for byte.
-pub fn fingerprint(method: &str, path: &str, body: &[u8]) -> [u8; 32] {
-    Sha256::new()
-        .chain_update(method)
-        .chain_update([0])
-        .chain_update(path)
-        .chain_update([0])
-        .chain_update(body)
-        .finalize()
-        .into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,9 +86,9 @@ mod tests {
     #[test]
     fn a_key_may_be_quoted_or_bare() {
         for text in ["\"8e03978e-40d5\"", "8e03978e-40d5", "  8e03978e-40d5 "] {
-            assert_eq!(read_key(text.as_bytes()).as_deref(), Some("8e03978e-40d5"), "{text}");
+            assert_eq!(Key::read(text.as_bytes()), Key::new("8e03978e-40d5".into()), "{text}");
         }
-        assert_eq!(read_key(br#""a \"b\" \\c""#).as_deref(), Some(r#"a "b" \c"#));
+        assert_eq!(Key::read(br#""a \"b\" \\c""#), Key::new(r#"a "b" \c"#.into()));
     }
 
     #[test]
@@ -96,27 +109,42 @@ mod tests {
             "ключ",
             &long,
         ] {
-            assert_eq!(read_key(text.as_bytes()), None, "{text}");
+            assert_eq!(Key::read(text.as_bytes()), None, "{text}");
         }
-        assert_eq!(read_key(b"\"a\tb\""), None);
-        assert!(read_key("x".repeat(255).as_bytes()).is_some());
+        assert_eq!(Key::read(b"\"a\tb\""), None);
+        assert!(Key::read("x".repeat(255).as_bytes()).is_some());
     }
 
     #[test]
     fn a_key_is_its_senders_own_and_servers_share_theirs() {
-        let alice = Actor::Person(Identity::new("alice").expect("an identity"));
-        let bob = Actor::Person(Identity::new("bob").expect("an identity"));
-        assert_ne!(scoped("k", &alice), scoped("k", &bob));
-        assert_eq!(scoped("k", &Actor::Key("old".into())), scoped("k", &Actor::Key("new".into())));
+        let key = Key::read(b"k").expect("a key");
+        let (alice, bob) = (person("alice"), person("bob"));
+        assert_ne!(key.scoped(&alice), key.scoped(&bob));
+        assert_eq!(key.scoped(&Actor::Key("old".into())), key.scoped(&Actor::Key("new".into())));
     }
 
+    fn person(identity: &str) -> Actor {
+        Actor::Person(Identity::new(identity).expect("an identity"))
+    }
+
+    /// Senders and keys of few characters, so that any two ways to join them would meet.
     #[test]
-    fn a_fingerprint_differs_with_each_part() {
-        let one = fingerprint("POST", "/a", b"b");
-        assert_eq!(one, fingerprint("POST", "/a", b"b"));
-        for other in [fingerprint("PUT", "/a", b"b"), fingerprint("POST", "/ab", b""), fingerprint("POST", "/a", b"c")]
-        {
-            assert_ne!(one, other);
+    fn no_two_senders_and_keys_are_stored_as_one() {
+        let mut seen = std::collections::HashMap::new();
+        let words =
+            ["a", "a b", "1", "b 1", "a key 1", "5:a", "z#0", "z", "item:0 z", "key z", "a item:0 z", "servers", "1:a"];
+        let mut actors: Vec<Actor> = words.iter().map(|word| person(word)).collect();
+        actors.extend(words.iter().map(|word| Actor::System((*word).into())));
+        actors.push(Actor::Key("any".into()));
+        for actor in &actors {
+            for word in words {
+                let own = Key::new(word.into()).expect(word);
+                let shares = (0..3).map(|index| own.clone().share(index));
+                for key in shares.chain([own.clone()]) {
+                    let other = seen.insert(key.scoped(actor), (actor.clone(), key.clone()));
+                    assert_eq!(other, None, "{actor} {key:?}");
+                }
+            }
         }
     }
 }

@@ -29,6 +29,8 @@ fn limits() -> HttpConfig {
         header_limit: 2000,
         request_timeout: Duration::from_millis(300),
         at_least_timeout: Duration::from_millis(100),
+        spool_dir: std::env::temp_dir(),
+        spool_limit: 0,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The socket as hyper sees it, with three things that hyper has no setting for:
 //!
 //! - The head of a request has a time-out of its own, from its first byte, apart from that of an idle connection.
-//! - An answer that its client does not read is given up.
+//! - An answer that its client does not read, while it sends nothing either, is given up.
 //! - What hyper answers by itself when it cannot parse a head (a status without a body) is told as a problem. It is known
 //!   by its form, while no request is being answered: every error of ours has a body.
 
@@ -81,6 +81,8 @@ impl Wire {
 
     fn note_read(&mut self, bytes: usize) {
         self.read_to_end = bytes == 0;
+        // A client that is still sending its body reads the answer when it has sent it: its time begins then.
+        self.stall = None;
         if !self.turn.answering.load(Ordering::Relaxed) {
             self.head.get_or_insert(self.turn.begun.load(Ordering::Relaxed));
         }

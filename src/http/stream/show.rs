@@ -43,7 +43,8 @@ impl Show {
         let seen = self.seen(events).await?;
         let keys = if self.personal { Some(self.keys(&seen).await?) } else { None };
         let shown = seen.into_iter().map(|envelope| {
-            let view = EventView::new(&envelope, PersonalView::of(&envelope, keys.as_ref()));
+            let keys = keys.as_ref().filter(|_| self.opens(envelope.room_version));
+            let view = EventView::new(&envelope, PersonalView::of(&envelope, keys));
             match serde_json::to_string(&view) {
                 Ok(json) => Ok(Shown { json, envelope }),
                 Err(error) => Err(Problem::internal(format!("event {}: {error}", envelope.position))),
@@ -96,6 +97,11 @@ impl Show {
     /// The reader left the room: what comes after it is not for this reader.
     pub fn is_over(&self) -> bool {
         self.reader.gone
+    }
+
+    /// Whether personal fields of an event at a version of the room are opened for this reader.
+    pub fn opens(&self, version: RoomVersion) -> bool {
+        self.personal && self.reader.opens(version)
     }
 
     async fn keys(&self, seen: &[Arc<Envelope>]) -> Result<OpeningKeys, Problem> {

@@ -28,6 +28,7 @@ use super::events_answer::{STRETCHES, not_beyond};
 use super::fresh;
 use super::openapi::{self, Document, Operation, Tag};
 use super::problem::{Problem, ProblemCode};
+use super::request::accept;
 use super::request::caller::Signed;
 use super::request::headers::POSITION;
 use super::request::path::RoomInPath;
@@ -177,7 +178,7 @@ async fn page(
         room_version,
         at,
         event_type,
-        text: sentence.read(key, keys.as_ref()),
+        text: sentence.read(key, keys.as_ref().filter(|_| show.opens(room_version))),
     });
     let next_cursor = Cursor::room_version(epoch, after).to_string();
     Ok(TimelinePage { lines: lines.collect(), next_cursor, has_more })
@@ -199,41 +200,10 @@ fn text(page: &TimelinePage, uri: &Uri, limit: usize) -> Response {
     response
 }
 
-/// By `Accept`: text where it is named and JSON is not, JSON where anything goes.
+/// By `Accept`; JSON where anything goes.
 fn form(headers: &HeaderMap) -> Result<Form, Problem> {
-    let lines = headers.get_all(header::ACCEPT).iter();
-    let wanted: Vec<String> = lines
-        .flat_map(|line| String::from_utf8_lossy(line.as_bytes()).split(',').map(str::to_owned).collect::<Vec<_>>())
-        .map(|range| range.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
-        .filter(|kind| !kind.is_empty())
-        .collect();
-    let names = |kinds: &[&str]| wanted.iter().any(|wanted| kinds.contains(&wanted.as_str()));
-    match () {
-        () if names(&["application/json", "application/*"]) => Ok(Form::Json),
-        () if names(&["text/plain", "text/*"]) => Ok(Form::Text),
-        () if wanted.is_empty() || names(&["*/*"]) => Ok(Form::Json),
-        () => Err(Problem::new(ProblemCode::NotAcceptable, "A timeline comes as application/json or text/plain.")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn form_of(accept: &str) -> Option<Form> {
-        let headers = [(header::ACCEPT, HeaderValue::from_str(accept).unwrap())].into_iter().collect();
-        form(&headers).ok()
-    }
-
-    #[test]
-    fn text_comes_to_those_who_ask_for_it() {
-        assert!(form(&HeaderMap::new()).is_ok_and(|form| form == Form::Json));
-        for accept in ["*/*", "application/json, text/plain", "application/*;q=0.5", ""] {
-            assert!(form_of(accept) == Some(Form::Json), "{accept}");
-        }
-        for accept in ["text/plain", "Text/Plain; charset=utf-8", "text/*, */*;q=0.1"] {
-            assert!(form_of(accept) == Some(Form::Text), "{accept}");
-        }
-        assert!(form_of("image/png").is_none());
+    match accept::choose(headers, &[accept::JSON, accept::TEXT])? {
+        0 => Ok(Form::Json),
+        _ => Ok(Form::Text),
     }
 }

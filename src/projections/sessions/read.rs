@@ -5,9 +5,8 @@ use uuid::Uuid;
 
 use super::SessionRow;
 use crate::events::ids::{Identity, RoomId, SessionId, TenantId};
-use crate::events::room::LeaveReason;
 use crate::projections::read::{List, Page, PageRequest, ReadError, ReadModels, decode, fetch};
-use crate::projections::rows::{Fields, Row, columns};
+use crate::projections::rows::Row;
 
 impl ReadModels {
     /// The stays in a room, in the order in which people asked to join.
@@ -60,13 +59,8 @@ impl ReadModels {
         self.page(tenant, statement, page.limit, List::SessionsOfIdentity, key).await
     }
 
-    /// How somebody's newest stay in a room ended. `None`: they never were in it; `Some(None)`: it has not ended.
-    pub async fn last_stay(
-        &self,
-        tenant: &TenantId,
-        room: RoomId,
-        identity: &Identity,
-    ) -> Result<Option<Option<LeaveReason>>, ReadError> {
+    /// Whether somebody was ever in a room.
+    pub async fn ever_stayed(&self, tenant: &TenantId, room: RoomId, identity: &Identity) -> Result<bool, ReadError> {
         let statement = format!(
             "SELECT {} FROM convoke.rm_sessions s
              WHERE s.tenant = $1 AND s.identity = $2 AND s.room = $3
@@ -76,8 +70,6 @@ impl ReadModels {
         );
         let statement =
             sqlx::query(AssertSqlSafe(statement)).bind(tenant.as_str()).bind(identity.as_str()).bind(room.uuid());
-        let rows = self.rows(tenant, statement).await?;
-        let row = rows.first().map(|row| SessionRow::get(&mut Fields(columns(row)))).transpose()?;
-        Ok(row.map(|row| row.reason.map(|reason| reason.0)))
+        Ok(!self.rows(tenant, statement).await?.is_empty())
     }
 }

@@ -234,7 +234,7 @@ mod tests {
             let acme = tenant("acme");
             let here = Place { tenant: &acme, room: room(1), room_version: version };
             let fields =
-                PersonalFields { display_name: name, metadata: Some(serde_json::json!({ "n": [number] })), text };
+                PersonalFields { display_name: name, metadata: serde_json::from_value(serde_json::json!({ "n": [number] })).ok(), text };
             let sealed = seal.seal(&here, &Personal { fields: fields.clone(), ..named("alice", "") }).unwrap();
             prop_assert_eq!(open.try_open(&here, &sealed), Ok(Some(fields)));
         }

@@ -6,6 +6,8 @@ use serde_json::Number;
 use super::TokenError;
 use crate::events::ids::{Actor, Identity, TenantId};
 use crate::events::time::Timestamp;
+use crate::json;
+use crate::json::object::object;
 use crate::security::caller::Caller;
 use crate::security::grants::Grants;
 use crate::security::signing_keys::VerifyingKey;
@@ -29,7 +31,7 @@ pub struct Claims {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<TenantId>,
     /// What it allows; nothing if absent.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     pub grants: Grants,
     /// Until when it is good, seconds since 1970; required.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -37,14 +39,14 @@ pub struct Claims {
     /// From when on it is good.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nbf: Option<NumericDate>,
-    /// When it was made; for the reader only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// When it was made. Written for people and other programs, never read: whatever stands there is ignored.
+    #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
     pub iat: Option<NumericDate>,
     /// For whom it is; must name [`AUDIENCE`] if present.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aud: Option<Audience>,
-    /// Its id; for the reader only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Its id. Never read, as `iat`.
+    #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
     pub jti: Option<String>,
 }
 
@@ -86,16 +88,15 @@ impl NumericDate {
     }
 }
 
+fn unreadable(claim: &str, detail: &str) -> TokenError {
+    let at = if claim.is_empty() { String::new() } else { format!(" at {claim}") };
+    TokenError::Claims(format!("they cannot be read{at}: {detail}"))
+}
+
 impl Claims {
     pub(super) fn parse(json: &[u8]) -> Result<Self, TokenError> {
-        let mut reader = serde_json::Deserializer::from_slice(json);
-        let claims = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-            let path = error.path().to_string();
-            let claim = if path == "." { String::new() } else { format!(" at {path}") };
-            TokenError::Claims(format!("they cannot be read{claim}: {}", error.into_inner()))
-        })?;
-        reader.end().map_err(|_| TokenError::Claims("there is something after them".to_owned()))?;
-        Ok(claims)
+        let text = json::check(json).map_err(|bad| unreadable(&bad.field, &bad.detail))?;
+        json::read(text).map_err(|fault| unreadable(&fault.field, &fault.detail))
     }
 
     /// When it ends.
@@ -119,8 +120,11 @@ impl Claims {
 
     /// Who bears it. `key` has verified it.
     pub(super) fn caller(self, key: &VerifyingKey) -> Result<Caller, TokenError> {
-        if self.aud.is_some_and(|audience| !audience.names_us()) {
+        if self.aud.as_ref().is_some_and(|audience| !audience.names_us()) {
             return Err(TokenError::Audience);
+        }
+        if self.grants.operator {
+            operator(&self, key)?;
         }
         let tenant = match (self.tenant, &key.tenant) {
             (Some(claimed), Some(bound)) if claimed != *bound => return Err(TokenError::OtherTenant),
@@ -138,4 +142,17 @@ impl Claims {
         };
         Ok(Caller { tenant, actor, grants: self.grants })
     }
+}
+
+/// What an operator sees is of all tenants: no tenant's own key gives it, and no person carries it about.
+fn operator(claims: &Claims, key: &VerifyingKey) -> Result<(), TokenError> {
+    if let Some(tenant) = &key.tenant {
+        let problem =
+            format!("the key signs for the tenant {tenant} only, and the grant operator is about all tenants");
+        return Err(TokenError::Claims(problem));
+    }
+    if claims.sub.is_some() {
+        return Err(TokenError::Claims("the grant operator is for a server's token, one without sub".to_owned()));
+    }
+    Ok(())
 }

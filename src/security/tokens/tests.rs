@@ -101,6 +101,71 @@ fn grants_are_off_unless_they_are_given() {
 }
 
 #[test]
+fn header_claims_and_grants_are_objects_and_no_lists() {
+    // In the order of the fields: everything would be granted.
+    let grants = json!([null, true, "host", true, true, true, true]);
+    refused_for(json!({ "grants": grants }), "at grants");
+    refused_for(json!({ "grants": "all" }), "at grants");
+    refused_for(json!({ "grants": [] }), "at grants");
+    let positional = json!(["alice", "acme", { "room_admin": true }, NOW + 60]);
+    for claims in [positional, json!("alice"), json!(7), Value::Null] {
+        let refused = verify(&hs256("any", &claims));
+        assert!(matches!(refused, Err(TokenError::Claims(_))), "{claims}: {refused:?}");
+    }
+    let payload = base64_url(claims(json!({})).to_string().as_bytes());
+    for (header, taken) in [
+        (r#"{"alg":"HS256","kid":"any"}"#, true),
+        (r#"["HS256","any",null]"#, false),
+        (r#"{"alg":"HS256","kid":"any","alg":"HS256"}"#, false),
+        (r#""HS256""#, false),
+    ] {
+        let message = format!("{}.{payload}", base64_url(header.as_bytes()));
+        let key = EncodingKey::from_secret(SECRET);
+        let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::HS256).unwrap();
+        let outcome = verify(&format!("{message}.{signature}"));
+        let refused = matches!(outcome, Err(TokenError::Malformed(_)));
+        assert_eq!((outcome.is_ok(), refused), (taken, !taken), "{header}: {outcome:?}");
+    }
+}
+
+#[test]
+fn claims_for_the_reader_only_are_ignored_whatever_they_hold() {
+    for ignored in [json!(7), json!("yesterday"), json!([1]), json!({ "a": 1 }), json!(-1.5), json!(true)] {
+        for claim in ["iat", "jti", "iss", "scope"] {
+            assert!(with(json!({ claim: ignored })).is_ok(), "{claim}: {ignored}");
+        }
+    }
+}
+
+#[test]
+fn what_operators_see_is_granted_to_servers_by_keys_for_all_tenants() {
+    let operator = |other: Value| {
+        let mut asked = json!({ "sub": null, "grants": { "operator": true } });
+        asked.as_object_mut().unwrap().extend(other.as_object().unwrap().clone());
+        claims(asked)
+    };
+    assert!(verify(&hs256("any", &operator(json!({})))).unwrap().grants.operator);
+    assert!(!with(json!({ "grants": { "room_list": true } })).unwrap().grants.operator);
+    refused_for(operator(json!({ "sub": "alice" })), "without sub");
+    match verify(&hs256("acme-only", &operator(json!({})))) {
+        Err(TokenError::Claims(problem)) => assert!(problem.contains("all tenants"), "{problem}"),
+        outcome => panic!("{outcome:?}"),
+    }
+}
+
+#[test]
+fn no_word_of_a_type_of_the_program_is_told_to_who_bears_a_token() {
+    for other in
+        [json!({ "grants": { "room_join": 1 } }), json!({ "aud": 7 }), json!({ "exp": [] }), json!({ "sub": {} })]
+    {
+        let Err(TokenError::Claims(problem)) = with(other.clone()) else { panic!("{other} was taken") };
+        for word in ["struct", "enum", "sequence", "u64", "variant"] {
+            assert!(!problem.contains(word), "{problem}");
+        }
+    }
+}
+
+#[test]
 fn every_kind_of_key_verifies_with_its_own_algorithm() {
     for (algorithm, kid, key) in [
         (Algorithm::RS256, "r", test_keys::rsa_private()),

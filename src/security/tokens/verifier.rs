@@ -14,6 +14,7 @@ use super::{MAX_BYTES, TokenError};
 use crate::config::KeysConfig;
 use crate::database::pool::Pool;
 use crate::events::time::Timestamp;
+use crate::json;
 use crate::security::caller::Caller;
 use crate::security::sealing::{BadMasterKeys, MasterKeys};
 use crate::security::signing_keys::{
@@ -96,8 +97,8 @@ pub(super) fn check(token: &str, ring: &KeyRing, now: Timestamp) -> Result<(Call
     let (message, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed("it has no dots"))?;
     let (header, payload) = message.split_once('.').ok_or(TokenError::Malformed("it has one dot, not two"))?;
     let header = URL_SAFE_NO_PAD.decode(header).map_err(|_| TokenError::Malformed("its header is not base64url"))?;
-    let header: TokenHeader = serde_json::from_slice(&header)
-        .map_err(|_| TokenError::Malformed("its header is not a JSON object with an alg"))?;
+    let header = json::check(&header).ok().and_then(|text| json::read::<TokenHeader>(text).ok());
+    let header = header.ok_or(TokenError::Malformed("its header is not a JSON object with an alg"))?;
     if header.crit.is_some() {
         return Err(TokenError::Malformed("it asks for extensions (crit), of which none is known here"));
     }

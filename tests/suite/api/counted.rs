@@ -5,7 +5,7 @@ use std::path::Path;
 use convoke::security::grants::Grants;
 use serde_json::{Value, json};
 
-use super::{Answer, Service, claims, person, server_token, signed};
+use super::{Answer, Service, claims, operator_token, person, server_token, signed};
 
 /// A morning of the past, moved in: two rooms, one after the other, a stay over midnight, a share over two hours.
 const HISTORY: &str = r#"
@@ -28,7 +28,7 @@ async fn move_in(service: &Service, folder: &Path) -> u64 {
     std::fs::write(&file, HISTORY.trim_start()).unwrap();
     let done = service.run.clone().args(["import", "--tenant", "acme", file.to_str().unwrap()]).run().await;
     assert_eq!(done.status, 0, "{done:?}");
-    let log = Answer::of(service.get(&server_token(), "/v1/log")).await.is(200);
+    let log = Answer::of(service.get(&operator_token(), "/v1/log")).await.is(200);
     log.body["position"].as_u64().unwrap()
 }
 

@@ -80,3 +80,126 @@ async fn two_at_the_same_instant_have_one_outcome() {
         assert_eq!((answer.status.as_u16(), &answer.text), (201, &first.text));
     }
 }
+
+/// One request is one request, however it is written and wherever it is sent.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeat_is_known_by_what_it_says_and_not_by_how_it_is_written() {
+    let service = Service::start().await;
+    let room = service.room(&json!({})).await;
+    let track = published(&service, &room).await;
+    let upper = room.to_uppercase();
+    let in_a_list = |room: &str, command: &str, data: &str| {
+        let data = if data.is_empty() { String::new() } else { format!(", \"data\": {data}") };
+        (
+            "/v1/commands".to_owned(),
+            format!(
+                "{{\"commands\": [{{\"command\": \"{command}\", \"room\": \"{room}\", \"idempotency_key\": \"KEY\"{data}}}]}}"
+            ),
+        )
+    };
+    let alone =
+        |room: &str, command: &str, data: &str| (format!("/v1/rooms/{room}/commands/{command}"), data.to_owned());
+    let settings = [
+        "{\"chat\": \"off\", \"metadata\": {\"b\": [1], \"a\": \"\\u00e9\"}}",
+        "{ \"metadata\":{\"a\":\"é\",\"b\":[ 1 ]},\n\"chat\":\"off\"}",
+    ];
+    let mute = |track: &str| format!("{{\"track\": \"{track}\"}}");
+    for (key, ways) in [
+        (
+            "mute-all",
+            vec![
+                alone(&upper, "mute-all", ""),
+                alone(&room, "mute-all", "{}"),
+                alone(&room.replace('-', "%2D"), "mute-all", " { } "),
+                in_a_list(&room, "mute-all", ""),
+                in_a_list(&upper, "mute-all", "{}"),
+            ],
+        ),
+        (
+            "settings",
+            vec![
+                alone(&room, "update-settings", settings[0]),
+                alone(&room, "update-settings", settings[1]),
+                in_a_list(&upper, "update-settings", settings[1]),
+            ],
+        ),
+        (
+            "track",
+            vec![
+                alone(&room, "mute-track", &mute(&track)),
+                in_a_list(&room, "mute-track", &mute(&track.to_uppercase())),
+            ],
+        ),
+        (
+            "ban",
+            vec![
+                alone(&room, "ban", "{\"identity\": \"eve\", \"ban_s\": 60}"),
+                in_a_list(&room, "ban", "{\"ban_s\": 60.0, \"identity\": \"\\u0065ve\"}"),
+            ],
+        ),
+    ] {
+        let mut first: Option<Value> = None;
+        for (path, body) in ways {
+            let request =
+                service.server.client.post(format!("{}{path}", service.server.url)).bearer_auth(server_token());
+            let request = request.header("content-type", "application/json").body(body.replace("KEY", key));
+            let list = path == "/v1/commands";
+            let request = if list { request } else { request.header("idempotency-key", key) };
+            let answer = Answer::of(request).await.is(200);
+            let (result, replayed) = if list {
+                let one = &answer.body["results"][0];
+                (one["result"].clone(), one["replayed"] == true)
+            } else {
+                (answer.body.clone(), answer.header("idempotency-replayed") == "true")
+            };
+            assert_eq!(replayed, first.is_some(), "{path} {body}: {}", answer.text);
+            assert_eq!(result, *first.get_or_insert(result.clone()), "{path} {body}");
+        }
+    }
+}
+
+async fn published(service: &Service, room: &str) -> String {
+    service.join(room, "alice", "host").await;
+    let body = json!({ "identity": "alice", "source": "camera" });
+    let published = service.command(&server_token(), room, "publish-track", &body).await.is(200);
+    published.body["events"][0]["data"]["track"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_of_different_senders_and_of_different_kinds_never_meet() {
+    let service = Service::start().await;
+    let room = service.room(&json!({})).await;
+    for identity in ["alice", "alice b"] {
+        service.join(&room, identity, "speaker").await;
+    }
+    let path = format!("/v1/rooms/{room}/commands/raise-hand");
+    for (identity, key) in
+        [("alice", "\"b 1\""), ("alice b", "\"1\""), ("alice", "\"b key 1\""), ("alice b", "\"key 1\"")]
+    {
+        let raise = service.post(&person(identity), &path, &json!({})).header("idempotency-key", key);
+        let raised = Answer::of(raise).await.is(200);
+        assert_eq!(raised.header("idempotency-replayed"), "", "{identity} {key}");
+    }
+    // What a list's key gives its commands is no key that anybody can send.
+    let list = json!({ "commands": [
+        { "room": room, "command": "lock-room" },
+        { "room": room, "command": "unlock-room", "idempotency_key": "z#0" },
+        { "room": room, "command": "lock-room", "idempotency_key": "item:0 z" },
+    ] });
+    for atomic in [false, true] {
+        let mut list = list.clone();
+        list["atomic"] = json!(atomic);
+        let key = if atomic { "y" } else { "z" };
+        list["commands"][1]["idempotency_key"] = json!(format!("{key}#0"));
+        list["commands"][2]["idempotency_key"] = json!(format!("item:0 {key}"));
+        let sent = Answer::of(service.post(&server_token(), "/v1/commands", &list).header("idempotency-key", key))
+            .await
+            .is(200);
+        for result in sent.body["results"].as_array().unwrap() {
+            assert_eq!((&result["status"], result.get("replayed")), (&json!(200), None), "{}", sent.text);
+        }
+    }
+    let lock = service.post(&server_token(), &format!("/v1/rooms/{room}/commands/unlock-room"), &json!({}));
+    let lock = Answer::of(lock.header("idempotency-key", "\"z\"")).await.is(200);
+    assert_eq!(lock.header("idempotency-replayed"), "");
+}

@@ -9,12 +9,15 @@ mod counted;
 mod described;
 mod events;
 mod idempotency;
+mod negotiation;
+mod numbers;
 mod pages;
 mod readers;
 mod reads;
 mod statements;
 pub mod streams;
 mod timelines;
+mod unread;
 
 use convoke::security::grants::Grants;
 use convoke::security::tokens::{Claims, NumericDate, mint};
@@ -97,6 +100,11 @@ pub fn signed(claims: &Claims) -> String {
 /// A token of a server of the tenant `acme`: everything is granted.
 pub fn server_token() -> String {
     signed(&claims("acme", None, Grants::everything()))
+}
+
+/// A token of whoever runs the server: it sees how the log stands, and all of the tenant `acme`.
+pub fn operator_token() -> String {
+    signed(&claims("acme", None, Grants { operator: true, ..Grants::everything() }))
 }
 
 /// A token of a person of the tenant `acme`, who may join any room, as a host too.

@@ -3,7 +3,8 @@
 use convoke::security::grants::Grants;
 use serde_json::{Value, json};
 
-use super::{Answer, Service, claims, person, server_token, signed};
+use super::streams::Reader;
+use super::{Answer, Service, claims, operator_token, person, server_token, signed};
 
 /// Reads what a command led to: no older than its position.
 async fn after(service: &Service, token: &str, command: &Answer, path: &str) -> Answer {
@@ -243,21 +244,160 @@ async fn a_position_that_never_comes_is_waited_for_no_longer_than_that() {
 async fn the_log_and_the_read_models_tell_how_far_they_have_come() {
     let service = Service::start().await;
     service.room(&json!({})).await;
-    let log = Answer::of(service.get(&server_token(), "/v1/log")).await.is(200);
+    let log = Answer::of(service.get(&operator_token(), "/v1/log")).await.is(200);
     assert_eq!((&log.body["position"], log.header("convoke-position")), (&json!(1), "1"));
     let partitions = log.body["partitions"].as_array().unwrap();
     assert!(partitions.iter().any(|partition| partition["events"] == 1), "{partitions:?}");
     let path = format!("/v1/events?cursor={}", log.body["cursor"].as_str().unwrap());
     assert_eq!(Answer::of(service.get(&server_token(), &path)).await.is(200).body["events"], json!([]));
     crate::harness::eventually("the read models keep up", std::time::Duration::from_secs(20), async || {
-        let answer = Answer::of(service.get(&server_token(), "/v1/projections")).await.is(200);
+        let answer = Answer::of(service.get(&operator_token(), "/v1/projections")).await.is(200);
         let models = answer.body["projections"].as_array().unwrap().clone();
         let names: Vec<_> = models.iter().map(|model| model["name"].as_str().unwrap()).collect();
         assert_eq!(names, ["activity", "messages", "rooms", "sessions", "usage"]);
         models.iter().all(|model| model["lag_events"] == 0 && model["status"] == "running").then_some(())
     })
     .await;
+    let lister = signed(&claims("acme", None, Grants { room_list: true, ..Grants::default() }));
     for path in ["/v1/log", "/v1/projections"] {
-        Answer::of(service.get(&person("alice"), path)).await.is(403).problem("forbidden");
+        for token in [&person("alice"), &lister, &server_token()] {
+            let refused = Answer::of(service.get(token, path)).await.is(403).problem("forbidden");
+            assert_eq!(refused.body["detail"], "The token lacks the grant operator.");
+        }
     }
+}
+
+/// Who was put out of a room does not read what came after, in whatever order they left, were put out, and the room ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_put_out_of_a_room_does_not_look_back_at_it() {
+    let service = Service::start().await;
+    let room = service.room(&json!({ "settings": { "duplicate_identity": "allow" } })).await;
+    let server =
+        async |command: &str, body: Value| service.command(&server_token(), &room, command, &body).await.is(200);
+    let own = async |who: &str, command: &str| service.command(&person(who), &room, command, &json!({})).await.is(200);
+    let put_out = async |who: &str, command: &str| server(command, json!({ "identity": who })).await;
+    for who in [
+        "hal",
+        "removed",
+        "banned",
+        "left then banned",
+        "two devices",
+        "for a moment",
+        "unbanned",
+        "lost",
+        "back",
+        "let in",
+    ] {
+        own(who, "join").await;
+    }
+    own("two devices", "join").await;
+    put_out("removed", "remove").await;
+    put_out("banned", "ban").await;
+    own("left then banned", "leave").await;
+    put_out("left then banned", "ban").await;
+    put_out("two devices", "remove").await;
+    server("ban", json!({ "identity": "for a moment", "ban_s": 1 })).await;
+    own("unbanned", "leave").await;
+    put_out("unbanned", "ban").await;
+    put_out("unbanned", "unban").await;
+    own("lost", "leave").await;
+    put_out("back", "remove").await;
+    own("back", "join").await;
+    put_out("let in", "ban").await;
+    put_out("let in", "unban").await;
+    own("let in", "join").await;
+    own("let in", "leave").await;
+    server("ban", json!({ "identity": "never there" })).await;
+    service.command(&person("hal"), &room, "send-message", &json!({ "text": "AFTER" })).await.is(200);
+    let ended = server("end-room", json!({})).await;
+    let at_least = ended.header("convoke-position");
+
+    let paths = [
+        "messages",
+        "events",
+        "timeline",
+        "participants",
+        "participants?version=20",
+        "sessions",
+        "attendance",
+        "activity",
+    ];
+    for (who, status) in [
+        ("hal", 200),
+        ("removed", 403),
+        ("banned", 403),
+        ("left then banned", 403),
+        ("two devices", 403),
+        ("for a moment", 403),
+        ("unbanned", 403),
+        ("never there", 403),
+        ("lost", 200),
+        ("back", 200),
+        ("let in", 200),
+    ] {
+        for path in paths {
+            let read =
+                service.get(&person(who), &format!("/v1/rooms/{room}/{path}")).header("convoke-at-least", at_least);
+            let answer = Answer::of(read).await;
+            assert_eq!(answer.status.as_u16(), status, "{who} reads {path}: {}", answer.text);
+            assert!(status == 200 || !answer.text.contains("AFTER"), "{who} reads {path}: {}", answer.text);
+        }
+        let live = service.get(&person(who), &format!("/v1/rooms/{room}/events?cursor=start"));
+        let live = live.header("accept", "text/event-stream").send().await.unwrap();
+        assert_eq!(live.status().as_u16(), status, "{who} reads live");
+    }
+}
+
+/// A grant takes nothing away that the token would allow without it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_who_may_list_rooms_too_reads_as_a_person_in_their_own() {
+    let service = Service::start().await;
+    let (own, other) = (service.room(&json!({})).await, service.room(&json!({})).await);
+    let grants =
+        Grants { room_join: true, room_list: true, role: convoke::events::room::Role::Host, ..Grants::default() };
+    let joan = signed(&claims("acme", Some("joan"), grants));
+    service.command(&joan, &own, "join", &json!({})).await.is(200);
+    for room in [&own, &other] {
+        service.join(room, "alice", "host").await;
+        service.command(&person("alice"), room, "send-message", &json!({ "text": "for all" })).await.is(200);
+    }
+    let direct = json!({ "text": "for joan", "to": { "identities": ["joan"] } });
+    service.command(&person("alice"), &own, "send-message", &direct).await.is(200);
+    let last = service
+        .command(&person("alice"), &own, "send-message", &json!({ "text": "staff", "to": "staff" }))
+        .await
+        .is(200);
+    let messages = async |token: &str, room: &str, last: &Answer| {
+        let page = after(&service, token, last, &format!("/v1/rooms/{room}/messages")).await.is(200);
+        let texts = page.body["messages"].as_array().unwrap().clone().into_iter();
+        texts.map(|message| message["personal"]["text"].as_str().unwrap_or("withheld").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(messages(&joan, &own, &last).await, ["for all", "for joan", "staff"]);
+    assert_eq!(messages(&joan, &other, &last).await, ["withheld"], "as room_list alone reads it");
+    let own_path = format!("/v1/rooms/{own}");
+    assert!(after(&service, &joan, &last, &format!("{own_path}/events")).await.is(200).text.contains("for joan"));
+    after(&service, &joan, &last, &format!("{own_path}/waiting")).await.is(200);
+    Answer::of(service.get(&joan, "/v1/rooms")).await.is(200);
+
+    // A live stream goes on when she leaves, as one of somebody who lists rooms.
+    let mut live = Reader::open(&service, &joan, &format!("{own_path}/events?cursor=start"), None).await;
+    let left = service.command(&joan, &own, "leave", &json!({})).await.is(200);
+    service.command(&person("alice"), &own, "send-message", &json!({ "text": "later" })).await.is(200);
+    let (mut shown, mut withheld) = (Vec::new(), Vec::new());
+    loop {
+        let event = live.event().await.expect("the stream goes on");
+        match event.data["personal"]["text"].as_str() {
+            Some(text) => shown.push(text.to_owned()),
+            None if event.event == "room.message-sent" => withheld.push(event.data["withheld"].clone()),
+            None => {}
+        }
+        if !withheld.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(
+        (shown.as_slice(), withheld.as_slice()),
+        (&["for all", "for joan", "staff"].map(String::from)[..], &[json!(true)][..])
+    );
+    assert_eq!(messages(&joan, &own, &left).await[0], "withheld", "no longer a person in the room");
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Answer, KID, SECRET, Service, person, server_token};
+use super::{Answer, KID, SECRET, Service, operator_token, person, server_token};
 use crate::harness::{Counted, Run, Server, eventually};
 
 /// More of everything than there are statements in any request.
@@ -58,7 +58,7 @@ async fn busy_room(service: &Service) -> BusyRoom {
         service.command(&person("host"), &room, "delete-message", &deletion).await.is(200);
     }
     last.unwrap().is(201);
-    let head = Answer::of(service.get(&server_token(), "/v1/log")).await.is(200);
+    let head = Answer::of(service.get(&operator_token(), "/v1/log")).await.is(200);
     BusyRoom { id: room, position: head.body["position"].as_u64().unwrap(), cursor }
 }
 
@@ -95,7 +95,7 @@ async fn a_long_answer_takes_as_many_statements_as_a_short_one() {
     let service = Service::start().await;
     let room = busy_room(&service).await;
     eventually("the read models keep up", Duration::from_secs(30), async || {
-        let answer = Answer::of(service.get(&server_token(), "/v1/projections")).await.is(200);
+        let answer = Answer::of(service.get(&operator_token(), "/v1/projections")).await.is(200);
         let models = answer.body["projections"].as_array().unwrap().clone();
         models.iter().all(|model| model["position"].as_u64().unwrap() >= room.position).then_some(())
     })

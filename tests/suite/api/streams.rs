@@ -40,15 +40,29 @@ impl Reader {
 
     /// The next block; `None` at the end of the stream.
     async fn block(&mut self) -> Option<Block> {
+        Some(self.next_block().await?.1)
+    }
+
+    async fn next_block(&mut self) -> Option<(String, Block)> {
         loop {
             if let Some((block, rest)) = self.text.split_once("\n\n") {
-                let block = parse(block);
+                let block = (block.to_owned(), parse(block));
                 self.text = rest.to_owned();
                 return Some(block);
             }
             let next = tokio::time::timeout(PATIENCE, self.bytes.next()).await.expect("the stream goes on");
             let bytes = next?.unwrap();
             self.text.push_str(std::str::from_utf8(&bytes).unwrap());
+        }
+    }
+
+    /// The next event as it was written.
+    pub async fn raw_event(&mut self) -> Option<String> {
+        loop {
+            let (text, _) = self.next_block().await?;
+            if text.contains("\nevent: ") {
+                return Some(text);
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use convoke::security::grants::Grants;
 use serde_json::{Value, json};
 
 use super::{erase, written};
-use crate::api::{Answer, Service, claims, person, server_token, signed};
+use crate::api::{Answer, Service, claims, operator_token, person, server_token, signed};
 
 const NIL: &str = "00000000-0000-0000-0000-000000000000";
 
@@ -40,7 +40,7 @@ async fn neither_a_host_nor_the_person_nor_another_tenant_erases_anybody() {
     let stranger = signed(&claims("globex", None, Grants::everything()));
     let elsewhere = erase(&service, &stranger, "alice").await.is(200);
     assert_eq!(written(&elsewhere), 0, "their own alice, of whom they have nothing: {}", elsewhere.text);
-    let head = Answer::of(service.get(&server_token(), "/v1/log")).await.is(200);
+    let head = Answer::of(service.get(&operator_token(), "/v1/log")).await.is(200);
     let head = head.header("convoke-position");
     assert_eq!(names(&service, &room, head).await, ["The alice", "The hanna"], "nobody was erased");
 

@@ -109,7 +109,7 @@ async fn a_broken_line_is_counted_with_its_reason_and_stops_nothing() {
     assert_eq!([count("applied"), count("unchanged"), count("repeated"), count("blank")], [4, 1, 1, 1]);
     assert_eq!(count("lines"), 16);
     assert_eq!(report["refused"]["invalid-json"]["first_line"], 2);
-    assert_eq!(report["refused"]["not-present"]["detail"], "bob is not in the room");
+    assert_eq!(report["refused"]["not-present"]["detail"], "\"…\" is not in the room");
     assert_eq!(count("events"), 4);
 }
 

@@ -163,7 +163,7 @@ async fn ask_everything(pool: &Pool, room: RoomId) {
             models.messages(&acme, room, reader, newest_first, ALL).await.unwrap();
         }
     }
-    models.last_stay(&acme, room, &ann).await.unwrap();
+    models.ever_stayed(&acme, room, &ann).await.unwrap();
     let as_of = "2030-01-01T00:00:00Z".parse().unwrap();
     for identity in [None, Some(&ann)] {
         models.attendance(&acme, room, identity, as_of, ALL).await.unwrap();

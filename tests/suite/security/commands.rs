@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use convoke::events::time::Clock;
+use convoke::security::grants::Grants;
+use convoke::security::tokens::{Claims, NumericDate, mint};
 use serde_json::{Value, json};
 
 use super::count;
@@ -24,7 +27,27 @@ async fn a_token_of_the_command_line_is_taken_until_its_key_is_revoked() {
     let token = made.stdout.trim();
     rooms(&service, token).await.is(200);
 
+    // What operators see is of all tenants: no other grant, not even all of them, shows it.
+    for (grant, status) in [("room_list", 403), ("all", 403), ("operator", 200)] {
+        let made = convoke(&["token", "create", "--grant", grant]).run().await;
+        for path in ["/v1/log", "/v1/projections"] {
+            Answer::of(service.get(made.stdout.trim(), path)).await.is(status);
+        }
+    }
+
     let key = convoke(&["token", "key", "create", "--tenant", "acme", "--key", "acme-1", "--json"]).json().await;
+    let own = Claims {
+        tenant: Some("acme".parse().unwrap()),
+        grants: Grants { operator: true, room_list: true, ..Grants::default() },
+        exp: Some(NumericDate::at(Clock::system().now().plus_seconds(60))),
+        ..Claims::default()
+    };
+    let own = mint("acme-1", key["secret"].as_str().unwrap().as_bytes(), &own);
+    eventually("the key is known", SOON, async || {
+        let refused = Answer::of(service.get(&own, "/v1/log")).await.is(401);
+        refused.body["detail"].as_str().unwrap().contains("about all tenants").then_some(())
+    })
+    .await;
     assert_eq!((&key["kid"], &key["tenant"]), (&json!("acme-1"), &json!("acme")));
     let listed = convoke(&["token", "key", "list", "--json"]).json().await;
     let listed: Vec<_> = listed.as_array().unwrap().iter().map(|key| (&key["kid"], &key["source"])).collect();
@@ -46,6 +69,8 @@ async fn what_no_token_should_hold_is_refused_with_the_remedy() {
         (&["--grant", "room_list", "--key", "nobody"], "there is no signing key nobody"),
         (&["--grant", "room_list", "--ttl", "367d"], "366 days"),
         (&["--grant", "room_list", "--ttl", "soon"], "15m, 8h or 30d"),
+        (&["--grant", "operator"], "the key acme-1 signs for acme only"),
+        (&["--grant", "operator", "--identity", "alice"], "leave out --identity"),
         (&["--grant", "everything"], "possible values"),
         (&["--grant", "room_list", "--tenant", "No Tenant"], "a tenant is"),
         (&[], "--grant"),

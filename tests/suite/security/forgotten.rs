@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::api::{Answer, Service, person, server_token};
+use crate::api::{Answer, Service, operator_token, person, server_token};
 use crate::harness::eventually;
 
 const SOON: Duration = Duration::from_secs(30);
@@ -31,7 +31,7 @@ pub async fn rooms_with_alice(service: &Service) -> (String, String) {
 
 /// Every read in which alice may be seen: what is read as texts, by path.
 pub async fn reads(service: &Service, (room, lobby): &(String, String)) -> Vec<(String, String)> {
-    let head = Answer::of(service.get(&server_token(), "/v1/log")).await.is(200);
+    let head = Answer::of(service.get(&operator_token(), "/v1/log")).await.is(200);
     let position = head.header("convoke-position").to_owned();
     let mut texts = Vec::new();
     for path in [

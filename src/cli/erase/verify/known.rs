@@ -14,19 +14,32 @@ use crate::events::sealed::PersonalFields;
 /// Texts that are searched for at once.
 pub const MOST: usize = 10_000;
 
-#[derive(Deserialize)]
-#[serde(untagged)]
 enum Line {
     Text(String),
-    Event {
-        tenant: Option<TenantId>,
-        #[serde(rename = "position")]
-        _position: u64,
-        #[serde(rename = "hash")]
-        _hash: IgnoredAny,
-        data: Whose,
-        personal: Option<PersonalFields>,
-    },
+    Event(EventLine),
+}
+
+/// An event as `convoke export --open` writes it.
+#[derive(Deserialize)]
+struct EventLine {
+    tenant: Option<TenantId>,
+    #[serde(rename = "position")]
+    _position: u64,
+    #[serde(rename = "hash")]
+    _hash: IgnoredAny,
+    data: Whose,
+    personal: Option<PersonalFields>,
+}
+
+impl Line {
+    /// `None`: it is neither.
+    fn read(line: &str) -> Option<Self> {
+        match line.as_bytes().first() {
+            Some(b'"') => serde_json::from_str(line).ok().map(Self::Text),
+            Some(b'{') => serde_json::from_str(line).ok().map(Self::Event),
+            _ => None,
+        }
+    }
 }
 
 /// Of whom an event's personal fields are.
@@ -77,16 +90,16 @@ impl<'p> Known<'p> {
         for line in lines.lines() {
             let line = line?;
             let line = line.trim();
-            match serde_json::from_str::<Line>(line) {
-                Ok(Line::Text(text)) => self.add(&text),
-                Ok(Line::Event { tenant, personal, data: Whose { identity, author }, .. }) => {
+            match Line::read(line) {
+                Some(Line::Text(text)) => self.add(&text),
+                Some(Line::Event(EventLine { tenant, personal, data: Whose { identity, author }, .. })) => {
                     // Lines of one tenant's export do not say whose they are.
                     let theirs = tenant.is_none_or(|tenant| tenant == *self.tenant);
                     if theirs && identity.or(author).as_ref() == Some(self.identity) {
                         personal.iter().flat_map(texts::of).for_each(|text| self.add(&text));
                     }
                 }
-                Err(_) => self.add(line),
+                None => self.add(line),
             }
         }
         Ok(())

@@ -61,7 +61,7 @@ fn name_and_metadata_are_personal() {
     let personal = facts[0].personal.as_ref().unwrap();
     assert_eq!(personal.subject, id("ann"));
     assert_eq!(personal.fields.display_name.as_deref(), Some("Ann"));
-    assert_eq!(personal.fields.metadata, Some(json!([1])));
+    assert_eq!(personal.fields.metadata, Some(serde_json::from_str("[1]").unwrap()));
     assert_eq!(given().when(person("ann"), "join", json!({})).facts()[0].personal, None);
 }
 
@@ -186,7 +186,6 @@ fn what_is_out_of_bounds_is_told_by_field() {
     for (field, body) in [
         ("display_name", long.as_str()),
         ("display_name", r#"{"display_name":"a\u0000b"}"#),
-        ("display_name", r#"{"display_name":"\ud800"}"#),
         ("metadata", large.as_str()),
         ("metadata.a[1]", r#"{"metadata":{"a":[1,"\u0000"]}}"#),
         ("identity", r#"{"identity":""}"#),

@@ -1,11 +1,11 @@
 //! What holds for a room be anybody in it or not: its name and settings, its lock, who is kept out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::events::ids::Identity;
-use crate::events::room::{RoomCreated, RoomEvent, Settings};
+use crate::events::room::{LeaveReason, RoomCreated, RoomEvent, Settings};
 use crate::events::time::Timestamp;
 
 /// Bans in force at once in one room.
@@ -21,6 +21,10 @@ pub struct Charter {
     pub locked: bool,
     /// Until when; `None`: for as long as the room is.
     pub bans: BTreeMap<Identity, Option<Timestamp>>,
+    /// Who was removed or banned and has not joined since, whether the ban still stands or not. It outlives the room: they do
+    /// not read what came after.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub put_out: BTreeSet<Identity>,
 }
 
 impl Charter {
@@ -32,6 +36,7 @@ impl Charter {
             settings: created.settings.clone(),
             locked: false,
             bans: BTreeMap::new(),
+            put_out: BTreeSet::new(),
         }
     }
 
@@ -56,9 +61,16 @@ impl Charter {
                     self.bans.retain(|_, until| in_force(*until, at));
                 }
                 self.bans.insert(event.identity.clone(), event.until);
+                self.put_out.insert(event.identity.clone());
             }
             RoomEvent::IdentityUnbanned(event) => {
                 self.bans.remove(&event.identity);
+            }
+            RoomEvent::ParticipantLeft(event) if matches!(event.reason, LeaveReason::Removed | LeaveReason::Banned) => {
+                self.put_out.insert(event.identity.clone());
+            }
+            RoomEvent::ParticipantJoined(event) => {
+                self.put_out.remove(&event.identity);
             }
             _ => {}
         }

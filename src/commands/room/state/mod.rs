@@ -33,7 +33,7 @@ use crate::events::sealed::Sealed;
 use crate::events::time::Timestamp;
 
 /// Which shape of the state a snapshot has.
-pub const STATE_SHAPE: u16 = 1;
+pub const STATE_SHAPE: u16 = 2;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -151,6 +151,11 @@ impl Room {
         }
     }
 
+    /// Whether the person was removed from the room or banned from it, and has not joined since.
+    pub fn was_put_out(&self, identity: &Identity) -> bool {
+        self.charter().is_some_and(|charter| charter.put_out.contains(identity))
+    }
+
     /// The person's stay in the room now; the newest where there are several.
     pub fn session_of(&self, identity: &Identity) -> Option<SessionId> {
         match self {
@@ -193,7 +198,7 @@ impl Open {
     pub fn present(&self, identity: &Identity) -> Result<&Person, Refusal> {
         self.people
             .get(identity)
-            .ok_or_else(|| Refusal::new(RefusalCode::NotPresent, format!("{identity} is not in the room")))
+            .ok_or_else(|| Refusal::new(RefusalCode::NotPresent, format!("{} is not in the room", identity.quoted())))
     }
 
     /// How many more people may come in.
@@ -213,8 +218,14 @@ impl Open {
             RoomEvent::ParticipantWaiting(event) => self.people.wait(version, at, event, sealed),
             RoomEvent::ParticipantAdmitted(event) => self.people.admit(event),
             RoomEvent::ParticipantDenied(event) => self.people.deny(event),
-            RoomEvent::ParticipantJoined(event) => self.people.join(version, at, event, sealed),
-            RoomEvent::ParticipantLeft(event) => self.left(at, event),
+            RoomEvent::ParticipantJoined(joined) => {
+                self.charter.apply(at, event);
+                self.people.join(version, at, joined, sealed);
+            }
+            RoomEvent::ParticipantLeft(left) => {
+                self.charter.apply(at, event);
+                self.left(at, left);
+            }
             RoomEvent::ParticipantRenamed(event) => self.people.renamed(version, &event.identity, sealed),
             RoomEvent::ParticipantMetadataSet(event) => self.people.metadata_set(version, &event.identity, sealed),
             RoomEvent::RoleChanged(event) => self.people.set_role(&event.identity, event.to),

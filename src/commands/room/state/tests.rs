@@ -60,8 +60,8 @@ fn a_state_reads_back_from_a_snapshot_as_it_was() {
 #[test]
 fn the_shape_of_the_state_is_the_one_that_its_number_names() {
     let json = serde_json::to_string_pretty(&lively().room).unwrap() + "\n";
-    assert_eq!(STATE_SHAPE, 1);
-    assert_eq!(json, include_str!("shape-1.json"));
+    assert_eq!(STATE_SHAPE, 2);
+    assert_eq!(json, include_str!("shape-2.json"));
 }
 
 #[test]
@@ -215,4 +215,33 @@ fn an_event_costs_little_more_in_a_room_of_ten_thousand() {
     let cost = |room: Given| (0..7).map(|_| once(room.clone())).min();
     let (small, large) = (cost(crowd(100)).unwrap(), cost(crowd(10_000)).unwrap());
     assert!(large < small * 10, "{small:?} with a hundred people, {large:?} with ten thousand");
+}
+
+#[test]
+fn who_was_removed_or_banned_is_put_out_until_they_join_again() {
+    let banned = |until| IdentityBanned { identity: id("ann"), until };
+    let unbanned = IdentityUnbanned { identity: id("ann") };
+    let ended = RoomEnded { reason: EndReason::Requested };
+    let there = given().joined("ann", Role::Speaker).joined("bob", Role::Host);
+    let after = |reason| there.clone().event(left("ann", reason));
+    let out = |given: &Given| given.room.was_put_out(&id("ann"));
+    for room in [
+        after(LeaveReason::Removed),
+        after(LeaveReason::Banned),
+        after(LeaveReason::Left).event(banned(None)),
+        after(LeaveReason::Left).event(banned(Some(there.now))),
+        after(LeaveReason::Left).event(banned(None)).event(unbanned.clone()),
+        scheduled().event(banned(None)),
+    ] {
+        assert!(out(&room) && out(&room.clone().event(ended.clone())), "{room:?}");
+        let back =
+            room.event(unbanned.clone()).event(RoomOpened { reason: OpenReason::Due }).joined("ann", Role::Viewer);
+        assert!(
+            !out(&back) && !out(&back.clone().event(left("ann", LeaveReason::Left)).event(ended.clone())),
+            "{back:?}"
+        );
+    }
+    for reason in [LeaveReason::Left, LeaveReason::Replaced, LeaveReason::ConnectionLost, LeaveReason::RoomEnded] {
+        assert!(!out(&after(reason).event(ended.clone())), "{reason:?}");
+    }
 }

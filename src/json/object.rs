@@ -1,5 +1,5 @@
 //! Reading a struct from a JSON object and from nothing else. serde takes an array too, by the order of the fields: a body
-//! `{"settings": [5]}` would set the first of them.
+//! `{"settings": [5]}` would set the first of them, and a token's claims could be a list.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -17,7 +17,8 @@ pub fn object_or_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializ
     Option::<Object<T>>::deserialize(deserializer).map(|given| given.map(|Object(value)| value))
 }
 
-struct Object<T>(T);
+/// A struct that is read from an object only.
+pub struct Object<T>(pub T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
