@@ -99,7 +99,7 @@ impl Command {
             Self::Token(command) => command.run(context).await,
             Self::Erase(command) => command.run(context).await,
             Self::Keys(command) => command.run(context).await,
-            Self::Config(command) => command.run(),
+            Self::Config(command) => command.run().await,
             Self::OpenApi(command) => command.run(),
             Self::AsyncApi(command) => command.run(),
         }

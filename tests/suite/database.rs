@@ -11,6 +11,7 @@ use convoke::database::{embedded, tenant};
 use convoke::events::ids::TenantId;
 use sqlx::{ConnectOptions as _, Executor as _, Row as _};
 
+use crate::harness::pooler::Pooler;
 use crate::harness::standby::Replicated;
 use crate::harness::{Run, TestDb, database_config, postgres};
 
@@ -125,4 +126,64 @@ async fn whoever_gives_up_a_transaction_leaves_nobody_inside_it() {
     sqlx::query("SELECT 1 / 0").execute(&mut *failing).await.expect_err("division by zero");
     drop(failing);
     assert_eq!(alone(&pool).await, outside, "it failed in the middle");
+}
+
+/// What only whoever runs the server can set is told, at the start and when asked.
+#[tokio::test]
+async fn a_database_that_is_not_set_up_well_is_told() {
+    let db = TestDb::new().await;
+    let check = || Run::on(&db).args(["config", "check", "--json"]).run();
+    let told: serde_json::Value = serde_json::from_str(&check().await.stdout).unwrap();
+    // As the server of the tests is.
+    let warnings = told["warnings"].as_array().unwrap();
+    assert!(warnings.iter().any(|warning| warning.as_str().unwrap().starts_with("fsync = off: ")), "{told}");
+    assert!(warnings.iter().all(|warning| !warning.as_str().unwrap().contains("jit")), "{told}");
+
+    let name = db.options.get_database().unwrap();
+    let read_only = format!("ALTER DATABASE {name} SET default_transaction_read_only = on");
+    db.owner.execute(sqlx::AssertSqlSafe(read_only)).await.unwrap();
+    let ended = check().await;
+    assert_eq!(ended.status, 1, "{ended:?}");
+    assert!(ended.stdout.contains("default_transaction_read_only = on"), "{ended:?}");
+    let ended = Run::on(&db).args(["serve"]).run().await;
+    assert_eq!(ended.status, 1, "{ended:?}");
+}
+
+/// Limits that a database or a role has for others are not for the program's own sessions.
+#[tokio::test]
+async fn sessions_have_their_own_settings_whatever_the_database_has() {
+    let db = TestDb::new().await;
+    let name = db.options.get_database().unwrap();
+    let wanted = [
+        ("jit", "on", "off"),
+        ("enable_seqscan", "on", "off"),
+        ("enable_sort", "on", "off"),
+        ("plan_cache_mode", "auto", "force_generic_plan"),
+        ("lock_timeout", "7", "0"),
+        ("idle_session_timeout", "777777", "0"),
+        ("synchronous_commit", "off", "on"),
+        ("default_transaction_isolation", "serializable", "read committed"),
+    ];
+    for (setting, theirs, _) in wanted {
+        let statement = format!("ALTER DATABASE {name} SET {setting} = '{theirs}'");
+        db.owner.execute(sqlx::AssertSqlSafe(statement)).await.unwrap();
+    }
+    let config = database_config();
+    let pooler = Pooler::start().await;
+    let pools = [
+        ("direct", convoke::database::pool::system(db.options.clone(), &config)),
+        ("for reads", convoke::database::pool::reading(db.options.clone(), &config)),
+        ("pooled", convoke::database::pool::pooled(&pooler.way_to(&db.options), db.options.clone(), &config).0),
+    ];
+    for (how, pool) in pools {
+        for (setting, _, ours) in wanted {
+            // These two are the session's, which is the pooler's there; each transaction says its isolation.
+            if how == "pooled" && matches!(setting, "idle_session_timeout" | "default_transaction_isolation") {
+                continue;
+            }
+            let value: String =
+                sqlx::query_scalar("SELECT current_setting($1)").bind(setting).fetch_one(&pool).await.unwrap();
+            assert_eq!(value, ours, "{how}: {setting}");
+        }
+    }
 }

@@ -1,17 +1,23 @@
 //! `convoke config check`
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
 
 use crate::cli::output;
-use crate::config::{Config, ConfigErrors, InForce};
+use crate::config::{Config, ConfigError, ConfigErrors, InForce};
+use crate::database::requirements::{self, Shortcoming};
+use crate::database::{Database, pool};
 use crate::security::signing_keys::{self, BadSigningKeys};
+
+/// How long the database may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Show every setting in force and where it comes from; tell all that is wrong, and how to mend it.
 ///
-/// Secrets are not shown. Exit code 1 where `convoke serve` would not start with this configuration.
+/// The database of `DATABASE_URL` is asked for its own settings. Secrets are not shown. Exit code 1 where `convoke serve` would not start with this configuration.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  CONVOKE_ENV=production convoke config check")]
 pub struct Check {
@@ -21,11 +27,17 @@ pub struct Check {
 }
 
 impl Check {
-    pub fn run(self) -> anyhow::Result<ExitCode> {
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
         let settings = Config::in_force();
         let loaded = Config::load();
-        let warnings = loaded.as_ref().map(|config| config.warnings.clone()).unwrap_or_default();
-        let checked = loaded.and_then(|config| serving(&config));
+        let mut warnings = loaded.as_ref().map(|config| config.warnings.clone()).unwrap_or_default();
+        let checked = match loaded {
+            Ok(config) => match serving(&config) {
+                Ok(()) => database_fit(&config, &mut warnings).await,
+                wrong => wrong,
+            },
+            Err(errors) => Err(errors),
+        };
         let text =
             if self.json { as_json(&settings, &warnings, &checked) } else { as_text(&settings, &warnings, &checked) };
         output::print_text(&text)?;
@@ -39,6 +51,41 @@ pub fn serving(config: &Config) -> Result<(), ConfigErrors> {
     if let Err(problems) = signing_keys::configured(&config.keys) {
         errors.extend(problems.iter().map(BadSigningKeys::told));
     }
+    if errors.is_empty() { Ok(()) } else { Err(ConfigErrors(errors)) }
+}
+
+/// Whether a server would start on the database of `DATABASE_URL`, and what that falls short of. One that cannot be asked is
+/// warned of: it may be there when the server starts.
+async fn database_fit(config: &Config, warnings: &mut Vec<String>) -> Result<(), ConfigErrors> {
+    if config.database.url.is_none() {
+        return Ok(());
+    }
+    let asking = async {
+        let pool = pool::system(Database::open(config).await?.options(), &config.database);
+        let pooled = config.database.pool_size + config.database.read_pool_size;
+        let found = requirements::shortcomings(&pool, pooled).await;
+        pool::close(pool).await;
+        anyhow::Ok(found?)
+    };
+    let found = match tokio::time::timeout(PATIENCE, asking).await {
+        Ok(Ok(found)) => found,
+        Ok(Err(error)) => {
+            warnings.push(format!("the database could not be asked about its settings: {error}"));
+            return Ok(());
+        }
+        Err(_) => {
+            warnings.push(format!("the database did not answer within {PATIENCE:?}"));
+            return Ok(());
+        }
+    };
+    let (fatal, other): (Vec<_>, Vec<_>) = found.into_iter().partition(|shortcoming| shortcoming.fatal);
+    warnings.extend(other.iter().map(|Shortcoming { found, consequence, .. }| format!("{found}: {consequence}")));
+    let error = |Shortcoming { found, consequence, .. }| ConfigError {
+        setting: "DATABASE_URL".into(),
+        problem: format!("leads to a database that cannot be used, {found}"),
+        remedy: consequence.into(),
+    };
+    let errors: Vec<_> = fatal.into_iter().map(error).collect();
     if errors.is_empty() { Ok(()) } else { Err(ConfigErrors(errors)) }
 }
 

@@ -15,9 +15,9 @@ pub enum Config {
 }
 
 impl Config {
-    pub fn run(self) -> anyhow::Result<ExitCode> {
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
         match self {
-            Self::Check(command) => command.run(),
+            Self::Check(command) => command.run().await,
         }
     }
 }

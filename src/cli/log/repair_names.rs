@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::cli::context::Context;
+use crate::cli::output::{print_json, print_line, print_text};
 use crate::cli::progress::Progress;
 use crate::commands::execute::{Executor, Foundation, Limits, Request};
 use crate::commands::room::RoomCommand;
@@ -61,39 +62,39 @@ impl RepairNames {
             })
             .await?;
         let Some((repaired, ended)) = done else {
-            println!("interrupted: nothing was changed");
+            print_line("interrupted: nothing was changed")?;
             return Ok(ExitCode::FAILURE);
         };
         if self.json {
-            self.print_json(&repaired, ended)
+            print_json(&as_json(&repaired, ended))?;
         } else {
-            self.print(&repaired, ended)
+            print_text(&self.text(&repaired, ended))?;
         }
         let left = !repaired.twins.is_empty() && !self.end_twins;
         Ok(if left { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
 
-    fn print(&self, repaired: &Repaired, ended: usize) {
+    fn text(&self, repaired: &Repaired, ended: usize) -> String {
         let Repaired { names, set, removed, twins } = repaired;
-        let verb = if self.dry_run { "to be" } else { "were" };
-        println!("{names} names: {set} {verb} set, {removed} {verb} removed");
+        let verb = if self.dry_run { "are to be" } else { "were" };
+        let mut text = format!("{names} names: {set} {verb} set, {removed} {verb} removed\n");
         for Twins { tenant, name, rooms } in twins {
             let list: Vec<String> = rooms.iter().map(RoomId::to_string).collect();
-            println!("tenant {tenant}: \"{name}\" is the name of {} rooms: {}", rooms.len(), list.join(", "));
+            let count = rooms.len();
+            text += &format!("tenant {tenant}: \"{name}\" is the name of {count} rooms: {}\n", list.join(", "));
         }
         if ended > 0 {
-            println!("{ended} rooms were ended");
+            text += &format!("{ended} rooms were ended\n");
         }
+        text
     }
+}
 
-    fn print_json(&self, repaired: &Repaired, ended: usize) {
-        let Repaired { names, set, removed, twins } = repaired;
-        let twins: Vec<_> = twins
-            .iter()
-            .map(|twins| json!({ "tenant": twins.tenant, "name": twins.name, "rooms": twins.rooms }))
-            .collect();
-        println!("{}", json!({ "names": names, "set": set, "removed": removed, "twins": twins, "ended": ended }));
-    }
+fn as_json(repaired: &Repaired, ended: usize) -> serde_json::Value {
+    let Repaired { names, set, removed, twins } = repaired;
+    let twin = |twins: &Twins| json!({ "tenant": twins.tenant, "name": twins.name, "rooms": twins.rooms });
+    let twins: Vec<_> = twins.iter().map(twin).collect();
+    json!({ "names": names, "set": set, "removed": removed, "twins": twins, "ended": ended })
 }
 
 /// Ends all twins but the first of each name. How many were.

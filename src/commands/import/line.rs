@@ -167,7 +167,8 @@ impl LineReader {
         let caller = self.caller(fields.tenant.as_deref(), fields.actor.as_deref().unwrap_or(DEFAULT_ACTOR))?;
         let room = room(&caller.tenant, &fields.room)?;
         let body = fields.data.map_or(Checked::EMPTY_OBJECT, Checked::part);
-        let command = RoomCommand::parse_checked(&fields.command, body).map_err(|fault| refused(&fault, &fields.command))?;
+        let command =
+            RoomCommand::parse_checked(&fields.command, body).map_err(|fault| refused(&fault, &fields.command))?;
         let idempotency = fields.idempotency_key.as_deref().map(|key| idempotency(key, room, &command));
         let idempotency =
             idempotency.transpose().map_err(|fault| Fault { command: Some(fields.command.to_string()), ..fault })?;
