@@ -30,7 +30,7 @@ const GATHERED: usize = 64 * 1024;
 const DRAIN: Duration = Duration::from_secs(300);
 /// The same while the server stops.
 const DRAIN_AT_STOP: Duration = Duration::from_secs(2);
-/// A client that has read the last answer and sends nothing for so long is not waited for.
+/// A client that has read the last answer and sends nothing but white space for so long is not waited for.
 const QUIET: Duration = Duration::from_millis(250);
 
 /// Some programs begin a text with it. It is no part of a line.
@@ -222,16 +222,26 @@ impl Lines {
         let patience = if self.api.stop.is_cancelled() { DRAIN_AT_STOP } else { DRAIN };
         let given_up = Instant::now() + patience;
         while !self.read_to_end {
-            let seen = async {
+            let quiet = async {
                 answers.all_read().await;
                 tokio::time::sleep(QUIET).await;
             };
             tokio::select! {
-                read = self.input.next() => self.read_to_end = !matches!(read, Some(Ok(_))),
-                () = seen => return,
+                sends = self.read_more_than_white_space() => self.read_to_end = !sends,
+                () = quiet => return,
                 () = tokio::time::sleep_until(given_up) => return,
             }
         }
+    }
+
+    /// Whether more came than white space, which only keeps the list open.
+    async fn read_more_than_white_space(&mut self) -> bool {
+        while let Some(Ok(bytes)) = self.input.next().await {
+            if !bytes.trim_ascii().is_empty() {
+                return true;
+            }
+        }
+        false
     }
 
     /// Takes a line out of the buffer, if there is a whole one.

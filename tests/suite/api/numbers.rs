@@ -118,7 +118,10 @@ async fn an_import_keeps_numbers_and_takes_what_the_api_takes() {
     ];
     let file = folder.join("numbers.ndjson");
     std::fs::write(&file, lines.concat()).unwrap();
-    let report = import(&db, &file).json().await;
+    let ended = import(&db, &file).run().await;
+    // Whole kinds of lines were refused.
+    assert_eq!(ended.status, 3, "{ended:?}");
+    let report: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
     assert_eq!((&report["applied"], &report["refused"]["invalid-fields"]["lines"]), (&json!(2), &json!(6)), "{report}");
     assert_eq!(report["refused"]["invalid-json"]["lines"], 1, "{report}");
     let stored: Vec<String> =

@@ -69,8 +69,8 @@ pub fn needs(path: &str) -> Needs {
         "kafka ensure" | "kafka check" | "kafka audit" => Needs::Kafka,
         "serve" | "import" | "export" | "erase" | "erase texts" | "erase verify" | "keys rewrap"
         | "token key create" | "token key list" | "token key revoke" | "log stat" | "log read" | "log tail"
-        | "log verify" | "partition list" | "partition ensure" | "log fence" | "projection list"
-        | "projection rebuild" | "projection verify" => Needs::Log,
+        | "log verify" | "log repair-names" | "partition list" | "partition ensure" | "log fence"
+        | "projection list" | "projection rebuild" | "projection verify" => Needs::Log,
         new => panic!("`convoke {new}` is not known here: say how it is run, and what it needs"),
     }
 }

@@ -9,7 +9,7 @@ use convoke::commands::room::RoomCommand;
 use convoke::commands::room::state::Room;
 use convoke::events::envelope::Hash;
 use convoke::events::ids::{Actor, CommandId, Identity, RoomId, TenantId};
-use convoke::events::log::append::{Batch, NewEvent, RoomAppend};
+use convoke::events::log::append::{Batch, NameChange, NewEvent, RoomAppend};
 use convoke::events::log::{EventLog, RoomKey, chain};
 use convoke::events::room::{RoomCreated, RoomEvent, Settings};
 use convoke::events::sealed::{PersonalFields, Sealed};
@@ -179,7 +179,7 @@ impl Story {
             data: Arc::from(RawValue::from_string("{}".into()).unwrap()),
             sealed: None,
         };
-        append(log, &key, (0, chain::START), vec![event], Clock::system().now()).await;
+        append(log, &key, (0, chain::START), (vec![event], Vec::new()), Clock::system().now()).await;
     }
 
     /// A UUIDv7, later than the ones before.
@@ -311,6 +311,19 @@ impl Story {
         facts
     }
 
+    /// What an event does to the room's name, as the program tells the log.
+    fn name_change(&self, told: &Told) -> Option<NameChange> {
+        match &told.event {
+            RoomEvent::RoomCreated(created) => created.name.clone().map(NameChange::Claim),
+            RoomEvent::RoomEnded(_) => {
+                let begun = self.told.iter().find(|begun| begun.key == told.key)?;
+                let RoomEvent::RoomCreated(created) = &begun.event else { return None };
+                created.name.clone().map(NameChange::Release)
+            }
+            _ => None,
+        }
+    }
+
     /// As a fold sees it, from position 1.
     pub fn entries(&self) -> Vec<Entry> {
         let entries = self.told.iter().zip(1..).map(|(told, position)| Entry {
@@ -339,7 +352,8 @@ impl Story {
             let same = others.iter().take_while(|told| told.key == first.key).count() + 1;
             let (events, later) = rest.split_at(same);
             let at = self.log_versions.get(&first.key).copied().unwrap_or((0, chain::START));
-            let at = append(log, &first.key, at, events.iter().map(new_event).collect(), now).await;
+            let names = events.iter().filter_map(|told| self.name_change(told)).collect();
+            let at = append(log, &first.key, at, (events.iter().map(new_event).collect(), names), now).await;
             self.log_versions.insert(first.key.clone(), at);
             rest = later;
         }
@@ -351,8 +365,14 @@ impl Story {
 type At = (u64, Hash);
 
 /// Where the room is afterwards.
-async fn append(log: &EventLog, key: &RoomKey, (expected, chain): At, events: Vec<NewEvent>, now: Timestamp) -> At {
-    let (names, outcomes) = (Vec::new(), Vec::new());
+async fn append(
+    log: &EventLog,
+    key: &RoomKey,
+    (expected, chain): At,
+    (events, names): (Vec<NewEvent>, Vec<NameChange>),
+    now: Timestamp,
+) -> At {
+    let outcomes = Vec::new();
     let append = RoomAppend { unit: 0, key: key.clone(), expected, chain, events, names, outcomes };
     let appended = log.append(&Batch::new(now, vec![append])).await.unwrap();
     let written = appended.rooms[0].as_ref().unwrap();
