@@ -43,7 +43,7 @@ async fn what_is_not_read_waits_in_memory_and_then_in_files_and_comes_in_order()
     }
     let (memory, files) = used(&room);
     assert!(memory > 0 && memory <= MEMORY_EACH, "{memory}");
-    assert!(files >= 11 * FILE && files <= 13 * FILE, "{files}");
+    assert!((11 * FILE..=13 * FILE).contains(&files), "{files}");
     let named = std::fs::read_dir(folder.path().join("spool")).unwrap().count();
     assert_eq!(named, 0, "the files have no names");
     answers.end();

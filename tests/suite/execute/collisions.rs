@@ -37,13 +37,17 @@ enum Kind {
     End,
 }
 
-/// What is answered: status, room and its version; or the code of a refusal.
-type Answer = Result<(u16, usize, u64), String>;
+/// What is answered: status, room and its version.
+type Done = (u16, usize, u64);
+/// That, or the code of a refusal.
+type Answer = Result<Done, String>;
+/// Of a list that is carried out together; or which command was refused.
+type Answers = Result<Vec<Done>, (usize, String)>;
 
 #[derive(Clone, Default)]
 struct Model {
     rooms: BTreeMap<usize, Room>,
-    outcomes: HashMap<String, (usize, Kind, (u16, usize, u64))>,
+    outcomes: HashMap<String, (usize, Kind, Done)>,
 }
 
 #[derive(Clone)]
@@ -103,7 +107,7 @@ impl Model {
         Some(if same { Ok(*answer) } else { refused("idempotency-key-reused") })
     }
 
-    fn keep(&mut self, item: &Item, answer: (u16, usize, u64)) {
+    fn keep(&mut self, item: &Item, answer: Done) {
         if let Some(key) = &item.key {
             self.outcomes.insert(key.clone(), (item.room, item.command, answer));
         }
@@ -119,7 +123,7 @@ impl Model {
     }
 
     /// All or none.
-    fn together(&mut self, items: &[Item]) -> Result<Vec<(u16, usize, u64)>, (usize, String)> {
+    fn together(&mut self, items: &[Item]) -> Answers {
         let key_of = |index: usize| items[index].key.as_ref();
         if let Some(twin) = (0..items.len()).find(|&i| key_of(i).is_some() && (0..i).any(|j| key_of(j) == key_of(i))) {
             return Err((twin, "idempotency-key-reused".into()));
