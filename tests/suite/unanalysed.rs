@@ -122,7 +122,7 @@ impl Scene {
         let kept: &[&str] = if began.is_some() { &["--recorded-as-occurred"] } else { &[] };
         before.import(run.clone(), "before", kept).await;
         let server = run.clone().serve().await;
-        let token = tokens::of("dev", None, Grants::everything());
+        let token = tokens::of("dev", None, Grants { operator: true, ..Grants::everything() });
         let look = |options: &PgConnectOptions| {
             PgPoolOptions::new().max_connections(1).connect_lazy_with(options.clone().application_name("looker"))
         };
