@@ -25,7 +25,7 @@ const CALLERS: usize = 256;
 const ROOMS_EACH: usize = 8;
 /// Connections to PostgreSQL that the callers of a store share.
 const POOL: usize = 32;
-/// Connections to UmaDB. More gave no more.
+/// Connections to UmaDB, which its requests share.
 const GRPC_CONNECTIONS: usize = 4;
 const START_PATIENCE: Duration = Duration::from_secs(30);
 /// Everything that one store does in a round takes less.

@@ -10,7 +10,7 @@
 # contrib. They lack the client programs (psql, pg_dump, pg_basebackup, pgbench), JIT, and compression with lz4 and zstd.
 set -euo pipefail
 
-# The newest of each major version that the tests have run on.
+# The newest of each major version that could be fetched. The tests run on 15 (Debian) and 18.
 full_version() {
     case "$1" in
     15) echo 15.19.0 ;;

@@ -311,9 +311,9 @@ impl Story {
         facts
     }
 
-    /// What an event does to the room's name, as the program tells the log.
+    /// What an event does to the room's name, as the program tells the log. Of a name that no rule lets through it tells nothing.
     fn name_change(&self, told: &Told) -> Option<NameChange> {
-        match &told.event {
+        let change = match &told.event {
             RoomEvent::RoomCreated(created) => created.name.clone().map(NameChange::Claim),
             RoomEvent::RoomEnded(_) => {
                 let begun = self.told.iter().find(|begun| begun.key == told.key)?;
@@ -321,7 +321,11 @@ impl Story {
                 created.name.clone().map(NameChange::Release)
             }
             _ => None,
-        }
+        };
+        change.filter(|change| {
+            let (NameChange::Claim(name) | NameChange::Release(name)) = change;
+            !name.contains('\0')
+        })
     }
 
     /// As a fold sees it, from position 1.
