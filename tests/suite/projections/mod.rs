@@ -5,6 +5,7 @@ mod counts;
 mod discarded;
 mod folds;
 pub mod live;
+mod lists;
 mod memory;
 mod plans;
 mod reads;
