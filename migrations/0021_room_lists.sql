@@ -65,6 +65,9 @@ DECLARE
     v_statuses text[] := CASE WHEN p_status IS NULL THEN ARRAY['open', 'scheduled', 'ended'] ELSE ARRAY[p_status] END;
     v_filters integer := cardinality(p_labels) + (p_name IS NOT NULL)::integer;
     v_scan integer := CASE WHEN v_filters > 1 THEN greatest(p_scan, p_limit + 1) ELSE p_limit + 1 END;
+    -- One bound, exclusive: of two, a walk may begin at the one that is further off.
+    v_to_created timestamptz := least(p_created_before, p_from_created);
+    v_to_room uuid := CASE WHEN p_created_before <= p_from_created THEN '00000000-0000-0000-0000-000000000000' ELSE p_from_room END;
     v_status text;
     v_label text;
     v_value text;
@@ -92,15 +95,14 @@ BEGIN
             IF v_filter = 0 THEN
                 SELECT r.created_at, r.room INTO v_next FROM rm_rooms r
                 WHERE r.tenant = p_tenant AND r.name = p_name AND (r.status = 'ended') = (v_status = 'ended')
-                    AND r.status = v_status AND r.created_at > p_created_after AND r.created_at < p_created_before
-                    AND (r.created_at, r.room) < (p_from_created, p_from_room)
+                    AND r.status = v_status
+                    AND r.created_at > p_created_after AND (r.created_at, r.room) < (v_to_created, v_to_room)
                 ORDER BY r.created_at DESC, r.room DESC
                 LIMIT 1;
             ELSE
                 SELECT l.created_at, l.room INTO v_next FROM rm_room_labels l
                 WHERE l.tenant = p_tenant AND l.label = v_label AND l.value = v_value AND l.status = v_status
-                    AND l.created_at > p_created_after AND l.created_at < p_created_before
-                    AND (l.created_at, l.room) < (p_from_created, p_from_room)
+                    AND l.created_at > p_created_after AND (l.created_at, l.room) < (v_to_created, v_to_room)
                 ORDER BY l.created_at DESC, l.room DESC
                 LIMIT 1;
             END IF;
@@ -150,22 +152,19 @@ BEGIN
             FROM (
                 (SELECT r.created_at, r.room FROM rm_rooms r
                 WHERE r.tenant = p_tenant AND r.status = v_statuses[1]
-                    AND r.created_at > p_created_after AND r.created_at < p_created_before
-                    AND (r.created_at, r.room) < (p_from_created, p_from_room)
+                    AND r.created_at > p_created_after AND (r.created_at, r.room) < (v_to_created, v_to_room)
                 ORDER BY r.created_at DESC, r.room DESC
                 LIMIT v_scan)
                 UNION ALL
                 (SELECT r.created_at, r.room FROM rm_rooms r
                 WHERE r.tenant = p_tenant AND r.status = v_statuses[2]
-                    AND r.created_at > p_created_after AND r.created_at < p_created_before
-                    AND (r.created_at, r.room) < (p_from_created, p_from_room)
+                    AND r.created_at > p_created_after AND (r.created_at, r.room) < (v_to_created, v_to_room)
                 ORDER BY r.created_at DESC, r.room DESC
                 LIMIT v_scan)
                 UNION ALL
                 (SELECT r.created_at, r.room FROM rm_rooms r
                 WHERE r.tenant = p_tenant AND r.status = v_statuses[3]
-                    AND r.created_at > p_created_after AND r.created_at < p_created_before
-                    AND (r.created_at, r.room) < (p_from_created, p_from_room)
+                    AND r.created_at > p_created_after AND (r.created_at, r.room) < (v_to_created, v_to_room)
                 ORDER BY r.created_at DESC, r.room DESC
                 LIMIT v_scan)
                 ORDER BY created_at DESC, room DESC
@@ -181,24 +180,21 @@ BEGIN
                 (SELECT r.created_at, r.room FROM rm_rooms r
                 WHERE r.tenant = p_tenant AND r.name = p_name AND (r.status = 'ended') = (v_statuses[1] = 'ended')
                     AND r.status = v_statuses[1]
-                    AND r.created_at > p_created_after AND r.created_at < p_created_before
-                    AND (r.created_at, r.room) <= (v_top_created, v_top_room)
+                    AND r.created_at > p_created_after AND (r.created_at, r.room) <= (v_top_created, v_top_room)
                 ORDER BY r.created_at DESC, r.room DESC
                 LIMIT v_scan)
                 UNION ALL
                 (SELECT r.created_at, r.room FROM rm_rooms r
                 WHERE r.tenant = p_tenant AND r.name = p_name AND (r.status = 'ended') = (v_statuses[2] = 'ended')
                     AND r.status = v_statuses[2]
-                    AND r.created_at > p_created_after AND r.created_at < p_created_before
-                    AND (r.created_at, r.room) <= (v_top_created, v_top_room)
+                    AND r.created_at > p_created_after AND (r.created_at, r.room) <= (v_top_created, v_top_room)
                 ORDER BY r.created_at DESC, r.room DESC
                 LIMIT v_scan)
                 UNION ALL
                 (SELECT r.created_at, r.room FROM rm_rooms r
                 WHERE r.tenant = p_tenant AND r.name = p_name AND (r.status = 'ended') = (v_statuses[3] = 'ended')
                     AND r.status = v_statuses[3]
-                    AND r.created_at > p_created_after AND r.created_at < p_created_before
-                    AND (r.created_at, r.room) <= (v_top_created, v_top_room)
+                    AND r.created_at > p_created_after AND (r.created_at, r.room) <= (v_top_created, v_top_room)
                 ORDER BY r.created_at DESC, r.room DESC
                 LIMIT v_scan)
                 ORDER BY created_at DESC, room DESC
@@ -215,22 +211,19 @@ BEGIN
             FROM (
                 (SELECT l.created_at, l.room FROM rm_room_labels l
                 WHERE l.tenant = p_tenant AND l.label = v_label AND l.value = v_value AND l.status = v_statuses[1]
-                    AND l.created_at > p_created_after AND l.created_at < p_created_before
-                    AND (l.created_at, l.room) <= (v_top_created, v_top_room)
+                    AND l.created_at > p_created_after AND (l.created_at, l.room) <= (v_top_created, v_top_room)
                 ORDER BY l.created_at DESC, l.room DESC
                 LIMIT v_scan)
                 UNION ALL
                 (SELECT l.created_at, l.room FROM rm_room_labels l
                 WHERE l.tenant = p_tenant AND l.label = v_label AND l.value = v_value AND l.status = v_statuses[2]
-                    AND l.created_at > p_created_after AND l.created_at < p_created_before
-                    AND (l.created_at, l.room) <= (v_top_created, v_top_room)
+                    AND l.created_at > p_created_after AND (l.created_at, l.room) <= (v_top_created, v_top_room)
                 ORDER BY l.created_at DESC, l.room DESC
                 LIMIT v_scan)
                 UNION ALL
                 (SELECT l.created_at, l.room FROM rm_room_labels l
                 WHERE l.tenant = p_tenant AND l.label = v_label AND l.value = v_value AND l.status = v_statuses[3]
-                    AND l.created_at > p_created_after AND l.created_at < p_created_before
-                    AND (l.created_at, l.room) <= (v_top_created, v_top_room)
+                    AND l.created_at > p_created_after AND (l.created_at, l.room) <= (v_top_created, v_top_room)
                 ORDER BY l.created_at DESC, l.room DESC
                 LIMIT v_scan)
                 ORDER BY created_at DESC, room DESC

@@ -302,8 +302,7 @@ impl<T> Plan<T> {
     fn changed_in_batch(&self, planned: &PlannedRoom, request: &Request) -> Option<Facts> {
         if let Some(identity) = request.command.erases() {
             let tenant = &request.caller.tenant;
-            let person_key =
-                self.erased.key_of(tenant, identity).or_else(|| self.keys.made_now(tenant, identity));
+            let person_key = self.erased.key_of(tenant, identity).or_else(|| self.keys.made_now(tenant, identity));
             return Some(Facts { person_key, ..Facts::default() });
         }
         match request.command.needs() {

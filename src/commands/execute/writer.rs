@@ -109,7 +109,14 @@ pub struct Writer {
 
 impl Writer {
     pub fn new(on: Foundation, loader: Loader, limits: Limits) -> Self {
-        Self { on, loader, limits, rooms: Rooms::new(limits.room_memory), last_recorded: None, keys_in_flight: KeysInFlight::new() }
+        Self {
+            on,
+            loader,
+            limits,
+            rooms: Rooms::new(limits.room_memory),
+            last_recorded: None,
+            keys_in_flight: KeysInFlight::new(),
+        }
     }
 
     /// Decides and appends. The rooms of the submissions must be loaded; a submission with one that is not is put off.

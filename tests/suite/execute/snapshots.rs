@@ -16,20 +16,23 @@ const INTERVAL: u64 = 50;
 
 /// Versions of the room's snapshots, with the bytes that each takes.
 async fn snapshots(db: &TestDb, room: RoomId) -> Vec<(i64, i64)> {
-    let statement = "SELECT version, octet_length(state)::bigint FROM convoke.room_snapshots WHERE room = $1 ORDER BY version";
+    let statement =
+        "SELECT version, octet_length(state)::bigint FROM convoke.room_snapshots WHERE room = $1 ORDER BY version";
     sqlx::query_as(statement).bind(room.uuid()).fetch_all(&db.owner).await.unwrap()
 }
 
 /// Bytes of the room's events, from a version on.
 async fn log_bytes(db: &TestDb, room: RoomId, from: i64) -> i64 {
-    let statement = "SELECT coalesce(sum(pg_column_size(l.*)), 0)::bigint FROM convoke.log l WHERE room = $1 AND room_version > $2";
+    let statement =
+        "SELECT coalesce(sum(pg_column_size(l.*)), 0)::bigint FROM convoke.log l WHERE room = $1 AND room_version > $2";
     sqlx::query_scalar(statement).bind(room.uuid()).bind(from).fetch_one(&db.owner).await.unwrap()
 }
 
 /// Locks and unlocks the room so many times, in lists.
 async fn lock_and_unlock(process: &Process, room: RoomId, times: usize) {
-    let commands: Vec<Request> =
-        (0..2 * times).map(|n| request(room, if n % 2 == 0 { "lock-room" } else { "unlock-room" }, json!({}))).collect();
+    let commands: Vec<Request> = (0..2 * times)
+        .map(|n| request(room, if n % 2 == 0 { "lock-room" } else { "unlock-room" }, json!({})))
+        .collect();
     for list in commands.chunks(100) {
         process.executor.execute_atomic(list.to_vec()).await.unwrap();
     }
@@ -53,7 +56,7 @@ async fn a_big_room_in_which_little_happens_is_not_kept_again_and_again() {
     let joined = log_bytes(&db, room, 0).await;
     lock_and_unlock(&process, room, 1_500).await;
     let locked = log_bytes(&db, room, 0).await - joined;
-    assert!(locked > 500_000, "{locked}");
+    assert!(locked > 300_000, "{locked}");
 
     // A room with nobody in it, which would be kept by the same writer meanwhile, is kept as often as before.
     let small = process.create(json!({})).await;

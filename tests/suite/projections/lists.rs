@@ -54,7 +54,8 @@ impl Room {
     /// Half of all rooms are `a:1`, half `b:2`, and both are the twenty oldest only.
     fn labels(&self) -> Vec<(&'static str, &'static str)> {
         let (even, both) = (self.0 % 2 == 0, self.0 <= 20);
-        let mut labels = vec![("a", if even || both { "1" } else { "2" }), ("b", if !even || both { "2" } else { "1" })];
+        let mut labels =
+            vec![("a", if even || both { "1" } else { "2" }), ("b", if !even || both { "2" } else { "1" })];
         if self.0 % 10_000 == 7 {
             labels.push(("rare", "x"));
         }
@@ -87,7 +88,8 @@ async fn fill(db: &TestDb, rooms: impl IntoIterator<Item = i64>) {
         .execute(&db.owner)
         .await
         .unwrap();
-        let labels: Vec<_> = rooms.iter().flat_map(|room| room.labels().into_iter().map(move |label| (room, label))).collect();
+        let labels: Vec<_> =
+            rooms.iter().flat_map(|room| room.labels().into_iter().map(move |label| (room, label))).collect();
         sqlx::query(
             "INSERT INTO convoke.rm_room_labels (created_at, room, tenant, label, value, status)
              SELECT created_at, room, $1, label, value, status
@@ -129,7 +131,13 @@ fn filters() -> Vec<RoomFilter> {
             for labels in labels {
                 for (created_after, created_before) in times {
                     let labels = labels.iter().map(|text| label(text)).collect();
-                    filters.push(RoomFilter { name: name.map(str::to_owned), status, labels, created_after, created_before });
+                    filters.push(RoomFilter {
+                        name: name.map(str::to_owned),
+                        status,
+                        labels,
+                        created_after,
+                        created_before,
+                    });
                 }
             }
         }

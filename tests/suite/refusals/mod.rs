@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use convoke::commands::context::{Caller, Context, Facts, Need};
-use convoke::commands::execute::lookup;
 use convoke::commands::execute::Request;
+use convoke::commands::execute::lookup;
 use convoke::commands::room::RoomCommand;
 use convoke::commands::room::state::Room;
 use convoke::events::ids::{Actor, CommandId, Identity, RoomId, TenantId};
@@ -203,9 +203,7 @@ async fn refuse_otherwise(service: &Service, scene: &Scene) {
     let wanted = ["idempotency-key-reused", "invalid-fields", "unknown-command", "version-mismatch"];
     assert_eq!(told, BTreeSet::from(wanted));
     for number in 0..100 {
-        let join = |who: &str| {
-            json!({ "room": plain, "command": "join", "data": { "identity": format!("{who}-{number}"), "display_name": who } })
-        };
+        let join = |who: &str| json!({ "room": plain, "command": "join", "data": { "identity": format!("{who}-{number}"), "display_name": who } });
         let last = json!({ "room": plain, "command": "rename", "data": { "identity": "zoe", "display_name": "Zoe" } });
         let list = json!({ "atomic": true, "commands": [
             { "command": "create-room", "data": { "name": format!("room-{number}") }, "idempotency_key": format!("list-{number}") },

@@ -131,7 +131,8 @@ impl Stage<'_> {
     async fn closed(&mut self) {
         let mute = self.peopled(json!({})).await;
         self.message(&mute, "sam", json!("everyone")).await;
-        self.track(&mute, "sam", "microphone").await;
+        let track = self.track(&mute, "sam", "microphone").await;
+        self.run("sam", &mute, "mute-track", json!({ "track": track })).await;
         let none = json!({ "audio": [], "video": [], "screen": [] });
         self.settings(&mute, json!({ "chat": "off", "self_rename": false, "publish": none })).await;
 

@@ -27,8 +27,7 @@ async fn of_tables(service: &Service) -> Sizes {
     let mut sizes = Sizes::new();
     for (table, bytes) in tables {
         let count = format!("SELECT count(*) FROM convoke.{table}");
-        let rows: i64 =
-            sqlx::query_scalar(sqlx::AssertSqlSafe(count)).fetch_one(&service.db.owner).await.unwrap();
+        let rows: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(count)).fetch_one(&service.db.owner).await.unwrap();
         sizes.insert(table, (rows, bytes));
     }
     sizes
@@ -55,7 +54,8 @@ async fn now(service: &Service, redis: &Redis) -> Sizes {
 pub async fn at_rest(service: &Service, redis: &Redis) -> Sizes {
     const PATIENCE: Duration = Duration::from_secs(120);
     eventually("every read model has all there is", PATIENCE, async || {
-        let behind = "SELECT count(*) FROM convoke.projections WHERE position < (SELECT position FROM convoke.log_head)";
+        let behind =
+            "SELECT count(*) FROM convoke.projections WHERE position < (SELECT position FROM convoke.log_head)";
         let behind: i64 = sqlx::query_scalar(behind).fetch_one(&service.db.owner).await.unwrap();
         (behind == 0).then_some(())
     })
