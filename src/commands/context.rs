@@ -17,6 +17,8 @@ pub struct Context<'a> {
     pub room: RoomId,
     /// When it happens: the clock's time, or the occurred time of imported history.
     pub now: Timestamp,
+    /// It is history that is moved in: the ids of rooms may be of any time.
+    pub history: bool,
     /// What the command creates (a session, a track, a recording) takes this id.
     pub command_id: CommandId,
     /// What [`super::command::Command::needs`] asked for.

@@ -90,6 +90,9 @@ refusal_codes! {
     RoomIdMismatch = "room-id-mismatch" 422 "Two different room ids",
         "The `id` in the body is not the room that the command was sent to.",
         "Leave out `id`, or send both alike.";
+    RoomIdOutOfTime = "room-id-out-of-time" 422 "Room id of another time",
+        "A room's id carries the time at which it was made (UUIDv7), by which rooms are kept together and let go of. This one was made more than 31 days ago, or is a day or more ahead.",
+        "Make the id when you create the room, by a clock that is right, or leave it out. Rooms of the past are moved in with `convoke import`.";
 
     // Who asks
     NotGranted = "not-granted" 403 "Not granted",

@@ -131,7 +131,7 @@ pub struct LogConfig {
     pub append_batch: usize,
     pub append_queue: usize,
     pub conflict_retries: u32,
-    pub room_cache: usize,
+    pub room_memory: usize,
     pub snapshot_interval: u64,
 }
 
@@ -288,7 +288,7 @@ impl LogConfig {
             append_batch: reader.count(&settings::LOG_APPEND_BATCH),
             append_queue: reader.count(&settings::LOG_APPEND_QUEUE),
             conflict_retries: reader.count(&settings::LOG_CONFLICT_RETRIES),
-            room_cache: reader.count(&settings::LOG_ROOM_CACHE),
+            room_memory: reader.size(&settings::LOG_ROOM_MEMORY),
             snapshot_interval: reader.count(&settings::LOG_SNAPSHOT_INTERVAL),
         }
     }

@@ -90,7 +90,7 @@ impl<'a> Reader<'a> {
         let parse = |text: &str| values::size(text).filter(|n| (least..=most).contains(n));
         let range = format!("{} to {}", values::write_size(least), values::write_size(most));
         let value = self.parsed(setting, parse, &format!("a size from {range}"));
-        usize::try_from(value).expect("sizes are at most 1 GiB")
+        usize::try_from(value).expect("sizes are at most 64 GiB")
     }
 
     pub fn time(&mut self, setting: &Setting) -> Duration {
@@ -188,7 +188,12 @@ impl<'a> Reader<'a> {
         let mut unknown: Vec<_> =
             self.environment.keys().filter(|name| looks_like_ours(name) && !known(name)).collect();
         unknown.sort();
-        self.warnings.extend(unknown.iter().map(|name| format!("{name} is set, but there is no such setting")));
+        self.warnings.extend(unknown.iter().map(|name| {
+            match settings::RETIRED.iter().find(|(retired, _)| retired == name) {
+                Some((_, instead)) => format!("{name} is set, but there is no such setting any more: {instead}"),
+                None => format!("{name} is set, but there is no such setting"),
+            }
+        }));
     }
 }
 

@@ -67,6 +67,10 @@ impl Setting {
     }
 }
 
+/// Settings there were, and what came in their place.
+pub const RETIRED: &[(&str, &str)] =
+    &[("CONVOKE_LOG_ROOM_CACHE", "states of rooms are bounded in bytes now, by CONVOKE_LOG_ROOM_MEMORY")];
+
 /// Settings that belong together, as the documentation shows them.
 pub struct Group {
     pub title: &'static str,
@@ -99,7 +103,7 @@ pub const GROUPS: &[Group] = &[
             &LOG_APPEND_BATCH,
             &LOG_APPEND_QUEUE,
             &LOG_CONFLICT_RETRIES,
-            &LOG_ROOM_CACHE,
+            &LOG_ROOM_MEMORY,
             &LOG_SNAPSHOT_INTERVAL,
         ],
     },
@@ -301,19 +305,21 @@ pub const LOG_CONFLICT_RETRIES: Setting = Setting::new(
     "8",
     "How often a command is decided anew when another process was faster on its room, before it is answered 409.",
 );
-pub const LOG_ROOM_CACHE: Setting = Setting::new(
-    "CONVOKE_LOG_ROOM_CACHE",
-    "log.room_cache",
-    Accepts::Count(1, 10_000_000),
-    "10000",
-    "Rooms whose state is kept in memory.",
+pub const LOG_ROOM_MEMORY: Setting = Setting::new(
+    "CONVOKE_LOG_ROOM_MEMORY",
+    "log.room_memory",
+    Accepts::Size(0, 64 * 1024 * MIB),
+    "64MiB",
+    "What the states of rooms that were lately written may take in memory; the others are loaded for their commands. Rooms \
+     whose commands wait are kept beyond it.",
 );
 pub const LOG_SNAPSHOT_INTERVAL: Setting = Setting::new(
     "CONVOKE_LOG_SNAPSHOT_INTERVAL",
     "log.snapshot_interval",
     Accepts::Count(1, 1_000_000),
     "500",
-    "Events of a room between two snapshots of its state.",
+    "Events of a room between two snapshots of its state, at least: a snapshot is kept once the room's log has grown by as much \
+     as the snapshot takes.",
 );
 
 pub const PROJECTION_BATCH: Setting = Setting::new(

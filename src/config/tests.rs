@@ -69,12 +69,14 @@ fn all_faults_are_told_at_once_with_name_and_remedy() {
 
 #[test]
 fn the_environment_wins_over_the_file_and_unknown_names_are_told() {
-    let (_folder, path) = file("roles = [\"api\"]\n[log]\nappend_batch = 7\nroom_cache = 9\n");
-    let config = read(&[("CONVOKE_CONFIG", &path), ("CONVOKE_LOG_ROOM_CACHE", "11"), ("CONVOKE_LOG_BATCH", "3")]);
+    let (_folder, path) = file("roles = [\"api\"]\n[log]\nappend_batch = 7\nroom_memory = \"9MiB\"\n");
+    let config = read(&[("CONVOKE_CONFIG", &path), ("CONVOKE_LOG_ROOM_MEMORY", "11MiB"), ("CONVOKE_LOG_BATCH", "3")]);
     let config = config.expect("a good file");
-    assert_eq!((config.log.append_batch, config.log.room_cache), (7, 11));
+    assert_eq!((config.log.append_batch, config.log.room_memory), (7, 11 << 20));
     assert_eq!(config.roles, Roles { api: true, projector: false, relay: false, maintenance: false });
     assert_eq!(config.warnings, ["CONVOKE_LOG_BATCH is set, but there is no such setting"]);
+    let config = read(&[("CONVOKE_LOG_ROOM_CACHE", "10000")]).expect("what it was for is said");
+    assert!(config.warnings[0].contains("CONVOKE_LOG_ROOM_MEMORY"), "{:?}", config.warnings);
 
     let (_folder, path) = file("[log]\nbatch = 7\n");
     assert_eq!(refused(&[("CONVOKE_CONFIG", &path)])[0].setting, "log.batch");

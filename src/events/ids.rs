@@ -9,6 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
+use super::time::Timestamp;
+
 /// Why a name was not taken. The text is fit for a problem response.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadId {
@@ -185,6 +187,12 @@ impl RoomId {
     /// No room: under this id lie the events of a tenant itself ([`super::tenant`]). It is never read from a caller, since it is no
     /// UUID of version 7.
     pub const TENANT: Self = Self(Uuid::nil());
+
+    /// When the id says that it was made: a UUIDv7 begins with its time, in milliseconds. `None`: after the year 9999.
+    pub fn made_at(self) -> Option<Timestamp> {
+        let millis = i64::try_from(self.0.as_u128() >> 80).ok()?;
+        Timestamp::from_unix_micros(millis.checked_mul(1_000)?)
+    }
 }
 
 uuid_id!(
@@ -290,6 +298,15 @@ mod tests {
         ] {
             assert_eq!(bad.parse::<RoomId>(), Err(BadId::Uuid), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn the_id_of_a_room_says_when_it_was_made() {
+        let made = |text: &str| text.parse::<RoomId>().unwrap().made_at();
+        let at = |text: &str| Some(text.parse().unwrap());
+        assert_eq!(made("01936d2e-7c1a-7b3e-8a44-0f0a4f5d2c11"), at("2024-11-27T10:33:03.258Z"));
+        assert_eq!(made("00000000-0000-7000-8000-000000000000"), at("1970-01-01T00:00:00Z"));
+        assert_eq!(made("ffffffff-ffff-7fff-bfff-ffffffffffff"), None);
     }
 
     #[test]

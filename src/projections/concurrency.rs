@@ -11,6 +11,7 @@
 //! `carry + net` are there at its end.
 
 use super::rows::{BadField, Field, Kind};
+use crate::events::heap;
 use crate::events::time::Timestamp;
 
 pub const MINUTE_US: i64 = 60_000_000;
@@ -119,6 +120,10 @@ impl Steps {
 impl Field for Steps {
     const KIND: Kind = Kind::Bytea;
 
+    fn heap_bytes(&self) -> usize {
+        heap::list(self.steps.capacity(), size_of::<(u32, i32)>())
+    }
+
     fn put(&self, out: &mut Vec<u8>) -> bool {
         for (offset, delta) in &self.steps {
             out.extend_from_slice(&offset.to_be_bytes());
@@ -222,6 +227,10 @@ impl Slices {
 /// Ten bytes a slice.
 impl Field for Slices {
     const KIND: Kind = Kind::Bytea;
+
+    fn heap_bytes(&self) -> usize {
+        heap::list(self.slices.capacity(), size_of::<Slice>())
+    }
 
     fn put(&self, out: &mut Vec<u8>) -> bool {
         for slice in &self.slices {

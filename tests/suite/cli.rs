@@ -252,8 +252,8 @@ async fn connections_that_fell_silent_are_given_up_for_new_ones() {
     let db = TestDb::new().await;
     let wire = Wire::to(&db).await;
     let token = tokens::of("acme", None, Grants::everything());
-    // Hardly a room is kept in memory: they are loaded for their commands.
-    let run = Run::new().with("DATABASE_URL", &wire.url).with("CONVOKE_LOG_ROOM_CACHE", "1");
+    // No room is kept in memory: they are loaded for their commands.
+    let run = Run::new().with("DATABASE_URL", &wire.url).with("CONVOKE_LOG_ROOM_MEMORY", "0B");
     let server = tokens::accepted_by(run).serve().await;
     let rooms = format!("{}/v1/rooms", server.url);
     let create = async || {

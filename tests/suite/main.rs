@@ -30,6 +30,7 @@ mod log_commands;
 mod maintenance;
 mod pooled;
 mod projections;
+mod refusals;
 mod replicas;
 mod security;
 mod slow_statements;

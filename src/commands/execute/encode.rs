@@ -4,12 +4,13 @@ use serde_json::value::RawValue;
 
 use super::Request;
 use super::erased::Erased;
+use super::keys::BatchKeys;
 use super::plan::{Halt, PlannedRoom};
 use crate::commands::context::Fact;
 use crate::events::envelope::RoomVersion;
 use crate::events::log::append::NewEvent;
 use crate::events::sealed::Sealed;
-use crate::security::sealing::{PersonKeys, Place};
+use crate::security::sealing::Place;
 
 /// The facts that follow where the planned room stands. They get their sessions when the room has taken them in. What is
 /// personal of somebody `erased` in this batch waits for the next, in which they have another key.
@@ -17,7 +18,7 @@ pub fn encode(
     planned: &PlannedRoom,
     request: &Request,
     facts: &[Fact],
-    keys: &PersonKeys,
+    keys: &mut BatchKeys,
     erased: &Erased,
 ) -> Result<Vec<NewEvent>, Halt> {
     let mut events = Vec::with_capacity(facts.len());
@@ -46,7 +47,7 @@ fn seal(
     version: RoomVersion,
     request: &Request,
     fact: &Fact,
-    keys: &PersonKeys,
+    keys: &mut BatchKeys,
     erased: &Erased,
 ) -> Result<Option<Sealed>, Halt> {
     let Some(personal) = fact.personal.as_ref().filter(|personal| !personal.fields.is_empty()) else {

@@ -11,6 +11,7 @@ use tokio::task::{JoinError, JoinHandle};
 
 use super::ExecuteError;
 use super::erased::Erased;
+use super::keys::BatchKeys;
 use super::load::LoadedRoom;
 use super::plan::{Plan, Planned};
 use super::settle::settle;
@@ -18,7 +19,7 @@ use super::writer::{Committed, Submission, Writer, patiently};
 use crate::events::log::append::{Appended, Batch, Chains, Encoded, Progress};
 use crate::events::log::{LogError, RoomKey};
 use crate::events::time::Timestamp;
-use crate::security::sealing::{KeyError, PersonKeys};
+use crate::security::sealing::KeyError;
 
 /// What an intake's batch means, decided and not yet written.
 struct Decided<T> {
@@ -27,7 +28,7 @@ struct Decided<T> {
     rooms: Vec<(RoomKey, usize)>,
     /// By index of their room: states worth keeping, at the version that the batch leads to.
     snapshots: Vec<(usize, LoadedRoom)>,
-    keys: PersonKeys,
+    keys: BatchKeys,
     events: usize,
     /// When the log recorded last, as far as was known.
     recorded_before: Option<Timestamp>,
@@ -46,6 +47,13 @@ pub struct Flying<T> {
     decided: Decided<T>,
     append: JoinHandle<Result<Appended, LogError>>,
     begun: Instant,
+}
+
+impl<T> Flying<T> {
+    /// The rooms that it was decided on.
+    pub fn rooms(&self) -> impl Iterator<Item = &RoomKey> {
+        self.decided.rooms.iter().map(|(key, _)| key)
+    }
 }
 
 /// How a batch ended.
@@ -100,12 +108,13 @@ impl Writer {
     ) -> Result<Foreseen<T>, KeyError> {
         let keys = self.keys_of(&submissions).await?;
         let now = self.now();
-        let Plan { rooms, answers, put_off, order, .. } =
-            self.decide(submissions, Plan::new(now, &keys, Erased::default(), true));
+        let Plan { rooms, answers, put_off, order, keys, .. } =
+            self.decide(submissions, Plan::new(now, keys, Erased::default(), true));
+        self.keys_in_flight.extend(keys.new_keys());
         let (appends, states): (Vec<_>, Vec<_>) =
             rooms.into_iter().map(|planned| (planned.append, planned.room)).unzip();
         let events = order.len();
-        let mut batch = Batch { order: Some(order), ..Batch::new(now, appends) };
+        let mut batch = Batch { order: Some(order), keys: keys.to_store(), ..Batch::new(now, appends) };
         if recorded_as_occurred {
             batch.recorded_as_occurred = Some(self.last_recorded.unwrap_or(Timestamp::EPOCH));
         }
@@ -121,7 +130,7 @@ impl Writer {
             }
             room.chain = chains.of_room(index);
             if room.snapshot_due(self.limits.snapshot_interval) {
-                room.snapshot = room.version;
+                room.snapshot_taken();
                 snapshots.push((index, room.clone()));
             }
             self.rooms.put(key.clone(), room);
@@ -161,9 +170,10 @@ impl Writer {
             let committed = settle(outcomes.0, Vec::new(), &appended, self.limits.conflict_retries);
             return Ok(Landed::Nothing(committed));
         }
-        if events > 0 {
-            self.on.sealer.keep(&keys);
+        for (person, _) in keys.new_keys() {
+            self.keys_in_flight.remove(&person);
         }
+        keys.keep(&appended);
         self.place(&rooms, snapshots, &appended);
         Ok(Landed::Whole(outcomes))
     }
@@ -180,6 +190,8 @@ impl Writer {
         for (key, _) in rooms {
             self.rooms.take(key);
         }
+        // Every batch that was decided after this one is taken back too.
+        self.keys_in_flight.clear();
         self.last_recorded = self.last_recorded.min(recorded_before);
     }
 

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use crate::commands::room::state::{Room, STATE_SHAPE};
+use crate::commands::room::state::{Room, STATE_SHAPE, StateSize};
 use crate::events::envelope::{Envelope, Hash, Position, RoomVersion};
 use crate::events::log::snapshots::Snapshot;
 use crate::events::log::{EventLog, LogError, RoomKey, chain};
+use crate::events::room::RoomEvent;
+use crate::events::sealed::Sealed;
 use crate::events::time::Timestamp;
 
 /// Events folded at a time.
@@ -15,6 +17,15 @@ const PAGE: usize = 2_000;
 
 /// Rooms loaded at the same time, so that loading does not take all connections.
 const LOADS_AT_ONCE: usize = 8;
+
+/// What an event takes in the log beside its data and its sealed part: the other columns, and its entries in two indexes.
+const EVENT_BYTES: usize = 320;
+
+/// What an event may add to a state in memory, beside its data and its sealed part; a room's first event, too.
+const GROWTH: usize = 1024;
+
+/// A state that has grown by less than this is not looked at again.
+const UNMEASURED: usize = 8 * 1024;
 
 /// A room at one of its versions.
 #[derive(Clone, Debug, Default)]
@@ -31,17 +42,57 @@ pub struct LoadedRoom {
     pub chain: Hash,
     /// The version of the newest snapshot that is known to be kept.
     pub snapshot: RoomVersion,
+    /// Bytes that the room's events since then take in the log.
+    since_snapshot: usize,
+    /// How big the state was when it was last looked at.
+    size: StateSize,
+    /// How much it may have grown since, in memory.
+    grown: usize,
 }
 
 impl LoadedRoom {
-    /// Whether enough has happened since the last snapshot. A big state is kept less often, so that keeping it costs little for
-    /// each event; the events since then stay few against the people there are.
+    /// Takes the room on by one of its events; `data`: the length of its JSON.
+    pub fn evolve(&mut self, happened_at: Timestamp, event: &RoomEvent, sealed: Option<&Sealed>, data: usize) {
+        self.version += 1;
+        let state = std::mem::take(&mut self.state);
+        self.state = state.evolve(self.version, happened_at, event, sealed);
+        self.happened_at = Some(happened_at);
+        let content = data + sealed.map_or(0, |sealed| sealed.0.len());
+        self.since_snapshot += EVENT_BYTES + content;
+        self.grown += GROWTH + content;
+        // A room that ends lets go of most of what it was.
+        let ended = matches!(event, RoomEvent::RoomEnded(_));
+        if ended || self.grown > self.size.memory / 2 + UNMEASURED {
+            self.measure();
+        }
+    }
+
+    /// Looks at all of the state. Done again only once it may have grown by half, so that it costs little for each event.
+    fn measure(&mut self) {
+        self.size = self.state.size();
+        self.grown = 0;
+    }
+
+    /// Bytes that it takes in memory, at most.
+    pub fn memory(&self) -> usize {
+        size_of::<Self>() + self.size.memory + self.grown
+    }
+
+    /// Whether a snapshot is due: so many events have come since the last one, and they take as much in the log as a snapshot
+    /// would. So the snapshots of a room take about as much as its log at most, and a room is read from a snapshot and at most
+    /// about as much of the log.
     pub fn snapshot_due(&self, interval: u64) -> bool {
-        let people = match &self.state {
-            Room::Open(open) => open.people.count() as u64,
-            Room::Absent | Room::Scheduled(_) | Room::Ended(_) => 0,
-        };
-        self.version - self.snapshot >= interval.max(people).max(1)
+        self.version - self.snapshot >= interval.max(1) && self.since_snapshot >= self.size.stored
+    }
+
+    /// Whether a snapshot that was due was not taken, or is gone.
+    fn snapshot_missing(&self, interval: u64) -> bool {
+        self.version - self.snapshot >= 2 * interval.max(1) && self.since_snapshot >= 2 * self.size.stored
+    }
+
+    pub fn snapshot_taken(&mut self) {
+        self.snapshot = self.version;
+        self.since_snapshot = 0;
     }
 }
 
@@ -91,9 +142,10 @@ impl Loader {
             for event in &events {
                 step(&mut room, event)?;
             }
-            if room.snapshot_due(self.snapshot_interval) {
+            // A snapshot that the writer is about to take is left to the writer.
+            if room.snapshot_missing(self.snapshot_interval) {
                 self.keep(key, &room).await;
-                room.snapshot = room.version;
+                room.snapshot_taken();
             }
         }
         Ok(room)
@@ -114,12 +166,9 @@ fn step(room: &mut LoadedRoom, event: &Envelope) -> Result<(), LogError> {
         return Err(LogError::BadRow { position: event.position, what });
     }
     let decoded = event.event()?;
-    let state = std::mem::take(&mut room.state);
-    room.state = state.evolve(event.room_version, event.happened_at(), &decoded, event.sealed.as_ref());
-    room.version = event.room_version;
+    room.evolve(event.happened_at(), &decoded, event.sealed.as_ref(), event.data.get().len());
     room.position = event.position;
     room.recorded_at = Some(event.recorded_at);
-    room.happened_at = Some(event.happened_at());
     room.chain = chain::link_envelope(&room.chain, event);
     Ok(())
 }
@@ -148,7 +197,7 @@ fn preserve(room: &LoadedRoom) -> Option<Snapshot> {
 fn restore(kept: &Snapshot) -> Option<LoadedRoom> {
     let json = zstd::stream::decode_all(kept.state.as_slice()).ok()?;
     let read: Kept<Room> = serde_json::from_slice(&json).ok()?;
-    Some(LoadedRoom {
+    let mut room = LoadedRoom {
         state: read.state,
         version: kept.version,
         position: kept.position,
@@ -156,5 +205,8 @@ fn restore(kept: &Snapshot) -> Option<LoadedRoom> {
         happened_at: read.happened_at,
         chain: kept.chain,
         snapshot: kept.version,
-    })
+        ..LoadedRoom::default()
+    };
+    room.measure();
+    Some(room)
 }

@@ -16,11 +16,13 @@ mod answer;
 mod encode;
 mod erased;
 pub mod intake;
+mod keys;
 pub mod load;
 pub mod lookup;
 mod plan;
 mod queue;
 mod recent;
+mod rooms;
 mod settle;
 pub mod writer;
 
@@ -155,8 +157,8 @@ pub struct Limits {
     pub queue: usize,
     /// How often a command is decided again after a conflict.
     pub conflict_retries: u32,
-    /// Rooms whose states are kept in memory.
-    pub rooms: usize,
+    /// Bytes that the states of rooms in memory may take.
+    pub room_memory: usize,
     /// Events between snapshots of a room.
     pub snapshot_interval: u64,
 }
@@ -167,7 +169,7 @@ impl Limits {
             batch: config.append_batch,
             queue: config.append_queue,
             conflict_retries: config.conflict_retries,
-            rooms: config.room_cache,
+            room_memory: config.room_memory,
             snapshot_interval: config.snapshot_interval,
         }
     }

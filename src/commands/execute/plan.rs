@@ -3,16 +3,18 @@
 //! Each command sees what those before it in the batch did. A command that cannot be part of this batch is put off to the
 //! next, and with it all later commands to its rooms, so that commands to one room keep their order. Put off are: a second use
 //! of an idempotency key, another room's change of a name (unless the batch is one whole), a group whose rooms are in the batch already, a command to a room that
-//! is not loaded, and one whose person has no key yet or is
-//! erased by the batch. Within a group each command sees the names that those before it took and let go.
+//! is not loaded, one whose person's key was not looked up, one whose person is erased by the batch, and one that erases a person
+//! whose key the batch makes. Within a group each command sees the names that those before it took and let go.
 
 use std::collections::{HashMap, HashSet};
 
 use super::answer;
 use super::encode::encode;
 use super::erased::Erased;
+use super::keys::BatchKeys;
 use super::lookup::Looked;
-use super::writer::{Rooms, Submission};
+use super::rooms::Rooms;
+use super::writer::Submission;
 use super::{ExecuteError, Request};
 use crate::commands::context::{Context, Decision, Fact, Facts, MessageFacts, Need};
 use crate::commands::execute::load::LoadedRoom;
@@ -23,7 +25,6 @@ use crate::events::log::append::{NameChange, NewEvent, NewOutcome, OutcomeAt, Ro
 use crate::events::room::RoomEvent;
 use crate::events::tenant::PersonErased;
 use crate::events::time::Timestamp;
-use crate::security::sealing::PersonKeys;
 
 /// A room in the batch: what will be written of it, and its state as if it were.
 pub struct PlannedRoom {
@@ -99,9 +100,9 @@ impl From<ExecuteError> for Halt {
     }
 }
 
-pub struct Plan<'k, T> {
+pub struct Plan<T> {
     now: Timestamp,
-    keys: &'k PersonKeys,
+    pub keys: BatchKeys,
     /// It is history that is moved in: written whole or not at all, and nobody asks for answers.
     whole: bool,
     pub rooms: Vec<PlannedRoom>,
@@ -119,8 +120,8 @@ pub struct Plan<'k, T> {
     units: u32,
 }
 
-impl<'k, T> Plan<'k, T> {
-    pub fn new(now: Timestamp, keys: &'k PersonKeys, erased: Erased, whole: bool) -> Self {
+impl<T> Plan<T> {
+    pub fn new(now: Timestamp, keys: BatchKeys, erased: Erased, whole: bool) -> Self {
         Self {
             now,
             keys,
@@ -146,7 +147,9 @@ impl<'k, T> Plan<'k, T> {
         }
         let group = submission.requests.len() > 1;
         let before = group.then(|| self.remember(&keys));
+        let unit = self.rooms[self.index[&keys[0]]].append.unit;
         self.erased.begin();
+        self.keys.begin(unit);
         let mut outcomes = Vec::with_capacity(submission.requests.len());
         let mut halted = None;
         for (number, request) in submission.requests.iter().enumerate() {
@@ -159,7 +162,6 @@ impl<'k, T> Plan<'k, T> {
                 }
             }
         }
-        let unit = self.rooms[self.index[&keys[0]]].append.unit;
         let result = match halted {
             None => {
                 self.keep_outcomes(&submission, &outcomes);
@@ -170,6 +172,7 @@ impl<'k, T> Plan<'k, T> {
                     self.forget(before);
                 }
                 self.erased.undo();
+                self.keys.undo();
                 match halt {
                     Halt::Failed(error) => Err((number, error)),
                     Halt::PutOff(person) => {
@@ -265,12 +268,17 @@ impl<'k, T> Plan<'k, T> {
         {
             return Err(ExecuteError::VersionMismatch { actual: planned.room.version }.into());
         }
+        let tenant = &request.caller.tenant;
+        if request.command.erases().is_some_and(|identity| self.keys.made_before(tenant, identity)) {
+            return Err(Halt::PutOff(None));
+        }
         let now = request.occurred_at.unwrap_or(self.now);
         let changed = self.changed_in_batch(planned, request);
         let context = Context {
             caller: &request.caller,
             room: request.room,
             now,
+            history: request.occurred_at.is_some(),
             command_id: request.command_id,
             facts: changed.as_ref().unwrap_or(&looked.facts),
         };
@@ -281,7 +289,8 @@ impl<'k, T> Plan<'k, T> {
             Decision::Facts(facts) => {
                 for fact in &facts {
                     if let RoomEvent::PersonErased(PersonErased { identity }) = &fact.event {
-                        self.erased.add(request.caller.tenant.clone(), identity.clone());
+                        self.keys.erase(tenant, identity);
+                        self.erased.add(tenant.clone(), identity.clone());
                     }
                 }
                 self.write(number, request, facts, now)
@@ -292,7 +301,8 @@ impl<'k, T> Plan<'k, T> {
     /// What this batch changes of what was looked up: it is not in the log yet. Who has a key to lose is known of the batch only.
     fn changed_in_batch(&self, planned: &PlannedRoom, request: &Request) -> Option<Facts> {
         if let Some(identity) = request.command.erases() {
-            let person_key = self.erased.key_of(&request.caller.tenant, identity);
+            let tenant = &request.caller.tenant;
+            let person_key = self.erased.key_of(tenant, identity).or_else(|| self.keys.made_now(tenant, identity));
             return Some(Facts { person_key, ..Facts::default() });
         }
         match request.command.needs() {
@@ -357,13 +367,11 @@ impl<'k, T> Plan<'k, T> {
     ) -> Result<PlannedOutcome, Halt> {
         let created = matches!(facts.first(), Some(Fact { event: RoomEvent::RoomCreated(_), .. }));
         let planned = &mut self.rooms[number];
-        let events = encode(planned, request, &facts, self.keys, &self.erased)?;
+        let events = encode(planned, request, &facts, &mut self.keys, &self.erased)?;
         let actor = request.caller.identity();
         let mut session = actor.and_then(|actor| planned.room.state.session_of(actor));
         for (fact, event) in facts.iter().zip(&events) {
-            planned.room.version += 1;
-            let state = std::mem::take(&mut planned.room.state);
-            planned.room.state = state.evolve(planned.room.version, now, &fact.event, event.sealed.as_ref());
+            planned.room.evolve(now, &fact.event, event.sealed.as_ref(), event.data.get().len());
             let name = || planned.room.state.charter().and_then(|charter| charter.name.clone());
             let change = match &fact.event {
                 RoomEvent::RoomCreated(_) => name().map(NameChange::Claim),
@@ -378,9 +386,6 @@ impl<'k, T> Plan<'k, T> {
                 self.names.insert((request.caller.tenant.clone(), name.clone()), holder);
                 planned.append.names.push(change);
             }
-        }
-        if !events.is_empty() {
-            planned.room.happened_at = Some(now);
         }
         session = session.or_else(|| actor.and_then(|actor| planned.room.state.session_of(actor)));
         let asked = !self.whole || request.idempotency.is_some();

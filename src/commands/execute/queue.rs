@@ -2,7 +2,7 @@
 //!
 //! Rooms are loaded beside it; commands to a room that is being loaded wait for it in order, and hold up no other room.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -15,6 +15,10 @@ use crate::events::log::{LogError, RoomKey};
 
 type Waiting = Submission<Ticket>;
 
+/// Rooms that are being loaded, or are loaded and wait for the end of a batch. What they take counts for the bound of
+/// [`Rooms`](super::rooms::Rooms) only from then on.
+const LOADS: usize = 32;
+
 pub struct Queue {
     writer: Writer,
     loader: Loader,
@@ -24,6 +28,7 @@ pub struct Queue {
     /// Behind rooms that are being loaded; never more than the queue may hold.
     parked: HashMap<RoomKey, VecDeque<Waiting>>,
     parked_count: usize,
+    to_load: VecDeque<RoomKey>,
     loads: JoinSet<(RoomKey, Result<LoadedRoom, LogError>)>,
 }
 
@@ -37,6 +42,7 @@ impl Queue {
             ready: VecDeque::new(),
             parked: HashMap::new(),
             parked_count: 0,
+            to_load: VecDeque::new(),
             loads: JoinSet::new(),
         }
     }
@@ -58,12 +64,14 @@ impl Queue {
             for submission in put_off.into_iter().chain(later) {
                 self.route(submission);
             }
+            self.trim();
         }
     }
 
     /// Waits until something can be done, then takes all that is there. `false`: nothing will come any more.
     async fn gather(&mut self) -> bool {
         while self.ready.is_empty() {
+            self.load();
             tokio::select! {
                 arrived = self.arriving.recv(), if self.has_place() => match arrived {
                     Some(submission) => self.route(submission),
@@ -86,7 +94,30 @@ impl Queue {
         while let Some(loaded) = self.loads.try_join_next() {
             self.loaded(loaded);
         }
+        self.trim();
+        self.load();
         true
+    }
+
+    /// Begins to load rooms that are waited for. Where what is in memory is too much already, what is ready is done first.
+    fn load(&mut self) {
+        while self.loads.len() < LOADS && (self.ready.is_empty() || !self.writer.rooms.is_over()) {
+            let Some(key) = self.to_load.pop_front() else { return };
+            let loader = self.loader.clone();
+            self.loads.spawn(async move {
+                let loaded = loader.now(&key).await;
+                (key, loaded)
+            });
+        }
+    }
+
+    /// Lets go of rooms that nobody waits for, where there is too much in memory.
+    fn trim(&mut self) {
+        if self.writer.rooms.is_over() {
+            let waiting = self.ready.iter().chain(self.parked.values().flatten());
+            let needed: HashSet<RoomKey> = waiting.flat_map(Submission::keys).collect();
+            self.writer.rooms.trim(&needed);
+        }
     }
 
     /// Whether more may be taken: what waits for rooms in vain, because the database is silent, must not grow without bound.
@@ -103,11 +134,7 @@ impl Queue {
             None => self.ready.push_back(submission),
             Some(key) => {
                 let waiting = self.parked.entry(key.clone()).or_insert_with(|| {
-                    let (loader, key) = (self.loader.clone(), key.clone());
-                    self.loads.spawn(async move {
-                        let loaded = loader.now(&key).await;
-                        (key, loaded)
-                    });
+                    self.to_load.push_back(key);
                     VecDeque::new()
                 });
                 waiting.push_back(submission);

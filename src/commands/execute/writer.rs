@@ -4,24 +4,23 @@
 //! append leaves it out, and where nothing is to be written the versions are asked for before anything is answered.
 
 use std::collections::HashSet;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lru::LruCache;
-
 use super::answer::Outcome;
 use super::erased::Erased;
+use super::keys::{BatchKeys, KeysInFlight};
 use super::load::{LoadedRoom, Loader};
 use super::lookup::Looked;
 use super::plan::Plan;
+use super::rooms::Rooms;
 use super::settle::settle;
 use super::{ExecuteError, Foundation, Limits, Request};
 use crate::events::ids::{Identity, TenantId};
 use crate::events::log::append::{Appended, Batch, RoomAppend};
 use crate::events::log::{LogError, RoomKey};
 use crate::events::time::Timestamp;
-use crate::security::sealing::{KeyError, PersonKeys};
+use crate::security::sealing::KeyError;
 
 /// How long an append may take before its connection is given up; what it did is then found out by its versions and keys.
 const APPEND_PATIENCE: Duration = Duration::from_secs(30);
@@ -35,7 +34,7 @@ pub struct Submission<T> {
     pub looked: Vec<Looked>,
     /// How often it met a conflict.
     pub attempts: u32,
-    /// Whose keys it needs, as far as is known.
+    /// Whose keys it may need, as far as is known.
     pub persons: Vec<(TenantId, Identity)>,
     pub ticket: T,
 }
@@ -99,42 +98,25 @@ struct RefusedBatch<T> {
     error: LogError,
 }
 
-/// The states of the rooms that were lately written.
-pub struct Rooms(LruCache<RoomKey, LoadedRoom>);
-
-impl Rooms {
-    fn new(capacity: usize) -> Self {
-        Self(LruCache::new(NonZeroUsize::new(capacity).unwrap_or(NonZeroUsize::MIN)))
-    }
-
-    pub fn contains(&self, key: &RoomKey) -> bool {
-        self.0.contains(key)
-    }
-
-    pub(super) fn take(&mut self, key: &RoomKey) -> Option<LoadedRoom> {
-        self.0.pop(key)
-    }
-
-    pub fn put(&mut self, key: RoomKey, room: LoadedRoom) {
-        self.0.put(key, room);
-    }
-
-    pub(super) fn get_mut(&mut self, key: &RoomKey) -> Option<&mut LoadedRoom> {
-        self.0.peek_mut(key)
-    }
-}
-
 pub struct Writer {
     pub(super) on: Foundation,
     pub(super) loader: Loader,
     pub(super) limits: Limits,
     pub rooms: Rooms,
     pub(super) last_recorded: Option<Timestamp>,
+    pub(super) keys_in_flight: KeysInFlight,
 }
 
 impl Writer {
     pub fn new(on: Foundation, loader: Loader, limits: Limits) -> Self {
-        Self { on, loader, limits, rooms: Rooms::new(limits.rooms), last_recorded: None }
+        Self {
+            on,
+            loader,
+            limits,
+            rooms: Rooms::new(limits.room_memory),
+            last_recorded: None,
+            keys_in_flight: KeysInFlight::new(),
+        }
     }
 
     /// Decides and appends. The rooms of the submissions must be loaded; a submission with one that is not is put off.
@@ -197,22 +179,18 @@ impl Writer {
             }
         };
         let now = self.now();
-        let Plan { rooms, answers, put_off, order, erased, .. } =
-            self.decide(submissions, Plan::new(now, &keys, erased, false));
+        let Plan { rooms, answers, put_off, order, erased, keys, .. } =
+            self.decide(submissions, Plan::new(now, keys, erased, false));
         let (appends, states): (Vec<_>, Vec<_>) =
             rooms.into_iter().map(|planned| (planned.append, planned.room)).unzip();
-        let (batch, events) = (Batch::new(now, appends), order.len());
+        let (batch, events) = (Batch { keys: keys.to_store(), ..Batch::new(now, appends) }, order.len());
         let begun = Instant::now();
         match patiently(self.append(&batch)).await {
             Ok(appended) => {
                 // Before the keys of this batch are kept, and before anybody is answered.
                 erased.forget(&self.on.sealer);
                 self.on.metrics.append(events, begun.elapsed());
-                // Keys are durable by the flush of events that were written; without any there was no flush.
-                let mut of_batch = batch.rooms.iter().zip(&appended.rooms);
-                if of_batch.any(|(room, written)| written.is_some() && !room.events.is_empty()) {
-                    self.on.sealer.keep(&keys);
-                }
+                keys.keep(&appended);
                 self.take_back(batch, states, &appended);
                 Ok(settle(answers, put_off, &appended, self.limits.conflict_retries))
             }
@@ -239,7 +217,7 @@ impl Writer {
         self.last_recorded.map_or(clock, |last| clock.max(last))
     }
 
-    pub(super) fn decide<'k, T>(&mut self, submissions: Vec<Submission<T>>, mut plan: Plan<'k, T>) -> Plan<'k, T> {
+    pub(super) fn decide<T>(&mut self, submissions: Vec<Submission<T>>, mut plan: Plan<T>) -> Plan<T> {
         for submission in submissions {
             if plan.order.len() < EVENTS_IN_BATCH {
                 plan.add(submission, &mut self.rooms);
@@ -251,15 +229,16 @@ impl Writer {
     }
 
     /// What is to be asked of the keys of persons before a batch is decided: those to seal with, and who has one to lose.
-    async fn ready<T>(&self, submissions: &[Submission<T>]) -> Result<(PersonKeys, Erased), KeyError> {
+    async fn ready<T>(&self, submissions: &[Submission<T>]) -> Result<(BatchKeys, Erased), KeyError> {
         let keys = self.keys_of(submissions).await?;
         Ok((keys, Erased::ask(submissions, &self.on.sealer).await?))
     }
 
-    pub(super) async fn keys_of<T>(&self, submissions: &[Submission<T>]) -> Result<PersonKeys, KeyError> {
+    pub(super) async fn keys_of<T>(&self, submissions: &[Submission<T>]) -> Result<BatchKeys, KeyError> {
         let persons: HashSet<_> = submissions.iter().flat_map(|submission| &submission.persons).cloned().collect();
         let persons: Vec<_> = persons.into_iter().collect();
-        self.on.sealer.ensure_keys(&persons).await
+        let keys = self.on.sealer.find_keys(&persons).await?;
+        Ok(BatchKeys::new(self.on.sealer.clone(), keys).after(&self.keys_in_flight, &persons))
     }
 
     /// Appends, or where there is nothing to write sees whether the states decided on are those of the log.
@@ -283,7 +262,7 @@ impl Writer {
                 continue;
             }
             if room.snapshot_due(self.limits.snapshot_interval) {
-                room.snapshot = room.version;
+                room.snapshot_taken();
                 let (loader, key, copy) = (self.loader.clone(), append.key.clone(), room.clone());
                 tokio::spawn(async move { loader.keep(&key, &copy).await });
             }

@@ -134,7 +134,13 @@ impl Import {
         self.again.sort_by_key(|submission| submission.ticket);
     }
 
+    /// All rooms of a batch, and of the one that is on its way, are in memory at once.
     async fn load_rooms(&mut self, batch: &[Submission<u64>]) -> Result<(), LogError> {
+        if self.writer.rooms.is_over() {
+            let on_their_way = self.flying.iter().flat_map(|flying| flying.batch.rooms()).cloned();
+            let keys = batch.iter().flat_map(|submission| submission.requests.iter().map(Request::key));
+            self.writer.rooms.trim(&keys.chain(on_their_way).collect());
+        }
         let mut missing: Vec<RoomKey> = Vec::new();
         let mut seen: HashSet<RoomKey> = HashSet::new();
         for key in batch.iter().flat_map(|submission| submission.requests.iter().map(Request::key)) {

@@ -134,8 +134,6 @@ impl Import {
             return Err(ImportError::OtherTimes { kept: standing.recorded_as_occurred });
         }
         let batch = limits.batch.max(1) * LINES_TO_COMMANDS;
-        // All rooms of a batch, and of the one before it, are in memory at once.
-        let limits = Limits { rooms: limits.rooms.max(3 * batch), ..limits };
         let loader = Loader::new(log.clone(), limits.snapshot_interval);
         let mut writer = Writer::new(on, loader.clone(), limits);
         writer.continue_after(head.recorded_at);

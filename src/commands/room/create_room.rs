@@ -21,10 +21,15 @@ use crate::json::object::object;
 /// Characters of a room's name.
 const MAX_NAME_CHARS: usize = 128;
 
+/// How old the caller's own id for a room may be, and how far ahead: read models keep rooms together by the month that the id
+/// says, so that ids of all times would make months without number.
+const OLDEST_ID_S: u64 = 31 * 86_400;
+const EARLIEST_ID_S: u64 = 86_400;
+
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CreateRoom {
-    /// The caller's own id for the room; absent: the server makes one.
+    /// The caller's own id for the room, made in the last 31 days; absent: the server makes one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<RoomId>,
     /// Unique among the tenant's rooms that have not ended; 1 to 128 characters, not a UUID.
@@ -64,6 +69,7 @@ impl Command for CreateRoom {
         RefusalCode::RoomNameTaken,
         RefusalCode::RoomIdTaken,
         RefusalCode::RoomIdMismatch,
+        RefusalCode::RoomIdOutOfTime,
         RefusalCode::RoomEnded,
     ];
 
@@ -118,11 +124,27 @@ impl Command for CreateRoom {
         if let Some(holder) = context.facts.name_holder {
             return self.taken(RefusalCode::RoomNameTaken, "another room has this name", room, holder);
         }
+        if !context.history {
+            made_lately(context)?;
+        }
         let mut settings = Settings::default();
         settings.apply(&self.settings);
         let opens_at = self.opens_at.filter(|at| *at > context.now);
         Ok(Decision::Facts(vec![Fact::from(RoomCreated { name: self.name.clone(), opens_at, settings })]))
     }
+}
+
+fn made_lately(context: &Context<'_>) -> Result<(), Refusal> {
+    let made_at = context.room.made_at();
+    let lately = made_at.is_some_and(|made_at| {
+        context.now.seconds_since(made_at) <= OLDEST_ID_S && made_at.seconds_since(context.now) < EARLIEST_ID_S
+    });
+    if lately {
+        return Ok(());
+    }
+    let made_at = made_at.map_or("after the year 9999".to_owned(), |made_at| format!("at {made_at}"));
+    let detail = format!("the id {} was made {made_at}, and it is {}", context.room, context.now);
+    Err(Refusal::new(RefusalCode::RoomIdOutOfTime, detail))
 }
 
 impl CreateRoom {
@@ -211,6 +233,24 @@ mod tests {
     fn an_id_in_the_body_is_that_of_the_room_the_command_went_to() {
         let body = json!({ "id": "01930000-0000-7000-8000-0000000000bb" });
         nothing().when(server(), "create-room", body).refused(RefusalCode::RoomIdMismatch);
+    }
+
+    #[test]
+    fn an_id_of_another_time_is_refused_unless_the_room_is_there_or_is_history() {
+        const DAY_S: i64 = 86_400;
+        let body = json!({ "id": room_id(), "if_exists": "return" });
+        for days in [0, 31, -1] {
+            let given = nothing().after(days * DAY_S + i64::from(days < 0));
+            given.when(server(), "create-room", body.clone()).and();
+        }
+        for days in [32, 400, -1, -400] {
+            let given = nothing().after(days * DAY_S);
+            let refusal = given.when(server(), "create-room", body.clone()).refused(RefusalCode::RoomIdOutOfTime);
+            assert!(refusal.detail.contains("was made at 2030-01-01T00:00:00"), "{refusal}");
+            given.history().when(server(), "create-room", body.clone()).and();
+        }
+        let there = given().after(400 * DAY_S).when(server(), "create-room", body);
+        assert_eq!(there.result, Ok(Decision::Existing(room_id())));
     }
 
     #[test]

@@ -32,13 +32,14 @@ pub struct Given {
     pub version: RoomVersion,
     pub now: Timestamp,
     pub facts: Facts,
+    pub history: bool,
     commands: u128,
 }
 
 /// Nothing has happened.
 pub fn nothing() -> Given {
     let now = "2030-01-01T00:00:00Z".parse().unwrap();
-    Given { room: Room::Absent, version: 0, now, facts: Facts::default(), commands: 0 }
+    Given { room: Room::Absent, version: 0, now, facts: Facts::default(), history: false, commands: 0 }
 }
 
 /// An open room with the default settings.
@@ -127,6 +128,12 @@ impl Given {
         self
     }
 
+    /// What is commanded is history that is moved in.
+    pub fn history(mut self) -> Self {
+        self.history = true;
+        self
+    }
+
     /// Who holds the name that the command will look up.
     pub fn name_held_by(mut self, holder: RoomId) -> Self {
         self.facts.name_holder = Some(holder);
@@ -154,7 +161,7 @@ impl Given {
     fn decided(&self, caller: &Caller, room: RoomId, command: &RoomCommand) -> Outcome {
         let command_id =
             CommandId::from_uuid(Uuid::from_u128(0x0193_0000_0000_7000_8000_0000_0000_0000 + self.commands));
-        let context = Context { caller, room, now: self.now, command_id, facts: &self.facts };
+        let context = Context { caller, room, now: self.now, history: self.history, command_id, facts: &self.facts };
         let result = command.decide(&self.room, &context);
         let mut kinds = RoomCommand::catalogue().into_iter().chain(RoomCommand::catalogue_of_tenant());
         let kind = kinds.find(|kind| kind.name == command.name()).unwrap();
@@ -259,8 +266,9 @@ pub fn faults(name: &str, body: &str) -> Vec<FieldFault> {
     }
 }
 
+/// Made at the time at which nothing had happened.
 pub fn room_id() -> RoomId {
-    "01930000-0000-7000-8000-0000000000aa".parse().unwrap()
+    "01b8dac5-b400-7000-8000-0000000000aa".parse().unwrap()
 }
 
 pub fn id(who: &str) -> Identity {

@@ -6,6 +6,7 @@
 mod appender;
 mod chains;
 mod columns;
+mod person_keys;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ pub(super) use self::appender::Appender;
 use self::chains::After;
 pub use self::chains::Chains;
 use self::columns::{Columns, big};
+pub use self::person_keys::NewPersonKey;
 use super::{EventLog, LogError, RoomKey, rows};
 use crate::events::envelope::{Hash, Position, RoomVersion};
 use crate::events::ids::{Actor, CommandId, RoomId, SessionId};
@@ -119,11 +121,13 @@ pub struct Batch {
     pub recorded_as_occurred: Option<Timestamp>,
     /// Makes the batch one whole.
     pub progress: Option<Progress>,
+    /// Keys of persons that some of the events are sealed under, to be stored with them.
+    pub keys: Vec<NewPersonKey>,
 }
 
 impl Batch {
     pub fn new(now: Timestamp, rooms: Vec<RoomAppend>) -> Self {
-        Self { now, rooms, order: None, recorded_as_occurred: None, progress: None }
+        Self { now, rooms, order: None, recorded_as_occurred: None, progress: None, keys: Vec::new() }
     }
 }
 
@@ -172,6 +176,8 @@ pub enum Conflict {
     NameTaken { name: String, holder: RoomId },
     /// The key has an outcome.
     KeyUsed { key: String, outcome: StoredOutcome },
+    /// One of the persons whose keys were to be stored has another key. Nothing of the batch was written.
+    PersonKey,
 }
 
 /// An answer given before.
@@ -229,14 +235,18 @@ impl EventLog {
         arguments.add(progress.map(|progress| progress.name.as_str())).map_err(sqlx::Error::Encode)?;
         arguments.add(progress.map(|progress| big(progress.done))).map_err(sqlx::Error::Encode)?;
         arguments.add(progress.map(|progress| progress.detail.get())).map_err(sqlx::Error::Encode)?;
-        let query = sqlx::query_with(APPEND, arguments);
+        person_keys::arguments(&batch.keys, &mut arguments)?;
+        let query = sqlx::query_with(person_keys::statement(&batch.keys), arguments);
         let mut lent = self.appender.lend(&self.pool).await?;
         let rows = match progress {
             // A statement by itself is a transaction.
             None if self.pool.has_sessions() => query.fetch_all(&mut *lent).await,
             _ => self.in_transaction(&mut lent, query, progress.is_some()).await,
         };
-        let rows = rows.map_err(|error| append_error(error, batch))?;
+        let rows = match rows {
+            Err(error) if person_keys::is_another(&error) => return Ok(self.left_out_whole(batch)),
+            rows => rows.map_err(|error| append_error(error, batch))?,
+        };
         lent.back();
         let appended = answer(batch, &chains.rooms, &rows)?;
         self.saw(appended.position);

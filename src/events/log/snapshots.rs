@@ -1,5 +1,5 @@
 //! Snapshots of rooms: states kept so that a long room opens as fast as a short one, at any of its versions. Disposable: with
-//! all of them deleted everything still works, slower. What a state means is not known here.
+//! all of them deleted everything still works, slower. What a state means is not known here, nor when one is worth keeping.
 
 use super::{EventLog, LogError, RoomKey, SILENCE, rows};
 use crate::database::silence::heard;
@@ -53,10 +53,14 @@ impl EventLog {
         .transpose()
     }
 
-    /// Keeps a snapshot. One of the same version and shape that is there already stays.
+    /// Keeps a snapshot. One of the same version and shape that is there already stays; those of the room that have an older shape
+    /// go.
     pub async fn keep_snapshot(&self, key: &RoomKey, shape: u16, snapshot: &Snapshot) -> Result<(), LogError> {
         let keeping = sqlx::query(
-            "INSERT INTO convoke.room_snapshots (version, recorded_at, position, room, shape, tenant, chain, state)
+            "WITH outdated AS (
+                DELETE FROM convoke.room_snapshots WHERE tenant = $6 AND room = $4 AND shape < $5
+             )
+             INSERT INTO convoke.room_snapshots (version, recorded_at, position, room, shape, tenant, chain, state)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
              ON CONFLICT DO NOTHING",
         )

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Role;
 use super::tracks::PublishKind;
+use crate::events::heap;
 use crate::json::FreeJson;
 use crate::json::object::{object, object_or_null};
 use crate::json::whole::{given_whole_or_null, whole, whole_or_null};
@@ -146,6 +147,17 @@ impl Default for Settings {
             metadata: FreeJson::null(),
             labels: BTreeMap::new(),
         }
+    }
+}
+
+impl Settings {
+    /// Bytes that they take in memory beyond themselves, at most.
+    pub fn heap_bytes(&self) -> usize {
+        let labels = self.labels.iter().map(|(key, value)| heap::text(key.len()) + heap::text(value.len()));
+        // Three sets of at most a handful of roles: one node each.
+        let publish = 3 * heap::tree(1, size_of::<Role>());
+        let labels = heap::tree(self.labels.len(), size_of::<(String, String)>()) + labels.sum::<usize>();
+        heap::text(self.metadata.text().len()) + labels + publish
     }
 }
 

@@ -24,8 +24,13 @@ pub struct Answers(pub(super) Arc<Shared>);
 
 impl Answers {
     /// Adds what is to be sent next. False: there was no room for it, and the client read nothing for a while. It is kept all the
-    /// same, but no more should follow.
+    /// same, but no more commands should be carried out. The answers to those on their way are kept without waiting again: while
+    /// this waits, nobody reads what the client sends, and a client that is not read for long is given up.
     pub async fn push(&self, chunk: Bytes) -> bool {
+        if self.0.queue().overfull {
+            self.keep_beyond(chunk);
+            return false;
+        }
         loop {
             let read = self.0.read.notified();
             match self.place(&chunk) {
@@ -38,13 +43,20 @@ impl Answers {
                 }
                 Place::Full => {
                     if tokio::time::timeout(self.0.room.patience, read).await.is_err() {
-                        self.0.queue().keep(chunk, None);
-                        self.0.written.notify_one();
+                        self.keep_beyond(chunk);
                         return false;
                     }
                 }
             }
         }
+    }
+
+    fn keep_beyond(&self, chunk: Bytes) {
+        let mut queue = self.0.queue();
+        queue.overfull = true;
+        queue.keep(chunk, None);
+        drop(queue);
+        self.0.written.notify_one();
     }
 
     /// No more follows.

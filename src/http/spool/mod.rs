@@ -107,6 +107,8 @@ struct Queue {
     parts: VecDeque<Part>,
     /// Bytes of the parts in memory.
     in_memory: u64,
+    /// There was no room for an answer, and the client did not read.
+    overfull: bool,
     ended: bool,
     /// Whoever wrote has gone without an end.
     broken: bool,

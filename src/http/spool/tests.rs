@@ -107,6 +107,21 @@ async fn where_there_is_no_room_and_nobody_reads_whoever_writes_is_told() {
 }
 
 #[tokio::test]
+async fn a_client_that_does_not_read_is_waited_for_once() {
+    let room = Arc::new(SpoolRoom { patience: Duration::from_secs(1), ..SpoolRoom::new(Path::new("/proc/none"), 0) });
+    let (answers, unread) = room.open();
+    let whole = chunk(1, usize::try_from(MEMORY_EACH).unwrap());
+    assert!(answers.push(whole.clone()).await);
+    let begun = tokio::time::Instant::now();
+    for _ in 0..100 {
+        assert!(!answers.push(chunk(2, 100)).await);
+    }
+    assert!(begun.elapsed() < Duration::from_secs(50), "{:?}", begun.elapsed());
+    answers.end();
+    assert_eq!(all(unread).await.unwrap().len(), whole.len() + 100 * 100, "all of them are kept");
+}
+
+#[tokio::test]
 async fn a_folder_that_cannot_be_written_is_as_no_room() {
     let room = impatient("/proc/none");
     let (answers, unread) = room.open();

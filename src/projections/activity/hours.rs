@@ -5,6 +5,7 @@
 //! than [`MOST_STEPS`]; that hour's steps lie apart then, minute by minute, and the day keeps what they come to. It stays so,
 //! whatever comes later: what the rows are depends on nothing but the events before.
 
+use crate::events::heap;
 use crate::projections::concurrency::{Outline, Steps};
 use crate::projections::rows::{BadField, Field, Kind};
 
@@ -97,6 +98,14 @@ const APART: u8 = u8::MAX;
 /// of screens) and eight for each step.
 impl Field for HoursOfDay {
     const KIND: Kind = Kind::Bytea;
+
+    fn heap_bytes(&self) -> usize {
+        let steps = self.0.iter().filter_map(|hour| match &hour.steppings {
+            Steppings::Here(both) => Some(both.people.heap_bytes() + both.screens.heap_bytes()),
+            Steppings::Apart { .. } => None,
+        });
+        heap::list(self.0.capacity(), size_of::<Hour>()) + steps.sum::<usize>()
+    }
 
     fn put(&self, out: &mut Vec<u8>) -> bool {
         let narrow = |steps: &Steps| u8::try_from(steps.instants()).unwrap_or(APART - 1);

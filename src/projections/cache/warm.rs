@@ -16,6 +16,10 @@ use crate::projections::read::ReadError;
 /// Rooms of each kind, lately used and open, at most.
 const MOST: u32 = 2_500;
 
+/// The newest rooms, whether they are open or not, among which open ones are looked for: ids of rooms are in the order of their making,
+/// so that no index of open rooms has to be kept for this.
+const LOOKED_AT: u32 = 10 * MOST;
+
 /// Loads at a time, so that readers find connections.
 const AT_ONCE: usize = 4;
 
@@ -30,7 +34,7 @@ pub struct Warmed {
 }
 
 impl RoomCache {
-    /// Loads the rooms that changed last and those that are open, the newest first.
+    /// Loads the rooms that changed last and those of the newest that are open.
     pub async fn warm(&self) -> Result<Warmed, CacheError> {
         let mut seen = HashSet::new();
         let mut rooms = self.layers.knowledge.latest(MOST as usize);
@@ -62,12 +66,17 @@ impl RoomCache {
     async fn open_rooms(&self) -> sqlx::Result<Vec<RoomKey>> {
         let rows = sqlx::query(
             "SELECT tenant, room
-             FROM convoke.rm_rooms
+             FROM (
+                SELECT tenant, room, status
+                FROM convoke.rm_rooms
+                ORDER BY room DESC, tenant DESC
+                LIMIT $2
+             ) AS newest
              WHERE status = 'open'
-             ORDER BY created_at DESC, room DESC
              LIMIT $1",
         )
         .bind(i64::from(MOST))
+        .bind(i64::from(LOOKED_AT))
         .fetch_all(self.log.pool())
         .await?;
         let key = |row: &sqlx::postgres::PgRow| {

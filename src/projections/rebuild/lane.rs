@@ -20,7 +20,7 @@ use crate::projections::apply;
 use crate::projections::checkpoint::{Step, find_or_begin};
 use crate::projections::forgotten::Forgotten;
 use crate::projections::model::{ModelInfo, ReadModel};
-use crate::projections::rows::{Changes, Digest, Space, Table};
+use crate::projections::rows::{Capacity, Changes, Digest, Space, Table};
 
 /// How long a session that its client has left may keep its locks, on a server with much to do.
 const LINGERING: Duration = Duration::from_secs(3);
@@ -79,8 +79,8 @@ pub struct ModelLane<M> {
 pub struct Bounds {
     /// Events of one transaction.
     pub batch: usize,
-    /// Rows of a table that stay in memory.
-    pub kept: usize,
+    /// What of a table stays in memory.
+    pub kept: Capacity,
     /// Bytes of rows that are written together.
     pub together: usize,
 }

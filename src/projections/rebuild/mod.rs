@@ -43,7 +43,7 @@ use super::activity::Activity;
 use super::messages::Messages;
 use super::model::{ModelInfo, ReadModel};
 use super::rooms::Rooms;
-use super::rows::{BadCopy, CAPACITY, Digest, StoreError};
+use super::rows::{BadCopy, Capacity, Digest, StoreError};
 use super::sessions::Sessions;
 use super::usage::Usage;
 use crate::database::session;
@@ -190,7 +190,7 @@ impl Rebuild {
     pub fn new(log: EventLog, batch: usize) -> Self {
         let connect = Connect(log.pool().sessions().connect_options());
         let progress = watch::channel(Progress { phase: Phase::Folding, position: 0, target: 0 }).0;
-        let bounds = Bounds { batch: batch.max(1), kept: CAPACITY, together: WORTH };
+        let bounds = Bounds { batch: batch.max(1), kept: Capacity::BULK, together: WORTH };
         Self { log, source: None, connect, bounds, progress }
     }
 
@@ -204,7 +204,7 @@ impl Rebuild {
     /// Keeps at most so many rows of a table in memory: once there are more to hold, all are written and read back where they
     /// are needed.
     pub fn keeping_at_most(mut self, rows: usize) -> Self {
-        self.bounds.kept = rows;
+        self.bounds.kept.rows = rows;
         self
     }
 

@@ -1,13 +1,15 @@
 //! Rooms as callers see them: one, or a tenant's, the newest first.
 
+use std::collections::BTreeMap;
+
 use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, Postgres, QueryBuilder, Row as _};
+use sqlx::{AssertSqlSafe, Row as _};
 
 use super::tables::RoomRow;
 use crate::events::ids::{Identity, RoomId, TenantId};
 use crate::events::room::view::{RecordingView, RoomStatus, RoomView};
 use crate::events::time::Timestamp;
-use crate::projections::read::{List, Page, PageRequest, ReadError, ReadModels, decode, fetch};
+use crate::projections::read::{List, Page, PageRequest, ReadError, ReadModels, decode};
 use crate::projections::rows::{BadField, Fields, Row, columns};
 
 /// Which rooms of a tenant. All that is given must hold.
@@ -20,6 +22,9 @@ pub struct RoomFilter {
     pub created_after: Option<Timestamp>,
     pub created_before: Option<Timestamp>,
 }
+
+/// Rooms that are looked at for one page, where several filters are given.
+pub const SCAN: i32 = 1_000;
 
 /// Raised hands, the earliest first, of the room `r`.
 pub(in crate::projections) const HANDS: &str = "ARRAY(SELECT p.identity FROM convoke.rm_participants p
@@ -37,7 +42,8 @@ impl ReadModels {
         self.rows(tenant, statement).await?.first().map(|row| view(row, 0)).transpose()
     }
 
-    /// Rooms of a tenant, the newest first.
+    /// Rooms of a tenant, the newest first. Where several filters are given, a page may hold fewer rooms than its limit, or none,
+    /// while there are more: it ends after [`SCAN`] rooms.
     pub async fn rooms(
         &self,
         tenant: &TenantId,
@@ -45,64 +51,54 @@ impl ReadModels {
         page: PageRequest<'_>,
     ) -> Result<Page<RoomView>, ReadError> {
         let after: Option<(Timestamp, RoomId)> = decode(List::Rooms, page.cursor)?;
-        let mut builder = statement(tenant, filter, after, page.limit);
-        let rows = self.rows(tenant, builder.build()).await?;
-        let items = rows.iter().take(page.limit).map(|row| view(row, 0)).collect::<Result<Vec<_>, _>>()?;
-        let more = rows.len() > page.limit;
-        let next_cursor = items.last().filter(|_| more).map(|last| List::Rooms.cursor(&(last.created_at, last.id)));
-        Ok(Page { items, next_cursor })
+        let Some((labels, values)) = labels_of(filter) else {
+            return Ok(Page { items: Vec::new(), next_cursor: None });
+        };
+        let statement = format!(
+            "SELECT f.is_room, f.at_created, f.at_room, {}, {HANDS}
+             FROM convoke.find_rooms($1, $2, $3, $4, $5, coalesce($6, '-infinity'), coalesce($7, 'infinity'),
+                coalesce($8, 'infinity'), coalesce($9, 'ffffffff-ffff-ffff-ffff-ffffffffffff'), $10, $11)
+                WITH ORDINALITY AS f (is_room, at_created, at_room, number)
+             LEFT JOIN convoke.rm_rooms r ON f.is_room AND r.room = f.at_room AND r.tenant = $1
+             ORDER BY f.number",
+            RoomRow::TABLE.list("r.")
+        );
+        let statement = sqlx::query(AssertSqlSafe(statement))
+            .bind(tenant.as_str())
+            .bind(filter.name.as_deref())
+            .bind(filter.status.map(RoomStatus::as_str))
+            .bind(labels)
+            .bind(values)
+            .bind(filter.created_after.map(Timestamp::utc))
+            .bind(filter.created_before.map(Timestamp::utc))
+            .bind(after.map(|(created_at, _)| created_at.utc()))
+            .bind(after.map(|(_, room)| room.uuid()))
+            .bind(i32::try_from(page.limit).unwrap_or(i32::MAX - 1))
+            .bind(SCAN);
+        let rows = self.rows(tenant, statement).await?;
+        let mut found = Page { items: Vec::with_capacity(rows.len()), next_cursor: None };
+        for row in &rows {
+            if row.try_get(0)? {
+                found.items.push(view(row, 3)?);
+            } else {
+                let mut end = Fields(columns(row).skip(1));
+                let end: (Timestamp, RoomId) = (end.take()?, end.take()?);
+                found.next_cursor = Some(List::Rooms.cursor(&end));
+            }
+        }
+        Ok(found)
     }
 }
 
-/// Walks one index in order: that of the first label, of the name, of the status, or of all rooms.
-fn statement(
-    tenant: &TenantId,
-    filter: &RoomFilter,
-    after: Option<(Timestamp, RoomId)>,
-    limit: usize,
-) -> QueryBuilder<Postgres> {
-    let mut sql = QueryBuilder::new("SELECT ");
-    sql.push(RoomRow::TABLE.list("r.")).push(", ").push(HANDS);
-    let mut labels = filter.labels.iter();
-    // The table whose order is walked.
-    let o = match labels.next() {
-        Some((label, value)) => {
-            sql.push(
-                " FROM convoke.rm_room_labels l JOIN convoke.rm_rooms r ON r.room = l.room AND r.tenant = l.tenant",
-            );
-            sql.push(" WHERE l.label = ").push_bind(label.clone()).push(" AND l.value = ").push_bind(value.clone());
-            sql.push(" AND ");
-            "l"
+/// Labels and their values, each once; `None`: no room has all of them.
+fn labels_of(filter: &RoomFilter) -> Option<(Vec<&str>, Vec<&str>)> {
+    let mut wanted: BTreeMap<&str, &str> = BTreeMap::new();
+    for (label, value) in &filter.labels {
+        if wanted.insert(label, value).is_some_and(|other| other != value) {
+            return None;
         }
-        None => {
-            sql.push(" FROM convoke.rm_rooms r WHERE ");
-            "r"
-        }
-    };
-    sql.push(format_args!("{o}.tenant = ")).push_bind(tenant.as_str().to_owned());
-    if let Some(name) = &filter.name {
-        sql.push(" AND r.name = ").push_bind(name.clone());
     }
-    if let Some(status) = filter.status {
-        sql.push(format_args!(" AND {o}.status = ")).push_bind(status.as_str());
-    }
-    if let Some(time) = filter.created_after {
-        sql.push(format_args!(" AND {o}.created_at > ")).push_bind(time.utc());
-    }
-    if let Some(time) = filter.created_before {
-        sql.push(format_args!(" AND {o}.created_at < ")).push_bind(time.utc());
-    }
-    if let Some((time, room)) = after {
-        sql.push(format_args!(" AND ({o}.created_at, {o}.room) < (")).push_bind(time.utc());
-        sql.push(", ").push_bind(room.uuid()).push(")");
-    }
-    for (label, value) in labels {
-        sql.push(" AND EXISTS (SELECT FROM convoke.rm_room_labels m WHERE m.room = r.room AND m.tenant = r.tenant");
-        sql.push(" AND m.label = ").push_bind(label.clone());
-        sql.push(" AND m.value = ").push_bind(value.clone()).push(")");
-    }
-    sql.push(format_args!(" ORDER BY {o}.created_at DESC, {o}.room DESC LIMIT ")).push_bind(fetch(limit));
-    sql
+    Some(wanted.into_iter().unzip())
 }
 
 /// Out of the columns of [`RoomRow`] and of [`HANDS`], behind `before` others.

@@ -14,8 +14,8 @@ mod people_read;
 mod tables;
 
 pub use due::{DueRoom, due};
-pub use list::RoomFilter;
 pub(super) use list::{HANDS, view};
+pub use list::{RoomFilter, SCAN};
 pub use people_read::{Participant, Waiting, page_of_people, page_of_sorted};
 pub use tables::{LabelRow, ParticipantRow, RoomRow, TrackRow, WaitingRow};
 

@@ -1,6 +1,7 @@
 //! Values as PostgreSQL's binary format has them: the bytes of a field in `COPY … WITH (FORMAT binary)`, of an element of a
 //! bound array and of a column of a prepared statement's answer are the same, so that one encoding serves all three.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,7 +11,10 @@ use sqlx::Postgres;
 use sqlx::postgres::PgTypeInfo;
 use uuid::Uuid;
 
+use crate::events::heap;
 use crate::events::ids::{Identity, RecordingId, RoomId, SessionId, TenantId, TrackId};
+use crate::events::room::Settings;
+use crate::events::room::view::{SessionView, TrackView};
 use crate::events::sealed::Sealed;
 use crate::events::time::Timestamp;
 
@@ -94,6 +98,11 @@ pub trait Field: Sized {
     fn put(&self, out: &mut Vec<u8>) -> bool;
 
     fn get(bytes: Option<&[u8]>) -> Result<Self, BadField>;
+
+    /// Bytes that it takes in memory beyond itself, at most.
+    fn heap_bytes(&self) -> usize {
+        0
+    }
 }
 
 impl<T: Field> Field for Option<T> {
@@ -108,6 +117,10 @@ impl<T: Field> Field for Option<T> {
             None => Ok(None),
             Some(_) => T::get(bytes).map(Some),
         }
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.as_ref().map_or(0, T::heap_bytes)
     }
 }
 
@@ -205,6 +218,10 @@ impl Field for Sealed {
     fn get(bytes: Option<&[u8]>) -> Result<Self, BadField> {
         bytes.map(|b| Sealed(Bytes::copy_from_slice(b))).ok_or(BadField("bytes"))
     }
+
+    fn heap_bytes(&self) -> usize {
+        heap::text(self.0.len())
+    }
 }
 
 fn text(bytes: Option<&[u8]>) -> Result<&str, BadField> {
@@ -222,6 +239,10 @@ impl Field for Arc<str> {
     fn get(bytes: Option<&[u8]>) -> Result<Self, BadField> {
         text(bytes).map(Arc::from)
     }
+
+    fn heap_bytes(&self) -> usize {
+        heap::text(self.len())
+    }
 }
 
 macro_rules! text_field {
@@ -236,6 +257,10 @@ macro_rules! text_field {
 
             fn get(bytes: Option<&[u8]>) -> Result<Self, BadField> {
                 $id::new(text(bytes)?).map_err(|_| BadField(stringify!($id)))
+            }
+
+            fn heap_bytes(&self) -> usize {
+                heap::text(self.as_str().len())
             }
         }
     )*};
@@ -289,7 +314,45 @@ impl<T: Serialize + DeserializeOwned> Field for Word<T> {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Json<T>(pub T);
 
-impl<T: Serialize + DeserializeOwned> Field for Json<T> {
+/// What takes memory beyond itself.
+pub trait HeapBytes {
+    /// At most.
+    fn heap_bytes(&self) -> usize;
+}
+
+impl HeapBytes for Settings {
+    fn heap_bytes(&self) -> usize {
+        Settings::heap_bytes(self)
+    }
+}
+
+impl HeapBytes for Vec<SessionView> {
+    fn heap_bytes(&self) -> usize {
+        heap::list(self.capacity(), size_of::<SessionView>())
+    }
+}
+
+impl HeapBytes for Vec<TrackView> {
+    fn heap_bytes(&self) -> usize {
+        let codecs = self.iter().filter_map(|track| track.codec.as_ref()).map(|codec| heap::text(codec.len()));
+        heap::list(self.capacity(), size_of::<TrackView>()) + codecs.sum::<usize>()
+    }
+}
+
+impl HeapBytes for Vec<(TrackId, Timestamp)> {
+    fn heap_bytes(&self) -> usize {
+        heap::list(self.capacity(), size_of::<(TrackId, Timestamp)>())
+    }
+}
+
+impl HeapBytes for BTreeSet<Identity> {
+    fn heap_bytes(&self) -> usize {
+        let names = self.iter().map(|identity| heap::text(identity.as_str().len()));
+        heap::tree(self.len(), size_of::<Identity>()) + names.sum::<usize>()
+    }
+}
+
+impl<T: Serialize + DeserializeOwned + HeapBytes> Field for Json<T> {
     const KIND: Kind = Kind::Json;
 
     fn put(&self, out: &mut Vec<u8>) -> bool {
@@ -304,5 +367,9 @@ impl<T: Serialize + DeserializeOwned> Field for Json<T> {
     fn get(bytes: Option<&[u8]>) -> Result<Self, BadField> {
         let text = bytes.ok_or(BadField("JSON"))?;
         serde_json::from_slice(text).map(Json).map_err(|_| BadField("JSON of the expected shape"))
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.0.heap_bytes()
     }
 }

@@ -74,6 +74,9 @@ pub trait Row: Clone + PartialEq + Send + Sync + 'static {
 
     /// No later event touches it: what it says itself.
     fn settled(&self) -> bool;
+
+    /// Bytes that it takes in memory beyond itself, at most.
+    fn heap_bytes(&self) -> usize;
 }
 
 /// Declares the rows of a table: the fields of the key, then the others, in the order in which they are written.
@@ -148,6 +151,11 @@ macro_rules! read_model_table {
                     $($key: fields.take()?,)+
                     $($field: fields.take()?,)*
                 })
+            }
+
+            fn heap_bytes(&self) -> usize {
+                use $crate::projections::rows::Field as _;
+                0 $(+ self.$key.heap_bytes())+ $(+ self.$field.heap_bytes())*
             }
 
             fn settled(&self) -> bool {

@@ -18,8 +18,19 @@ use super::field::BadField;
 use super::table::{Keep, Row, Table};
 use super::tuples::{Fields, Tuples};
 
-/// How many rows of a table stay in memory between batches, where nobody says otherwise.
-pub const CAPACITY: usize = 200_000;
+/// How much of a table stays in memory between batches: rows, and the bytes that they take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    pub rows: usize,
+    pub bytes: usize,
+}
+
+impl Capacity {
+    /// Of a model that follows the log.
+    pub const LIVE: Self = Self { rows: 200_000, bytes: 64 << 20 };
+    /// Of a fold in bulk, where rows that were written have to be read back one by one.
+    pub const BULK: Self = Self { rows: 200_000, bytes: 256 << 20 };
+}
 
 pub struct WorkingSet<R: Row> {
     slots: HashMap<R::Key, Slot<R>>,
@@ -32,7 +43,9 @@ pub struct WorkingSet<R: Row> {
     /// While holding: rows that are nevertheless the table's, and places where there is none, in this batch only.
     visited: Vec<R::Key>,
     batch: u64,
-    capacity: usize,
+    capacity: Capacity,
+    /// Of all slots.
+    bytes: usize,
     /// Rows that nobody asks for again, written as they come.
     passing: Changes,
 }
@@ -57,6 +70,8 @@ struct Slot<R> {
     /// What the table holds, where this batch changed it.
     stored: Option<Option<R>>,
     batch: u64,
+    /// Bytes that it takes with its key, as they were when its last batch ended.
+    bytes: usize,
     /// The row was read from the table: it is not held.
     visiting: bool,
     /// It leaves memory with this batch.
@@ -65,7 +80,12 @@ struct Slot<R> {
 
 impl<R: Row> Slot<R> {
     fn new(now: Option<R>, batch: u64) -> Self {
-        Self { now, stored: None, batch, visiting: false, passed: false }
+        let bytes = Self::weigh(now.as_ref());
+        Self { now, stored: None, batch, bytes, visiting: false, passed: false }
+    }
+
+    fn weigh(row: Option<&R>) -> usize {
+        size_of::<R::Key>() + size_of::<Self>() + row.map_or(0, Row::heap_bytes)
     }
 
     /// Before a change; `true`: the first one of this batch.
@@ -99,7 +119,8 @@ impl<R: Row> Default for WorkingSet<R> {
             holding: false,
             visited: Vec::new(),
             batch: 0,
-            capacity: CAPACITY,
+            capacity: Capacity::LIVE,
+            bytes: 0,
             passing: Changes::default(),
         }
     }
@@ -130,7 +151,14 @@ impl<R: Row> WorkingSet<R> {
             self.visited.push(key.clone());
         }
         let visiting = row.is_some();
-        self.slots.insert(key, Slot { visiting, ..Slot::new(row, self.batch) });
+        self.insert(key, Slot { visiting, ..Slot::new(row, self.batch) });
+    }
+
+    fn insert(&mut self, key: R::Key, slot: Slot<R>) {
+        self.bytes += slot.bytes;
+        if let Some(before) = self.slots.insert(key, slot) {
+            self.bytes -= before.bytes;
+        }
     }
 
     /// A row that was needed or made in this batch.
@@ -154,7 +182,7 @@ impl<R: Row> WorkingSet<R> {
         } else if R::KEEP != Keep::ForBatch {
             let key = R::own(row.key_ref());
             self.changed.push(key.clone());
-            self.slots.insert(key, Slot { stored: Some(None), ..Slot::new(Some(row), self.batch) });
+            self.insert(key, Slot { stored: Some(None), ..Slot::new(Some(row), self.batch) });
         } else {
             self.passing.note(None, Some(&row));
         }
@@ -192,16 +220,21 @@ impl<R: Row> WorkingSet<R> {
     /// Takes it as known that the table holds this row, unless this batch has made something else of it.
     pub fn assume(&mut self, row: R) {
         if !self.slots.contains_key(&Sought::<R>(row.key_ref())) {
-            self.slots.insert(R::own(row.key_ref()), Slot::new(Some(row), self.batch));
+            self.insert(R::own(row.key_ref()), Slot::new(Some(row), self.batch));
         }
     }
 
+    fn is_over(&self) -> bool {
+        self.slots.len() > self.capacity.rows || self.bytes > self.capacity.bytes
+    }
+
     fn make_room(&mut self) {
-        if self.slots.len() > self.capacity && !self.holding {
+        if self.is_over() && !self.holding {
             let batch = self.batch;
             self.slots.retain(|_, slot| slot.batch == batch);
-            if self.slots.len() > self.capacity {
-                self.slots.clear();
+            self.bytes = self.slots.values().map(|slot| slot.bytes).sum();
+            if self.is_over() {
+                (self.slots, self.bytes) = (HashMap::new(), 0);
             }
             self.complete = false;
         }
@@ -231,8 +264,8 @@ pub trait AnySet: Send {
     /// What the batch changed; then the batch is over.
     fn take_changes(&mut self) -> Changes;
 
-    /// So many rows stay in memory between batches.
-    fn keep_at_most(&mut self, rows: usize);
+    /// So much stays in memory between batches.
+    fn keep_at_most(&mut self, capacity: Capacity);
 
     /// From now on unsettled rows are held; there are none yet, but for what [`AnySet::restore`] brings.
     fn hold(&mut self);
@@ -277,7 +310,7 @@ impl<R: Row> AnySet for WorkingSet<R> {
 
     fn restore(&mut self, columns: &mut dyn Iterator<Item = Option<&[u8]>>) -> Result<(), BadField> {
         let row = R::get(&mut Fields(columns))?;
-        self.slots.insert(R::own(row.key_ref()), Slot::new(Some(row), self.batch));
+        self.insert(R::own(row.key_ref()), Slot::new(Some(row), self.batch));
         Ok(())
     }
 
@@ -290,17 +323,24 @@ impl<R: Row> AnySet for WorkingSet<R> {
             if settled || !self.holding || slot.visiting {
                 changes.note(stored.as_ref(), slot.now.as_ref());
             }
+            self.bytes -= slot.bytes;
             if settled {
                 self.slots.remove(&key);
+            } else {
+                slot.bytes = Slot::weigh(slot.now.as_ref());
+                self.bytes += slot.bytes;
             }
         }
         for key in self.visited.drain(..) {
-            if self.slots.get(&key).is_some_and(|slot| slot.visiting || slot.now.is_none()) {
-                self.slots.remove(&key);
+            if self.slots.get(&key).is_some_and(|slot| slot.visiting || slot.now.is_none())
+                && let Some(slot) = self.slots.remove(&key)
+            {
+                self.bytes -= slot.bytes;
             }
         }
         if R::KEEP == Keep::ForBatch {
             self.slots.clear();
+            self.bytes = 0;
         }
         self.make_room();
         // About as much comes with the next batch.
@@ -308,8 +348,8 @@ impl<R: Row> AnySet for WorkingSet<R> {
         changes
     }
 
-    fn keep_at_most(&mut self, rows: usize) {
-        self.capacity = rows;
+    fn keep_at_most(&mut self, capacity: Capacity) {
+        self.capacity = capacity;
     }
 
     fn hold(&mut self) {
@@ -328,7 +368,7 @@ impl<R: Row> AnySet for WorkingSet<R> {
     }
 
     fn holds_too_many(&self) -> bool {
-        self.holding && self.slots.len() > self.capacity
+        self.holding && self.is_over()
     }
 
     fn release(&mut self) -> Changes {

@@ -59,29 +59,74 @@ pub fn key_id(sealed: &Sealed) -> Option<Uuid> {
     (*format == FORMAT && rest.len() >= NONCE + TAG).then(|| Uuid::from_bytes(*id))
 }
 
-/// The person has no key here: `ensure_keys` was not asked for it.
+/// The person has no key here.
 #[derive(Debug, thiserror::Error)]
-#[error("no key was asked for {subject} of {tenant} before sealing")]
+#[error("there is no key of {subject} of {tenant} to seal with")]
 pub struct NoKey {
     pub tenant: TenantId,
     pub subject: Identity,
+    /// `find_keys` was asked for the person and found none; `false`: it was not asked.
+    pub looked_up: bool,
+}
+
+/// A key for a person who has none yet. It is in memory only until whoever uses it stores it.
+#[derive(Clone, Debug)]
+pub struct NewKey {
+    pub(super) key: Arc<PersonKey>,
+    /// Id of the master key that it is wrapped under.
+    pub(super) master: String,
+    pub(super) wrapped: Vec<u8>,
+}
+
+impl NewKey {
+    pub fn id(&self) -> Uuid {
+        self.key.id
+    }
+
+    /// Id of the master key that it is wrapped under.
+    pub fn master(&self) -> &str {
+        &self.master
+    }
+
+    /// As it is stored.
+    pub fn wrapped(&self) -> &[u8] {
+        &self.wrapped
+    }
 }
 
 /// The keys of the persons of one batch, to seal with.
 #[derive(Debug)]
 pub struct PersonKeys {
-    pub(super) keys: HashMap<Person, Arc<PersonKey>>,
-    /// Those that came from the table, not from the cache, and when.
+    /// `None`: the person has no key.
+    pub(super) keys: HashMap<Person, Option<Arc<PersonKey>>>,
+    /// Those that the cache does not hold.
     pub(super) fresh: Vec<Person>,
+    /// When the table was read.
     pub(super) moment: Moment,
 }
 
 impl PersonKeys {
+    /// From here on the person has this key.
+    pub fn insert(&mut self, person: (TenantId, Identity), key: &NewKey) {
+        self.keys.insert(person, Some(key.key.clone()));
+    }
+
+    /// From here on the person has no key.
+    pub fn remove(&mut self, person: &(TenantId, Identity)) {
+        self.keys.insert(person.clone(), None);
+    }
+
+    /// [`Sealer::keep`](super::Sealer::keep) is to hold the person's key with the others: it is stored by now.
+    pub fn stored(&mut self, person: (TenantId, Identity)) {
+        self.fresh.push(person);
+    }
+
     /// Seals what is personal about an event under its subject's key.
     pub fn seal(&self, place: &Place<'_>, personal: &Personal) -> Result<Sealed, NoKey> {
         let person = (place.tenant.clone(), personal.subject.clone());
-        let Some(key) = self.keys.get(&person) else {
-            return Err(NoKey { tenant: person.0, subject: person.1 });
+        let known = self.keys.get(&person);
+        let Some(Some(key)) = known else {
+            return Err(NoKey { tenant: person.0, subject: person.1, looked_up: known.is_some() });
         };
         let plain = serde_json::to_vec(&personal.fields).expect("texts and JSON values are always JSON");
         let mut bytes = Vec::with_capacity(1 + KEY_ID + NONCE + plain.len() + TAG);
@@ -164,7 +209,7 @@ mod tests {
         let key = Arc::new(PersonKey { id: Uuid::from_u128(id), cipher: Cipher::new(&[id as u8; 32]) });
         let person = (tenant("acme"), Identity::new(identity).unwrap());
         (
-            PersonKeys { keys: [(person, key.clone())].into(), fresh: vec![], moment: Moment::default() },
+            PersonKeys { keys: [(person, Some(key.clone()))].into(), fresh: vec![], moment: Moment::default() },
             OpeningKeys { keys: [(key.id, Some(key))].into(), locked: BTreeSet::new() },
         )
     }
@@ -219,7 +264,8 @@ mod tests {
     fn nothing_is_sealed_under_another_persons_key() {
         let (seal, _) = keys("alice", 1);
         let here = Place { tenant: &tenant("acme"), room: room(1), room_version: 7 };
-        assert_eq!(seal.seal(&here, &named("bob", "Bob")).unwrap_err().subject.as_str(), "bob");
+        let missing = seal.seal(&here, &named("bob", "Bob")).unwrap_err();
+        assert_eq!((missing.subject.as_str(), missing.looked_up), ("bob", false));
         let there = Place { tenant: &tenant("other"), ..here };
         assert!(seal.seal(&there, &named("alice", "Alice")).is_err(), "alice of another tenant is somebody else");
     }

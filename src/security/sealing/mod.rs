@@ -8,8 +8,9 @@
 //! tenant, room, room version and key id: a sealed part copied to another place does not open.
 //!
 //! **Invariants.**
-//! - A key is held for later batches only once something sealed under it is durable ([`Sealer::keep`]): a new key's row is
-//!   committed without a flush, and a server that loses it in a crash must not leave it in use here.
+//! - A new key is in memory only ([`Sealer::new_key`]) until the append that writes the first thing sealed under it, which
+//!   stores it in the same transaction (migration 0020): what is refused leaves no key behind.
+//! - A key is held for later batches only once that append is committed ([`Sealer::keep`]).
 //! - After [`Sealer::erase`] returns, this process opens nothing more of that person. Another process forgets the key when
 //!   it hears of it, within milliseconds, and in any case after [`HELD`].
 //! - What a process seals in that time under a key it has not yet forgotten reads as erased: the error is on the side of
@@ -28,7 +29,7 @@ mod sealer;
 use uuid::Uuid;
 
 pub use cache::HELD;
-pub use fields::{OpenError, OpeningKeys, PersonKeys, Place, key_id};
+pub use fields::{NewKey, NoKey, OpenError, OpeningKeys, PersonKeys, Place, key_id};
 pub use master::{BadMasterKeys, MasterKeys};
 pub use rewrap::Rewrapped;
 pub(super) use sealer::CHANNEL;
@@ -54,6 +55,6 @@ pub enum KeyError {
         "the signing key {kid} does not unwrap: the master key {master} is another one than at the time, or the row was changed"
     )]
     DamagedSigningKey { kid: String, master: String },
-    #[error("keys of the same persons were erased again and again while they were asked for: try again")]
+    #[error("other processes changed the list of master keys again and again while it was read: try again")]
     Contended,
 }

@@ -1,4 +1,5 @@
-//! The keys of persons: found or made in batches, loaded, forgotten. They are deleted where the log takes `person.erased`.
+//! The keys of persons: found in batches, made, loaded, forgotten. A new key is stored by the append that writes what is sealed
+//! under it; keys are deleted where the log takes `person.erased`.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use super::cache::{Found, KeyCache};
-use super::fields::{self, OpeningKeys, Person, PersonKey, PersonKeys};
+use super::fields::{self, NewKey, OpeningKeys, Person, PersonKey, PersonKeys};
 use super::master::{MasterKeys, Wrapped, person_bound};
 use super::{KeyError, cipher::Cipher};
 use crate::database::pool::Pool;
@@ -15,9 +16,6 @@ use crate::events::ids::{Identity, TenantId};
 use crate::events::sealed::Sealed;
 use crate::events::time::Clock;
 use crate::security::random;
-
-/// How often keys that were erased while they were asked for are asked for again.
-const ATTEMPTS: usize = 5;
 
 /// Where processes are told that a key is to be forgotten (migration 0014).
 pub(in crate::security) const CHANNEL: &str = "convoke_keys";
@@ -44,79 +42,69 @@ impl Sealer {
         }
     }
 
-    /// The keys of these persons, made where there are none; persons may repeat. One statement at most, and none when all
-    /// are held already.
-    ///
-    /// New keys are durable once a transaction that is committed later is: call [`Sealer::keep`] after the append that used
-    /// them, not before.
-    pub async fn ensure_keys(&self, persons: &[(TenantId, Identity)]) -> Result<PersonKeys, KeyError> {
+    /// The keys that these persons have, and the knowledge of who has none; persons may repeat. Writes nothing. One statement at
+    /// most, and none when all are held already.
+    pub async fn find_keys(&self, persons: &[(TenantId, Identity)]) -> Result<PersonKeys, KeyError> {
         let moment = self.cache.moment();
-        let mut ready = PersonKeys { keys: HashMap::with_capacity(persons.len()), fresh: Vec::new(), moment };
+        let mut found = PersonKeys { keys: HashMap::with_capacity(persons.len()), fresh: Vec::new(), moment };
         let mut missing: HashSet<Person> = HashSet::new();
         for person in persons {
             match self.cache.person(person) {
-                Some(key) => _ = ready.keys.insert(person.clone(), key),
+                Some(key) => _ = found.keys.insert(person.clone(), Some(key)),
                 None => _ = missing.insert(person.clone()),
             }
         }
-        let mut missing: Vec<Person> = missing.into_iter().collect();
-        for _ in 0..ATTEMPTS {
-            if missing.is_empty() {
-                return Ok(ready);
-            }
-            for (number, key) in self.find_or_make(&missing).await? {
-                let person = missing[number].clone();
-                ready.fresh.push(person.clone());
-                ready.keys.insert(person, key);
-            }
-            missing.retain(|person| !ready.keys.contains_key(person));
+        if missing.is_empty() {
+            return Ok(found);
         }
-        if missing.is_empty() { Ok(ready) } else { Err(KeyError::Contended) }
+        // Whoever has no key may get a new one, wrapped under the newest master key.
+        self.check_masters().await?;
+        let missing: Vec<Person> = missing.into_iter().collect();
+        for (number, key) in self.read_keys(&missing).await? {
+            found.fresh.push(missing[number].clone());
+            found.keys.insert(missing[number].clone(), Some(key));
+        }
+        for person in missing {
+            found.keys.entry(person).or_insert(None);
+        }
+        Ok(found)
     }
 
-    /// Holds keys for later batches, now that something sealed under them is durable.
+    /// A key for a person of this tenant who has none. Whoever seals with it stores it in the same transaction: nothing is
+    /// written here.
+    pub fn new_key(&self, tenant: &TenantId) -> NewKey {
+        let (master, wrapping) = self.masters.newest();
+        let id = random::uuid_v7(self.clock.now());
+        let (cipher, wrapped) = wrapping.make_key(&person_bound(tenant, id));
+        NewKey { key: Arc::new(PersonKey { id, cipher }), master: master.to_owned(), wrapped }
+    }
+
+    /// Holds keys for later batches, now that what was sealed under them is stored.
     pub fn keep(&self, keys: &PersonKeys) {
-        let fresh = keys.fresh.iter().filter_map(|person| Some((person.clone(), keys.keys.get(person)?.clone())));
+        let fresh = keys.fresh.iter().filter_map(|person| Some((person.clone(), keys.keys.get(person)?.clone()?)));
         self.cache.keep_persons(keys.moment, fresh);
     }
 
-    /// Index in `persons`, and key.
-    async fn find_or_make(&self, persons: &[Person]) -> Result<Vec<(usize, Arc<PersonKey>)>, KeyError> {
-        self.check_masters().await?;
-        let (master, wrapping) = self.masters.newest();
-        let now = self.clock.now();
-        let mut offered = Vec::with_capacity(persons.len());
-        let mut wrapped = Vec::with_capacity(persons.len());
-        for (tenant, _) in persons {
-            let id = random::uuid_v7(now);
-            let (cipher, bytes) = wrapping.make_key(&person_bound(tenant, id));
-            offered.push(Some(PersonKey { id, cipher }));
-            wrapped.push(bytes);
-        }
-        let ids: Vec<Uuid> = offered.iter().flatten().map(|key| key.id).collect();
+    /// Index in `persons`, and key, of those who have one.
+    async fn read_keys(&self, persons: &[Person]) -> Result<Vec<(usize, Arc<PersonKey>)>, KeyError> {
         let rows: Vec<(i64, Uuid, String, Vec<u8>)> = sqlx::query_as(
             "SELECT
-                number,
-                key_id,
-                master,
-                wrapped
-             FROM convoke.ensure_person_keys($1, $2, $3, $4, $5)",
+                n.number,
+                k.key_id,
+                k.master,
+                k.wrapped
+             FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS n (tenant, identity, number)
+             JOIN convoke.person_keys k ON k.tenant = n.tenant
+                 AND k.identity = n.identity",
         )
         .bind(persons.iter().map(|(tenant, _)| tenant.as_str()).collect::<Vec<_>>())
         .bind(persons.iter().map(|(_, identity)| identity.as_str()).collect::<Vec<_>>())
-        .bind(ids)
-        .bind(wrapped)
-        .bind(master)
         .fetch_all(&self.pool)
         .await?;
-
         let mut found = Vec::with_capacity(rows.len());
         for (number, id, master, bytes) in rows {
             let index = usize::try_from(number - 1).expect("rows are numbered from 1");
-            let cipher = match offered[index].take_if(|offered| offered.id == id) {
-                Some(ours) => ours.cipher,
-                None => self.masters.unwrap_person(&persons[index].0, id, &Wrapped { master, bytes })?,
-            };
+            let cipher = self.masters.unwrap_person(&persons[index].0, id, &Wrapped { master, bytes })?;
             found.push((index, Arc::new(PersonKey { id, cipher })));
         }
         Ok(found)

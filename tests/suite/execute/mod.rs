@@ -6,6 +6,9 @@ mod concurrency;
 mod idempotency;
 mod loading;
 mod names;
+mod person_keys;
+mod room_memory;
+mod snapshots;
 
 use std::sync::Arc;
 
@@ -26,7 +29,7 @@ use uuid::Uuid;
 use crate::harness::{TestDb, database_config};
 
 pub const LIMITS: Limits =
-    Limits { batch: 512, queue: 20_000, conflict_retries: 20, rooms: 4_000, snapshot_interval: 100 };
+    Limits { batch: 512, queue: 20_000, conflict_retries: 20, room_memory: 16 << 20, snapshot_interval: 100 };
 
 /// An executor as a process of its own has one: with its own connections and its own memory.
 pub struct Process {

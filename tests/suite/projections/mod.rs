@@ -4,6 +4,8 @@ mod attendance;
 mod counts;
 mod discarded;
 mod folds;
+mod kept;
+mod lists;
 pub mod live;
 mod memory;
 mod plans;

@@ -277,7 +277,8 @@ impl Story {
             .unwrap_or_else(|fault| panic!("{name} {body}: {fault:?}"));
         let command_id = CommandId::from_uuid(self.id());
         let facts = self.facts(key, &command);
-        let context = Context { caller: &caller, room: key.room, now: self.now, command_id, facts: &facts };
+        let context =
+            Context { caller: &caller, room: key.room, now: self.now, history: true, command_id, facts: &facts };
         let (room, version) = self.rooms.remove(key).unwrap_or_default();
         let Ok(Decision::Facts(decided)) = command.decide(&room, &context) else {
             self.rooms.insert(key.clone(), (room, version));

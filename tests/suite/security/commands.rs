@@ -147,7 +147,7 @@ async fn keys_are_wrapped_anew_on_the_command_line() {
     let db = TestDb::new().await;
     let persons: Vec<_> = (0..50).map(|n| super::person("acme", &format!("p{n}"))).collect();
     let old = super::masters(&["a"]);
-    convoke::security::sealing::Sealer::new(db.system.clone(), old).ensure_keys(&persons).await.unwrap();
+    super::stored_keys(&convoke::security::sealing::Sealer::new(db.system.clone(), old), &db.system, &persons).await;
     let key = |byte: u8| base64(&[byte; 32]);
     let with = |masters: String| Run::on(&db).with("CONVOKE_MASTER_KEYS", &masters).args(["keys", "rewrap"]);
 

@@ -8,13 +8,15 @@ use convoke::events::ids::{Identity, RoomId, TenantId};
 use convoke::events::log::{EventLog, RoomKey};
 use convoke::events::sealed::Sealed;
 use convoke::events::time::Clock;
-use convoke::security::sealing::Sealer;
+use convoke::security::sealing::{Place, Sealer};
 use convoke::security::tokens::Verifier;
 use convoke::security::watch::Watch;
 use convoke::telemetry::metrics::Metrics;
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::{keys_config, named, person, place, sealer, tenant};
+use super::{keys_config, named, person, place, sealer, stored_keys, tenant};
+use crate::execute::{join, key_of, new_room, request};
 use crate::harness::{TestDb, eventually};
 
 /// Who carries out erasures in a process that seals and opens with `sealer`.
@@ -38,8 +40,8 @@ async fn erase(executor: &Executor, tenant: &TenantId, identity: &Identity) -> b
     executor.execute(request).await.unwrap().body.contains("person.erased")
 }
 
-async fn seal(sealer: &Sealer, identity: &str, name: &str) -> Sealed {
-    let keys = sealer.ensure_keys(&[person("acme", identity)]).await.unwrap();
+async fn seal(db: &TestDb, sealer: &Sealer, identity: &str, name: &str) -> Sealed {
+    let keys = stored_keys(sealer, &db.system, &[person("acme", identity)]).await;
     sealer.keep(&keys);
     keys.seal(&place(&tenant("acme")), &named(identity, name)).unwrap()
 }
@@ -55,7 +57,7 @@ async fn read(sealer: &Sealer, sealed: &Sealed) -> Option<String> {
 async fn an_erased_person_reads_as_erased_at_once_and_others_do_not() {
     let db = TestDb::new().await;
     let sealer = sealer(&db.system);
-    let (alice, bob) = (seal(&sealer, "alice", "Alice").await, seal(&sealer, "bob", "Bob").await);
+    let (alice, bob) = (seal(&db, &sealer, "alice", "Alice").await, seal(&db, &sealer, "bob", "Bob").await);
     assert_eq!(read(&sealer, &alice).await.as_deref(), Some("Alice"), "and its key is held from now on");
     let (acme, identity) = person("acme", "alice");
     let executor = executor(&db, &sealer);
@@ -70,10 +72,10 @@ async fn an_erased_person_reads_as_erased_at_once_and_others_do_not() {
 async fn somebody_seen_again_after_an_erasure_gets_a_new_key_and_the_past_stays_erased() {
     let db = TestDb::new().await;
     let sealer = sealer(&db.system);
-    let before = seal(&sealer, "alice", "Alice").await;
+    let before = seal(&db, &sealer, "alice", "Alice").await;
     let (acme, identity) = person("acme", "alice");
     erase(&executor(&db, &sealer), &acme, &identity).await;
-    let after = seal(&sealer, "alice", "Alice again").await;
+    let after = seal(&db, &sealer, "alice", "Alice again").await;
     assert_eq!(read(&sealer, &before).await, None);
     assert_eq!(read(&sealer, &after).await.as_deref(), Some("Alice again"));
 }
@@ -92,9 +94,9 @@ async fn an_erasure_is_heard_by_a_process_that_holds_the_key() {
     })
     .await;
 
-    let sealed = seal(&here, "alice", "Alice").await;
+    let sealed = seal(&db, &here, "alice", "Alice").await;
     let (acme, identity) = person("acme", "alice");
-    seal(&there, "alice", "Alice").await;
+    seal(&db, &there, "alice", "Alice").await;
     assert_eq!(read(&there, &sealed).await.as_deref(), Some("Alice"));
     erase(&executor(&db, &here), &acme, &identity).await;
     // Well before what is held would be too old anyway.
@@ -102,7 +104,7 @@ async fn an_erasure_is_heard_by_a_process_that_holds_the_key() {
         read(&there, &sealed).await.is_none().then_some(())
     })
     .await;
-    let again = seal(&there, "alice", "Alice again").await;
+    let again = seal(&db, &there, "alice", "Alice again").await;
     assert_eq!(read(&here, &again).await.as_deref(), Some("Alice again"), "it seals under the new key");
     stop.cancel();
     watching.await.unwrap();
@@ -118,18 +120,32 @@ async fn erasing_and_sealing_at_the_same_time_gives_keys_that_work_or_reads_as_e
     for number in 0..16 {
         let (sealer, executor, acme, identity) = (sealer.clone(), executor.clone(), acme.clone(), identity.clone());
         tasks.spawn(async move {
+            let room = new_room();
+            executor.execute(request(room, "create-room", json!({}))).await.unwrap();
             for _ in 0..20 {
                 if number % 4 == 0 {
                     erase(&executor, &acme, &identity).await;
                 } else {
-                    let sealed = seal(&sealer, "alice", "Alice").await;
-                    let read = read(&sealer, &sealed).await;
-                    assert!(read.is_none() || read.as_deref() == Some("Alice"));
+                    let read = join_and_read(&executor, &sealer, room).await;
+                    assert!(read.is_none() || read.as_deref() == Some("Name of alice"));
                 }
             }
         });
     }
     tasks.join_all().await;
-    let sealed = seal(&sealer, "alice", "Alice").await;
-    assert_eq!(read(&sealer, &sealed).await.as_deref(), Some("Alice"), "what is held is what is in the table");
+    let room = new_room();
+    executor.execute(request(room, "create-room", json!({}))).await.unwrap();
+    let read = join_and_read(&executor, &sealer, room).await;
+    assert_eq!(read.as_deref(), Some("Name of alice"), "what is held is what is in the table");
+}
+
+/// Alice joins, once more where she is in the room: the name that then reads.
+async fn join_and_read(executor: &Executor, sealer: &Sealer, room: RoomId) -> Option<String> {
+    let joined = executor.execute(join(room, "alice")).await.unwrap();
+    let state = executor.loader().at_version(&key_of(room), joined.room_version).await.unwrap().state;
+    let part = state.open().unwrap().people.get(&"alice".parse().unwrap()).unwrap().personal.name().unwrap().clone();
+    let acme = tenant("acme");
+    let opening = sealer.load_keys(&acme, [&part.sealed]).await.unwrap();
+    let place = Place { tenant: &acme, room, room_version: part.room_version };
+    opening.try_open(&place, &part.sealed).unwrap().and_then(|fields| fields.display_name)
 }

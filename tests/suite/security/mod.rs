@@ -12,7 +12,7 @@ use convoke::config::KeysConfig;
 use convoke::database::pool::Pool;
 use convoke::events::ids::{Identity, RoomId, TenantId};
 use convoke::events::sealed::{Personal, PersonalFields};
-use convoke::security::sealing::{MasterKeys, Place, Sealer};
+use convoke::security::sealing::{MasterKeys, NoKey, PersonKeys, Place, Sealer};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -43,6 +43,32 @@ fn masters(ids: &[&str]) -> MasterKeys {
 /// As another process has it: nothing in its memory.
 fn sealer(pool: &Pool) -> Sealer {
     Sealer::new(pool.clone(), masters(&["a"]))
+}
+
+/// The keys of these persons, made and stored where there are none, as an append stores them.
+async fn stored_keys(sealer: &Sealer, pool: &Pool, persons: &[(TenantId, Identity)]) -> PersonKeys {
+    let mut keys = sealer.find_keys(persons).await.unwrap();
+    let mut new = Vec::new();
+    for (tenant, identity) in persons {
+        let sealed = keys.seal(&place(tenant), &named(identity.as_str(), "x"));
+        if let Err(NoKey { looked_up: true, .. }) = sealed {
+            let key = sealer.new_key(tenant);
+            keys.insert((tenant.clone(), identity.clone()), &key);
+            keys.stored((tenant.clone(), identity.clone()));
+            new.push((tenant.as_str(), identity.as_str(), key));
+        }
+    }
+    sqlx::query("SELECT convoke.insert_person_keys($1, $2, $3, $4, $5, $6, '{}')")
+        .bind(new.iter().map(|_| 0).collect::<Vec<i32>>())
+        .bind(new.iter().map(|(tenant, ..)| *tenant).collect::<Vec<_>>())
+        .bind(new.iter().map(|(_, identity, _)| *identity).collect::<Vec<_>>())
+        .bind(new.iter().map(|(.., key)| key.id()).collect::<Vec<_>>())
+        .bind(new.iter().map(|(.., key)| key.master()).collect::<Vec<_>>())
+        .bind(new.iter().map(|(.., key)| key.wrapped()).collect::<Vec<_>>())
+        .execute(pool)
+        .await
+        .unwrap();
+    keys
 }
 
 fn keys_config(signing: Vec<convoke::config::SigningKey>) -> KeysConfig {

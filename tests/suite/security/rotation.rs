@@ -7,12 +7,12 @@ use convoke::security::signing_keys::KeyStore;
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
-use super::{masters, named, person, place, tenant};
+use super::{masters, named, person, place, stored_keys, tenant};
 use crate::harness::TestDb;
 
-async fn seal_many(sealer: &Sealer, identities: std::ops::Range<u32>) -> Vec<Sealed> {
+async fn seal_many(db: &TestDb, sealer: &Sealer, identities: std::ops::Range<u32>) -> Vec<Sealed> {
     let persons: Vec<_> = identities.clone().map(|n| person("acme", &format!("p{n}"))).collect();
-    let keys = sealer.ensure_keys(&persons).await.unwrap();
+    let keys = stored_keys(sealer, &db.system, &persons).await;
     identities.map(|n| keys.seal(&place(&tenant("acme")), &named(&format!("p{n}"), "P")).unwrap()).collect()
 }
 
@@ -26,13 +26,13 @@ async fn all_open(sealer: &Sealer, sealed: &[Sealed]) -> Result<bool, KeyError> 
 async fn after_a_rotation_the_old_master_key_can_go_and_everything_still_opens() {
     let db = TestDb::new().await;
     let with = |ids: &[&str]| Sealer::new(db.system.clone(), masters(ids));
-    let sealed = seal_many(&with(&["a"]), 0..4_100).await;
+    let sealed = seal_many(&db, &with(&["a"]), 0..4_100).await;
     let store = KeyStore::new(db.system.clone(), masters(&["a"]).into());
     store.create(&tenant("acme"), Some("server"), Clock::system().now()).await.unwrap();
 
     let both = with(&["b", "a"]);
     assert!(all_open(&both, &sealed).await.unwrap(), "old keys open beside the new master key");
-    let later = seal_many(&both, 5_000..5_010).await;
+    let later = seal_many(&db, &both, 5_000..5_010).await;
     let mut told = Vec::new();
     let done = both.rewrap(&CancellationToken::new(), |progress| told.push(progress.done)).await.unwrap();
     assert_eq!((done.total, done.done, done.damaged, done.stopped), (4_101, 4_101, 0, false));
@@ -50,7 +50,7 @@ async fn after_a_rotation_the_old_master_key_can_go_and_everything_still_opens()
 #[tokio::test]
 async fn a_rotation_that_is_stopped_goes_on_where_it_was() {
     let db = TestDb::new().await;
-    let sealed = seal_many(&Sealer::new(db.system.clone(), masters(&["a"])), 0..4_100).await;
+    let sealed = seal_many(&db, &Sealer::new(db.system.clone(), masters(&["a"])), 0..4_100).await;
     let both = Sealer::new(db.system.clone(), masters(&["b", "a"]));
     let stop = CancellationToken::new();
     let first = both
@@ -71,7 +71,7 @@ async fn a_rotation_that_is_stopped_goes_on_where_it_was() {
 #[tokio::test]
 async fn a_damaged_key_is_counted_and_keeps_its_master_key_in_use() {
     let db = TestDb::new().await;
-    let sealed = seal_many(&Sealer::new(db.system.clone(), masters(&["a"])), 0..3).await;
+    let sealed = seal_many(&db, &Sealer::new(db.system.clone(), masters(&["a"])), 0..3).await;
     let damage = "UPDATE convoke.person_keys SET wrapped = set_byte(wrapped, 71, get_byte(wrapped, 71) # 1)
         WHERE identity = 'p1'";
     sqlx::query(damage).execute(&db.owner).await.unwrap();
@@ -86,10 +86,10 @@ async fn a_damaged_key_is_counted_and_keeps_its_master_key_in_use() {
 async fn a_master_key_that_is_missing_or_another_is_told_before_anything_is_sealed() {
     let db = TestDb::new().await;
     let persons = [person("acme", "alice")];
-    Sealer::new(db.system.clone(), masters(&["a"])).ensure_keys(&persons).await.unwrap();
+    stored_keys(&Sealer::new(db.system.clone(), masters(&["a"])), &db.system, &persons).await;
 
     let missing = Sealer::new(db.system.clone(), masters(&["b"]));
-    let problem = missing.ensure_keys(&persons).await.unwrap_err();
+    let problem = missing.find_keys(&persons).await.unwrap_err();
     assert!(matches!(&problem, KeyError::UnknownMaster { id } if id == "a"), "{problem}");
 
     let other = MasterKeys::new([("a".to_owned(), Zeroizing::new([0; 32]))]).unwrap();

@@ -160,7 +160,7 @@ impl Walk {
         let command_id = CommandId::from_uuid(Uuid::from_u128(
             0x0193_0000_0000_7000_8000_0000_0000_0000 + u128::from(self.commands),
         ));
-        let context = Context { caller, room: room_id(), now: self.now, command_id, facts };
+        let context = Context { caller, room: room_id(), now: self.now, history: false, command_id, facts };
         let result = command.decide(&self.room, &context);
         assert_eq!(command.decide(&self.room, &context), result, "{} is decided alike each time", kind.name);
         is_listed(kind, &result);

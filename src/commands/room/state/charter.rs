@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::StateSize;
 use crate::events::ids::Identity;
 use crate::events::room::{LeaveReason, RoomCreated, RoomEvent, Settings};
 use crate::events::time::Timestamp;
@@ -74,6 +75,17 @@ impl Charter {
             }
             _ => {}
         }
+    }
+
+    pub(super) fn add_size(&self, size: &mut StateSize) {
+        size.memory += self.settings.heap_bytes();
+        size.stored += self.settings.metadata.text().len();
+        self.settings.labels.iter().for_each(|(key, value)| size.stored += key.len() + value.len());
+        if let Some(name) = &self.name {
+            size.text(name.len());
+        }
+        size.tree::<(Identity, Option<Timestamp>)>(self.bans.len());
+        self.bans.keys().for_each(|identity| size.text(identity.as_str().len()));
     }
 
     /// A lock and bans end with the room.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::StateSize;
 use crate::events::envelope::RoomVersion;
 use crate::events::ids::Identity;
 
@@ -21,6 +22,12 @@ impl Hands {
     /// The earliest first.
     pub fn in_order(&self) -> impl ExactSizeIterator<Item = &Identity> {
         self.order.values()
+    }
+
+    pub(super) fn add_size(&self, size: &mut StateSize) {
+        size.tree::<(RoomVersion, Identity)>(self.order.len());
+        size.tree::<(Identity, RoomVersion)>(self.raised.len());
+        self.order.values().chain(self.raised.keys()).for_each(|identity| size.text(identity.as_str().len()));
     }
 
     /// One that is up keeps its place.

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::StateSize;
 use crate::events::envelope::RoomVersion;
 
 /// Deleted messages that a room knows.
@@ -40,6 +41,10 @@ impl DeletedMessages {
         } else {
             Standing::There
         }
+    }
+
+    pub(super) fn add_size(&self, size: &mut StateSize) {
+        size.tree::<RoomVersion>(self.known.len());
     }
 
     pub(super) fn delete(&mut self, message: RoomVersion) {

@@ -13,6 +13,7 @@ mod hands;
 mod messages;
 mod people;
 mod show;
+mod size;
 mod tracks;
 
 pub use charter::{Charter, MAX_BANS};
@@ -21,6 +22,7 @@ pub use hands::Hands;
 pub use messages::{DeletedMessages, KEPT, Standing};
 pub use people::{People, Person, PersonalParts, Stay, Waiter};
 pub use show::{Participant, Waiting};
+pub use size::StateSize;
 pub use tracks::{Track, Tracks};
 
 use serde::{Deserialize, Serialize};

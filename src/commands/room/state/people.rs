@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::StateSize;
 use crate::events::envelope::RoomVersion;
 use crate::events::ids::{Identity, SessionId};
 use crate::events::room::{ParticipantAdmitted, ParticipantDenied, ParticipantJoined, ParticipantWaiting, Role};
@@ -238,6 +239,24 @@ impl People {
             self.set_role(from, Role::Moderator);
         }
         self.set_role(to, Role::Host);
+    }
+
+    pub(super) fn add_size(&self, size: &mut StateSize) {
+        size.tree::<(Identity, Person)>(self.present.len());
+        size.tree::<(Identity, Waiter)>(self.waiting.len());
+        size.tree::<(Identity, Option<SealedAt>)>(self.admitted.len());
+        size.tree::<(RoomVersion, Identity)>(self.hosts.len());
+        size.tree::<(RoomVersion, Identity)>(self.moderators.len());
+        let staff = self.hosts.values().chain(self.moderators.values());
+        let others = self.waiting.keys().chain(self.admitted.keys());
+        staff.chain(others).chain(self.present.keys()).for_each(|identity| size.text(identity.as_str().len()));
+        for person in self.present.values() {
+            size.list(&person.sessions);
+            let PersonalParts { at_join, renamed, metadata_set } = &person.personal;
+            [at_join, renamed, metadata_set].into_iter().for_each(|part| size.sealed(part.as_ref()));
+        }
+        self.waiting.values().for_each(|waiter| size.sealed(waiter.personal.as_ref()));
+        self.admitted.values().for_each(|personal| size.sealed(personal.as_ref()));
     }
 
     fn enlist(&mut self, role: Role, since: RoomVersion, identity: &Identity) {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::StateSize;
 use crate::events::ids::{Identity, SessionId, TrackId};
 use crate::events::room::{TrackKind, TrackPublished, TrackSource};
 
@@ -67,6 +68,20 @@ impl Tracks {
     /// Whether staff holds anything of the person muted.
     pub fn holds_any(&self, identity: &Identity) -> bool {
         self.held.contains_key(identity)
+    }
+
+    pub(super) fn add_size(&self, size: &mut StateSize) {
+        size.tree::<(TrackId, Track)>(self.all.len());
+        size.tree::<TrackId>(self.screens.len());
+        size.tree::<(Identity, BTreeSet<TrackId>)>(self.of.len());
+        size.tree::<(Identity, BTreeSet<TrackSource>)>(self.held.len());
+        self.of.values().for_each(|tracks| size.tree::<TrackId>(tracks.len()));
+        self.held.values().for_each(|sources| size.tree::<TrackSource>(sources.len()));
+        self.of.keys().chain(self.held.keys()).for_each(|identity| size.text(identity.as_str().len()));
+        for track in self.all.values() {
+            size.text(track.identity.as_str().len());
+            size.text(track.codec.as_ref().map_or(0, String::len));
+        }
     }
 
     pub(super) fn publish(&mut self, event: &TrackPublished) {
