@@ -7,6 +7,7 @@ pub mod database;
 pub mod events;
 pub mod http;
 pub mod json;
+pub mod live;
 pub mod projections;
 pub mod resilience;
 pub mod security;

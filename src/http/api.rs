@@ -14,6 +14,7 @@ use crate::events::ids::CommandId;
 use crate::events::log::{EventLog, LogError};
 use crate::events::time::Clock;
 use crate::http::spool::SpoolRoom;
+use crate::live::rooms::RoomStates;
 use crate::projections::cache::{Patience, RoomCache};
 use crate::projections::live::Board;
 use crate::projections::read::ReadModels;
@@ -38,7 +39,9 @@ pub struct Parts {
     pub replicas: Replicas,
     /// Where the read models stand.
     pub board: Board,
-    /// Rooms and their people, for who reads them as they are.
+    /// Rooms in use on this node, as the log has them.
+    pub rooms: RoomStates,
+    /// The other rooms and their people.
     pub cache: RoomCache,
     pub clock: Clock,
     pub metrics: Metrics,

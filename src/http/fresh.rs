@@ -7,6 +7,7 @@ use super::problem::{Problem, ProblemCode};
 use super::request::query::Query;
 use super::{events_answer, events_request};
 use crate::events::envelope::Position;
+use crate::live::rooms::StateError;
 use crate::projections::cache::CacheError;
 use crate::projections::live::WaitError;
 use crate::projections::read::{PageRequest, ReadError, ReadModels};
@@ -56,6 +57,22 @@ impl From<CacheError> for Problem {
             CacheError::Wait(error) => waited(&error),
             CacheError::Read(error) => unread(&error),
             CacheError::Crashed => Problem::internal(&error),
+        }
+    }
+}
+
+impl From<StateError> for Problem {
+    fn from(error: StateError) -> Self {
+        match error {
+            StateError::NotReached { at, wanted } => {
+                let detail = format!("The log is at position {at}, not yet at {wanted}.");
+                Problem::new(ProblemCode::PositionNotReached, detail).with("position", at)
+            }
+            StateError::Stopping => Problem::new(ProblemCode::Stopping, "The server is being stopped."),
+            StateError::Log(error) => Problem::from(&*error),
+            StateError::Wait(error) => waited(&error),
+            StateError::Read(error) => unread(&error),
+            StateError::Crashed => Problem::internal(&error),
         }
     }
 }

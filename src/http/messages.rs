@@ -1,10 +1,13 @@
 //! `GET /v1/rooms/{room}/messages`: what was said in a room, as far as it is for the reader.
 
+use std::sync::Arc;
+
 use axum::extract::{OriginalUri, State};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
@@ -13,6 +16,7 @@ use super::api::Api;
 use super::event_view::PersonalView;
 use super::fresh::{self, Paging, Reading};
 use super::openapi::{self, Document, Operation, Tag};
+use super::participants::json_answer;
 use super::personal::{Opener, Part};
 use super::problem::{Problem, ProblemCode};
 use super::reader::Reader;
@@ -21,13 +25,15 @@ use super::request::headers::POSITION;
 use super::request::path::RoomInPath;
 use super::request::query::Query;
 use super::rights::{self, Access};
-use crate::events::envelope::RoomVersion;
+use crate::events::envelope::{Position, RoomVersion};
 use crate::events::ids::Identity;
 use crate::events::log::RoomKey;
 use crate::events::room::Audience;
 use crate::events::time::Timestamp;
-use crate::projections::messages::{Message, MessageReader, Messages};
+use crate::live::rooms::{self, SharedMessage};
+use crate::projections::messages::{Message, MessageReader, Messages, cursor};
 use crate::projections::model::ReadModel as _;
+use crate::projections::read::ReadModels;
 
 const PATH: &str = "/v1/rooms/{room}/messages";
 
@@ -109,15 +115,106 @@ async fn messages(
         Some(identity) => rights::seen_by(&api, access, &key, identity).await?,
         None => access,
     };
+    if rights::reads_state(&api, &caller, &key) {
+        let wanted_position = fresh::wanted(&api, &mut query, &headers).await?;
+        query.finish()?;
+        return newest(&api, &key, &access, wanted_position, newest_first, &paging).await;
+    }
     let Reading { models, position } = fresh::reading(&api, Messages::NAME, &mut query, &headers).await?;
     query.finish()?;
+    let page = read(&api, &models, &key, &access, newest_first, &paging).await?;
+    Ok(answer(page, position))
+}
+
+/// A page out of the read model.
+async fn read(
+    api: &Api,
+    models: &ReadModels,
+    key: &RoomKey,
+    access: &Access,
+    newest_first: bool,
+    paging: &Paging,
+) -> Result<MessagePage, Problem> {
     let reader = reader(&access.reader);
-    let page = models.messages(&key.tenant, room, reader, newest_first, paging.request()).await?;
-    let opener = opener(&api, &key, &access, &page.items).await?;
+    let page = models.messages(&key.tenant, key.room, reader, newest_first, paging.request()).await?;
+    let opener = opener(api, key, access, page.items.iter()).await?;
     let page = page.map(|message| shown(message, &opener));
-    let mut response = Json(MessagePage { messages: page.items, next_cursor: page.next_cursor }).into_response();
+    Ok(MessagePage { messages: page.items, next_cursor: page.next_cursor })
+}
+
+/// A page out of memory, as far as that reaches back.
+async fn newest(
+    api: &Api,
+    key: &RoomKey,
+    access: &Access,
+    wanted: Option<Position>,
+    newest_first: bool,
+    paging: &Paging,
+) -> Result<Response, Problem> {
+    let current = api.rooms.current(key, wanted).await?;
+    let reader = reader(&access.reader);
+    match api.rooms.messages(key, &current, reader, newest_first, paging.request()).await? {
+        rooms::MessagePage::Here { messages, more, at } => {
+            let next_cursor = messages.last().filter(|_| more);
+            let next_cursor = next_cursor.map(|last| cursor(newest_first, last.message.version));
+            let rendered = render(api, key, access, &messages).await?;
+            Ok(json_answer(assemble(&rendered, next_cursor.as_deref()), at))
+        }
+        rooms::MessagePage::Older { at } => {
+            let page = read(api, &api.models, key, access, newest_first, paging).await?;
+            Ok(answer(page, at))
+        }
+    }
+}
+
+/// Each message as JSON; one with its text open is rendered once for all who may read it.
+async fn render(
+    api: &Api,
+    key: &RoomKey,
+    access: &Access,
+    messages: &[Arc<SharedMessage>],
+) -> Result<Vec<Bytes>, Problem> {
+    let moment = api.sealer.moment();
+    let made = |shared: &Arc<SharedMessage>| shared.rendered(moment).filter(|_| access.personal);
+    let mut rendered: Vec<Option<Bytes>> = messages.iter().map(made).collect();
+    if rendered.iter().any(Option::is_none) {
+        let missing = messages.iter().zip(&rendered).filter(|(_, made)| made.is_none());
+        let opener = opener(api, key, access, missing.map(|(shared, _)| &shared.message)).await?;
+        for (shared, made) in messages.iter().zip(&mut rendered).filter(|(_, made)| made.is_none()) {
+            let json = serde_json::to_vec(&shown(shared.message.clone(), &opener)).map_err(Problem::internal)?;
+            let json = Bytes::from(json);
+            if access.personal {
+                shared.keep(moment, json.clone());
+            }
+            *made = Some(json);
+        }
+    }
+    Ok(rendered.into_iter().flatten().collect())
+}
+
+/// [`MessagePage`] out of messages as JSON. A cursor has no character that JSON would escape.
+fn assemble(messages: &[Bytes], next_cursor: Option<&str>) -> Bytes {
+    let length = messages.iter().map(|message| message.len() + 1).sum::<usize>();
+    let mut page = Vec::with_capacity(length + 128);
+    page.extend_from_slice(b"{\"messages\":[");
+    for (number, message) in messages.iter().enumerate() {
+        if number > 0 {
+            page.push(b',');
+        }
+        page.extend_from_slice(message);
+    }
+    page.push(b']');
+    if let Some(cursor) = next_cursor {
+        page.extend_from_slice(format!(",\"next_cursor\":\"{cursor}\"").as_bytes());
+    }
+    page.push(b'}');
+    page.into()
+}
+
+fn answer(page: MessagePage, position: Position) -> Response {
+    let mut response = Json(page).into_response();
     response.headers_mut().insert(POSITION, HeaderValue::from(position));
-    Ok(response)
+    response
 }
 
 fn reader(reader: &Reader) -> MessageReader<'_> {
@@ -128,8 +225,13 @@ fn reader(reader: &Reader) -> MessageReader<'_> {
     }
 }
 
-async fn opener(api: &Api, key: &RoomKey, access: &Access, messages: &[Message]) -> Result<Opener, Problem> {
-    let sealed: Vec<_> = messages.iter().filter_map(|message| message.text.as_ref()).collect();
+async fn opener<'m>(
+    api: &Api,
+    key: &RoomKey,
+    access: &Access,
+    messages: impl Iterator<Item = &'m Message>,
+) -> Result<Opener, Problem> {
+    let sealed: Vec<_> = messages.filter_map(|message| message.text.as_ref()).collect();
     Opener::load(&api.sealer, key, access.personal, &sealed).await
 }
 

@@ -1,10 +1,12 @@
 //! `GET /v1/rooms/{room}/participants` and `/waiting`: who is in a room, and who waits to be let in.
 
+use axum::body::Body;
 use axum::extract::{OriginalUri, State};
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -18,15 +20,20 @@ use super::request::caller::Signed;
 use super::request::headers::POSITION;
 use super::request::path::RoomInPath;
 use super::request::query::Query;
-use super::rights;
+use super::rights::{self, Access};
 use super::room_version::{self, Moment};
+use crate::commands::context::Caller;
+use crate::commands::execute::load::LoadedRoom;
 use crate::commands::room::state;
-use crate::events::envelope::Position;
+use crate::events::envelope::{Position, RoomVersion};
 use crate::events::log::RoomKey;
 use crate::events::room::view::{ParticipantView, WaitingView};
+use crate::live::rooms::{Current, PageKey};
 use crate::projections::model::ReadModel as _;
 use crate::projections::read::Page;
-use crate::projections::rooms::{Participant, Rooms, Waiting, page_of_people};
+use crate::projections::rooms::{
+    Participant, Rooms, Waiting, lobby_cursor, page_of_people, people_cursor, read_lobby_cursor, read_people_cursor,
+};
 
 const PARTICIPANTS: &str = "/v1/rooms/{room}/participants";
 const WAITING: &str = "/v1/rooms/{room}/waiting";
@@ -111,6 +118,11 @@ async fn participants(
     let moment = Moment::read(&mut query)?;
     let paging = Paging::read(&mut query)?;
     let key = RoomKey { tenant: caller.tenant.clone(), room };
+    if moment == Moment::Now && rights::reads_state(&api, &caller, &key) {
+        let wanted = fresh::wanted(&api, &mut query, &headers).await?;
+        query.finish()?;
+        return present(&api, &caller, &key, wanted, paging).await;
+    }
     let access = rights::inside_room(&api, &caller, &key).await?;
     let (page, position) = if moment == Moment::Now {
         let wanted = fresh::wanted(&api, &mut query, &headers).await?;
@@ -122,13 +134,73 @@ async fn participants(
         query.finish()?;
         at(&api, &key, moment, &paging).await?
     };
+    Ok(answer(people_page(&api, &key, &access, page).await?, position))
+}
+
+async fn people_page(
+    api: &Api,
+    key: &RoomKey,
+    access: &Access,
+    page: Page<Participant>,
+) -> Result<ParticipantPage, Problem> {
     let sealed: Vec<_> = page.items.iter().flat_map(|person| [&person.name, &person.metadata]).flatten().collect();
-    let opener = Opener::load(&api.sealer, &key, access.personal, &sealed).await?;
+    let opener = Opener::load(&api.sealer, key, access.personal, &sealed).await?;
     let page = page.map(|person| ParticipantAnswer {
         personal: opener.open(&[(Part::DisplayName, person.name.as_ref()), (Part::Metadata, person.metadata.as_ref())]),
         view: person.view,
     });
-    Ok(answer(ParticipantPage { participants: page.items, next_cursor: page.next_cursor }, position))
+    Ok(ParticipantPage { participants: page.items, next_cursor: page.next_cursor })
+}
+
+/// A page made before, or what one is made of, with its version.
+enum Taken<T> {
+    Made(Bytes),
+    Parts(RoomVersion, Page<T>),
+}
+
+/// Who is present now, out of the room's state.
+async fn present(
+    api: &Api,
+    caller: &Caller,
+    key: &RoomKey,
+    wanted: Option<Position>,
+    paging: Paging,
+) -> Result<Response, Problem> {
+    let after = read_people_cursor(paging.cursor.as_deref())?;
+    // Before keys are loaded: a page opened with a key that is forgotten meanwhile is of another moment.
+    let moment = api.sealer.moment();
+    let name = |access: &Access| PageKey {
+        list: "participants",
+        limit: paging.limit,
+        cursor: paging.cursor.clone(),
+        opened: access.personal,
+    };
+    let take = |room: &LoadedRoom, access: &Access, current: &Current| {
+        if let Some(made) = current.page(&name(access), room.version, moment) {
+            return Taken::Made(made);
+        }
+        let (people, more) = room.state.participants_after(after.as_ref(), paging.limit);
+        let next_cursor = people.last().filter(|_| more).map(|last| people_cursor(&last.view.identity));
+        Taken::Parts(room.version, Page { items: people, next_cursor }.map(Participant::from))
+    };
+    let inside = rights::look_inside(api, caller, key, wanted, take).await?;
+    let page = match inside.taken {
+        Taken::Made(page) => page,
+        Taken::Parts(version, page) => {
+            let page = people_page(api, key, &inside.access, page).await?;
+            let page = Bytes::from(serde_json::to_vec(&page).map_err(Problem::internal)?);
+            inside.room.keep_page(name(&inside.access), version, moment, page.clone());
+            page
+        }
+    };
+    Ok(json_answer(page, inside.room.at))
+}
+
+impl From<state::Participant> for Participant {
+    fn from(person: state::Participant) -> Self {
+        let state::Participant { view, name, metadata } = person;
+        Self { view, name, metadata }
+    }
 }
 
 /// The people of a room as it was.
@@ -139,11 +211,7 @@ async fn at(
     paging: &Paging,
 ) -> Result<(Page<Participant>, Position), Problem> {
     let loaded = room_version::load(api, key, moment).await?;
-    let people = loaded
-        .state
-        .participants()
-        .into_iter()
-        .map(|state::Participant { view, name, metadata }| Participant { view, name, metadata });
+    let people = loaded.state.participants().into_iter().map(Participant::from);
     Ok((page_of_people(people.collect(), paging.request())?, loaded.position))
 }
 
@@ -157,19 +225,55 @@ async fn waiting(
     let mut query = Query::read(&uri)?;
     let paging = Paging::read(&mut query)?;
     let key = RoomKey { tenant: caller.tenant.clone(), room };
+    if rights::reads_state(&api, &caller, &key) {
+        let wanted = fresh::wanted(&api, &mut query, &headers).await?;
+        query.finish()?;
+        return in_lobby(&api, &caller, &key, wanted, &paging).await;
+    }
     let access = rights::inside_room(&api, &caller, &key).await?;
     rights::staff(&access)?;
     let Reading { models, position } = fresh::reading(&api, Rooms::NAME, &mut query, &headers).await?;
     query.finish()?;
     let page: Page<Waiting> = models.waiting(&key.tenant, room, paging.request()).await?;
+    Ok(answer(lobby_page(&api, &key, &access, page).await?, position))
+}
+
+/// Who waits now, out of the room's state.
+async fn in_lobby(
+    api: &Api,
+    caller: &Caller,
+    key: &RoomKey,
+    wanted: Option<Position>,
+    paging: &Paging,
+) -> Result<Response, Problem> {
+    let after = read_lobby_cursor(paging.cursor.as_deref())?;
+    let take = |room: &LoadedRoom, _: &Access, _: &Current| room.state.waiting_after(after, paging.limit);
+    let inside = rights::look_inside(api, caller, key, wanted, take).await?;
+    rights::staff(&inside.access)?;
+    let (waiting, more) = inside.taken;
+    let next_cursor = waiting.last().filter(|_| more).map(|(since, _)| lobby_cursor(*since));
+    let items = waiting.into_iter().map(|(_, state::Waiting { view, personal })| Waiting { view, personal }).collect();
+    let page = lobby_page(api, key, &inside.access, Page { items, next_cursor }).await?;
+    Ok(answer(page, inside.room.at))
+}
+
+async fn lobby_page(api: &Api, key: &RoomKey, access: &Access, page: Page<Waiting>) -> Result<WaitingPage, Problem> {
     let sealed: Vec<_> = page.items.iter().filter_map(|person| person.personal.as_ref()).collect();
-    let opener = Opener::load(&api.sealer, &key, access.personal, &sealed).await?;
+    let opener = Opener::load(&api.sealer, key, access.personal, &sealed).await?;
     let page = page.map(|person| WaitingAnswer {
         personal: opener
             .open(&[(Part::DisplayName, person.personal.as_ref()), (Part::Metadata, person.personal.as_ref())]),
         view: person.view,
     });
-    Ok(answer(WaitingPage { waiting: page.items, next_cursor: page.next_cursor }, position))
+    Ok(WaitingPage { waiting: page.items, next_cursor: page.next_cursor })
+}
+
+/// JSON that is there as bytes.
+pub(super) fn json_answer(json: Bytes, position: Position) -> Response {
+    let mut response = Body::from(json).into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(POSITION, HeaderValue::from(position));
+    response
 }
 
 fn answer(page: impl Serialize, position: Position) -> Response {

@@ -21,10 +21,12 @@ use crate::commands::context::Caller;
 use crate::commands::execute::load::LoadedRoom;
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::commands::room::state::Room;
+use crate::events::envelope::{Position, RoomVersion};
 use crate::events::ids::{Identity, RoomId};
 use crate::events::log::RoomKey;
 use crate::events::room::Role;
 use crate::json::quoted;
+use crate::live::rooms::Current;
 use crate::projections::model::ReadModel as _;
 use crate::projections::sessions::Sessions;
 
@@ -89,64 +91,124 @@ pub fn room_itself(caller: &Caller, room: RoomId, name: Option<&str>) -> Result<
     }
 }
 
-/// The room as the log has it now, for those who may see it.
-pub async fn room_in_log(api: &Api, caller: &Caller, key: &RoomKey) -> Result<LoadedRoom, Problem> {
-    let room = api.executor.loader().now(key).await?;
+/// Refuses who may not see the room itself.
+pub async fn see_room(api: &Api, caller: &Caller, key: &RoomKey) -> Result<(), Problem> {
+    let room = api.rooms.current(key, None).await?;
+    room.read(|room| itself(caller, key, room))
+}
+
+fn itself(caller: &Caller, key: &RoomKey, room: &LoadedRoom) -> Result<(), Problem> {
     let charter = room.state.charter().ok_or_else(no_such_room)?;
-    room_itself(caller, key.room, charter.name.as_deref())?;
-    Ok(room)
+    room_itself(caller, key.room, charter.name.as_deref())
+}
+
+/// Whether the room's state has to be looked at to tell what the caller may see: everything is granted without it to others.
+fn asks_as_person(caller: &Caller) -> bool {
+    let grants = &caller.grants;
+    let person = grants.room_join && caller.identity().is_some();
+    grants.room.is_some() || !(grants.room_admin || grants.room_list && !person)
+}
+
+/// Whether the room is read out of its state on this node: of persons always, of servers where the room is in use here.
+pub fn reads_state(api: &Api, caller: &Caller, key: &RoomKey) -> bool {
+    asks_as_person(caller) || api.rooms.is_in_use(key)
 }
 
 /// What goes on in the room: its people, its messages, its events.
 pub async fn inside_room(api: &Api, caller: &Caller, key: &RoomKey) -> Result<Access, Problem> {
-    let grants = &caller.grants;
-    let person = caller.identity().filter(|_| grants.room_join);
-    if grants.room.is_none() && (grants.room_admin || grants.room_list && person.is_none()) {
+    if !asks_as_person(caller) {
         // No look at the room's state is needed, only whether it is there.
-        if !api.cache.knows(key) {
+        if !api.cache.knows(key) && !api.rooms.is_in_use(key) {
             api.log.room_head(key).await?.ok_or_else(no_such_room)?;
         }
-        return Ok(if grants.room_admin { Access::admin() } else { Access::outsider() });
+        return Ok(if caller.grants.room_admin { Access::admin() } else { Access::outsider() });
     }
-    let room = room_in_log(api, caller, key).await?;
-    if grants.room_admin {
-        return Ok(Access::admin());
-    }
-    let as_person = match person {
-        Some(identity) => as_person(api, identity, key, &room, grants.room_list).await?,
-        None => None,
-    };
-    match (as_person, person) {
-        (Some(access), _) => Ok(access),
-        (None, _) if grants.room_list => Ok(Access::outsider()),
-        (None, Some(identity)) => Err(forbidden(format!("{} is not in the room: join first.", identity.quoted()))),
-        (None, None) => Err(forbidden("The token is no person's: it needs room_admin or room_list.")),
-    }
+    Ok(look_inside(api, caller, key, None, |_, _, _| ()).await?.access)
 }
 
-/// A person who is in the room, or was in it when it ended or before and was not put out. `lists`: the token grants `room_list` too.
-async fn as_person(
+/// What somebody who may look inside a room took of it, all at one version.
+pub struct Inside<T> {
+    pub access: Access,
+    pub taken: T,
+    pub room: Current,
+}
+
+/// Takes something of the room as it is now, for a caller who may see what goes on in it.
+pub async fn look_inside<T>(
     api: &Api,
-    identity: &Identity,
+    caller: &Caller,
     key: &RoomKey,
-    room: &LoadedRoom,
-    lists: bool,
-) -> Result<Option<Access>, Problem> {
-    let staff = match role(identity, room) {
-        Some(role) => role.is_staff(),
-        None if may_look_back(api, key, identity, room).await? => false,
-        None => return Ok(None),
+    wanted: Option<Position>,
+    take: impl Fn(&LoadedRoom, &Access, &Current) -> T,
+) -> Result<Inside<T>, Problem> {
+    let current = api.rooms.current(key, wanted).await?;
+    let looked = current.read(|room| match rights(caller, key, room)? {
+        Rights::Sees(access) => Ok(Looked::At(take(room, &access, &current), access)),
+        Rights::IfEverIn(identity) => Ok(Looked::Ended(identity, room.position, room.version)),
+        Rights::None(problem) => Err(problem),
+    })?;
+    let (identity, position, version) = match looked {
+        Looked::At(taken, access) => return Ok(Inside { access, taken, room: current }),
+        Looked::Ended(identity, position, version) => (identity, position, version),
     };
-    Ok(Some(Access { reader: Reader::person(identity.clone(), staff, room.version, lists), personal: true }))
+    // A room that has ended stays as it is: what is taken now is of the same version.
+    let access = if ever_in(api, key, &identity, position).await? {
+        let lists = caller.grants.room_list;
+        Access { reader: Reader::person(identity, false, version, lists), personal: true }
+    } else if caller.grants.room_list {
+        Access::outsider()
+    } else {
+        return Err(not_in_room(&identity));
+    };
+    let taken = current.read(|room| take(room, &access, &current));
+    Ok(Inside { access, taken, room: current })
 }
 
-/// Whether somebody was in a room that has ended, and was not put out of it. The read model of stays may not have come so far
-/// yet: it is waited for.
-async fn may_look_back(api: &Api, key: &RoomKey, identity: &Identity, room: &LoadedRoom) -> Result<bool, Problem> {
-    if !matches!(room.state, Room::Ended(_)) || room.state.was_put_out(identity) {
-        return Ok(false);
+enum Looked<T> {
+    At(T, Access),
+    Ended(Identity, Position, RoomVersion),
+}
+
+/// What the state of a room says of a caller's rights.
+enum Rights {
+    Sees(Access),
+    /// The room has ended: its people may look back.
+    IfEverIn(Identity),
+    None(Problem),
+}
+
+fn rights(caller: &Caller, key: &RoomKey, room: &LoadedRoom) -> Result<Rights, Problem> {
+    itself(caller, key, room)?;
+    let grants = &caller.grants;
+    if grants.room_admin {
+        return Ok(Rights::Sees(Access::admin()));
     }
-    api.board.wait_for(Sessions::NAME, room.position, api.http.at_least_timeout, &api.stop).await?;
+    let person = caller.identity().filter(|_| grants.room_join);
+    if let Some(identity) = person {
+        if let Some(role) = role(identity, room) {
+            let reader = Reader::person(identity.clone(), role.is_staff(), room.version, grants.room_list);
+            return Ok(Rights::Sees(Access { reader, personal: true }));
+        }
+        if matches!(room.state, Room::Ended(_)) && !room.state.was_put_out(identity) {
+            return Ok(Rights::IfEverIn(identity.clone()));
+        }
+    }
+    if grants.room_list {
+        return Ok(Rights::Sees(Access::outsider()));
+    }
+    Ok(Rights::None(match person {
+        Some(identity) => not_in_room(identity),
+        None => forbidden("The token is no person's: it needs room_admin or room_list."),
+    }))
+}
+
+fn not_in_room(identity: &Identity) -> Problem {
+    forbidden(format!("{} is not in the room: join first.", identity.quoted()))
+}
+
+/// Whether somebody was ever in a room. The read model of stays may not have come so far yet: it is waited for.
+async fn ever_in(api: &Api, key: &RoomKey, identity: &Identity, position: Position) -> Result<bool, Problem> {
+    api.board.wait_for(Sessions::NAME, position, api.http.at_least_timeout, &api.stop).await?;
     Ok(api.models.ever_stayed(&key.tenant, key.room, identity).await?)
 }
 
@@ -165,9 +227,9 @@ pub async fn seen_by(api: &Api, access: Access, key: &RoomKey, identity: Identit
     if !access.reader.admin {
         return Err(forbidden("Only room_admin reads as somebody else."));
     }
-    let room = api.executor.loader().now(key).await?;
-    let staff = role(&identity, &room).is_some_and(Role::is_staff);
-    Ok(Access { reader: Reader::person(identity, staff, room.version, false), personal: access.personal })
+    let room = api.rooms.current(key, None).await?;
+    let (staff, version) = room.read(|room| (role(&identity, room).is_some_and(Role::is_staff), room.version));
+    Ok(Access { reader: Reader::person(identity, staff, version, false), personal: access.personal })
 }
 
 /// Hosts and moderators of the room, and servers.

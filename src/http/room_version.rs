@@ -29,15 +29,14 @@ impl Moment {
     }
 }
 
-/// The room as it was at a moment in the past, or as the log has it now.
+/// The room as it was at a moment; `now`: its version now.
 pub async fn load(api: &Api, key: &RoomKey, moment: Moment) -> Result<LoadedRoom, Problem> {
-    let loader = api.executor.loader();
     let version = match moment {
-        Moment::Now => return existing(loader.now(key).await?),
+        Moment::Now => api.log.room_head(key).await?.ok_or_else(rights::no_such_room)?.version,
         Moment::Version(version) => version,
         Moment::At(at) => api.log.version_at(key, at).await?,
     };
-    let room = loader.at_version(key, version).await?;
+    let room = api.rooms.at_version(key, version).await?;
     if room.version > 0 {
         return Ok(room);
     }
@@ -47,8 +46,4 @@ pub async fn load(api: &Api, key: &RoomKey, moment: Moment) -> Result<LoadedRoom
         _ => format!("The room has had no version {version}: it is at version {}.", head.version),
     };
     Err(Problem::new(ProblemCode::NoSuchVersion, detail).with("room_version", head.version))
-}
-
-fn existing(room: LoadedRoom) -> Result<LoadedRoom, Problem> {
-    if room.version == 0 { Err(rights::no_such_room()) } else { Ok(room) }
 }

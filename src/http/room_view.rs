@@ -64,7 +64,7 @@ async fn view(
         Moment::Now => {
             let wanted = fresh::wanted(&api, &mut query, &headers).await?;
             query.finish()?;
-            now(&api, &key, wanted).await?
+            now(&api, &caller, &key, wanted).await?
         }
         Moment::Version(_) | Moment::At(_) => {
             fresh::log_reached(&api, &mut query, &headers).await?;
@@ -90,8 +90,18 @@ async fn view(
     Ok(response)
 }
 
-/// Out of the cache or the read model; a room that is not in it yet out of the log, so that a room is there once it was created.
-async fn now(api: &Api, key: &RoomKey, wanted: Option<Position>) -> Result<(Shown, Position), Problem> {
+/// Out of the room's state where it is in use here, else out of the cache or the read model.
+async fn now(
+    api: &Api,
+    caller: &Caller,
+    key: &RoomKey,
+    wanted: Option<Position>,
+) -> Result<(Shown, Position), Problem> {
+    if rights::reads_state(api, caller, key) {
+        let current = api.rooms.current(key, wanted).await?;
+        let view = current.view(key.room).ok_or_else(rights::no_such_room)?;
+        return Ok((view.map_err(Problem::internal)?, current.at));
+    }
     let seen = api.cache.room(key, wanted, &api.patience()).await?;
     match seen.value {
         Some(shown) => Ok((shown, seen.at)),
@@ -105,7 +115,7 @@ async fn past(api: &Api, caller: &Caller, key: &RoomKey, moment: Moment) -> Resu
     match at(api, key, moment).await {
         Ok(found) => Ok(found),
         Err(problem) => {
-            rights::room_in_log(api, caller, key).await?;
+            rights::see_room(api, caller, key).await?;
             Err(problem)
         }
     }

@@ -25,6 +25,7 @@ mod http_frame;
 mod import;
 mod kafka;
 mod kills;
+mod live;
 mod log;
 mod log_commands;
 mod maintenance;

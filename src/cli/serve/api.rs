@@ -12,15 +12,17 @@ use crate::events::log::{RoomKey, wake};
 use crate::events::time::Timestamp;
 use crate::http::api::{Api, Parts};
 use crate::http::routes;
+use crate::live;
+use crate::live::rooms::RoomStates;
 use crate::projections::read::ReadModels;
-use crate::projections::rooms;
+use crate::projections::rooms as room_model;
 use crate::security::sealing::{MasterKeys, Sealer};
 use crate::security::tokens::Verifier;
 use crate::security::watch::Watch;
 use crate::tasks::Tasks;
 
 pub async fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Result<Router> {
-    let Foundation { config, pool, reads, log, source, clock, metrics, board, cache, replicas, .. } = foundation;
+    let Foundation { config, pool, reads, log, source, window, clock, metrics, board, cache, replicas, .. } = foundation;
     let masters = MasterKeys::configured(&config.keys).context("the master keys cannot be used")?;
     let sealer = Sealer::new(pool.clone(), masters);
     let verifier = Verifier::new(&config.keys, pool.clone()).context("the signing keys cannot be used")?;
@@ -42,6 +44,18 @@ pub async fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Resul
         tasks.spawn("replicas", |stop| replicas.clone().run(stop));
     }
     tasks.spawn("feed", |stop| hub.clone().run(stop));
+    let models = ReadModels::new(reads.clone()).counting(metrics.clone());
+    let rooms = RoomStates::new(live::rooms::Parts {
+        log: log.reading_from(reads.clone()),
+        window: window.clone(),
+        models: models.clone(),
+        board: board.clone(),
+        snapshot_interval: config.log.snapshot_interval,
+        memory: config.cache.memory,
+        patience: config.http.at_least_timeout,
+        stop: tasks.token().clone(),
+    });
+    tasks.spawn("rooms", |stop| rooms.clone().run(stop));
     let (orders, hand, ask) = (executor.clone(), clock.clone(), pool.clone());
     tasks.spawn("deadlines", |stop| deadlines::run(orders, hand, move |now| due_rooms(ask.clone(), now), stop));
     Ok(routes::router(Api::new(Parts {
@@ -50,9 +64,10 @@ pub async fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Resul
         log: log.reading_from(reads.clone()),
         hub,
         sealer,
-        models: ReadModels::new(reads.clone()).counting(metrics.clone()),
+        models,
         replicas: replicas.clone(),
         board: board.clone(),
+        rooms,
         cache: cache.clone(),
         clock: clock.clone(),
         metrics: metrics.clone(),
@@ -63,7 +78,7 @@ pub async fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Resul
 }
 
 async fn due_rooms(pool: Pool, now: Timestamp) -> sqlx::Result<Vec<Candidate>> {
-    let due = rooms::due(&pool, now, deadlines::AT_A_TIME).await?;
+    let due = room_model::due(&pool, now, deadlines::AT_A_TIME).await?;
     let candidates = due
         .into_iter()
         .map(|due| Candidate { key: RoomKey { tenant: due.tenant, room: due.room }, scheduled: due.scheduled });

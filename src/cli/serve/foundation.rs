@@ -7,7 +7,7 @@ use crate::database::pool::{self, Pool};
 use crate::database::requirements::{self, Shortcoming};
 use crate::database::{self, Database, migrate};
 use crate::events::archive::Archive;
-use crate::events::feed::Source;
+use crate::events::feed::{Source, Window};
 use crate::events::log::EventLog;
 use crate::events::log::maintenance::Maintenance;
 use crate::events::time::Clock;
@@ -28,6 +28,8 @@ pub struct Foundation {
     pub log: EventLog,
     /// Where what happens is taken from by those who live by it.
     pub source: Source,
+    /// The newest events, for all in the process who follow the log.
+    pub window: Window,
     pub clock: Clock,
     pub metrics: Metrics,
     /// Where the read models stand.
@@ -57,7 +59,7 @@ impl Foundation {
             metrics.pool("session", pool.sessions());
         }
         let archive = Archive::configured(&config.archive).context("CONVOKE_ARCHIVE_URL cannot be used")?;
-        let log = EventLog::new(pool.clone()).with_archive(archive);
+        let log = EventLog::new(pool.clone()).with_archive(archive).keeping_appends();
         let board = Board::new(pool.clone(), MODELS);
         let breakers = Breakers::new(metrics.clone());
         let source = Source::configured(log.reading_from(reads.clone()), config, metrics.clone());
@@ -74,7 +76,9 @@ impl Foundation {
         let around_redis = || breakers.around("redis", cache::BREAKER);
         let (cache, work) = RoomCache::new(parts, &config.cache, around_redis).context("REDIS_URL cannot be used")?;
         let config = config.clone();
-        let foundation = Self { config, pool, reads, log, source, clock, metrics, board, breakers, cache, replicas };
+        let window = Window::default();
+        let foundation =
+            Self { config, pool, reads, log, source, window, clock, metrics, board, breakers, cache, replicas };
         foundation.maintenance().prepare().await?;
         Ok((foundation, work))
     }

@@ -1,7 +1,6 @@
 //! The work behind the answers, by role.
 
 use super::foundation::Foundation;
-use crate::events::feed::Window;
 use crate::events::log::wake;
 use crate::events::relay::Relay;
 use crate::projections::cache::CacheWork;
@@ -11,7 +10,7 @@ use crate::projections::retention::Retention;
 use crate::tasks::Tasks;
 
 pub fn spawn(foundation: &Foundation, relay: Option<Relay>, caching: CacheWork, tasks: &mut Tasks) {
-    let Foundation { config, log, source, metrics, board, cache, .. } = foundation;
+    let Foundation { config, log, source, window, metrics, board, cache, .. } = foundation;
     if config.roles.maintenance {
         tasks.spawn("maintenance", |stop| foundation.maintenance().run(stop));
         let retention = Retention::new(foundation.pool.clone(), config.retention.clone(), foundation.clock.clone());
@@ -26,12 +25,11 @@ pub fn spawn(foundation: &Foundation, relay: Option<Relay>, caching: CacheWork, 
         let every = config.cache.warm_interval;
         tasks.spawn("cache-warming", |stop| cache.clone().keep_warm(every, stop));
     }
+    if config.roles.api || config.roles.projector {
+        tasks.spawn("window", |stop| window.clone().run(source.clone(), stop));
+    }
     if config.roles.projector {
-        let window = source.is_topic().then(Window::default);
-        if let Some(window) = window.clone() {
-            tasks.spawn("window", |stop| window.run(source.clone(), stop));
-        }
-        let tail = Tail::new(log.clone(), window);
+        let tail = Tail::new(log.clone(), Some(window.clone()));
         let runner = Runner::new(tail, board.clone(), metrics.clone(), config.projections.batch);
         tasks.spawn("projector", |stop| runner.run(stop));
     }

@@ -67,6 +67,20 @@ impl LoadedRoom {
         }
     }
 
+    /// Takes the room on by the event of the log that follows its version, which is given back decoded.
+    pub fn follow(&mut self, event: &Envelope) -> Result<RoomEvent, LogError> {
+        if event.room_version != self.version + 1 {
+            let what = format!("room {} has no version {}", event.room, self.version + 1);
+            return Err(LogError::BadRow { position: event.position, what });
+        }
+        let decoded = event.event()?;
+        self.evolve(event.happened_at(), &decoded, event.sealed.as_ref(), event.data.get().len());
+        self.position = event.position;
+        self.recorded_at = Some(event.recorded_at);
+        self.chain = chain::link_envelope(&self.chain, event);
+        Ok(decoded)
+    }
+
     /// Looks at all of the state. Done again only once it may have grown by half, so that it costs little for each event.
     fn measure(&mut self) {
         self.size = self.state.size();
@@ -140,7 +154,7 @@ impl Loader {
                 return Err(LogError::Damaged(format!("room {} has no version {}", key.room, room.version + 1)));
             }
             for event in &events {
-                step(&mut room, event)?;
+                room.follow(event)?;
             }
             // A snapshot that the writer is about to take is left to the writer.
             if room.snapshot_missing(self.snapshot_interval) {
@@ -158,19 +172,6 @@ impl Loader {
             tracing::warn!(%error, tenant = %key.tenant, room = %key.room, version = room.version, "a snapshot was not kept");
         }
     }
-}
-
-fn step(room: &mut LoadedRoom, event: &Envelope) -> Result<(), LogError> {
-    if event.room_version != room.version + 1 {
-        let what = format!("room {} has no version {}", event.room, room.version + 1);
-        return Err(LogError::BadRow { position: event.position, what });
-    }
-    let decoded = event.event()?;
-    room.evolve(event.happened_at(), &decoded, event.sealed.as_ref(), event.data.get().len());
-    room.position = event.position;
-    room.recorded_at = Some(event.recorded_at);
-    room.chain = chain::link_envelope(&room.chain, event);
-    Ok(())
 }
 
 /// Level of zstd: the fastest that still halves JSON.

@@ -1,5 +1,7 @@
 //! The tail of the log as a feed.
 
+use std::sync::Arc;
+
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
@@ -20,10 +22,10 @@ impl LogFeed {
         Self { grown: log.head_watch(), log, after }
     }
 
-    async fn more(&mut self) -> Result<Vec<Envelope>, LogError> {
+    async fn more(&mut self) -> Result<Vec<Arc<Envelope>>, LogError> {
         loop {
             self.grown.mark_unchanged();
-            let page = heard(SILENCE, self.log.read(self.after, PAGE)).await?;
+            let page = heard(SILENCE, self.log.read_shared(self.after, PAGE)).await?;
             if let Some(last) = page.last() {
                 self.after = last.position;
                 return Ok(page);
@@ -35,7 +37,7 @@ impl LogFeed {
 }
 
 impl Feed for LogFeed {
-    fn next(&mut self) -> BoxFuture<'_, Result<Vec<Envelope>, LogError>> {
+    fn next(&mut self) -> BoxFuture<'_, Result<Vec<Arc<Envelope>>, LogError>> {
         Box::pin(self.more())
     }
 

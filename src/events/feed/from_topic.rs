@@ -6,6 +6,7 @@
 //! log. Records of a history that the log has given up are passed over.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -86,7 +87,7 @@ impl TopicFeed {
         }
     }
 
-    async fn more(&mut self) -> Result<Vec<Envelope>, LogError> {
+    async fn more(&mut self) -> Result<Vec<Arc<Envelope>>, LogError> {
         if self.epochs.is_none() {
             // How far the log is has to be known once; from then on it tells by itself.
             heard(SILENCE, self.log.head()).await?;
@@ -193,7 +194,7 @@ impl TopicFeed {
     }
 
     /// What comes next without a gap, as far as it has come.
-    fn ready(&mut self) -> Vec<Envelope> {
+    fn ready(&mut self) -> Vec<Arc<Envelope>> {
         let mut ready = Vec::new();
         let mut next = self.after + 1;
         while ready.len() < PAGE
@@ -201,7 +202,7 @@ impl TopicFeed {
             && *first.key() == next
             && first.get().is_some()
         {
-            ready.extend(first.remove());
+            ready.extend(first.remove().map(Arc::new));
             next += 1;
         }
         ready
@@ -213,13 +214,13 @@ impl TopicFeed {
         in_row.take(PAGE).take_while(|(next, (position, event))| next == *position && event.is_none()).count()
     }
 
-    async fn read_log(&mut self, limit: usize) -> Result<Vec<Envelope>, LogError> {
-        let page = heard(SILENCE, self.log.read(self.after, limit)).await?;
+    async fn read_log(&mut self, limit: usize) -> Result<Vec<Arc<Envelope>>, LogError> {
+        let page = heard(SILENCE, self.log.read_shared(self.after, limit)).await?;
         self.metrics.fed("log", page.len());
         Ok(self.given(page))
     }
 
-    fn given(&mut self, page: Vec<Envelope>) -> Vec<Envelope> {
+    fn given(&mut self, page: Vec<Arc<Envelope>>) -> Vec<Arc<Envelope>> {
         if let Some(last) = page.last() {
             self.passed(last.position);
         }
@@ -237,7 +238,7 @@ impl TopicFeed {
 }
 
 impl Feed for TopicFeed {
-    fn next(&mut self) -> BoxFuture<'_, Result<Vec<Envelope>, LogError>> {
+    fn next(&mut self) -> BoxFuture<'_, Result<Vec<Arc<Envelope>>, LogError>> {
         Box::pin(self.more())
     }
 

@@ -211,10 +211,9 @@ impl Hub {
         readers.position
     }
 
-    fn hand_out(&self, events: Vec<Envelope>) {
+    fn hand_out(&self, events: Vec<Arc<Envelope>>) {
         let mut readers = self.0.readers();
         for event in events {
-            let event = Arc::new(event);
             let key = RoomKey { tenant: event.tenant.clone(), room: event.room };
             readers.position = event.position;
             readers.hand(Topic::Tenant(key.tenant.clone()), &event);

@@ -13,6 +13,7 @@ pub mod from_topic;
 pub mod hub;
 pub mod window;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -41,7 +42,7 @@ pub trait Feed: Send {
     /// What comes behind that which was given last: at least one event, in position order, without a gap. Waits for it.
     ///
     /// May be dropped while it waits without losing any. After an error it may be asked again, and goes on where it was.
-    fn next(&mut self) -> BoxFuture<'_, Result<Vec<Envelope>, LogError>>;
+    fn next(&mut self) -> BoxFuture<'_, Result<Vec<Arc<Envelope>>, LogError>>;
 
     /// What lies up to here need not be given.
     fn skip_to(&mut self, position: Position);

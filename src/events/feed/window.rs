@@ -1,51 +1,106 @@
-//! The last stretch of a feed, kept for readers who come back with a position: those who keep up read the same events at
-//! about the same time, and the feed is followed once for all of them.
+//! The newest events of the log, kept in memory: the log's end is followed once in a process, and all who live by it read here.
+//!
+//! What holds:
+//!
+//! - [`Window::read`] gives every event behind a position once, in position order, without a gap, for as long as the window
+//!   reaches back so far.
+//! - While [`Window::is_current`], no event older than [`LOST`] is missing at its end: the log was asked, and had no more.
+//! - After a restore, a new epoch, or an event that cannot be read, the window begins anew, in another *era*. Whoever keeps what
+//!   they made of events throws it away then.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::{Source, away};
+use super::{RETRY, Source};
 use crate::database::silence::heard;
 use crate::events::envelope::{Envelope, Position};
-use crate::events::log::LogError;
+use crate::events::log::{Head, LogError};
 
-/// Events that are kept.
-const KEPT: usize = 20_000;
+/// Bytes of the events that are kept, about.
+const KEPT: usize = 16 << 20;
+
+/// What an event takes beside its data and its sealed part, about.
+const ENVELOPE: usize = 500;
+
+/// Between two looks at whether the log is still the one that is followed, and where it ends.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// The log's end was not heard of for so long: what is kept may be old.
+pub const LOST: Duration = Duration::from_secs(3);
 
 #[derive(Default)]
 struct Kept {
     /// Everything up to here has left the window; what is behind it is in it.
     after: Position,
     events: VecDeque<Arc<Envelope>>,
+    bytes: usize,
+}
+
+/// Where the window ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct End {
+    /// How often the window began. 0: not yet.
+    pub era: u64,
+    /// Where it began: what is behind it was in the window.
+    pub begun: Position,
+    /// Of its last event, or where it began.
+    pub position: Position,
+}
+
+struct Shared {
+    kept: Mutex<Option<Kept>>,
+    end: watch::Sender<End>,
+    /// The position of the end alone.
+    grown: watch::Sender<Position>,
+    born: Instant,
+    /// When the window was known to reach the log's end, in milliseconds since `born`; 0: never.
+    heard: AtomicU64,
 }
 
 /// Cheap to clone; clones are one.
 #[derive(Clone)]
-pub struct Window {
-    kept: Arc<Mutex<Option<Kept>>>,
-    grown: Arc<watch::Sender<Position>>,
-}
+pub struct Window(Arc<Shared>);
 
 impl Default for Window {
     fn default() -> Self {
-        Self { kept: Arc::default(), grown: Arc::new(watch::channel(0).0) }
+        Self(Arc::new(Shared {
+            kept: Mutex::default(),
+            end: watch::channel(End::default()).0,
+            grown: watch::channel(0).0,
+            born: Instant::now(),
+            heard: AtomicU64::new(0),
+        }))
     }
 }
 
 impl Window {
     fn kept(&self) -> MutexGuard<'_, Option<Kept>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The position of its last event; changes when it grows.
     pub fn grown(&self) -> watch::Receiver<Position> {
-        self.grown.subscribe()
+        self.0.grown.subscribe()
     }
 
-    /// Up to `limit` events behind a position, none at its end; `None`: it does not reach back so far.
+    /// Where it ends; changes when it grows and when it begins anew.
+    pub fn end(&self) -> watch::Receiver<End> {
+        self.0.end.subscribe()
+    }
+
+    /// Whether it reaches to the end of the log, as of [`LOST`] ago.
+    pub fn is_current(&self) -> bool {
+        let heard = self.0.heard.load(Ordering::Acquire);
+        heard > 0 && self.0.born.elapsed().saturating_sub(Duration::from_millis(heard)) < LOST
+    }
+
+    /// Up to `limit` events behind a position, none at its end; `None`: it does not reach back so far, or has not begun.
     pub fn read(&self, after: Position, limit: usize) -> Option<Vec<Arc<Envelope>>> {
         let kept = self.kept();
         let kept = kept.as_ref().filter(|kept| kept.after <= after)?;
@@ -53,44 +108,90 @@ impl Window {
         Some(kept.events.iter().skip(from).take(limit).cloned().collect())
     }
 
-    /// Follows a feed from the log's end of now until told to stop.
-    pub async fn run(self, source: Source, stop: CancellationToken) -> Result<(), LogError> {
-        tokio::select! {
-            ended = self.follow(&source) => ended,
-            () = stop.cancelled() => Ok(()),
+    /// Follows a feed from the log's end of now until told to stop. Rides out a lost database.
+    pub async fn run(self, source: Source, stop: CancellationToken) {
+        let mut failing = false;
+        loop {
+            let ended = tokio::select! {
+                ended = self.follow(&source, &mut failing) => ended,
+                () = stop.cancelled() => return,
+            };
+            self.0.heard.store(0, Ordering::Release);
+            if let Err(error) = ended
+                && !std::mem::replace(&mut failing, true)
+            {
+                tracing::warn!(%error, "the end of the log cannot be followed; trying on");
+            }
+            // Whoever reads on reads the log, and meets there what stands in the way.
+            *self.kept() = None;
+            tokio::select! {
+                () = tokio::time::sleep(RETRY) => {}
+                () = stop.cancelled() => return,
+            }
         }
     }
 
-    async fn follow(&self, source: &Source) -> Result<(), LogError> {
-        let mut failing = false;
-        let head = loop {
-            match heard(super::SILENCE, source.its_log().head()).await {
-                Ok(head) => break head.position,
-                Err(error) => away(error, &mut failing).await?,
-            }
-        };
-        *self.kept() = Some(Kept { after: head, events: VecDeque::new() });
-        self.grown.send_replace(head);
-        let mut feed = source.open(head);
+    /// Until the log is another than it was, or cannot be read.
+    async fn follow(&self, source: &Source, failing: &mut bool) -> Result<(), LogError> {
+        let log = source.its_log();
+        let Head { position: begun, epoch, .. } = heard(super::SILENCE, log.head()).await?;
+        self.begin(begun);
+        let mut feed = source.open(begun);
+        let (mut after, mut ends) = (begun, begun);
+        let mut asked = Instant::now();
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            match feed.next().await {
-                Ok(events) => {
-                    failing = false;
+            tokio::select! {
+                events = feed.next() => {
+                    let events = events?;
+                    after = events.last().map_or(after, |last| last.position);
                     self.take(events);
                 }
-                Err(error) => away(error, &mut failing).await?,
+                _ = look.tick() => {
+                    let at = Instant::now();
+                    let head = heard(super::SILENCE, log.head()).await?;
+                    if head.epoch != epoch || head.position < after {
+                        return Ok(());
+                    }
+                    (asked, ends) = (at, head.position);
+                }
+            }
+            if after >= ends {
+                self.heard(asked);
+                *failing = false;
             }
         }
     }
 
-    fn take(&self, events: Vec<Envelope>) {
+    fn begin(&self, position: Position) {
+        *self.kept() = Some(Kept { after: position, ..Kept::default() });
+        self.0.end.send_modify(|end| *end = End { era: end.era + 1, begun: position, position });
+        self.0.grown.send_replace(position);
+    }
+
+    fn heard(&self, at: Instant) {
+        let millis = u64::try_from(at.saturating_duration_since(self.0.born).as_millis()).unwrap_or(u64::MAX);
+        self.0.heard.store(millis.max(1), Ordering::Release);
+    }
+
+    fn take(&self, events: Vec<Arc<Envelope>>) {
         let Some(last) = events.last().map(|last| last.position) else { return };
         if let Some(kept) = self.kept().as_mut() {
-            kept.events.extend(events.into_iter().map(Arc::new));
-            while kept.events.len() > KEPT {
-                kept.after = kept.events.pop_front().map_or(kept.after, |first| first.position);
+            kept.bytes += events.iter().map(|event| bytes(event)).sum::<usize>();
+            kept.events.extend(events);
+            while kept.bytes > KEPT
+                && let Some(first) = kept.events.pop_front()
+            {
+                kept.after = first.position;
+                kept.bytes -= bytes(&first);
             }
         }
-        self.grown.send_replace(last);
+        self.0.end.send_modify(|end| end.position = last);
+        self.0.grown.send_replace(last);
     }
+}
+
+fn bytes(event: &Envelope) -> usize {
+    ENVELOPE + event.data.get().len() + event.sealed.as_ref().map_or(0, |sealed| sealed.0.len())
 }

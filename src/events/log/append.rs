@@ -6,6 +6,7 @@
 mod appender;
 mod chains;
 mod columns;
+mod own;
 mod person_keys;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ pub(super) use self::appender::Appender;
 use self::chains::After;
 pub use self::chains::Chains;
 use self::columns::{Columns, big};
+pub use self::own::{Acknowledged, OwnAppends};
 pub use self::person_keys::NewPersonKey;
 use super::{EventLog, LogError, RoomKey, rows};
 use crate::events::envelope::{Hash, Position, RoomVersion};
@@ -249,6 +251,10 @@ impl EventLog {
         };
         lent.back();
         let appended = answer(batch, &chains.rooms, &rows)?;
+        // Before anybody is told of the position, and before the commands are answered.
+        if let Some(own) = &self.own {
+            own.keep(batch, chains, &appended);
+        }
         self.saw(appended.position);
         Ok(appended)
     }

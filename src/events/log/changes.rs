@@ -44,13 +44,13 @@ impl InLog for Change {
     }
 
     fn of(event: Envelope) -> Self {
-        event.into()
+        (&event).into()
     }
 }
 
-impl From<Envelope> for Change {
-    fn from(event: Envelope) -> Self {
-        let key = RoomKey { tenant: event.tenant, room: event.room };
+impl From<&Envelope> for Change {
+    fn from(event: &Envelope) -> Self {
+        let key = RoomKey { tenant: event.tenant.clone(), room: event.room };
         Self { position: event.position, recorded_at: event.recorded_at, key }
     }
 }

@@ -35,6 +35,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use self::append::Acknowledged;
 use super::archive::{Archive, ArchiveError};
 use super::envelope::{Hash, Position, RoomVersion, UnreadableEvent};
 use super::ids::{RoomId, TenantId};
@@ -119,6 +120,8 @@ pub struct EventLog {
     archive: Option<Archive>,
     partitions: Arc<partitions::Catalogue>,
     appender: Arc<append::Appender>,
+    /// `None`: nobody in this process follows the log.
+    own: Option<Arc<append::OwnAppends>>,
     head: Arc<watch::Sender<Position>>,
 }
 
@@ -126,12 +129,24 @@ impl EventLog {
     /// Over a pool whose connections act as `convoke_system`.
     pub fn new(pool: Pool) -> Self {
         let (head, _) = watch::channel(0);
-        Self { pool, archive: None, partitions: Arc::default(), appender: Arc::default(), head: Arc::new(head) }
+        Self {
+            pool,
+            archive: None,
+            partitions: Arc::default(),
+            appender: Arc::default(),
+            own: None,
+            head: Arc::new(head),
+        }
     }
 
     /// The same, reading on in archives.
     pub fn with_archive(self, archive: Option<Archive>) -> Self {
         Self { archive, ..self }
+    }
+
+    /// The same, keeping what this process appends for those in it who follow the end of the log.
+    pub fn keeping_appends(self) -> Self {
+        Self { own: Some(Arc::default()), ..self }
     }
 
     /// The same log over another pool: what one has seen, the other knows.
@@ -157,6 +172,11 @@ impl EventLog {
     /// one of another while [`wake::run`] runs. A wake-up, not a promise: read to learn what is there.
     pub fn head_watch(&self) -> watch::Receiver<Position> {
         self.head.subscribe()
+    }
+
+    /// The version up to which this process appended to a room, where it did so behind the position `known`.
+    pub fn acknowledged(&self, room: &RoomKey, known: Position) -> Acknowledged {
+        self.own.as_ref().map_or(Acknowledged::Nothing, |own| own.version(room, known))
     }
 
     fn saw(&self, position: Position) {

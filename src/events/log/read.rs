@@ -3,6 +3,8 @@
 //! Every statement names the times it wants, so that PostgreSQL visits only partitions that can hold them. What has left the
 //! database shows as a gap at the front of what is found, and is read from where it lies ([`super::archived`]).
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgRow;
 
@@ -104,6 +106,21 @@ impl EventLog {
     /// Up to `limit` events after a position, of all tenants, in position order. Fewer than `limit`: that was the end.
     pub async fn read(&self, after: Position, limit: usize) -> Result<Vec<Envelope>, LogError> {
         self.walk(after, limit).await
+    }
+
+    /// The same, for those who follow the end of the log: what this process appended itself is at hand.
+    pub async fn read_shared(&self, after: Position, limit: usize) -> Result<Vec<Arc<Envelope>>, LogError> {
+        let mut wanted = limit;
+        if let Some(own) = &self.own {
+            let at_hand = own.after(after, limit);
+            if !at_hand.is_empty() {
+                return Ok(at_hand);
+            }
+            if let Some(first) = own.first_behind(after) {
+                wanted = wanted.min(usize::try_from(first - after - 1).unwrap_or(limit));
+            }
+        }
+        Ok(self.walk::<Envelope>(after, wanted).await?.into_iter().map(Arc::new).collect())
     }
 
     /// Reads `limit` events after a position, whatever part of them is wanted, from one partition's time to the next.

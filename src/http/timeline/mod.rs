@@ -151,7 +151,7 @@ async fn page(
     let mut cast = Cast::of(&Room::Absent);
     if after > 0 {
         not_beyond(api, &whose, after, "cursor").await?;
-        cast = Cast::of(&api.executor.loader().at_version(key, after).await?.state);
+        cast = Cast::of(&api.rooms.at_version(key, after).await?.state);
     }
     let mut show = Show::new(api.log.clone(), api.sealer.clone(), &whose, access.reader, access.personal);
     let mut told: Vec<(RoomVersion, Timestamp, String, Sentence)> = Vec::new();

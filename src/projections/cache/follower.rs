@@ -34,9 +34,6 @@ const LOOK_BACK: Position = 50_000;
 /// Between two looks at whether the log is still the one it follows.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// From one read to the next while events keep coming and nobody waits.
-const GATHER: Duration = Duration::from_millis(2);
-
 /// Whoever is there answers sooner.
 const SILENCE: Duration = Duration::from_secs(5);
 
@@ -97,61 +94,11 @@ impl Follower {
         }
         self.layers.knowledge.begin(known, &self.layers.memory);
         self.layers.metrics.began();
-        match self.source.is_topic() {
-            true => self.follow_topic(lineage, failing).await,
-            false => self.follow_log(lineage, failing).await,
-        }
-    }
-
-    async fn follow_log(&self, lineage: Lineage, failing: &mut bool) -> Result<(), LogError> {
-        let Layers { knowledge, memory, metrics, .. } = &*self.layers;
-        let mut grown = self.log.head_watch();
-        let (mut looked, mut grew) = (Instant::now(), true);
-        loop {
-            grown.mark_unchanged();
-            let asked = Instant::now();
-            let (_, through, _) = knowledge.span();
-            if looked.elapsed() >= LOOK {
-                let now = self.standing().await?;
-                if now.lineage != lineage || now.head < through {
-                    return Ok(());
-                }
-                grew |= now.head > through;
-                looked = asked;
-            }
-            // An idle log is looked at, not read.
-            if grew {
-                let page = heard(SILENCE, self.log.changes(through, PAGE)).await?;
-                knowledge.follow(&page, memory);
-                if page.len() == PAGE {
-                    continue;
-                }
-            }
-            knowledge.heard(asked);
-            metrics.position(knowledge.span().1);
-            *failing = false;
-            grew = tokio::select! {
-                changed = grown.changed() => match changed {
-                    Ok(()) => true,
-                    Err(_) => return Ok(()),
-                },
-                () = knowledge.hurry.notified() => {
-                    grew = true;
-                    continue;
-                }
-                () = tokio::time::sleep(LOOK) => false,
-            };
-            if grew {
-                tokio::select! {
-                    () = tokio::time::sleep(GATHER) => {}
-                    () = knowledge.hurry.notified() => {}
-                }
-            }
-        }
+        self.follow_feed(lineage, failing).await
     }
 
     /// What the feed gives is true up to where it has come; that it has come to the end is heard from the log.
-    async fn follow_topic(&self, lineage: Lineage, failing: &mut bool) -> Result<(), LogError> {
+    async fn follow_feed(&self, lineage: Lineage, failing: &mut bool) -> Result<(), LogError> {
         let Layers { knowledge, memory, metrics, .. } = &*self.layers;
         let (_, mut through, _) = knowledge.span();
         let mut feed = self.source.open(through);
@@ -162,7 +109,7 @@ impl Follower {
         loop {
             tokio::select! {
                 page = feed.next() => {
-                    let page: Vec<_> = page?.into_iter().map(Change::from).collect();
+                    let page: Vec<_> = page?.iter().map(|event| Change::from(&**event)).collect();
                     knowledge.follow(&page, memory);
                     through = page.last().map_or(through, |last| last.position);
                 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use super::entry::{Key, Lineage, Loaded, Part};
 use super::known::{Judgement, Known};
@@ -37,8 +37,6 @@ pub struct Knowledge {
     heard: AtomicU64,
     /// The latest checkpoint of the model that an answer was read at.
     model: AtomicU64,
-    /// Somebody waits for the follower.
-    pub hurry: Notify,
 }
 
 impl Default for Knowledge {
@@ -51,7 +49,6 @@ impl Default for Knowledge {
             born: Instant::now(),
             heard: AtomicU64::new(0),
             model: AtomicU64::new(0),
-            hurry: Notify::new(),
         }
     }
 }
@@ -150,7 +147,6 @@ impl Knowledge {
     /// Waits until the log is known up to a position, for so long at most.
     pub async fn reach(&self, position: Position, patience: Duration) {
         let mut through = self.through.subscribe();
-        self.hurry.notify_one();
         // Whether it came so far is what the next glance tells.
         _ = tokio::time::timeout(patience, through.wait_for(|through| *through >= position)).await;
     }

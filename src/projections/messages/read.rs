@@ -21,6 +21,20 @@ pub enum MessageReader<'a> {
     Person { identity: Option<&'a Identity>, staff: bool },
 }
 
+impl MessageReader<'_> {
+    /// Whether the message is for this reader.
+    pub fn reads(self, message: &Message) -> bool {
+        let Self::Person { identity, staff } = self else { return true };
+        match &message.to {
+            Audience::Everyone => true,
+            Audience::Staff => staff || identity == Some(&message.author),
+            Audience::Identities(named) => {
+                identity.is_some_and(|identity| *identity == message.author || named.contains(identity))
+            }
+        }
+    }
+}
+
 /// A message, and where its text lies.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
@@ -59,6 +73,21 @@ impl From<MessageRow> for Message {
     }
 }
 
+fn list(newest_first: bool) -> List {
+    if newest_first { List::NewestMessages } else { List::Messages }
+}
+
+/// The cursor behind a message, in one direction.
+pub fn cursor(newest_first: bool, version: RoomVersion) -> String {
+    list(newest_first).cursor(&(version,))
+}
+
+/// The message that a cursor of this direction lies behind.
+pub fn read_cursor(newest_first: bool, cursor: Option<&str>) -> Result<Option<RoomVersion>, ReadError> {
+    let from: Option<(RoomVersion,)> = decode(list(newest_first), cursor)?;
+    Ok(from.map(|(version,)| version))
+}
+
 impl ReadModels {
     /// The messages of a room that `reader` may read, the oldest first or the newest first. A cursor goes on in its own
     /// direction only.
@@ -70,8 +99,8 @@ impl ReadModels {
         newest_first: bool,
         page: PageRequest<'_>,
     ) -> Result<Page<Message>, ReadError> {
-        let list = if newest_first { List::NewestMessages } else { List::Messages };
-        let from: Option<(RoomVersion,)> = decode(list, page.cursor)?;
+        let list = list(newest_first);
+        let from = read_cursor(newest_first, page.cursor)?;
         let start = if newest_first { RoomVersion::MAX } else { 0 };
         let (audiences, identity) = match reader {
             MessageReader::All => (vec![AudienceKind::Everyone, AudienceKind::Staff, AudienceKind::Identities], None),
@@ -83,7 +112,7 @@ impl ReadModels {
         let mut statement = sqlx::query(AssertSqlSafe(statement(&audiences, identity.is_some(), newest_first)))
             .bind(room.uuid())
             .bind(tenant.as_str())
-            .bind(bigint(from.map_or(start, |(version,)| version)))
+            .bind(bigint(from.unwrap_or(start)))
             .bind(fetch(page.limit));
         if let Some(identity) = identity {
             statement = statement.bind(identity.as_str());

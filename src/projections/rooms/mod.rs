@@ -16,7 +16,9 @@ mod tables;
 pub use due::{DueRoom, due};
 pub(super) use list::{HANDS, view};
 pub use list::{RoomFilter, SCAN};
-pub use people_read::{Participant, Waiting, page_of_people, page_of_sorted};
+pub use people_read::{
+    Participant, Waiting, lobby_cursor, page_of_people, page_of_sorted, people_cursor, read_lobby_cursor, read_people_cursor,
+};
 pub use tables::{LabelRow, ParticipantRow, RoomRow, TrackRow, WaitingRow};
 
 use super::entry::Entry;

@@ -46,6 +46,28 @@ pub fn page_of_sorted(people: &[Participant], page: PageRequest<'_>) -> Result<P
     Ok(Page { items, next_cursor })
 }
 
+/// The cursor of a page of people that ends with this one.
+pub fn people_cursor(last: &Identity) -> String {
+    List::Participants.cursor(&(last.clone(),))
+}
+
+/// Whom the page before ended with.
+pub fn read_people_cursor(cursor: Option<&str>) -> Result<Option<Identity>, ReadError> {
+    let after: Option<(Identity,)> = decode(List::Participants, cursor)?;
+    Ok(after.map(|(identity,)| identity))
+}
+
+/// The cursor of a page of the lobby that ends with who asked at this version.
+pub fn lobby_cursor(last: RoomVersion) -> String {
+    List::Waiting.cursor(&(last,))
+}
+
+/// Since when the last of the page before has waited.
+pub fn read_lobby_cursor(cursor: Option<&str>) -> Result<Option<RoomVersion>, ReadError> {
+    let after: Option<(RoomVersion,)> = decode(List::Waiting, cursor)?;
+    Ok(after.map(|(since,)| since))
+}
+
 fn sealed_at(at: Option<RoomVersion>, sealed: Option<Sealed>) -> Option<SealedAt> {
     let (room_version, sealed) = at.zip(sealed)?;
     Some(SealedAt { room_version, sealed })

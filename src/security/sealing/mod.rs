@@ -28,7 +28,7 @@ mod sealer;
 
 use uuid::Uuid;
 
-pub use cache::HELD;
+pub use cache::{HELD, Moment};
 pub use fields::{NewKey, NoKey, OpenError, OpeningKeys, PersonKeys, Place, key_id};
 pub use master::{BadMasterKeys, MasterKeys};
 pub use rewrap::Rewrapped;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
-use super::cache::{Found, KeyCache};
+use super::cache::{Found, KeyCache, Moment};
 use super::fields::{self, NewKey, OpeningKeys, Person, PersonKey, PersonKeys};
 use super::master::{MasterKeys, Wrapped, person_bound};
 use super::{KeyError, cipher::Cipher};
@@ -68,6 +68,11 @@ impl Sealer {
             found.keys.entry(person).or_insert(None);
         }
         Ok(found)
+    }
+
+    /// Changes whenever a key is forgotten: what was opened before must not be shown after.
+    pub fn moment(&self) -> Moment {
+        self.cache.moment()
     }
 
     /// A key for a person of this tenant who has none. Whoever seals with it stores it in the same transaction: nothing is

@@ -1,18 +1,21 @@
 //! Reading, tailing, snapshots.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use convoke::database::pool;
+use convoke::events::envelope::Envelope;
 use convoke::events::feed::{Hub, Next, Source};
-
+use convoke::events::log::append::{Batch, RoomAppend};
 use convoke::events::log::snapshots::Snapshot;
 use convoke::events::log::{EventLog, RoomKey, wake};
 use convoke::events::time::Timestamp;
 use convoke::telemetry::metrics::Metrics;
 use sqlx::Executor as _;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
-use super::{believe_any_clock, log_of, now, room, room_of, tenant, write, write_at};
+use super::{believe_any_clock, event, fresh, log_of, now, room, room_of, tenant, write, write_at};
 use crate::harness::{TestDb, database_config};
 
 fn at(text: &str) -> Timestamp {
@@ -246,4 +249,47 @@ async fn the_newest_snapshot_at_or_before_a_version_is_found() {
     assert_eq!(log.snapshot(&key, 1, u64::MAX).await.unwrap(), Some(tenth));
     assert_eq!(log.snapshot(&key, 2, 9).await.unwrap(), None, "of another shape of state");
     assert_eq!(log.snapshot(&room(), 1, 9).await.unwrap(), None);
+}
+
+/// What a process appended itself comes to its followers out of memory: as the log has it, in order, and mixed with what others
+/// appended.
+#[tokio::test]
+async fn followers_get_what_their_process_appended_as_it_lies_in_the_log() {
+    let db = TestDb::new().await;
+    let (own, other) = (log_of(&db).keeping_appends(), log_of(&db));
+    let mut shared = Vec::new();
+    for number in 0..40 {
+        let writer = if number % 3 == 0 { &other } else { &own };
+        let mut first = event(&format!("a{number}"));
+        first.traceparent = Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into());
+        first.causation_id = Some(Uuid::now_v7());
+        let mut second = event(&format!("b{number}"));
+        second.occurred_at = Timestamp::from_unix_micros(1_700_000_000_000_001);
+        let of_room = |unit| RoomAppend { events: vec![first.clone(), second.clone()], ..fresh(unit, &room(), 0) };
+        let rooms = (0..3).map(of_room).collect();
+        writer.append(&Batch::new(now(), rooms)).await.unwrap();
+        if number % 4 == 0 {
+            // Whoever is far behind and whoever reads now and then get the same.
+            let after = shared.last().map_or(0, position);
+            shared.extend(own.read_shared(after, 1_000).await.unwrap());
+        }
+    }
+    loop {
+        let more = own.read_shared(shared.last().map_or(0, position), 7).await.unwrap();
+        if more.is_empty() {
+            break;
+        }
+        shared.extend(more);
+    }
+    let read = other.read(0, 1_000).await.unwrap();
+    let told = |events: Vec<String>| events.join("\n");
+    assert_eq!(read.len(), 240);
+    assert_eq!(
+        told(shared.iter().map(|event| format!("{event:?}")).collect()),
+        told(read.iter().map(|event| format!("{event:?}")).collect())
+    );
+}
+
+fn position(event: &Arc<Envelope>) -> u64 {
+    event.position
 }

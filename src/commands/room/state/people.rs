@@ -3,6 +3,7 @@
 //! A person counts once, however many stays they have. Their role is the person's, not the stay's.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use serde::{Deserialize, Serialize};
 
@@ -105,6 +106,12 @@ impl People {
     /// By identity.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Identity, &Person)> {
         self.present.iter()
+    }
+
+    /// Identities of those present behind one of them, in order.
+    pub fn after(&self, identity: Option<&Identity>) -> impl Iterator<Item = &Identity> {
+        let begin = identity.map_or(Bound::Unbounded, Bound::Excluded);
+        self.present.range((begin, Bound::Unbounded)).map(|(identity, _)| identity)
     }
 
     pub fn waiter(&self, identity: &Identity) -> Option<&Waiter> {

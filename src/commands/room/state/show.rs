@@ -1,6 +1,6 @@
 //! A state as it is shown: the room as it was at a version.
 
-use super::{Ended, Open, Room};
+use super::{Ended, Open, Room, Waiter};
 use crate::events::envelope::RoomVersion;
 use crate::events::ids::{Identity, RoomId};
 use crate::events::room::view::{
@@ -65,21 +65,27 @@ impl Room {
         }
     }
 
+    /// Up to `limit` of those present behind an identity, by identity, and whether there are more.
+    pub fn participants_after(&self, after: Option<&Identity>, limit: usize) -> (Vec<Participant>, bool) {
+        let Room::Open(room) = self else { return (Vec::new(), false) };
+        let mut identities = room.people.after(after);
+        let page = identities.by_ref().take(limit).filter_map(|identity| room.participant(identity)).collect();
+        (page, identities.next().is_some())
+    }
+
+    /// Up to `limit` of those in the lobby who asked behind a version, in the order in which they asked, each with that version.
+    pub fn waiting_after(&self, after: Option<RoomVersion>, limit: usize) -> (Vec<(RoomVersion, Waiting)>, bool) {
+        let Room::Open(room) = self else { return (Vec::new(), false) };
+        let waiting = room.people.waiting().into_iter();
+        let mut behind = waiting.filter(|(_, waiter)| after.is_none_or(|after| waiter.since > after));
+        let page = behind.by_ref().take(limit).map(|(identity, waiter)| (waiter.since, waiter.shown(identity))).collect();
+        (page, behind.next().is_some())
+    }
+
     /// Everybody in the lobby, in the order in which they asked.
     pub fn waiting(&self) -> Vec<Waiting> {
         let Room::Open(room) = self else { return Vec::new() };
-        let waiting = room.people.waiting().into_iter();
-        waiting
-            .map(|(identity, waiter)| Waiting {
-                view: WaitingView {
-                    identity: identity.clone(),
-                    session: waiter.session,
-                    role: waiter.role,
-                    waiting_since: waiter.waiting_since,
-                },
-                personal: waiter.personal.clone(),
-            })
-            .collect()
+        room.people.waiting().into_iter().map(|(identity, waiter)| waiter.shown(identity)).collect()
     }
 }
 
@@ -120,6 +126,18 @@ impl Open {
         };
         let (name, metadata) = (person.personal.name().cloned(), person.personal.metadata().cloned());
         Some(Participant { view, name, metadata })
+    }
+}
+
+impl Waiter {
+    fn shown(&self, identity: &Identity) -> Waiting {
+        let view = WaitingView {
+            identity: identity.clone(),
+            session: self.session,
+            role: self.role,
+            waiting_since: self.waiting_since,
+        };
+        Waiting { view, personal: self.personal.clone() }
     }
 }
 

@@ -1,0 +1,161 @@
+//! What this process appended lately, as it lies in the log: whoever follows the end of the log takes it from here and need not
+//! read it back.
+//!
+//! Batches are kept in the order of their positions. Between two of them another process may have appended: a reader takes what
+//! follows its position without a gap, and reads the log where there is one.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{Appended, Batch, Chains};
+use crate::events::log::{RoomKey, chain};
+use crate::events::envelope::{Envelope, Position, RoomVersion};
+
+/// Bytes of events that are kept, about.
+const KEPT: usize = 4 << 20;
+
+/// What an event takes beside its data and its sealed part, about.
+const ENVELOPE: usize = 500;
+
+#[derive(Default)]
+struct Kept {
+    /// By position.
+    events: VecDeque<Arc<Envelope>>,
+    bytes: usize,
+    /// The last of the kept versions of each room.
+    rooms: HashMap<RoomKey, RoomVersion>,
+}
+
+#[derive(Default)]
+pub struct OwnAppends {
+    kept: Mutex<Kept>,
+    /// Of the last event that was appended here.
+    last: AtomicU64,
+    /// Of the last event that is no longer kept.
+    forgotten: AtomicU64,
+}
+
+impl OwnAppends {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps the events of a batch that was committed. History that keeps its own times is left to be read.
+    pub fn keep(&self, batch: &Batch, chains: &Chains, appended: &Appended) {
+        if batch.recorded_as_occurred.is_some() {
+            self.forget_all(appended.position);
+            return;
+        }
+        let mut events: Vec<Arc<Envelope>> = Vec::with_capacity(chains.events.len());
+        for chained in &chains.events {
+            let (room, written) = (&batch.rooms[chained.room], &appended.rooms[chained.room]);
+            let Some(written) = written else { continue };
+            let new = &room.events[chained.index];
+            let position = written.position_of(chained.index);
+            let recorded_at = written.recorded_at;
+            let happened_at = new.occurred_at.unwrap_or(batch.now);
+            events.push(Arc::new(Envelope {
+                position,
+                tenant: room.key.tenant.clone(),
+                room: room.key.room,
+                room_version: chained.version,
+                event_type: new.event_type.into(),
+                type_version: new.type_version,
+                recorded_at,
+                occurred_at: (happened_at != recorded_at).then_some(happened_at),
+                actor: new.actor.clone(),
+                session: new.session,
+                command_id: new.command_id,
+                causation_id: new.causation_id,
+                correlation_id: new.correlation_id,
+                traceparent: new.traceparent.clone(),
+                data: new.data.clone(),
+                sealed: new.sealed.clone(),
+                hash: chain::seal(&chained.chain, position, recorded_at),
+            }));
+        }
+        if events.is_empty() {
+            return;
+        }
+        let mut kept = self.kept();
+        let newer = kept.events.back().is_none_or(|last| last.position < events[0].position);
+        for event in events {
+            kept.bytes += bytes(&event);
+            let version = kept.rooms.entry(key(&event)).or_default();
+            *version = event.room_version.max(*version);
+            kept.events.push_back(event);
+        }
+        if !newer {
+            // Two appends at once were answered in another order than they were written.
+            kept.events.make_contiguous().sort_by_key(|event| event.position);
+        }
+        while kept.bytes > KEPT
+            && let Some(first) = kept.events.pop_front()
+        {
+            kept.bytes -= bytes(&first);
+            let key = key(&first);
+            if kept.rooms.get(&key) == Some(&first.room_version) {
+                kept.rooms.remove(&key);
+            }
+            self.forgotten.store(first.position, Ordering::Release);
+        }
+        self.last.fetch_max(appended.position, Ordering::AcqRel);
+    }
+
+    fn forget_all(&self, through: Position) {
+        *self.kept() = Kept::default();
+        self.forgotten.store(through, Ordering::Release);
+        self.last.store(through, Ordering::Release);
+    }
+
+    /// The events that follow a position without a gap, up to `limit`; none where the log is to be read.
+    pub fn after(&self, after: Position, limit: usize) -> Vec<Arc<Envelope>> {
+        if self.last.load(Ordering::Acquire) <= after {
+            return Vec::new();
+        }
+        let kept = self.kept();
+        let first = kept.events.partition_point(|event| event.position <= after);
+        let in_row = (after + 1..).zip(kept.events.iter().skip(first)).take(limit);
+        in_row.take_while(|(next, event)| event.position == *next).map(|(_, event)| event.clone()).collect()
+    }
+
+    /// The first kept event behind a position: nothing from there on need be read.
+    pub fn first_behind(&self, after: Position) -> Option<Position> {
+        let kept = self.kept();
+        let first = kept.events.partition_point(|event| event.position <= after);
+        kept.events.get(first).map(|event| event.position)
+    }
+
+    /// The version up to which this process appended to the room, where it did so behind `known`.
+    pub fn version(&self, room: &RoomKey, known: Position) -> Acknowledged {
+        if self.last.load(Ordering::Acquire) <= known {
+            return Acknowledged::Nothing;
+        }
+        if self.forgotten.load(Ordering::Acquire) > known {
+            return Acknowledged::Unknown;
+        }
+        match self.kept().rooms.get(room) {
+            Some(version) => Acknowledged::Through(*version),
+            None => Acknowledged::Nothing,
+        }
+    }
+}
+
+/// What this process has acknowledged of a room behind a position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acknowledged {
+    Nothing,
+    /// Events up to this version, perhaps.
+    Through(RoomVersion),
+    /// More was appended since than is kept.
+    Unknown,
+}
+
+fn key(event: &Envelope) -> RoomKey {
+    RoomKey { tenant: event.tenant.clone(), room: event.room }
+}
+
+fn bytes(event: &Envelope) -> usize {
+    ENVELOPE + event.data.get().len() + event.sealed.as_ref().map_or(0, |sealed| sealed.0.len())
+}

@@ -1,0 +1,160 @@
+//! One room in memory.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use super::messages::{MessagesOfRoom, SharedMessage};
+use super::pages::{PageKey, Pages};
+use crate::commands::execute::load::LoadedRoom;
+use crate::events::envelope::{Envelope, RoomVersion};
+use crate::events::ids::RoomId;
+use crate::events::log::LogError;
+use crate::events::room::RoomEvent;
+use crate::projections::cache::Shown;
+use crate::projections::messages::{Message, MessageReader, read_cursor};
+use crate::projections::read::{PageRequest, ReadError};
+use crate::security::sealing::Moment;
+
+/// What a cell takes beside what is in it.
+const CELL: usize = 512;
+
+/// The room as it is.
+pub struct Now {
+    pub room: LoadedRoom,
+    messages: MessageState,
+}
+
+enum MessageState {
+    /// Nobody asked for them.
+    Unknown,
+    /// They are being loaded; these events came meanwhile.
+    Gathering(Vec<(Arc<Envelope>, RoomEvent)>),
+    Known(MessagesOfRoom),
+}
+
+pub struct Cell {
+    now: RwLock<Now>,
+    version: watch::Sender<RoomVersion>,
+    view: Mutex<Option<Shown>>,
+    pages: Mutex<Pages>,
+    bytes: AtomicUsize,
+}
+
+impl Cell {
+    pub fn new(room: LoadedRoom) -> Self {
+        let version = watch::channel(room.version).0;
+        let bytes = AtomicUsize::new(CELL + room.memory());
+        let now = RwLock::new(Now { room, messages: MessageState::Unknown });
+        Self { now, version, view: Mutex::default(), pages: Mutex::default(), bytes }
+    }
+
+    // What these locks guard is whole at every moment, also after a panic.
+    fn now(&self) -> RwLockReadGuard<'_, Now> {
+        self.now.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self) -> RwLockWriteGuard<'_, Now> {
+        self.now.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn read<T>(&self, take: impl FnOnce(&Now) -> T) -> T {
+        take(&self.now())
+    }
+
+    /// Bytes that it takes, about.
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Takes the room on by one of its events; one that is in the state already changes nothing. An error: the state is not to be
+    /// used any more.
+    pub fn apply(&self, envelope: &Arc<Envelope>) -> Result<(), LogError> {
+        let mut now = self.change();
+        let Now { room, messages } = &mut *now;
+        if envelope.room_version <= room.version {
+            return Ok(());
+        }
+        let event = room.follow(envelope)?;
+        let of_messages = match messages {
+            MessageState::Unknown => 0,
+            MessageState::Gathering(events) => {
+                events.push((envelope.clone(), event));
+                0
+            }
+            MessageState::Known(known) => {
+                known.apply(envelope, &event);
+                known.bytes()
+            }
+        };
+        self.bytes.store(CELL + room.memory() + of_messages, Ordering::Relaxed);
+        let version = room.version;
+        drop(now);
+        self.version.send_replace(version);
+        Ok(())
+    }
+
+    /// Waits until the state is at a version or behind it.
+    pub async fn reach(&self, version: RoomVersion) {
+        // Its sender lives here: waiting cannot fail.
+        _ = self.version.subscribe().wait_for(|at| *at >= version).await;
+    }
+
+    /// The room as it is shown, made once for each version.
+    pub fn view(&self, id: RoomId) -> Option<serde_json::Result<Shown>> {
+        let now = self.now();
+        let mut made = self.view.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(made) = made.as_ref().filter(|made| made.view.version == now.room.version) {
+            return Some(Ok(made.clone()));
+        }
+        let shown = Shown::of(now.room.state.view(id, now.room.version)?);
+        *made = shown.as_ref().ok().cloned();
+        Some(shown)
+    }
+
+    pub fn page(&self, key: &PageKey, version: RoomVersion, moment: Moment) -> Option<Bytes> {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner).get(key, version, moment)
+    }
+
+    pub fn keep_page(&self, key: PageKey, version: RoomVersion, moment: Moment, page: Bytes) {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner).keep(key, version, moment, page);
+    }
+
+    pub fn has_messages(&self) -> bool {
+        matches!(self.now().messages, MessageState::Known(_))
+    }
+
+    /// From now on events are gathered, until [`Cell::begin_messages`].
+    pub fn gather_messages(&self) {
+        let mut now = self.change();
+        if matches!(now.messages, MessageState::Unknown) {
+            now.messages = MessageState::Gathering(Vec::new());
+        }
+    }
+
+    /// `newest`: the newest first, as they are at the version at which gathering began, or later. `more`: there are older ones.
+    pub fn begin_messages(&self, newest: Vec<Message>, more: bool) {
+        let mut now = self.change();
+        if let MessageState::Gathering(events) = &now.messages {
+            let mut known = MessagesOfRoom::new(newest, more);
+            events.iter().for_each(|(envelope, event)| known.apply(envelope, event));
+            self.bytes.store(CELL + now.room.memory() + known.bytes(), Ordering::Relaxed);
+            now.messages = MessageState::Known(known);
+        }
+    }
+
+    /// A page of messages, and whether there are more; `None`: they are not here, or not all of them.
+    pub fn messages(
+        &self,
+        reader: MessageReader<'_>,
+        newest_first: bool,
+        page: PageRequest<'_>,
+    ) -> Result<Option<(Vec<Arc<SharedMessage>>, bool)>, ReadError> {
+        let behind = read_cursor(newest_first, page.cursor)?;
+        let now = self.now();
+        let MessageState::Known(known) = &now.messages else { return Ok(None) };
+        Ok(known.page(reader, newest_first, behind, page.limit))
+    }
+}

@@ -1,0 +1,62 @@
+//! Applies the log's events to the states in memory, as the process's window brings them.
+
+use std::sync::atomic::Ordering;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Inner, RoomStates};
+use crate::events::feed::window::End;
+
+/// Events applied at a time.
+const PAGE: usize = 1_000;
+
+impl RoomStates {
+    /// Runs until told to stop.
+    pub async fn run(self, stop: CancellationToken) {
+        let inner = &*self.0;
+        let mut ends = inner.parts.window.end();
+        let (mut era, mut after) = (0, 0);
+        loop {
+            let end = *ends.borrow_and_update();
+            if end.era != era {
+                (era, after) = (end.era, end.begun);
+                inner.begin(end.begun);
+            }
+            while after < end.position {
+                match inner.parts.window.read(after, PAGE) {
+                    Some(events) if events.is_empty() => break,
+                    Some(events) => {
+                        for event in &events {
+                            inner.table.apply(event);
+                        }
+                        after = events.last().map_or(after, |last| last.position);
+                        inner.moved(after);
+                    }
+                    // The window has moved on without this task, or begins anew.
+                    None => {
+                        let End { position, .. } = *ends.borrow_and_update();
+                        after = position;
+                        inner.begin(after);
+                    }
+                }
+            }
+            tokio::select! {
+                changed = ends.changed() => if changed.is_err() { return },
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// What was in memory may lack events up to here: all of it goes.
+    fn begin(&self, position: u64) {
+        self.table.clear();
+        self.moved(position);
+    }
+
+    fn moved(&self, position: u64) {
+        self.applied.store(position, Ordering::Release);
+        self.moved.send_replace(position);
+    }
+}

@@ -1,0 +1,301 @@
+//! Room states: for each room in use on this node its state as the log has it, kept current by applying the room's events.
+//!
+//! What holds:
+//!
+//! 1. A state is at exactly one room version. Events are applied in the order of versions; a gap drops the state, and the next
+//!    reader loads it.
+//! 2. What this node has acknowledged is in every state that is given out after that.
+//! 3. What is taken of a room under one [`Current::read`] is of one version.
+//! 4. Loading a state for a reader takes no connection, permit or lock that a command needs. One load of a room runs at a time;
+//!    others join it. Loads are fair among tenants ([`permits`]).
+//! 5. States are bounded in bytes; those that were longest not read leave. A reader never waits for a writer of another room.
+//! 6. While the end of the log cannot be followed, nothing is answered from memory as current: the database is asked.
+//!
+//! How: [`follow`] takes events from the process's [`Window`](crate::events::feed::Window) and applies them ([`cell`]). What this
+//! process appends is in the window within microseconds; a reader that comes in between waits for its room alone. A state that is
+//! being loaded gathers the events that arrive meanwhile ([`table`]).
+
+mod cell;
+mod follow;
+mod messages;
+mod pages;
+mod permits;
+mod single_flight;
+mod table;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+pub use messages::SharedMessage;
+pub use pages::PageKey;
+
+use self::cell::Cell;
+use self::permits::Permits;
+use self::single_flight::SingleFlight;
+use self::table::Table;
+use crate::commands::execute::load::{LoadedRoom, Loader};
+use crate::events::envelope::{Position, RoomVersion};
+use crate::events::feed::Window;
+use crate::events::ids::RoomId;
+use crate::events::log::append::Acknowledged;
+use crate::events::log::{EventLog, LogError, RoomKey};
+use crate::projections::cache::Shown;
+use crate::projections::live::{Board, WaitError};
+use crate::projections::messages::{MessageReader, Messages};
+use crate::projections::model::ReadModel as _;
+use crate::projections::read::{PageRequest, ReadError, ReadModels};
+use crate::security::sealing::Moment;
+
+/// How long a reader waits for what this node appended to its room; it takes microseconds, unless events of other nodes come
+/// in between and have to be read.
+const OWN_SOON: Duration = Duration::from_secs(1);
+
+/// Why a state is not there to be read.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StateError {
+    /// Events up to here are known on this node, and the reader wants more.
+    #[error("this node knows the log up to position {at}, not yet to {wanted}")]
+    NotReached { at: Position, wanted: Position },
+    #[error("the process is stopping")]
+    Stopping,
+    #[error(transparent)]
+    Log(Arc<LogError>),
+    #[error(transparent)]
+    Wait(Arc<WaitError>),
+    #[error(transparent)]
+    Read(Arc<ReadError>),
+    #[error("a load of a room's state crashed")]
+    Crashed,
+}
+
+impl From<LogError> for StateError {
+    fn from(error: LogError) -> Self {
+        Self::Log(Arc::new(error))
+    }
+}
+
+impl From<ReadError> for StateError {
+    fn from(error: ReadError) -> Self {
+        Self::Read(Arc::new(error))
+    }
+}
+
+/// What room states stand on.
+pub struct Parts {
+    /// Over connections for readers.
+    pub log: EventLog,
+    pub window: Window,
+    pub models: ReadModels,
+    pub board: Board,
+    pub snapshot_interval: u64,
+    /// Bytes that states may take; 0: none is kept.
+    pub memory: usize,
+    /// How long a reader waits for a position that it names.
+    pub patience: Duration,
+    pub stop: CancellationToken,
+}
+
+struct Inner {
+    parts: Parts,
+    loader: Loader,
+    permits: Permits,
+    table: Table,
+    /// Every event up to here is applied.
+    applied: AtomicU64,
+    moved: watch::Sender<Position>,
+    flights: SingleFlight<RoomKey, Result<Arc<Cell>, Arc<LogError>>>,
+    messages: SingleFlight<RoomKey, Result<(), StateError>>,
+}
+
+/// The states of the rooms in use on this node. Cheap to clone.
+#[derive(Clone)]
+pub struct RoomStates(Arc<Inner>);
+
+/// The state of a room, as current as this node knows it. Goes on with the room while it is held.
+pub struct Current {
+    cell: Arc<Cell>,
+    /// The state contains every event of its room up to here.
+    pub at: Position,
+}
+
+impl Current {
+    /// Takes something of the room, all of one version. The room's next event waits meanwhile: take little, and quickly.
+    pub fn read<T>(&self, take: impl FnOnce(&LoadedRoom) -> T) -> T {
+        self.cell.read(|now| take(&now.room))
+    }
+
+    /// The room as it is shown, made once for each of its versions; `None`: there is no such room.
+    pub fn view(&self, id: RoomId) -> Option<serde_json::Result<Shown>> {
+        self.cell.view(id)
+    }
+
+    /// A page made earlier at this version, of what was opened at this moment.
+    pub fn page(&self, key: &PageKey, version: RoomVersion, moment: Moment) -> Option<Bytes> {
+        self.cell.page(key, version, moment)
+    }
+
+    /// Keeps a page that was made at a version for those who ask for the same.
+    pub fn keep_page(&self, key: PageKey, version: RoomVersion, moment: Moment, page: Bytes) {
+        self.cell.keep_page(key, version, moment, page);
+    }
+}
+
+/// What of a room's messages is in memory.
+pub enum MessagePage {
+    Here { messages: Vec<Arc<SharedMessage>>, more: bool, at: Position },
+    /// They are older than those in memory; the read model has come to this position and contains them.
+    Older { at: Position },
+}
+
+impl RoomStates {
+    pub fn new(parts: Parts) -> Self {
+        let loader = Loader::new(parts.log.clone(), parts.snapshot_interval);
+        Self(Arc::new(Inner {
+            loader,
+            permits: Permits::default(),
+            table: Table::new(parts.memory),
+            applied: AtomicU64::new(0),
+            moved: watch::channel(0).0,
+            flights: SingleFlight::default(),
+            messages: SingleFlight::default(),
+            parts,
+        }))
+    }
+
+    /// Whether the room is in memory, or this node has appended to it so lately that others may not know of it.
+    pub fn is_in_use(&self, key: &RoomKey) -> bool {
+        let inner = &*self.0;
+        inner.table.has(key)
+            || inner.parts.log.acknowledged(key, inner.applied.load(Ordering::Acquire)) != Acknowledged::Nothing
+    }
+
+    /// The room as it is; a room without events is absent, at version 0. `wanted`: a position that the answer has to contain.
+    pub async fn current(&self, key: &RoomKey, wanted: Option<Position>) -> Result<Current, StateError> {
+        let inner = &*self.0;
+        if !inner.parts.window.is_current() || inner.parts.memory == 0 {
+            return inner.uncached(key, wanted).await;
+        }
+        if let Some(wanted) = wanted {
+            inner.reach(wanted).await?;
+        }
+        // Before the state is looked up: it contains at least this.
+        let at = inner.applied.load(Ordering::Acquire);
+        let Some(cell) = inner.table.get(key) else {
+            let loading = self.clone();
+            let room = key.clone();
+            let landed = inner.flights.join(key.clone(), || async move { loading.load(room).await }).await;
+            let cell = landed.ok_or(StateError::Crashed)?.map_err(StateError::Log)?;
+            return inner.with_own(key, Current { cell, at }).await;
+        };
+        inner.with_own(key, Current { cell, at }).await
+    }
+
+    /// The room as it was at a version; absent where it has not come so far.
+    pub async fn at_version(&self, key: &RoomKey, version: RoomVersion) -> Result<LoadedRoom, LogError> {
+        let _permit = self.0.permits.of(&key.tenant).await;
+        self.0.loader.at_version(key, version).await
+    }
+
+    /// A page of the room's messages that `reader` may read, out of memory where they are there.
+    pub async fn messages(
+        &self,
+        key: &RoomKey,
+        current: &Current,
+        reader: MessageReader<'_>,
+        newest_first: bool,
+        page: PageRequest<'_>,
+    ) -> Result<MessagePage, StateError> {
+        if !current.cell.has_messages() {
+            let (states, room, cell) = (self.clone(), key.clone(), current.cell.clone());
+            let loading = || async move { states.load_messages(&room, &cell).await };
+            self.0.messages.join(key.clone(), loading).await.ok_or(StateError::Crashed)??;
+        }
+        if let Some((messages, more)) = current.cell.messages(reader, newest_first, page)? {
+            return Ok(MessagePage::Here { messages, more, at: current.at });
+        }
+        let position = current.read(|room| room.position);
+        self.0.model_reached(position).await?;
+        Ok(MessagePage::Older { at: position.max(current.at) })
+    }
+
+    async fn load(self, key: RoomKey) -> Result<Arc<Cell>, Arc<LogError>> {
+        let inner = &*self.0;
+        let begun = inner.table.begin(&key);
+        let _permit = inner.permits.of(&key.tenant).await;
+        match inner.loader.now(&key).await {
+            Ok(room) => Ok(inner.table.finish(key, begun, room)),
+            Err(error) => {
+                inner.table.give_up(&key, begun);
+                Err(Arc::new(error))
+            }
+        }
+    }
+
+    /// Reads the newest messages out of the read model, which has come as far as the state; events bring the later ones.
+    async fn load_messages(&self, key: &RoomKey, cell: &Cell) -> Result<(), StateError> {
+        let inner = &*self.0;
+        cell.gather_messages();
+        let position = cell.read(|now| now.room.position);
+        inner.model_reached(position).await?;
+        let _permit = inner.permits.of(&key.tenant).await;
+        let page = PageRequest { limit: messages::KEPT, cursor: None };
+        let newest = inner.parts.models.messages(&key.tenant, key.room, MessageReader::All, true, page).await?;
+        cell.begin_messages(newest.items, newest.next_cursor.is_some());
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// Straight from the database, kept by nobody.
+    async fn uncached(&self, key: &RoomKey, wanted: Option<Position>) -> Result<Current, StateError> {
+        let _permit = self.permits.of(&key.tenant).await;
+        let at = self.parts.log.head().await?.position;
+        if let Some(wanted) = wanted.filter(|wanted| *wanted > at) {
+            return Err(StateError::NotReached { at, wanted });
+        }
+        let room = self.loader.now(key).await?;
+        Ok(Current { cell: Arc::new(Cell::new(room)), at })
+    }
+
+    /// Waits, a bounded time, until events up to a position are applied.
+    async fn reach(&self, wanted: Position) -> Result<(), StateError> {
+        if self.applied.load(Ordering::Acquire) >= wanted {
+            return Ok(());
+        }
+        let mut moved = self.moved.subscribe();
+        tokio::select! {
+            // Its sender lives here.
+            _ = moved.wait_for(|at| *at >= wanted) => Ok(()),
+            () = self.parts.stop.cancelled() => Err(StateError::Stopping),
+            () = tokio::time::sleep(self.parts.patience) => {
+                let at = self.applied.load(Ordering::Acquire);
+                if at >= wanted { Ok(()) } else { Err(StateError::NotReached { at, wanted }) }
+            }
+        }
+    }
+
+    /// The state once it contains what this process appended to the room.
+    async fn with_own(&self, key: &RoomKey, current: Current) -> Result<Current, StateError> {
+        let own = match self.parts.log.acknowledged(key, current.at) {
+            Acknowledged::Nothing => return Ok(current),
+            Acknowledged::Through(version) => version,
+            // The window is far behind what this process appends.
+            Acknowledged::Unknown => return self.uncached(key, None).await,
+        };
+        if tokio::time::timeout(OWN_SOON, current.cell.reach(own)).await.is_ok() {
+            return Ok(current);
+        }
+        self.uncached(key, None).await
+    }
+
+    async fn model_reached(&self, position: Position) -> Result<(), StateError> {
+        let Parts { board, patience, stop, .. } = &self.parts;
+        let reached = board.wait_for(Messages::NAME, position, *patience, stop).await;
+        reached.map_err(|error| StateError::Wait(Arc::new(error)))
+    }
+}

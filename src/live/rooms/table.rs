@@ -1,0 +1,141 @@
+//! The rooms in memory, in shards: those that are there, and those that are being loaded.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use lru::LruCache;
+
+use super::cell::Cell;
+use crate::commands::execute::load::LoadedRoom;
+use crate::events::envelope::Envelope;
+use crate::events::log::RoomKey;
+
+const SHARDS: usize = 16;
+
+enum Slot {
+    /// Which load it is, and the events that came since it began.
+    Loading(u64, Vec<Arc<Envelope>>),
+    Ready(Arc<Cell>),
+}
+
+type Shard = LruCache<RoomKey, Slot>;
+
+pub struct Table {
+    shards: Vec<Mutex<Shard>>,
+    hasher: RandomState,
+    loads: AtomicU64,
+    /// Of all cells.
+    bytes: AtomicUsize,
+    bound: usize,
+}
+
+impl Table {
+    /// `bound`: bytes that the rooms may take.
+    pub fn new(bound: usize) -> Self {
+        let shards = (0..SHARDS).map(|_| Mutex::new(Shard::unbounded())).collect();
+        Self { shards, hasher: RandomState::new(), loads: AtomicU64::new(0), bytes: AtomicUsize::new(0), bound }
+    }
+
+    fn shard(&self, key: &RoomKey) -> MutexGuard<'_, Shard> {
+        let hash = usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or_default();
+        self.shards[hash].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The room, if it is in memory; it was used now.
+    pub fn get(&self, key: &RoomKey) -> Option<Arc<Cell>> {
+        match self.shard(key).get(key)? {
+            Slot::Ready(cell) => Some(cell.clone()),
+            Slot::Loading(..) => None,
+        }
+    }
+
+    pub fn has(&self, key: &RoomKey) -> bool {
+        matches!(self.shard(key).peek(key), Some(Slot::Ready(_)))
+    }
+
+    /// A room is to be loaded: from now on its events are gathered.
+    pub fn begin(&self, key: &RoomKey) -> u64 {
+        let load = self.loads.fetch_add(1, Ordering::Relaxed);
+        let mut shard = self.shard(key);
+        if !matches!(shard.peek(key), Some(Slot::Ready(_))) {
+            shard.put(key.clone(), Slot::Loading(load, Vec::new()));
+        }
+        load
+    }
+
+    pub fn give_up(&self, key: &RoomKey, load: u64) {
+        let mut shard = self.shard(key);
+        if matches!(shard.peek(key), Some(Slot::Loading(number, _)) if *number == load) {
+            shard.pop(key);
+        }
+    }
+
+    /// A room was loaded. It is kept unless everything was thrown away meanwhile.
+    pub fn finish(&self, key: RoomKey, load: u64, room: LoadedRoom) -> Arc<Cell> {
+        let cell = Arc::new(Cell::new(room));
+        let mut shard = self.shard(&key);
+        let Some(Slot::Loading(number, events)) = shard.peek(&key) else { return cell };
+        if *number != load {
+            return cell;
+        }
+        if events.iter().all(|event| cell.apply(event).is_ok()) {
+            self.bytes.fetch_add(cell.bytes(), Ordering::Relaxed);
+            shard.put(key.clone(), Slot::Ready(cell.clone()));
+            self.trim(&mut shard, &key);
+        } else {
+            shard.pop(&key);
+        }
+        cell
+    }
+
+    /// Lets go of rooms that were longest not read, of this shard.
+    fn trim(&self, shard: &mut Shard, used: &RoomKey) {
+        for _ in 0..shard.len() {
+            if self.bytes.load(Ordering::Relaxed) <= self.bound {
+                return;
+            }
+            let Some((key, slot)) = shard.pop_lru() else { return };
+            match slot {
+                Slot::Ready(cell) if key != *used => _ = self.bytes.fetch_sub(cell.bytes(), Ordering::Relaxed),
+                slot => _ = shard.put(key, slot),
+            }
+        }
+    }
+
+    /// An event of the log, each once and in order.
+    pub fn apply(&self, event: &Arc<Envelope>) {
+        let key = RoomKey { tenant: event.tenant.clone(), room: event.room };
+        let cell = match self.shard(&key).peek_mut(&key) {
+            None => return,
+            Some(Slot::Loading(_, events)) => return events.push(event.clone()),
+            Some(Slot::Ready(cell)) => cell.clone(),
+        };
+        // Without the shard's lock: whoever reads this room holds up no other.
+        let before = cell.bytes();
+        let applied = cell.apply(event);
+        let after = cell.bytes();
+        let mut shard = self.shard(&key);
+        let there = matches!(shard.peek(&key), Some(Slot::Ready(there)) if Arc::ptr_eq(there, &cell));
+        if !there {
+            // It left meanwhile, with what it took then.
+            return;
+        }
+        if let Err(error) = applied {
+            tracing::debug!(%error, tenant = %key.tenant, room = %key.room, "a room's state leaves memory");
+            shard.pop(&key);
+            self.bytes.fetch_sub(before, Ordering::Relaxed);
+        } else {
+            self.bytes.fetch_add(after, Ordering::Relaxed);
+            self.bytes.fetch_sub(before, Ordering::Relaxed);
+            self.trim(&mut shard, &key);
+        }
+    }
+
+    pub fn clear(&self) {
+        for shard in &self.shards {
+            shard.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+        self.bytes.store(0, Ordering::Relaxed);
+    }
+}
