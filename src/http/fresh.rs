@@ -27,6 +27,11 @@ pub async fn reading(
     headers: &HeaderMap,
 ) -> Result<Reading, Problem> {
     let wanted = wanted(api, query, headers).await?;
+    reading_at(api, model, wanted).await
+}
+
+/// The same for a position that is known.
+pub async fn reading_at(api: &Api, model: &'static str, wanted: Option<Position>) -> Result<Reading, Problem> {
     if let Some(chosen) = api.replicas.having(model, wanted.unwrap_or(0)) {
         let position = chosen.reached;
         return Ok(Reading { models: api.models.on(&api.replicas, chosen), position });
@@ -42,6 +47,12 @@ pub async fn reading(
 pub async fn wanted(api: &Api, query: &mut Query, headers: &HeaderMap) -> Result<Option<Position>, Problem> {
     let Some(given) = events_request::at_least(query, headers)? else { return Ok(None) };
     Ok(Some(events_request::position(&given, api.epoch().await?, "at_least")?))
+}
+
+/// The same for rooms that are not in use on this node: at least what it acknowledged of them before.
+pub async fn wanted_of_room(api: &Api, query: &mut Query, headers: &HeaderMap) -> Result<Option<Position>, Problem> {
+    let acknowledged = Some(api.rooms.acknowledged_before()).filter(|position| *position > 0);
+    Ok(wanted(api, query, headers).await?.max(acknowledged))
 }
 
 /// The same as [`reading`] for what is read from the log itself.

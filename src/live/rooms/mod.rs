@@ -167,11 +167,15 @@ impl RoomStates {
         }))
     }
 
-    /// Whether the room is in memory, or this node has appended to it so lately that others may not know of it.
+    /// Whether the room is in memory, or this node appended to it so lately that the read models may not contain it.
     pub fn is_in_use(&self, key: &RoomKey) -> bool {
-        let inner = &*self.0;
-        inner.table.has(key)
-            || inner.parts.log.acknowledged(key, inner.applied.load(Ordering::Acquire)) != Acknowledged::Nothing
+        self.0.table.has(key) || self.0.parts.log.appended_lately(key)
+    }
+
+    /// What this node acknowledged of rooms that are not in use lies before this position: a read model that has come so far
+    /// contains it.
+    pub fn acknowledged_before(&self) -> Position {
+        self.0.parts.log.appended_before()
     }
 
     /// The room as it is; a room without events is absent, at version 0. `wanted`: a position that the answer has to contain.

@@ -21,7 +21,7 @@ fn story(number: usize) -> Vec<(&'static str, Value)> {
         ("send-message", say(&who, &format!("text {number}"))),
         ("rename", json!({ "identity": who, "display_name": format!("Other {number}") })),
         ("publish-track", json!({ "identity": who, "source": "microphone" })),
-        ("set-role", json!({ "identity": who, "role": if number.is_multiple_of(2) { "moderator" } else { "speaker" } })),
+        ("change-role", json!({ "identity": who, "role": if number.is_multiple_of(2) { "moderator" } else { "speaker" } })),
         (if number.is_multiple_of(3) { "leave" } else { "lower-hand" }, somebody),
         (if number.is_multiple_of(4) { "lock-room" } else { "unlock-room" }, json!({})),
     ]
@@ -32,7 +32,7 @@ async fn every_node_shows_what_another_acknowledged_and_the_same_as_the_read_mod
     let service = Service::start().await;
     let first = &service.server;
     let second = service.run.clone().serve().await;
-    let room = service.room(&json!({ "settings": { "lobby": "nobody" } })).await;
+    let room = service.room(&json!({})).await;
     service.join(&room, "ann", "host").await;
     let (server, ann) = (server_token(), person("ann"));
     for number in 0..24_usize {

@@ -67,10 +67,10 @@ async fn a_person_who_is_let_in_sees_the_room_at_once_and_one_who_is_put_out_see
         people().await.is(403).problem("forbidden");
         service.join(&room, "bob", "speaker").await;
         assert_eq!(people().await.is(200).body["participants"][0]["identity"], "bob");
-        service.command(&server, &room, "set-role", &json!({ "identity": "bob", "role": "moderator" })).await.is(200);
+        service.command(&server, &room, "change-role", &json!({ "identity": "bob", "role": "moderator" })).await.is(200);
         let lobby = Answer::of(service.get(&bob, &format!("/v1/rooms/{room}/waiting"))).await.is(200);
         assert_eq!(lobby.body["waiting"], json!([]));
-        service.command(&server, &room, "remove-participant", &json!({ "identity": "bob" })).await.is(200);
+        service.command(&server, &room, "remove", &json!({ "identity": "bob" })).await.is(200);
     }
 }
 

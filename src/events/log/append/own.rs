@@ -127,6 +127,16 @@ impl OwnAppends {
         kept.events.get(first).map(|event| event.position)
     }
 
+    /// Whether an event of the room is kept.
+    pub fn has(&self, room: &RoomKey) -> bool {
+        self.kept().rooms.contains_key(room)
+    }
+
+    /// Of the last event that is no longer kept.
+    pub fn forgotten(&self) -> Position {
+        self.forgotten.load(Ordering::Acquire)
+    }
+
     /// The version up to which this process appended to the room, where it did so behind `known`.
     pub fn version(&self, room: &RoomKey, known: Position) -> Acknowledged {
         if self.last.load(Ordering::Acquire) <= known {
