@@ -1,8 +1,10 @@
 //! Events as an answer: a page of JSON, lines of JSON or a live stream, of a room or of all rooms of a tenant.
 
-use axum::Json;
+use std::sync::Arc;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -12,9 +14,9 @@ use uuid::Uuid;
 use super::api::Api;
 use super::event_view::EventView;
 use super::events_request::{self, Begin, EventsRequest, Form};
+use super::participants::json_answer;
 use super::problem::{Problem, ProblemCode};
 use super::request::caller::Pass;
-use super::request::headers::POSITION;
 use super::rights::Access;
 use super::stream::follow::{self, Follow, Whose};
 use super::stream::lines::Lines;
@@ -22,6 +24,7 @@ use super::stream::live::{self, Live};
 use super::stream::show::Show;
 use crate::events::envelope::Position;
 use crate::events::time::Timestamp;
+use crate::live::rooms::SharedEvent;
 
 /// Stretches of the log that one page looks at, before it is answered with what was found.
 pub const STRETCHES: usize = 8;
@@ -91,18 +94,53 @@ async fn page(
         if !has_more || events.len() >= limit {
             break;
         }
-        let mut page = follow::read(&api.log, whose, after, limit - events.len()).await?;
+        let wanted = limit - events.len();
+        if let Some((mut found, ended)) = in_memory(api, whose, after, wanted).await? {
+            after = found.last().map_or(after, |last| last.envelope.room_version).min(until);
+            has_more = !ended && after < until;
+            found.retain(|event| event.envelope.room_version <= until);
+            events.extend(show.show_shared(&found).await?);
+            continue;
+        }
+        let mut page = follow::read(&api.log, whose, after, wanted).await?;
         after = page.through.min(until);
         has_more = !page.ended && after < until;
         page.events.retain(|event| whose.number(event) <= until);
-        for shown in show.show(page.events).await? {
-            events.push(RawValue::from_string(shown.json).map_err(Problem::internal)?);
-        }
+        events.extend(show.show(page.events).await?.into_iter().map(|shown| Bytes::from(shown.json)));
     }
     let next_cursor = events_request::cursor(whose, epoch, after).to_string();
-    let mut response = Json(EventPage { events, next_cursor, has_more }).into_response();
-    response.headers_mut().insert(POSITION, HeaderValue::from(position));
-    Ok(response)
+    Ok(json_answer(assemble(&events, &next_cursor, has_more), position))
+}
+
+/// Events of a room in use, if those wanted are in memory.
+async fn in_memory(
+    api: &Api,
+    whose: &Whose,
+    after: u64,
+    limit: usize,
+) -> Result<Option<(Vec<Arc<SharedEvent>>, bool)>, Problem> {
+    match whose {
+        Whose::Room(key) if api.rooms.is_in_use(key) => {
+            let current = api.rooms.current(key, None).await?;
+            Ok(api.rooms.events(key, &current, after, limit).await?)
+        }
+        Whose::Room(_) | Whose::Tenant(_) => Ok(None),
+    }
+}
+
+/// [`EventPage`] out of events as JSON. A cursor has no character that JSON would escape.
+fn assemble(events: &[Bytes], next_cursor: &str, has_more: bool) -> Bytes {
+    let length = events.iter().map(|event| event.len() + 1).sum::<usize>();
+    let mut page = Vec::with_capacity(length + 128);
+    page.extend_from_slice(b"{\"events\":[");
+    for (number, event) in events.iter().enumerate() {
+        if number > 0 {
+            page.push(b',');
+        }
+        page.extend_from_slice(event);
+    }
+    page.extend_from_slice(format!("],\"next_cursor\":\"{next_cursor}\",\"has_more\":{has_more}}}").as_bytes());
+    page.into()
 }
 
 async fn live(api: &Api, whose: Whose, show: Show, pass: Pass, after: u64, epoch: Uuid) -> Result<Response, Problem> {

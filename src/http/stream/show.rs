@@ -3,14 +3,17 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::follow::Whose;
-use crate::events::envelope::{Envelope, RoomVersion};
+use crate::events::envelope::{Envelope, Position, RoomVersion};
 use crate::events::ids::{RoomId, TenantId};
 use crate::events::log::EventLog;
 use crate::events::room::RoomEvent;
 use crate::http::event_view::{EventView, PersonalView};
 use crate::http::problem::Problem;
 use crate::http::reader::{Messages, Reader, Sight};
+use crate::live::rooms::SharedEvent;
 use crate::security::sealing::{OpeningKeys, Sealer};
 
 /// An event that the reader gets, as JSON.
@@ -44,13 +47,36 @@ impl Show {
         let keys = if self.personal { Some(self.keys(&seen).await?) } else { None };
         let shown = seen.into_iter().map(|envelope| {
             let keys = keys.as_ref().filter(|_| self.opens(envelope.room_version));
-            let view = EventView::new(&envelope, PersonalView::of(&envelope, keys));
-            match serde_json::to_string(&view) {
-                Ok(json) => Ok(Shown { json, envelope }),
-                Err(error) => Err(Problem::internal(format!("event {}: {error}", envelope.position))),
-            }
+            Ok(Shown { json: json(&envelope, keys)?, envelope })
         });
         shown.collect()
+    }
+
+    /// The same of events in memory, whose renderings are shared by all who see them alike.
+    pub async fn show_shared(&mut self, events: &[Arc<SharedEvent>]) -> Result<Vec<Bytes>, Problem> {
+        let moment = self.sealer.moment();
+        let envelopes = events.iter().map(|event| event.envelope.clone()).collect();
+        let seen: HashSet<Position> = self.seen(envelopes).await?.iter().map(|event| event.position).collect();
+        let seen: Vec<_> = events.iter().filter(|event| seen.contains(&event.envelope.position)).collect();
+        let opens = |event: &SharedEvent| self.opens(event.envelope.room_version);
+        let made = |event: &SharedEvent| if opens(event) { event.opened(moment) } else { event.withheld() };
+        let mut rendered: Vec<Option<Bytes>> = seen.iter().map(|event| made(event)).collect();
+        let missing: Vec<_> =
+            seen.iter().zip(&rendered).filter(|(_, made)| made.is_none()).map(|(event, _)| event.envelope.clone()).collect();
+        if !missing.is_empty() {
+            let keys = if self.personal { Some(self.keys(&missing).await?) } else { None };
+            for (event, made) in seen.iter().zip(&mut rendered).filter(|(_, made)| made.is_none()) {
+                let opened = opens(event);
+                let json = Bytes::from(json(&event.envelope, keys.as_ref().filter(|_| opened))?);
+                if opened {
+                    event.keep_opened(moment, json.clone());
+                } else {
+                    event.keep_withheld(json.clone());
+                }
+                *made = Some(json);
+            }
+        }
+        Ok(rendered.into_iter().flatten().collect())
     }
 
     /// Those of the events that the reader gets.
@@ -129,4 +155,9 @@ impl Show {
         self.messages.remember(room, message, sight);
         sight
     }
+}
+
+fn json(envelope: &Envelope, keys: Option<&OpeningKeys>) -> Result<String, Problem> {
+    let view = EventView::new(envelope, PersonalView::of(envelope, keys));
+    serde_json::to_string(&view).map_err(|error| Problem::internal(format!("event {}: {error}", envelope.position)))
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 use bytes::Bytes;
 use tokio::sync::watch;
 
+use super::events::{EventsOfRoom, SharedEvent};
 use super::messages::{MessagesOfRoom, SharedMessage};
 use super::pages::{PageKey, Pages};
 use crate::commands::execute::load::LoadedRoom;
@@ -25,6 +26,15 @@ const CELL: usize = 512;
 pub struct Now {
     pub room: LoadedRoom,
     messages: MessageState,
+    events: EventState,
+}
+
+enum EventState {
+    /// Nobody asked for them.
+    Unknown,
+    /// They are being loaded; these came meanwhile.
+    Gathering(Vec<Arc<Envelope>>),
+    Known(EventsOfRoom),
 }
 
 enum MessageState {
@@ -33,6 +43,14 @@ enum MessageState {
     /// They are being loaded; these events came meanwhile.
     Gathering(Vec<(Arc<Envelope>, RoomEvent)>),
     Known(MessagesOfRoom),
+}
+
+impl Now {
+    fn bytes(&self) -> usize {
+        let messages = if let MessageState::Known(known) = &self.messages { known.bytes() } else { 0 };
+        let events = if let EventState::Known(known) = &self.events { known.bytes() } else { 0 };
+        CELL + self.room.memory() + messages + events
+    }
 }
 
 pub struct Cell {
@@ -47,7 +65,7 @@ impl Cell {
     pub fn new(room: LoadedRoom) -> Self {
         let version = watch::channel(room.version).0;
         let bytes = AtomicUsize::new(CELL + room.memory());
-        let now = RwLock::new(Now { room, messages: MessageState::Unknown });
+        let now = RwLock::new(Now { room, messages: MessageState::Unknown, events: EventState::Unknown });
         Self { now, version, view: Mutex::default(), pages: Mutex::default(), bytes }
     }
 
@@ -73,24 +91,23 @@ impl Cell {
     /// used any more.
     pub fn apply(&self, envelope: &Arc<Envelope>) -> Result<(), LogError> {
         let mut now = self.change();
-        let Now { room, messages } = &mut *now;
+        let Now { room, messages, events } = &mut *now;
         if envelope.room_version <= room.version {
             return Ok(());
         }
         let event = room.follow(envelope)?;
-        let of_messages = match messages {
-            MessageState::Unknown => 0,
-            MessageState::Gathering(events) => {
-                events.push((envelope.clone(), event));
-                0
-            }
-            MessageState::Known(known) => {
-                known.apply(envelope, &event);
-                known.bytes()
-            }
-        };
-        self.bytes.store(CELL + room.memory() + of_messages, Ordering::Relaxed);
-        let version = room.version;
+        match messages {
+            MessageState::Unknown => {}
+            MessageState::Gathering(gathered) => gathered.push((envelope.clone(), event)),
+            MessageState::Known(known) => known.apply(envelope, &event),
+        }
+        match events {
+            EventState::Unknown => {}
+            EventState::Gathering(gathered) => gathered.push(envelope.clone()),
+            EventState::Known(known) => known.push(envelope.clone()),
+        }
+        self.bytes.store(now.bytes(), Ordering::Relaxed);
+        let version = now.room.version;
         drop(now);
         self.version.send_replace(version);
         Ok(())
@@ -122,6 +139,37 @@ impl Cell {
         self.pages.lock().unwrap_or_else(PoisonError::into_inner).keep(key, version, moment, page);
     }
 
+    pub fn has_events(&self) -> bool {
+        matches!(self.now().events, EventState::Known(_))
+    }
+
+    /// From now on events are gathered, until [`Cell::begin_events`]; the version that the state has.
+    pub fn gather_events(&self) -> RoomVersion {
+        let mut now = self.change();
+        if matches!(now.events, EventState::Unknown) {
+            now.events = EventState::Gathering(Vec::new());
+        }
+        now.room.version
+    }
+
+    /// `newest`: in order, up to the version at which gathering began, or further.
+    pub fn begin_events(&self, newest: Vec<Envelope>) {
+        let mut now = self.change();
+        if let EventState::Gathering(gathered) = &mut now.events {
+            let mut known = EventsOfRoom::default();
+            newest.into_iter().map(Arc::new).chain(gathered.drain(..)).for_each(|event| known.push(event));
+            now.events = EventState::Known(known);
+            self.bytes.store(now.bytes(), Ordering::Relaxed);
+        }
+    }
+
+    /// Up to `limit` events behind a version, and whether those are all; `None`: they are not all here.
+    pub fn events(&self, version: RoomVersion, limit: usize) -> Option<(Vec<Arc<SharedEvent>>, bool)> {
+        let now = self.now();
+        let EventState::Known(known) = &now.events else { return None };
+        known.after(version, limit)
+    }
+
     pub fn has_messages(&self) -> bool {
         matches!(self.now().messages, MessageState::Known(_))
     }
@@ -140,8 +188,8 @@ impl Cell {
         if let MessageState::Gathering(events) = &now.messages {
             let mut known = MessagesOfRoom::new(newest, more);
             events.iter().for_each(|(envelope, event)| known.apply(envelope, event));
-            self.bytes.store(CELL + now.room.memory() + known.bytes(), Ordering::Relaxed);
             now.messages = MessageState::Known(known);
+            self.bytes.store(now.bytes(), Ordering::Relaxed);
         }
     }
 

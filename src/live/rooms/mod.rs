@@ -16,6 +16,7 @@
 //! being loaded gathers the events that arrive meanwhile ([`table`]).
 
 mod cell;
+mod events;
 mod follow;
 mod messages;
 mod pages;
@@ -31,6 +32,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub use events::SharedEvent;
 pub use messages::SharedMessage;
 pub use pages::PageKey;
 
@@ -110,6 +112,7 @@ struct Inner {
     moved: watch::Sender<Position>,
     flights: SingleFlight<RoomKey, Result<Arc<Cell>, Arc<LogError>>>,
     messages: SingleFlight<RoomKey, Result<(), StateError>>,
+    events: SingleFlight<RoomKey, Result<(), StateError>>,
 }
 
 /// The states of the rooms in use on this node. Cheap to clone.
@@ -163,6 +166,7 @@ impl RoomStates {
             moved: watch::channel(0).0,
             flights: SingleFlight::default(),
             messages: SingleFlight::default(),
+            events: SingleFlight::default(),
             parts,
         }))
     }
@@ -225,6 +229,35 @@ impl RoomStates {
         let position = current.read(|room| room.position);
         self.0.model_reached(position).await?;
         Ok(MessagePage::Older { at: position.max(current.at) })
+    }
+
+    /// Up to `limit` events of a room in use behind a version, and whether those are all there are; `None`: the log has to be read.
+    pub async fn events(
+        &self,
+        key: &RoomKey,
+        current: &Current,
+        version: RoomVersion,
+        limit: usize,
+    ) -> Result<Option<(Vec<Arc<SharedEvent>>, bool)>, StateError> {
+        let (behind, here) = current.read(|room| (room.version.saturating_sub(version), room.version > 0));
+        if !here || behind > events::KEPT as u64 {
+            return Ok(None);
+        }
+        if !current.cell.has_events() {
+            let (states, room, cell) = (self.clone(), key.clone(), current.cell.clone());
+            let loading = || async move { states.load_events(&room, &cell).await };
+            self.0.events.join(key.clone(), loading).await.ok_or(StateError::Crashed)??;
+        }
+        Ok(current.cell.events(version, limit))
+    }
+
+    async fn load_events(&self, key: &RoomKey, cell: &Cell) -> Result<(), StateError> {
+        let version = cell.gather_events();
+        let _permit = self.0.permits.of(&key.tenant).await;
+        let after = version.saturating_sub(events::KEPT as u64);
+        let newest = self.0.parts.log.read_room_as_tenant(key, after, events::KEPT).await?;
+        cell.begin_events(newest);
+        Ok(())
     }
 
     async fn load(self, key: RoomKey) -> Result<Arc<Cell>, Arc<LogError>> {
