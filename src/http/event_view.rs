@@ -1,6 +1,7 @@
 //! An event as callers see it: the shape of every list, line and stream of events.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
@@ -13,6 +14,7 @@ use crate::events::ids::{Actor, CommandId, RoomId, SessionId};
 use crate::events::room::RoomEvent;
 use crate::events::sealed::PersonalFields;
 use crate::events::time::Timestamp;
+use crate::live::rooms::Superseded;
 use crate::security::sealing::{OpeningKeys, Place};
 
 /// An event, in the newest version of its shape.
@@ -78,10 +80,19 @@ pub struct PersonalView {
     #[serde(skip_serializing_if = "is_false")]
     #[schemars(default)]
     pub erased: bool,
-    /// There are some, which the token does not allow to see.
+    /// There are some, which the token does not allow to see. Of somebody in the lobby everything is withheld that tells who it is:
+    /// `data` and `actor` too.
     #[serde(skip_serializing_if = "is_false")]
     #[schemars(default)]
     pub withheld: bool,
+    /// The text was edited later: only holders of `room_admin` see it still.
+    #[serde(skip_serializing_if = "is_false")]
+    #[schemars(default)]
+    pub edited: bool,
+    /// The message was deleted later: only holders of `room_admin` see its text still.
+    #[serde(skip_serializing_if = "is_false")]
+    #[schemars(default)]
+    pub deleted: bool,
 }
 
 impl PersonalView {
@@ -94,11 +105,36 @@ impl PersonalView {
         };
         let place = Place { tenant: &envelope.tenant, room: envelope.room, room_version: envelope.room_version };
         let personal = keys.open(&place, sealed);
-        Self { erased: personal.is_none(), personal, withheld: false }
+        Self { erased: personal.is_none(), personal, ..Self::default() }
     }
 }
 
+impl PersonalView {
+    /// Marked as a text that holds no longer.
+    pub fn marked(self, superseded: Option<Superseded>) -> Self {
+        let edited = superseded == Some(Superseded::Edited);
+        Self { edited, deleted: superseded == Some(Superseded::Deleted), ..self }
+    }
+}
+
+/// Who did something that is told without who.
+static SOMEBODY: LazyLock<Actor> = LazyLock::new(|| Actor::System("lobby".into()));
+
 impl<'a> EventView<'a> {
+    /// The event without anything that tells whom it is about.
+    pub fn without_who(envelope: &'a Envelope) -> Self {
+        let data = Cow::Owned(RawValue::from_string("{}".to_owned()).expect("an empty object is JSON"));
+        Self {
+            actor: &SOMEBODY,
+            session: None,
+            causation_id: None,
+            correlation_id: None,
+            traceparent: None,
+            data,
+            ..Self::new(envelope, PersonalView { withheld: true, ..PersonalView::default() })
+        }
+    }
+
     /// Shows `data` in its newest shape. What this program cannot read (a newer one wrote it) is shown as it was written:
     /// an event is never left out for its shape.
     pub fn new(envelope: &'a Envelope, personal: PersonalView) -> Self {

@@ -60,7 +60,7 @@ pub async fn answer(
     }
     let until =
         request.until.as_deref().map(|text| events_request::number(text, &whose, epoch, "until")).transpose()?;
-    let show = Show::new(api.log.clone(), api.sealer.clone(), &whose, access.reader, access.personal);
+    let show = Show::new(api, &whose, access.reader, access.personal);
     let mut response = match request.form {
         Form::Page => page(api, &whose, show, (after, until), request.limit, epoch).await,
         Form::Lines => {
@@ -106,7 +106,7 @@ async fn page(
         after = page.through.min(until);
         has_more = !page.ended && after < until;
         page.events.retain(|event| whose.number(event) <= until);
-        events.extend(show.show(page.events).await?.into_iter().map(|shown| Bytes::from(shown.json)));
+        events.extend(show.show(page.events, false).await?.into_iter().map(|shown| Bytes::from(shown.json)));
     }
     let next_cursor = events_request::cursor(whose, epoch, after).to_string();
     Ok(json_answer(assemble(&events, &next_cursor, has_more), position))

@@ -1,15 +1,21 @@
-//! Which events of a room somebody may read. A message is for those it was sent to, its author, and holders of
-//! `room_admin`; whoever it is not for does not get the event at all, and sees room versions jump over it.
+//! Which events of a room somebody may read, and what of them. [`RoomEvent::audience`] says for whom an event is.
+//!
+//! - A message is for those it was sent to, its author, and holders of `room_admin`. Whoever it is not for does not get the
+//!   event at all, and sees room versions jump over it.
+//! - Who waits in the lobby, was denied or asks again is for staff and for themselves to know. Others learn that somebody did,
+//!   without who.
+//! - An event that this program does not know, or cannot read, is for holders of `room_admin` alone.
 //!
 //! A message to staff may be read by who is staff now: somebody who becomes a moderator reads what moderators wrote, and no
-//! longer when they are none. A stream follows its reader's own role through the events that it passes on, and is over for a
-//! person who leaves the room or is removed from it; one whose token lists rooms too goes on as any holder of `room_list`.
+//! longer when they are none. A role is the person's, whatever devices they joined with. A stream follows its reader's own stays
+//! and role through the events that it passes on. It is over for a person whose last stay ends; one whose token lists rooms too
+//! goes on as any holder of `room_list`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::events::envelope::{Envelope, RoomVersion};
-use crate::events::ids::{Identity, RoomId};
-use crate::events::room::{Audience, LeaveReason, RoomEvent};
+use crate::events::ids::{Identity, RoomId, SessionId};
+use crate::events::room::{Audience, EventAudience, LeaveReason, ParticipantLeft, RoomEvent};
 
 /// Who reads a room's events, as far as it matters to what they see.
 #[derive(Clone, Debug)]
@@ -20,7 +26,9 @@ pub struct Reader {
     pub admin: bool,
     /// Is host or moderator in the room.
     pub staff: bool,
-    /// The version of the room at which `staff` was so; what events after it say of the reader's role is followed.
+    /// The reader's stays in the room.
+    pub stays: BTreeSet<SessionId>,
+    /// The version of the room at which `staff` and `stays` were so; events after it are followed.
     pub as_of: RoomVersion,
     /// Was in the room, and left it or was removed: may see no more.
     pub gone: bool,
@@ -34,6 +42,8 @@ pub struct Reader {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sight {
     Shown,
+    /// Shown without anything that tells whom it is about.
+    WithoutWho,
     Hidden,
     /// A message was deleted; whether it was for this reader is with the event that sent it, at this room version.
     AsMessage(RoomVersion),
@@ -51,6 +61,7 @@ impl Reader {
             identity: None,
             admin: false,
             staff: false,
+            stays: BTreeSet::new(),
             as_of: RoomVersion::MAX,
             gone: false,
             lists: false,
@@ -63,6 +74,11 @@ impl Reader {
         Self { identity: Some(identity), staff, as_of, lists, ..Self::outsider() }
     }
 
+    /// The same, with the stays that the person has.
+    pub fn with_stays(self, stays: impl IntoIterator<Item = SessionId>) -> Self {
+        Self { stays: stays.into_iter().collect(), ..self }
+    }
+
     /// Whether personal fields of an event are opened for a reader who may see any.
     pub fn opens(&self, version: RoomVersion) -> bool {
         self.left_at.is_none_or(|left| version <= left)
@@ -73,23 +89,22 @@ impl Reader {
         if self.admin {
             return Sight::Shown;
         }
-        match &*envelope.event_type {
-            "room.message-sent" | "room.message-edited" | "room.message-deleted" => self.sees_message(envelope),
-            "room.participant-joined" | "room.participant-left" | "room.role-changed" | "room.host-transferred" => {
-                self.follow(envelope);
-                Sight::Shown
-            }
-            _ => Sight::Shown,
-        }
+        self.sees_event(envelope, envelope.event().ok().as_ref())
     }
 
-    fn sees_message(&self, envelope: &Envelope) -> Sight {
-        match envelope.event() {
-            Ok(RoomEvent::MessageSent(message)) => self.audience(&message.author, &message.to),
-            Ok(RoomEvent::MessageEdited(message)) => self.audience(&message.author, &message.to),
-            Ok(RoomEvent::MessageDeleted(message)) => Sight::AsMessage(message.message),
-            // Of a shape that this program cannot read, nobody but an administrator can be told whom it is for.
-            _ => Sight::Hidden,
+    /// The same of an event that is decoded; `None`: it cannot be.
+    pub fn sees_event(&mut self, envelope: &Envelope, event: Option<&RoomEvent>) -> Sight {
+        if self.admin {
+            return Sight::Shown;
+        }
+        let Some(event) = event else { return Sight::Hidden };
+        self.follow(envelope.room_version, event);
+        match event.audience() {
+            EventAudience::Everyone => Sight::Shown,
+            EventAudience::Lobby(who) if self.staff || self.identity.as_ref() == Some(who) => Sight::Shown,
+            EventAudience::Lobby(_) => Sight::WithoutWho,
+            EventAudience::Message { author, to } => self.audience(author, to),
+            EventAudience::OfMessage(message) => Sight::AsMessage(message),
         }
     }
 
@@ -104,31 +119,43 @@ impl Reader {
         if shown { Sight::Shown } else { Sight::Hidden }
     }
 
-    /// Keeps `staff` true to what the events say.
-    fn follow(&mut self, envelope: &Envelope) {
+    /// Keeps `staff` and `stays` true to what the events say.
+    fn follow(&mut self, version: RoomVersion, event: &RoomEvent) {
         let Some(me) = &self.identity else { return };
-        if envelope.room_version <= self.as_of {
+        if version <= self.as_of {
             return;
         }
-        match envelope.event() {
-            Ok(RoomEvent::ParticipantJoined(joined)) if joined.identity == *me => self.staff = joined.role.is_staff(),
-            Ok(RoomEvent::RoleChanged(changed)) if changed.identity == *me => self.staff = changed.to.is_staff(),
-            Ok(RoomEvent::HostTransferred(transferred)) if transferred.to == *me => self.staff = true,
-            Ok(RoomEvent::ParticipantLeft(left)) if left.identity == *me => {
-                // With several devices a person may still be there; a reader in doubt sees less until it asks anew.
-                self.staff = false;
-                // Who joined again elsewhere is still there, and all leave a room that ends: they may read how it did.
-                if matches!(left.reason, LeaveReason::Replaced | LeaveReason::RoomEnded) {
-                    return;
+        match event {
+            RoomEvent::ParticipantJoined(joined) if joined.identity == *me => {
+                // Another device joins as the person who is there.
+                if self.stays.is_empty() {
+                    self.staff = joined.role.is_staff();
                 }
-                if self.lists {
-                    self.left_at = Some(envelope.room_version);
-                    self.identity = None;
-                } else {
-                    self.gone = true;
-                }
+                self.stays.insert(joined.session);
             }
+            RoomEvent::RoleChanged(changed) if changed.identity == *me => self.staff = changed.to.is_staff(),
+            // The host before stays on as a moderator.
+            RoomEvent::HostTransferred(transferred) if transferred.to == *me => self.staff = true,
+            RoomEvent::ParticipantLeft(left) if left.identity == *me => self.left(version, left),
             _ => {}
+        }
+    }
+
+    fn left(&mut self, version: RoomVersion, left: &ParticipantLeft) {
+        self.stays.remove(&left.session);
+        if !self.stays.is_empty() {
+            return;
+        }
+        self.staff = false;
+        // Who is replaced joins again at once, and all leave a room that ends: they may read how it did.
+        if matches!(left.reason, LeaveReason::Replaced | LeaveReason::RoomEnded) {
+            return;
+        }
+        if self.lists {
+            self.left_at = Some(version);
+            self.identity = None;
+        } else {
+            self.gone = true;
         }
     }
 }

@@ -20,11 +20,10 @@ use super::reader::Reader;
 use crate::commands::context::Caller;
 use crate::commands::execute::load::LoadedRoom;
 use crate::commands::refusal::{Refusal, RefusalCode};
-use crate::commands::room::state::Room;
+use crate::commands::room::state::{Person, Room};
 use crate::events::envelope::{Position, RoomVersion};
 use crate::events::ids::{Identity, RoomId};
 use crate::events::log::RoomKey;
-use crate::events::room::Role;
 use crate::json::quoted;
 use crate::live::rooms::Current;
 use crate::projections::model::ReadModel as _;
@@ -185,8 +184,10 @@ fn rights(caller: &Caller, key: &RoomKey, room: &LoadedRoom) -> Result<Rights, P
     }
     let person = caller.identity().filter(|_| grants.room_join);
     if let Some(identity) = person {
-        if let Some(role) = role(identity, room) {
-            let reader = Reader::person(identity.clone(), role.is_staff(), room.version, grants.room_list);
+        if let Some(person) = present(identity, room) {
+            let staff = person.role.is_staff();
+            let reader = Reader::person(identity.clone(), staff, room.version, grants.room_list);
+            let reader = reader.with_stays(person.sessions.iter().map(|stay| stay.session));
             return Ok(Rights::Sees(Access { reader, personal: true }));
         }
         if matches!(room.state, Room::Ended(_)) && !room.state.was_put_out(identity) {
@@ -212,9 +213,9 @@ async fn ever_in(api: &Api, key: &RoomKey, identity: &Identity, position: Positi
     Ok(api.models.ever_stayed(&key.tenant, key.room, identity).await?)
 }
 
-fn role(identity: &Identity, room: &LoadedRoom) -> Option<Role> {
+fn present<'r>(identity: &Identity, room: &'r LoadedRoom) -> Option<&'r Person> {
     match &room.state {
-        Room::Open(open) => Some(open.people.get(identity)?.role),
+        Room::Open(open) => open.people.get(identity),
         Room::Absent | Room::Scheduled(_) | Room::Ended(_) => None,
     }
 }
@@ -228,7 +229,10 @@ pub async fn seen_by(api: &Api, access: Access, key: &RoomKey, identity: Identit
         return Err(forbidden("Only room_admin reads as somebody else."));
     }
     let room = api.rooms.current(key, None).await?;
-    let (staff, version) = room.read(|room| (role(&identity, room).is_some_and(Role::is_staff), room.version));
+    let (staff, version) = room.read(|room| {
+        let staff = present(&identity, room).is_some_and(|person| person.role.is_staff());
+        (staff, room.version)
+    });
     Ok(Access { reader: Reader::person(identity, staff, version, false), personal: access.personal })
 }
 

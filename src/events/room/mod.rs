@@ -5,6 +5,7 @@
 //! a new version here, and an upcaster in [`upcast`] from the old one. `tests/golden/` keeps every version ever written.
 
 mod access;
+mod audience;
 mod hands;
 mod lifecycle;
 mod messages;
@@ -16,6 +17,7 @@ mod upcast;
 pub mod view;
 
 pub use access::*;
+pub use audience::EventAudience;
 pub use hands::*;
 pub use lifecycle::*;
 pub use messages::*;

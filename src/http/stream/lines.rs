@@ -70,7 +70,7 @@ impl Lines {
         let mut events = page.events;
         events.retain(|event| self.whose.number(event) <= self.until);
         let mut buffer = BytesMut::new();
-        for shown in self.show.show(events).await? {
+        for shown in self.show.show(events, false).await? {
             buffer.put_slice(shown.json.as_bytes());
             buffer.put_u8(b'\n');
         }

@@ -183,7 +183,7 @@ impl Running {
         };
         match step {
             Ok(Step::Events(_)) if !self.live.pass.is_good().await => self.end(buffer, End::TokenEnded),
-            Ok(Step::Events(events)) => match self.live.show.show(events).await {
+            Ok(Step::Events(events)) => match self.live.show.show(events, heartbeat).await {
                 Ok(shown) => self.write(buffer, &shown),
                 Err(problem) => self.fail(buffer, problem.cause().unwrap_or(problem.detail())),
             },

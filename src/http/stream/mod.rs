@@ -6,3 +6,4 @@ pub mod lines;
 pub mod live;
 pub mod show;
 pub mod sse;
+mod texts;

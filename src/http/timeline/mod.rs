@@ -35,7 +35,7 @@ use super::request::path::RoomInPath;
 use super::request::query::Query;
 use super::rights::{self, Access};
 use super::stream::follow::{self, Whose};
-use super::stream::show::Show;
+use super::stream::show::{Seen, Show};
 use crate::commands::room::state::Room;
 use crate::events::envelope::RoomVersion;
 use crate::events::log::RoomKey;
@@ -153,7 +153,7 @@ async fn page(
         not_beyond(api, &whose, after, "cursor").await?;
         cast = Cast::of(&api.rooms.at_version(key, after).await?.state);
     }
-    let mut show = Show::new(api.log.clone(), api.sealer.clone(), &whose, access.reader, access.personal);
+    let mut show = Show::new(api, &whose, access.reader, access.personal);
     let mut told: Vec<(RoomVersion, Timestamp, String, Sentence)> = Vec::new();
     let mut has_more = true;
     for _ in 0..STRETCHES {
@@ -163,8 +163,10 @@ async fn page(
         let stretch = follow::read(&api.log, &whose, after, limit - told.len()).await?;
         after = stretch.through;
         has_more = !stretch.ended;
-        for envelope in show.seen(stretch.events).await? {
-            let sentence = cast.tell(&envelope);
+        for Seen { envelope, without_who } in show.seen(stretch.events).await? {
+            // Also what is told without who gives somebody their name, for when they are let in.
+            let whole = cast.tell(&envelope);
+            let sentence = if without_who { tell::without_who(&envelope) } else { whole };
             told.push((envelope.room_version, envelope.happened_at(), envelope.event_type.to_string(), sentence));
         }
     }

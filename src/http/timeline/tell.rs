@@ -10,6 +10,12 @@ use crate::events::room::{
     TrackSource, TrackUnpublished, UnpublishReason,
 };
 
+/// The sentence for an event in the lobby, for those who are not to know whom it is about.
+pub fn without_who(envelope: &Envelope) -> Sentence {
+    let waits = &*envelope.event_type == "room.participant-waiting";
+    Sentence::default().text(if waits { "Somebody waits to be let in" } else { "Somebody waits no longer" })
+}
+
 impl Cast {
     /// The sentence for an event. They come in the order of their versions.
     pub fn tell(&mut self, envelope: &Envelope) -> Sentence {

@@ -1,12 +1,13 @@
 //! The newest events of a room in use, each rendered once for all who see it alike. Older ones are read from the log.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use crate::events::envelope::{Envelope, RoomVersion};
+use crate::events::room::RoomEvent;
 use crate::security::sealing::Moment;
 
 /// Events of a room.
@@ -22,37 +23,90 @@ const LIFE: Duration = Duration::from_secs(5);
 /// What an event takes beside its data, and once rendered, about.
 const EVENT: usize = 1_500;
 
-/// An event, and how it reads.
+/// How an event reads, for one kind of viewer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Personal fields are open, but for texts that were edited or deleted later.
+    Open,
+    /// All personal fields are open.
+    OpenToAdmins,
+    Withheld,
+    /// Nothing tells whom it is about.
+    WithoutWho,
+}
+
+const FORMS: usize = 4;
+
+/// What became of a text later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Superseded {
+    Edited,
+    Deleted,
+}
+
+#[derive(Default)]
+struct Renderings {
+    superseded: Option<Superseded>,
+    /// Counts changes of `superseded`.
+    revision: u32,
+    moment: Moment,
+    made: Option<Instant>,
+    forms: [Option<Bytes>; FORMS],
+}
+
+/// An event, decoded once and rendered once for each form.
 pub struct SharedEvent {
     pub envelope: Arc<Envelope>,
-    opened: Mutex<Option<(Moment, Instant, Bytes)>>,
-    withheld: OnceLock<Bytes>,
+    event: OnceLock<Option<RoomEvent>>,
+    renderings: Mutex<Renderings>,
 }
 
 impl SharedEvent {
     fn new(envelope: Arc<Envelope>) -> Arc<Self> {
-        Arc::new(Self { envelope, opened: Mutex::default(), withheld: OnceLock::new() })
+        Arc::new(Self { envelope, event: OnceLock::new(), renderings: Mutex::default() })
     }
 
-    /// With personal fields open, as it was rendered with keys of this moment.
-    pub fn opened(&self, moment: Moment) -> Option<Bytes> {
-        let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = opened.as_ref().filter(|(then, at, _)| *then == moment && at.elapsed() < LIFE);
-        fresh.map(|(_, _, bytes)| bytes.clone())
+    /// `None`: this program cannot read it.
+    pub fn event(&self) -> Option<&RoomEvent> {
+        self.event.get_or_init(|| self.envelope.event().ok()).as_ref()
     }
 
-    pub fn keep_opened(&self, moment: Moment, rendered: Bytes) {
-        *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = Some((moment, Instant::now(), rendered));
+    fn renderings(&self) -> MutexGuard<'_, Renderings> {
+        self.renderings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// With personal fields withheld.
-    pub fn withheld(&self) -> Option<Bytes> {
-        self.withheld.get().cloned()
+    /// As it was rendered with keys of this moment.
+    pub fn rendered(&self, form: Form, moment: Moment) -> Option<Bytes> {
+        let renderings = self.renderings();
+        let fresh = renderings.moment == moment && renderings.made.is_some_and(|made| made.elapsed() < LIFE);
+        if fresh { renderings.forms[form as usize].clone() } else { None }
     }
 
-    pub fn keep_withheld(&self, rendered: Bytes) {
-        // Whoever came first rendered the same.
-        _ = self.withheld.set(rendered);
+    /// What became of its text, and how often that changed.
+    pub fn superseded(&self) -> (Option<Superseded>, u32) {
+        let renderings = self.renderings();
+        (renderings.superseded, renderings.revision)
+    }
+
+    /// Keeps a rendering that was made of what [`Self::superseded`] said at a revision.
+    pub fn keep(&self, form: Form, moment: Moment, revision: u32, rendered: Bytes) {
+        let mut renderings = self.renderings();
+        if renderings.revision != revision {
+            return;
+        }
+        let fresh = renderings.moment == moment && renderings.made.is_some_and(|made| made.elapsed() < LIFE);
+        if !fresh {
+            renderings.moment = moment;
+            renderings.made = Some(Instant::now());
+            renderings.forms = Default::default();
+        }
+        renderings.forms[form as usize] = Some(rendered);
+    }
+
+    fn supersede(&self, by: Superseded) {
+        let mut renderings = self.renderings();
+        let revision = renderings.revision + 1;
+        *renderings = Renderings { superseded: Some(by), revision, ..Renderings::default() };
     }
 
     fn bytes(&self) -> usize {
@@ -86,12 +140,29 @@ impl EventsOfRoom {
             }
         }
         let event = SharedEvent::new(envelope);
+        match event.event() {
+            Some(RoomEvent::MessageEdited(edited)) => self.supersede(edited.message, Superseded::Edited),
+            Some(RoomEvent::MessageDeleted(deleted)) => self.supersede(deleted.message, Superseded::Deleted),
+            _ => {}
+        }
         self.bytes += event.bytes();
         self.events.push_back(event);
         while (self.events.len() > KEPT || self.bytes > KEPT_BYTES)
             && let Some(first) = self.events.pop_front()
         {
             self.bytes -= first.bytes();
+        }
+    }
+
+    /// The texts of a message so far hold no longer.
+    fn supersede(&self, message: RoomVersion, by: Superseded) {
+        let from = self.events.partition_point(|event| event.envelope.room_version < message);
+        for event in self.events.range(from..) {
+            match event.event() {
+                Some(RoomEvent::MessageSent(_)) if event.envelope.room_version == message => event.supersede(by),
+                Some(RoomEvent::MessageEdited(edited)) if edited.message == message => event.supersede(by),
+                _ => {}
+            }
         }
     }
 

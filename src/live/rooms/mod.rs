@@ -32,7 +32,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-pub use events::SharedEvent;
+pub use events::{Form, SharedEvent, Superseded};
 pub use messages::SharedMessage;
 pub use pages::PageKey;
 

@@ -6,7 +6,7 @@ mod read;
 
 use std::collections::BTreeSet;
 
-pub use read::{Message, MessageReader, cursor, read_cursor};
+pub use read::{Message, MessageName, MessageReader, TextNow, cursor, read_cursor};
 
 use super::entry::Entry;
 use super::model::ReadModel;

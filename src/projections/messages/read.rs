@@ -1,6 +1,8 @@
 //! What a reader may read of what was said in a room.
 
-use sqlx::AssertSqlSafe;
+use std::collections::HashMap;
+
+use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{AudienceKind, MessageRow};
 use crate::events::envelope::RoomVersion;
@@ -8,9 +10,9 @@ use crate::events::ids::{Identity, RoomId, TenantId};
 use crate::events::room::Audience;
 use crate::events::sealed::SealedAt;
 use crate::events::time::Timestamp;
-use crate::projections::checkpoint::bigint;
+use crate::projections::checkpoint::{bigint, position};
 use crate::projections::read::{List, Page, PageRequest, ReadError, ReadModels, decode, fetch};
-use crate::projections::rows::Row;
+use crate::projections::rows::Row as _;
 
 /// Who reads.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +21,22 @@ pub enum MessageReader<'a> {
     All,
     /// What is for everyone, and: for staff what is for staff, for a person what they wrote or were named in.
     Person { identity: Option<&'a Identity>, staff: bool },
+}
+
+/// A message, and the part of the rows that it is found in.
+#[derive(Clone, Copy, Debug)]
+pub struct MessageName {
+    pub room: RoomId,
+    pub audience: AudienceKind,
+    pub message: RoomVersion,
+}
+
+/// Where the text of a message lies now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TextNow {
+    /// Room version of the event that holds it.
+    pub text_at: Option<RoomVersion>,
+    pub deleted: bool,
 }
 
 impl MessageReader<'_> {
@@ -89,6 +107,34 @@ pub fn read_cursor(newest_first: bool, cursor: Option<&str>) -> Result<Option<Ro
 }
 
 impl ReadModels {
+    /// Where the texts of messages lie now, by room and message; those that the model does not have are left out.
+    pub async fn texts_now(
+        &self,
+        tenant: &TenantId,
+        names: &[MessageName],
+    ) -> Result<HashMap<(RoomId, RoomVersion), TextNow>, ReadError> {
+        let statement = sqlx::query(
+            "SELECT m.room, m.version, m.text_at, m.deleted_at IS NOT NULL AS deleted
+             FROM unnest($2::uuid[], $3::smallint[], $4::bigint[]) AS n (room, audience, version)
+             JOIN convoke.rm_messages m ON m.room = n.room
+                 AND m.tenant = $1
+                 AND m.audience = n.audience
+                 AND m.version = n.version",
+        )
+        .bind(tenant.as_str())
+        .bind(names.iter().map(|name| name.room.uuid()).collect::<Vec<_>>())
+        .bind(names.iter().map(|name| name.audience.number()).collect::<Vec<_>>())
+        .bind(names.iter().map(|name| bigint(name.message)).collect::<Vec<_>>());
+        let mut found = HashMap::with_capacity(names.len());
+        for row in self.rows(tenant, statement).await? {
+            let text_at = row.try_get::<Option<i64>, _>("text_at")?.map(position);
+            let text = TextNow { text_at, deleted: row.try_get("deleted")? };
+            let version = position(row.try_get("version")?);
+            found.insert((RoomId::from_uuid(row.try_get("room")?), version), text);
+        }
+        Ok(found)
+    }
+
     /// The messages of a room that `reader` may read, the oldest first or the newest first. A cursor goes on in its own
     /// direction only.
     pub async fn messages(

@@ -2,6 +2,7 @@
 
 mod nodes;
 mod own_writes;
+mod visibility;
 
 use serde_json::{Value, json};
 
