@@ -9,7 +9,7 @@ MACRO_FILES := $(wildcard src/commands/room/*.rs src/commands/room/*/*.rs)
 # its conformance, the read models, plans of statements, SIGKILLs, the schema, replicas, the private server. Tests of Kafka, Redis, the
 # command line and the rest of HTTP would ask PostgreSQL nothing new.
 NEWEST_POSTGRES := 18
-TESTS_ON_NEWEST := log:: projections:: unanalysed:: api::statements:: kills:: database:: replicas:: embedded::
+TESTS_ON_NEWEST := log:: projections::folds projections::live projections::plans unanalysed:: kills:: database:: embedded::
 
 .PHONY: help run run-kafka build test test-quick test-postgres check bench bench-growth bench-peers docs tools servers
 
