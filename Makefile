@@ -16,8 +16,9 @@ TESTS_ON_NEWEST := log:: projections::folds projections::live projections::plans
 help: ## Lists these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 14
 
-run: build ## Builds and serves, with a private PostgreSQL under ./.convoke
-	@exec target/release/convoke serve
+run: tools ## Builds quickly and serves, with a private PostgreSQL under ./.convoke
+	@cargo build --profile quick
+	@exec target/quick/convoke serve
 
 run-kafka: ## Runs a real Apache Kafka on 127.0.0.1:9092, with its data under ./.convoke/kafka
 	@exec scripts/kafka.sh run .convoke/kafka

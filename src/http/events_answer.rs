@@ -1,7 +1,5 @@
 //! Events as an answer: a page of JSON, lines of JSON or a live stream, of a room or of all rooms of a tenant.
 
-use std::sync::Arc;
-
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -24,7 +22,7 @@ use super::stream::live::{self, Live};
 use super::stream::show::Show;
 use crate::events::envelope::Position;
 use crate::events::time::Timestamp;
-use crate::live::rooms::SharedEvent;
+use crate::live::rooms::{Part, SharedEvent};
 
 /// Stretches of the log that one page looks at, before it is answered with what was found.
 pub const STRETCHES: usize = 8;
@@ -113,12 +111,7 @@ async fn page(
 }
 
 /// Events of a room in use, if those wanted are in memory.
-async fn in_memory(
-    api: &Api,
-    whose: &Whose,
-    after: u64,
-    limit: usize,
-) -> Result<Option<(Vec<Arc<SharedEvent>>, bool)>, Problem> {
+async fn in_memory(api: &Api, whose: &Whose, after: u64, limit: usize) -> Result<Option<Part<SharedEvent>>, Problem> {
     match whose {
         Whose::Room(key) if api.rooms.is_in_use(key) => {
             let current = api.rooms.current(key, None).await?;

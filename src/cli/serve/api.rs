@@ -22,7 +22,8 @@ use crate::security::watch::Watch;
 use crate::tasks::Tasks;
 
 pub async fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Result<Router> {
-    let Foundation { config, pool, reads, log, source, window, clock, metrics, board, cache, replicas, .. } = foundation;
+    let Foundation { config, pool, reads, log, source, window, clock, metrics, board, cache, replicas, .. } =
+        foundation;
     let masters = MasterKeys::configured(&config.keys).context("the master keys cannot be used")?;
     let sealer = Sealer::new(pool.clone(), masters);
     let verifier = Verifier::new(&config.keys, pool.clone()).context("the signing keys cannot be used")?;

@@ -103,25 +103,17 @@ impl Show {
         }
     }
 
-    fn json(
-        &self,
-        seen: &Seen,
-        keys: Option<&OpeningKeys>,
-        superseded: Option<Superseded>,
-    ) -> Result<String, Problem> {
+    fn json(&self, seen: &Seen, keys: Option<&OpeningKeys>, superseded: Option<Superseded>) -> Result<String, Problem> {
         let envelope = &*seen.envelope;
         let view = match self.form(seen) {
             Form::WithoutWho => EventView::without_who(envelope),
             Form::Withheld => EventView::new(envelope, PersonalView::of(envelope, None)),
-            Form::Open if superseded.is_some() => {
-                EventView::new(envelope, PersonalView::default().marked(superseded))
-            }
+            Form::Open if superseded.is_some() => EventView::new(envelope, PersonalView::default().marked(superseded)),
             Form::Open | Form::OpenToAdmins => {
                 EventView::new(envelope, PersonalView::of(envelope, keys).marked(superseded))
             }
         };
-        serde_json::to_string(&view)
-            .map_err(|error| Problem::internal(format!("event {}: {error}", envelope.position)))
+        serde_json::to_string(&view).map_err(|error| Problem::internal(format!("event {}: {error}", envelope.position)))
     }
 
     /// Those of the events that the reader gets.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 use bytes::Bytes;
 use tokio::sync::watch;
 
+use super::Part;
 use super::events::{EventsOfRoom, SharedEvent};
 use super::messages::{MessagesOfRoom, SharedMessage};
 use super::pages::{PageKey, Pages};
@@ -164,7 +165,7 @@ impl Cell {
     }
 
     /// Up to `limit` events behind a version, and whether those are all; `None`: they are not all here.
-    pub fn events(&self, version: RoomVersion, limit: usize) -> Option<(Vec<Arc<SharedEvent>>, bool)> {
+    pub fn events(&self, version: RoomVersion, limit: usize) -> Option<Part<SharedEvent>> {
         let now = self.now();
         let EventState::Known(known) = &now.events else { return None };
         known.after(version, limit)
@@ -199,7 +200,7 @@ impl Cell {
         reader: MessageReader<'_>,
         newest_first: bool,
         page: PageRequest<'_>,
-    ) -> Result<Option<(Vec<Arc<SharedMessage>>, bool)>, ReadError> {
+    ) -> Result<Option<Part<SharedMessage>>, ReadError> {
         let behind = read_cursor(newest_first, page.cursor)?;
         let now = self.now();
         let MessageState::Known(known) = &now.messages else { return Ok(None) };

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::Part;
 use crate::events::envelope::{Envelope, RoomVersion};
 use crate::events::room::RoomEvent;
 use crate::security::sealing::Moment;
@@ -14,7 +15,7 @@ use crate::security::sealing::Moment;
 pub const KEPT: usize = 1_000;
 
 /// Bytes of them, about.
-const KEPT_BYTES: usize = 1 << 20;
+const KEPT_BYTES: usize = 4 << 20;
 
 /// How long a rendering with open fields is shown: for so long, at most, it may outlive a key whose erasure this process has not
 /// heard of.
@@ -167,7 +168,7 @@ impl EventsOfRoom {
     }
 
     /// Up to `limit` events behind a version, and whether those are all; `None`: they are not all here.
-    pub fn after(&self, version: RoomVersion, limit: usize) -> Option<(Vec<Arc<SharedEvent>>, bool)> {
+    pub fn after(&self, version: RoomVersion, limit: usize) -> Option<Part<SharedEvent>> {
         let first = self.events.front()?.envelope.room_version;
         if version + 1 < first {
             return None;

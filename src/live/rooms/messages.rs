@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::Part;
 use crate::events::envelope::{Envelope, RoomVersion};
 use crate::events::room::RoomEvent;
 use crate::events::sealed::SealedAt;
@@ -73,10 +74,7 @@ impl MessagesOfRoom {
 
     /// Takes in what an event says. Taken twice, it changes nothing.
     pub fn apply(&mut self, envelope: &Envelope, event: &RoomEvent) {
-        let text = envelope
-            .sealed
-            .clone()
-            .map(|sealed| SealedAt { room_version: envelope.room_version, sealed });
+        let text = envelope.sealed.clone().map(|sealed| SealedAt { room_version: envelope.room_version, sealed });
         let at = envelope.happened_at();
         match event {
             RoomEvent::MessageSent(sent) => self.push(Message {
@@ -140,7 +138,7 @@ impl MessagesOfRoom {
         newest_first: bool,
         behind: Option<RoomVersion>,
         limit: usize,
-    ) -> Option<(Vec<Arc<SharedMessage>>, bool)> {
+    ) -> Option<Part<SharedMessage>> {
         let wanted = |shared: &&Arc<SharedMessage>| reader.reads(&shared.message);
         let mut found: Vec<_> = if newest_first {
             let end = behind.map_or(self.messages.len(), |behind| self.index_from(behind));

@@ -57,6 +57,9 @@ use crate::security::sealing::Moment;
 /// in between and have to be read.
 const OWN_SOON: Duration = Duration::from_secs(1);
 
+/// Some items of a list, in its order; and of events whether those are all that follow, of messages whether more follow.
+pub type Part<T> = (Vec<Arc<T>>, bool);
+
 /// Why a state is not there to be read.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StateError {
@@ -150,9 +153,15 @@ impl Current {
 
 /// What of a room's messages is in memory.
 pub enum MessagePage {
-    Here { messages: Vec<Arc<SharedMessage>>, more: bool, at: Position },
+    Here {
+        messages: Vec<Arc<SharedMessage>>,
+        more: bool,
+        at: Position,
+    },
     /// They are older than those in memory; the read model has come to this position and contains them.
-    Older { at: Position },
+    Older {
+        at: Position,
+    },
 }
 
 impl RoomStates {
@@ -238,7 +247,7 @@ impl RoomStates {
         current: &Current,
         version: RoomVersion,
         limit: usize,
-    ) -> Result<Option<(Vec<Arc<SharedEvent>>, bool)>, StateError> {
+    ) -> Result<Option<Part<SharedEvent>>, StateError> {
         let (behind, here) = current.read(|room| (room.version.saturating_sub(version), room.version > 0));
         if !here || behind > events::KEPT as u64 {
             return Ok(None);

@@ -17,7 +17,8 @@ pub use due::{DueRoom, due};
 pub(super) use list::{HANDS, view};
 pub use list::{RoomFilter, SCAN};
 pub use people_read::{
-    Participant, Waiting, lobby_cursor, page_of_people, page_of_sorted, people_cursor, read_lobby_cursor, read_people_cursor,
+    Participant, Waiting, lobby_cursor, page_of_people, page_of_sorted, people_cursor, read_lobby_cursor,
+    read_people_cursor,
 };
 pub use tables::{LabelRow, ParticipantRow, RoomRow, TrackRow, WaitingRow};
 

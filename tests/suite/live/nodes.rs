@@ -21,7 +21,10 @@ fn story(number: usize) -> Vec<(&'static str, Value)> {
         ("send-message", say(&who, &format!("text {number}"))),
         ("rename", json!({ "identity": who, "display_name": format!("Other {number}") })),
         ("publish-track", json!({ "identity": who, "source": "microphone" })),
-        ("change-role", json!({ "identity": who, "role": if number.is_multiple_of(2) { "moderator" } else { "speaker" } })),
+        (
+            "change-role",
+            json!({ "identity": who, "role": if number.is_multiple_of(2) { "moderator" } else { "speaker" } }),
+        ),
         (if number.is_multiple_of(3) { "leave" } else { "lower-hand" }, somebody),
         (if number.is_multiple_of(4) { "lock-room" } else { "unlock-room" }, json!({})),
     ]

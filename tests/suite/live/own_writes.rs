@@ -27,7 +27,8 @@ async fn each_command_is_in_every_read_that_follows_it_on_the_same_node() {
         let token = if number % 2 == 0 { &server } else { &person("ann") };
         let joined = service.command(&server, &room, "join", &json!({ "identity": who })).await.is(200).body;
         assert!(version(&service, token, &room).await >= joined["room_version"].as_u64().unwrap());
-        let people = list(&service.server, token, &format!("/v1/rooms/{room}/participants?"), "participants", 1_000).await;
+        let people =
+            list(&service.server, token, &format!("/v1/rooms/{room}/participants?"), "participants", 1_000).await;
         assert!(people.iter().any(|person| person["identity"] == *who), "{who} is not among {}", people.len());
 
         let said = service.command(&server, &room, "send-message", &say(&who, &who)).await.is(200).body;
@@ -67,7 +68,10 @@ async fn a_person_who_is_let_in_sees_the_room_at_once_and_one_who_is_put_out_see
         people().await.is(403).problem("forbidden");
         service.join(&room, "bob", "speaker").await;
         assert_eq!(people().await.is(200).body["participants"][0]["identity"], "bob");
-        service.command(&server, &room, "change-role", &json!({ "identity": "bob", "role": "moderator" })).await.is(200);
+        service
+            .command(&server, &room, "change-role", &json!({ "identity": "bob", "role": "moderator" }))
+            .await
+            .is(200);
         let lobby = Answer::of(service.get(&bob, &format!("/v1/rooms/{room}/waiting"))).await.is(200);
         assert_eq!(lobby.body["waiting"], json!([]));
         service.command(&server, &room, "remove", &json!({ "identity": "bob" })).await.is(200);

@@ -58,7 +58,8 @@ fn command(dice: &mut Dice, messages: &[(String, u64)]) -> (&'static str, Value)
 async fn pages(node: &Server, token: &str, room: &str, limit: usize) -> Vec<Value> {
     let (mut events, mut cursor) = (Vec::new(), "start".to_owned());
     loop {
-        let page = get(node, token, &format!("/v1/rooms/{room}/events?limit={limit}&cursor={cursor}")).await.is(200).body;
+        let page =
+            get(node, token, &format!("/v1/rooms/{room}/events?limit={limit}&cursor={cursor}")).await.is(200).body;
         events.extend(page["events"].as_array().unwrap().iter().cloned());
         cursor = page["next_cursor"].as_str().unwrap().to_owned();
         if page["has_more"] == false {
@@ -102,7 +103,10 @@ async fn every_viewer_sees_the_same_in_every_way_to_read() {
             let (command, data) = command(&mut dice, &messages);
             let answer = service.command(&server, &room, command, &data).await;
             if command == "send-message" && answer.status == 200 {
-                messages.push((data["identity"].as_str().unwrap().to_owned(), answer.body["room_version"].as_u64().unwrap()));
+                messages.push((
+                    data["identity"].as_str().unwrap().to_owned(),
+                    answer.body["room_version"].as_u64().unwrap(),
+                ));
             }
         }
         for who in ["host", "guest"] {
@@ -110,7 +114,8 @@ async fn every_viewer_sees_the_same_in_every_way_to_read() {
             service.command(&server, &room, "admit", &json!({ "identity": who })).await;
         }
         let lister = signed(&claims("acme", None, Grants { room_list: true, ..Grants::default() }));
-        let viewers = [("admin", server.clone()), ("host", person("host")), ("guest", person("guest")), ("lister", lister)];
+        let viewers =
+            [("admin", server.clone()), ("host", person("host")), ("guest", person("guest")), ("lister", lister)];
         let cold = service.run.clone().serve().await;
         for (viewer, token) in viewers {
             let seen = pages(&service.server, &token, &room, 1_000).await;
@@ -122,7 +127,9 @@ async fn every_viewer_sees_the_same_in_every_way_to_read() {
             let admin = viewer == "admin";
             assert!(!seen.iter().any(|event| is_secret(event, admin)), "{viewer}, seed {seed}");
             let of_lobby = seen.iter().filter(|event| event["type"] == "room.participant-waiting");
-            let named = of_lobby.filter(|event| event["data"]["identity"].is_string() && event["data"]["identity"] != viewer).count();
+            let named = of_lobby
+                .filter(|event| event["data"]["identity"].is_string() && event["data"]["identity"] != viewer)
+                .count();
             assert_eq!(named > 0, admin || viewer == "host", "{viewer}, seed {seed}");
         }
     }

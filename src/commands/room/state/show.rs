@@ -78,7 +78,8 @@ impl Room {
         let Room::Open(room) = self else { return (Vec::new(), false) };
         let waiting = room.people.waiting().into_iter();
         let mut behind = waiting.filter(|(_, waiter)| after.is_none_or(|after| waiter.since > after));
-        let page = behind.by_ref().take(limit).map(|(identity, waiter)| (waiter.since, waiter.shown(identity))).collect();
+        let page =
+            behind.by_ref().take(limit).map(|(identity, waiter)| (waiter.since, waiter.shown(identity))).collect();
         (page, behind.next().is_some())
     }
 
