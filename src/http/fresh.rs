@@ -7,6 +7,7 @@ use super::problem::{Problem, ProblemCode};
 use super::request::query::Query;
 use super::{events_answer, events_request};
 use crate::events::envelope::Position;
+use crate::events::log::RoomKey;
 use crate::live::rooms::StateError;
 use crate::projections::cache::CacheError;
 use crate::projections::live::WaitError;
@@ -49,10 +50,14 @@ pub async fn wanted(api: &Api, query: &mut Query, headers: &HeaderMap) -> Result
     Ok(Some(events_request::position(&given, api.epoch().await?, "at_least")?))
 }
 
-/// The same for rooms that are not in use on this node: at least what it acknowledged of them before.
-pub async fn wanted_of_room(api: &Api, query: &mut Query, headers: &HeaderMap) -> Result<Option<Position>, Problem> {
-    let acknowledged = Some(api.rooms.acknowledged_before()).filter(|position| *position > 0);
-    Ok(wanted(api, query, headers).await?.max(acknowledged))
+/// The same for a room that is not in use on this node: at least what it acknowledged of it.
+pub async fn wanted_of_room(
+    api: &Api,
+    key: &RoomKey,
+    query: &mut Query,
+    headers: &HeaderMap,
+) -> Result<Option<Position>, Problem> {
+    Ok(wanted(api, query, headers).await?.max(api.rooms.acknowledged_before(key)))
 }
 
 /// The same as [`reading`] for what is read from the log itself.

@@ -120,7 +120,7 @@ async fn messages(
         query.finish()?;
         return newest(&api, &key, &access, wanted_position, newest_first, &paging).await;
     }
-    let wanted_position = fresh::wanted_of_room(&api, &mut query, &headers).await?;
+    let wanted_position = fresh::wanted_of_room(&api, &key, &mut query, &headers).await?;
     query.finish()?;
     let Reading { models, position } = fresh::reading_at(&api, Messages::NAME, wanted_position).await?;
     let page = read(&api, &models, &key, &access, newest_first, &paging).await?;

@@ -125,7 +125,7 @@ async fn participants(
     }
     let access = rights::inside_room(&api, &caller, &key).await?;
     let (page, position) = if moment == Moment::Now {
-        let wanted = fresh::wanted_of_room(&api, &mut query, &headers).await?;
+        let wanted = fresh::wanted_of_room(&api, &key, &mut query, &headers).await?;
         query.finish()?;
         let seen = api.cache.people(&key, paging.request(), wanted, &api.patience()).await?;
         (seen.value, seen.at)
@@ -232,7 +232,7 @@ async fn waiting(
     }
     let access = rights::inside_room(&api, &caller, &key).await?;
     rights::staff(&access)?;
-    let wanted = fresh::wanted_of_room(&api, &mut query, &headers).await?;
+    let wanted = fresh::wanted_of_room(&api, &key, &mut query, &headers).await?;
     query.finish()?;
     let Reading { models, position } = fresh::reading_at(&api, Rooms::NAME, wanted).await?;
     let page: Page<Waiting> = models.waiting(&key.tenant, room, paging.request()).await?;

@@ -102,8 +102,8 @@ async fn now(
         let view = current.view(key.room).ok_or_else(rights::no_such_room)?;
         return Ok((view.map_err(Problem::internal)?, current.at));
     }
-    let acknowledged = Some(api.rooms.acknowledged_before()).filter(|position| *position > 0);
-    let seen = api.cache.room(key, wanted.max(acknowledged), &api.patience()).await?;
+    let wanted = wanted.max(api.rooms.acknowledged_before(key));
+    let seen = api.cache.room(key, wanted, &api.patience()).await?;
     match seen.value {
         Some(shown) => Ok((shown, seen.at)),
         None if seen.current => Err(rights::no_such_room()),

@@ -36,7 +36,7 @@ pub async fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Resul
         metrics: metrics.clone(),
     };
     let (executor, queue) = Executor::new(base, Limits::configured(&config.log));
-    let hub = Hub::new(source.clone(), config.streams.buffer);
+    let hub = Hub::new(source.clone(), config.streams.buffer, log.head().await?.position);
     // Ends when the last request that may hold an executor has been answered.
     tasks.spawn("executor", |_| queue);
     tasks.spawn("keys", |stop| watch.run(stop));

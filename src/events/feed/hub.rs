@@ -13,8 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{SILENCE, Source, away};
-use crate::database::silence::heard;
+use super::{Source, away};
 use crate::events::envelope::{Envelope, Position};
 use crate::events::ids::TenantId;
 use crate::events::log::{LogError, RoomKey};
@@ -140,9 +139,11 @@ impl Drop for Ticket {
 pub struct Hub(Arc<Inner>);
 
 impl Hub {
-    /// `buffer`: events that may wait for one reader before it is cut off.
-    pub fn new(source: Source, buffer: usize) -> Self {
-        Self(Arc::new(Inner { source, buffer: buffer.max(1), numbers: AtomicU64::new(0), readers: Mutex::default() }))
+    /// `buffer`: events that may wait for one reader before it is cut off. `head`: where the log ends; readers begin behind it, also
+    /// those who come before the hub runs.
+    pub fn new(source: Source, buffer: usize, head: Position) -> Self {
+        let readers = Mutex::new(Readers { position: head, ..Readers::default() });
+        Self(Arc::new(Inner { source, buffer: buffer.max(1), numbers: AtomicU64::new(0), readers }))
     }
 
     pub fn subscribe_room(&self, key: &RoomKey) -> Subscription {
@@ -182,13 +183,8 @@ impl Hub {
 
     async fn follow(&self) -> Result<(), LogError> {
         let mut failing = false;
-        let head = loop {
-            match heard(SILENCE, self.0.source.its_log().head()).await {
-                Ok(head) => break head.position,
-                Err(error) => away(error, &mut failing).await?,
-            }
-        };
-        let mut feed = self.0.source.open(self.beginning(head));
+        let begins = self.0.readers().position;
+        let mut feed = self.0.source.open(begins);
         loop {
             match feed.next().await {
                 Ok(events) => {
@@ -200,15 +196,6 @@ impl Hub {
                 Err(error) => away(error, &mut failing).await?,
             }
         }
-    }
-
-    /// Behind the head, or behind what readers who came sooner have been promised.
-    fn beginning(&self, head: Position) -> Position {
-        let mut readers = self.0.readers();
-        if readers.topics.is_empty() {
-            readers.position = head;
-        }
-        readers.position
     }
 
     fn hand_out(&self, events: Vec<Arc<Envelope>>) {

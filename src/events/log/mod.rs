@@ -179,14 +179,14 @@ impl EventLog {
         self.own.as_ref().map_or(Acknowledged::Nothing, |own| own.version(room, known))
     }
 
-    /// Whether this process appended to the room lately; if not, it appended nothing to it behind [`Self::appended_before`].
+    /// Whether this process appended to the room lately.
     pub fn appended_lately(&self, room: &RoomKey) -> bool {
         self.own.as_ref().is_some_and(|own| own.has(room))
     }
 
-    /// Up to here this process no longer knows to which rooms it appended.
-    pub fn appended_before(&self) -> Position {
-        self.own.as_ref().map_or(0, |own| own.forgotten())
+    /// A position behind which this process appended nothing to the room.
+    pub fn appended_before(&self, room: &RoomKey) -> Position {
+        self.own.as_ref().map_or(0, |own| own.last_of(room))
     }
 
     fn saw(&self, position: Position) {

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::events::room::RoomEvent;
 use crate::http::openapi::cursor_about;
-use crate::http::stream::live::{self, RETRY_MS};
+use crate::http::stream::live::{self, RETRY};
 use crate::http::{events, room_events};
 
 /// The name of a stream's last event.
@@ -84,10 +84,11 @@ impl Channel {
             "channel": { "$ref": place },
             "title": self.title,
             "description": format!(
-                "Asked for by `GET` with `Accept: text/event-stream`. First come `retry: {RETRY_MS}`, how many milliseconds to wait \
-                 before coming back, and an `id` alone, where the stream begins. While nothing happens for the reader there are \
+                "Asked for by `GET` with `Accept: text/event-stream`. First come `retry`, how many milliseconds to wait before \
+                 coming back (another number for each reader, {} at most), and an `id` alone, where the stream begins. While nothing happens for the reader there are \
                  comments, or an `id` alone where events for others were passed. `Last-Event-ID` takes the last id back and \
                  goes before `cursor`.",
+                RETRY.as_millis(),
             ),
             "bindings": { "http": {
                 "method": "GET",

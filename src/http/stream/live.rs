@@ -2,7 +2,7 @@
 //! ended.
 //!
 //! ```text
-//! retry: 2000            how long to wait before coming back
+//! retry: 2731            how long to wait before coming back, another time for each reader
 //! id: 3f2a91c0-v12       where the stream begins; nothing is dispatched
 //! id: 3f2a91c0-v13       ┐
 //! event: room.opened     │ an event
@@ -32,10 +32,11 @@ use super::sse;
 use crate::http::cursor::Cursor;
 use crate::http::problem::{Problem, ProblemCode};
 use crate::http::request::caller::Pass;
+use crate::resilience::shortened;
 
-/// How long readers wait before they come back, milliseconds. Spread by the moment of their beginning they come back
-/// spread as well.
-pub const RETRY_MS: u32 = 2_000;
+/// How long readers wait before they come back, at most. Each is told a time between half of it and all, by chance: readers that a
+/// stop sends away in one instant come back spread.
+pub const RETRY: Duration = Duration::from_secs(6);
 
 /// Counts an open stream for as long as it lives.
 pub struct Ticket {
@@ -159,7 +160,7 @@ impl Running {
         let mut buffer = BytesMut::new();
         if !self.begun {
             self.begun = true;
-            sse::retry(&mut buffer, RETRY_MS);
+            sse::retry(&mut buffer, shortened(RETRY));
             sse::place(&mut buffer, &self.cursor(self.told));
             return Some(buffer.freeze());
         }

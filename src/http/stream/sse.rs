@@ -3,6 +3,8 @@
 //! An `id` without data moves the reader's last event id and dispatches nothing (9.2.6): so a stream that begins now, or
 //! that had nothing to show for a while, tells where it is, and a reader that comes back loses and repeats nothing.
 
+use std::time::Duration;
+
 use bytes::{BufMut, BytesMut};
 
 /// A comment, which readers drop: it keeps proxies from closing an idle stream.
@@ -11,8 +13,8 @@ pub fn comment(buffer: &mut BytesMut) {
 }
 
 /// How long a reader waits before it comes back, once the stream has ended.
-pub fn retry(buffer: &mut BytesMut, wait_ms: u32) {
-    buffer.put_slice(format!("retry: {wait_ms}\n\n").as_bytes());
+pub fn retry(buffer: &mut BytesMut, wait: Duration) {
+    buffer.put_slice(format!("retry: {}\n\n", wait.as_millis()).as_bytes());
 }
 
 /// Moves the reader's last event id only.
@@ -64,6 +66,6 @@ mod tests {
     fn a_place_alone_dispatches_nothing() {
         assert_eq!(written(|buffer| place(buffer, "3f2a91c0-p9")), "id: 3f2a91c0-p9\n\n");
         assert_eq!(written(comment), ":\n\n");
-        assert_eq!(written(|buffer| retry(buffer, 1500)), "retry: 1500\n\n");
+        assert_eq!(written(|buffer| retry(buffer, Duration::from_millis(1500))), "retry: 1500\n\n");
     }
 }

@@ -180,15 +180,15 @@ impl RoomStates {
         }))
     }
 
-    /// Whether the room is in memory, or this node appended to it so lately that the read models may not contain it.
+    /// Whether the room is in memory, or is to come into it: this node appended to it so lately that the read models may not
+    /// contain it.
     pub fn is_in_use(&self, key: &RoomKey) -> bool {
-        self.0.table.has(key) || self.0.parts.log.appended_lately(key)
+        self.0.parts.memory > 0 && (self.0.table.has(key) || self.0.parts.log.appended_lately(key))
     }
 
-    /// What this node acknowledged of rooms that are not in use lies before this position: a read model that has come so far
-    /// contains it.
-    pub fn acknowledged_before(&self) -> Position {
-        self.0.parts.log.appended_before()
+    /// A read model that has come to this position contains all that this node acknowledged of the room; `None`: any does.
+    pub fn acknowledged_before(&self, key: &RoomKey) -> Option<Position> {
+        Some(self.0.parts.log.appended_before(key)).filter(|position| *position > 0)
     }
 
     /// The room as it is; a room without events is absent, at version 0. `wanted`: a position that the answer has to contain.

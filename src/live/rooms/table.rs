@@ -139,3 +139,118 @@ impl Table {
         self.bytes.store(0, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::value::RawValue;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::events::envelope::RoomVersion;
+    use crate::events::ids::{Actor, CommandId, RoomId, TenantId};
+    use crate::events::room::{RoomCreated, RoomEvent, RoomLocked, RoomUnlocked, Settings};
+    use crate::events::time::Timestamp;
+
+    const BOUND: usize = 1 << 20;
+
+    fn key(number: u128) -> RoomKey {
+        RoomKey { tenant: TenantId::new("acme").unwrap(), room: RoomId::from_uuid(Uuid::from_u128(number)) }
+    }
+
+    /// The room is created, then locked and unlocked in turn.
+    fn event(key: &RoomKey, version: RoomVersion) -> Arc<Envelope> {
+        let event = match version {
+            1 => RoomEvent::from(RoomCreated { name: None, opens_at: None, settings: Settings::default() }),
+            even if even.is_multiple_of(2) => RoomEvent::from(RoomLocked {}),
+            _ => RoomEvent::from(RoomUnlocked {}),
+        };
+        Arc::new(Envelope {
+            position: version,
+            tenant: key.tenant.clone(),
+            room: key.room,
+            room_version: version,
+            event_type: event.name().into(),
+            type_version: event.version(),
+            recorded_at: Timestamp::EPOCH,
+            occurred_at: None,
+            actor: Actor::Key("test".into()),
+            session: None,
+            command_id: CommandId::from_uuid(Uuid::from_u128(7)),
+            causation_id: None,
+            correlation_id: None,
+            traceparent: None,
+            data: Arc::from(RawValue::from_string(event.to_json().unwrap()).unwrap()),
+            sealed: None,
+            hash: [0; 32],
+        })
+    }
+
+    fn loaded(key: &RoomKey, version: RoomVersion) -> LoadedRoom {
+        let mut room = LoadedRoom::default();
+        (1..=version).for_each(|version| drop(room.follow(&event(key, version)).unwrap()));
+        room
+    }
+
+    fn version(table: &Table, key: &RoomKey) -> Option<RoomVersion> {
+        table.get(key).map(|cell| cell.read(|now| now.room.version))
+    }
+
+    #[test]
+    fn what_happens_while_a_room_is_loaded_is_in_its_state() {
+        let (table, key) = (Table::new(BOUND), key(1));
+        let load = table.begin(&key);
+        (2..=5).for_each(|version| table.apply(&event(&key, version)));
+        assert_eq!(version(&table, &key), None, "it is not there before it is loaded");
+        let cell = table.finish(key.clone(), load, loaded(&key, 3));
+        assert_eq!(cell.read(|now| now.room.version), 5);
+        table.apply(&event(&key, 6));
+        assert_eq!(version(&table, &key), Some(6));
+    }
+
+    #[test]
+    fn a_gap_drops_the_state() {
+        let (table, key) = (Table::new(BOUND), key(1));
+        let load = table.begin(&key);
+        table.finish(key.clone(), load, loaded(&key, 3));
+        table.apply(&event(&key, 3));
+        assert_eq!(version(&table, &key), Some(3), "what is in the state changes nothing");
+        table.apply(&event(&key, 5));
+        assert_eq!(version(&table, &key), None);
+        let load = table.begin(&key);
+        table.apply(&event(&key, 7));
+        table.finish(key.clone(), load, loaded(&key, 5));
+        assert_eq!(version(&table, &key), None, "nor is one kept that was loaded into a gap");
+        assert_eq!(table.bytes.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn what_was_loaded_before_everything_was_thrown_away_is_not_kept() {
+        let (table, key) = (Table::new(BOUND), key(1));
+        let load = table.begin(&key);
+        table.clear();
+        table.finish(key.clone(), load, loaded(&key, 1));
+        assert_eq!(version(&table, &key), None);
+        let load = table.begin(&key);
+        table.give_up(&key, load);
+        table.apply(&event(&key, 1));
+        assert_eq!(version(&table, &key), None);
+    }
+
+    #[test]
+    fn rooms_are_bounded_in_bytes_and_those_longest_not_read_leave() {
+        let table = Table::new(BOUND);
+        for number in 0..5_000 {
+            let key = key(number);
+            let load = table.begin(&key);
+            table.finish(key.clone(), load, loaded(&key, 2));
+            table.apply(&event(&key, 3));
+            assert!(table.get(&super::tests::key(0)).is_some(), "what is read all the time stays, {number}");
+        }
+        let there: Vec<u128> = (0..5_000).filter(|number| table.has(&key(*number))).collect();
+        assert!(there.len() > 100 && there.len() < 2_000, "{}", there.len());
+        assert!(there.contains(&4_999));
+        let sum: usize = there.iter().map(|number| table.get(&key(*number)).unwrap().bytes()).sum();
+        assert_eq!(table.bytes.load(Ordering::Relaxed), sum);
+        assert!(sum <= BOUND);
+    }
+}

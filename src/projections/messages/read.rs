@@ -114,12 +114,14 @@ impl ReadModels {
         names: &[MessageName],
     ) -> Result<HashMap<(RoomId, RoomVersion), TextNow>, ReadError> {
         let statement = sqlx::query(
-            "SELECT m.room, m.version, m.text_at, m.deleted_at IS NOT NULL AS deleted
+            "SELECT n.room, n.version, t.text_at, t.deleted
              FROM unnest($2::uuid[], $3::smallint[], $4::bigint[]) AS n (room, audience, version)
-             JOIN convoke.rm_messages m ON m.room = n.room
-                 AND m.tenant = $1
-                 AND m.audience = n.audience
-                 AND m.version = n.version",
+             CROSS JOIN LATERAL (
+                SELECT m.text_at, m.deleted_at IS NOT NULL AS deleted
+                FROM convoke.rm_messages m
+                WHERE m.room = n.room AND m.audience = n.audience AND m.version = n.version AND m.tenant = $1
+                LIMIT 1
+             ) t",
         )
         .bind(tenant.as_str())
         .bind(names.iter().map(|name| name.room.uuid()).collect::<Vec<_>>())

@@ -91,6 +91,20 @@ fn parse(text: &str) -> Block {
     block
 }
 
+/// Readers that are sent away in one instant are not to come back in one.
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_are_told_to_come_back_at_different_times() {
+    let service = Service::start().await;
+    let mut waits = std::collections::BTreeSet::new();
+    for _ in 0..20 {
+        let mut reader = Reader::open(&service, &server_token(), "/v1/events", None).await;
+        let wait: u32 = reader.block().await.unwrap().retry.trim().parse().unwrap();
+        assert!((3_000..=6_000).contains(&wait), "{wait}");
+        waits.insert(wait / 100);
+    }
+    assert!(waits.len() > 5, "{waits:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_begins_now_and_brings_what_comes() {
     let service = Service::start().await;

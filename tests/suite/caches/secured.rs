@@ -9,10 +9,10 @@ use crate::harness::{Redis, Run, Server, TestDb, eventually, tokens};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Makes a room and reads it, which is answered whatever Redis does.
-async fn read_a_room(server: &Server) {
+/// Makes a room through one server and reads it through another, which is answered whatever Redis does.
+async fn read_a_room(maker: &Server, server: &Server) {
     let token = tokens::of("acme", None, Grants::everything());
-    let request = server.client.post(format!("{}/v1/rooms", server.url)).bearer_auth(&token).json(&json!({}));
+    let request = maker.client.post(format!("{}/v1/rooms", maker.url)).bearer_auth(&token).json(&json!({}));
     let made: serde_json::Value = request.send().await.unwrap().json().await.unwrap();
     let room = made["room"].as_str().unwrap();
     let url = format!("{}/v1/rooms/{room}?at_least={}", server.url, made["position"]);
@@ -24,9 +24,10 @@ async fn read_a_room(server: &Server) {
 async fn rooms_lie_in_a_redis_over_tls_whose_certificate_is_trusted_and_in_no_other() {
     let (db, redis) = (TestDb::new().await, Redis::secured().await);
     let (url, certificate) = redis.over_tls();
+    let maker = tokens::accepted_by(Run::on(&db)).serve().await;
     let run = tokens::accepted_by(Run::on(&db).with("REDIS_URL", &url));
     let stranger = run.clone().with("CONVOKE_LOG_LEVEL", "convoke=debug").serve().await;
-    read_a_room(&stranger).await;
+    read_a_room(&maker, &stranger).await;
     eventually("a certificate that nobody vouches for is refused", PATIENCE, async || {
         let log = stranger.log();
         (log.contains("the cache in Redis was not written") && log.contains("UnknownIssuer")).then_some(())
@@ -34,6 +35,6 @@ async fn rooms_lie_in_a_redis_over_tls_whose_certificate_is_trusted_and_in_no_ot
     .await;
     assert!(redis.keys().await.is_empty());
     let server = run.with("SSL_CERT_FILE", certificate.certificate().to_str().unwrap()).serve().await;
-    read_a_room(&server).await;
+    read_a_room(&maker, &server).await;
     eventually("the room lies in Redis", PATIENCE, async || (!redis.keys().await.is_empty()).then_some(())).await;
 }

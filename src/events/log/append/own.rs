@@ -23,8 +23,8 @@ struct Kept {
     /// By position.
     events: VecDeque<Arc<Envelope>>,
     bytes: usize,
-    /// The last of the kept versions of each room.
-    rooms: HashMap<RoomKey, RoomVersion>,
+    /// The last of the kept versions of each room, and its position.
+    rooms: HashMap<RoomKey, (RoomVersion, Position)>,
 }
 
 #[derive(Default)]
@@ -82,8 +82,8 @@ impl OwnAppends {
         let newer = kept.events.back().is_none_or(|last| last.position < events[0].position);
         for event in events {
             kept.bytes += bytes(&event);
-            let version = kept.rooms.entry(key(&event)).or_default();
-            *version = event.room_version.max(*version);
+            let last = kept.rooms.entry(key(&event)).or_default();
+            *last = (event.room_version, event.position).max(*last);
             kept.events.push_back(event);
         }
         if !newer {
@@ -95,7 +95,7 @@ impl OwnAppends {
         {
             kept.bytes -= bytes(&first);
             let key = key(&first);
-            if kept.rooms.get(&key) == Some(&first.room_version) {
+            if kept.rooms.get(&key).is_some_and(|(version, _)| *version == first.room_version) {
                 kept.rooms.remove(&key);
             }
             self.forgotten.store(first.position, Ordering::Release);
@@ -132,9 +132,10 @@ impl OwnAppends {
         self.kept().rooms.contains_key(room)
     }
 
-    /// Of the last event that is no longer kept.
-    pub fn forgotten(&self) -> Position {
-        self.forgotten.load(Ordering::Acquire)
+    /// A position behind which this process appended nothing to the room.
+    pub fn last_of(&self, room: &RoomKey) -> Position {
+        let last = self.kept().rooms.get(room).map_or(0, |(_, position)| *position);
+        last.max(self.forgotten.load(Ordering::Acquire))
     }
 
     /// The version up to which this process appended to the room, where it did so behind `known`.
@@ -146,7 +147,7 @@ impl OwnAppends {
             return Acknowledged::Unknown;
         }
         match self.kept().rooms.get(room) {
-            Some(version) => Acknowledged::Through(*version),
+            Some((version, _)) => Acknowledged::Through(*version),
             None => Acknowledged::Nothing,
         }
     }
