@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::api::Api;
 use super::event_view::EventView;
 use super::events_request::{self, Begin, EventsRequest, Form};
-use super::participants::json_answer;
+use super::json_answer::{json_answer, list_of};
 use super::problem::{Problem, ProblemCode};
 use super::request::caller::Pass;
 use super::rights::Access;
@@ -107,7 +107,9 @@ async fn page(
         events.extend(show.show(page.events, false).await?.into_iter().map(|shown| Bytes::from(shown.json)));
     }
     let next_cursor = events_request::cursor(whose, epoch, after).to_string();
-    Ok(json_answer(assemble(&events, &next_cursor, has_more), position))
+    // A cursor has no character that JSON would escape.
+    let rest = format!(",\"next_cursor\":\"{next_cursor}\",\"has_more\":{has_more}");
+    Ok(json_answer(list_of("events", &events, &rest), position))
 }
 
 /// Events of a room in use, if those wanted are in memory.
@@ -119,21 +121,6 @@ async fn in_memory(api: &Api, whose: &Whose, after: u64, limit: usize) -> Result
         }
         Whose::Room(_) | Whose::Tenant(_) => Ok(None),
     }
-}
-
-/// [`EventPage`] out of events as JSON. A cursor has no character that JSON would escape.
-fn assemble(events: &[Bytes], next_cursor: &str, has_more: bool) -> Bytes {
-    let length = events.iter().map(|event| event.len() + 1).sum::<usize>();
-    let mut page = Vec::with_capacity(length + 128);
-    page.extend_from_slice(b"{\"events\":[");
-    for (number, event) in events.iter().enumerate() {
-        if number > 0 {
-            page.push(b',');
-        }
-        page.extend_from_slice(event);
-    }
-    page.extend_from_slice(format!("],\"next_cursor\":\"{next_cursor}\",\"has_more\":{has_more}}}").as_bytes());
-    page.into()
 }
 
 async fn live(api: &Api, whose: Whose, show: Show, pass: Pass, after: u64, epoch: Uuid) -> Result<Response, Problem> {

@@ -15,8 +15,8 @@ use serde_json::json;
 use super::api::Api;
 use super::event_view::PersonalView;
 use super::fresh::{self, Paging, Reading};
+use super::json_answer::{json_answer, list_of};
 use super::openapi::{self, Document, Operation, Tag};
-use super::participants::json_answer;
 use super::personal::{Opener, Part};
 use super::problem::{Problem, ProblemCode};
 use super::reader::Reader;
@@ -159,7 +159,9 @@ async fn newest(
             let next_cursor = messages.last().filter(|_| more);
             let next_cursor = next_cursor.map(|last| cursor(newest_first, last.message.version));
             let rendered = render(api, key, access, &messages).await?;
-            Ok(json_answer(assemble(&rendered, next_cursor.as_deref()), at))
+            // A cursor has no character that JSON would escape.
+            let rest = next_cursor.map_or_else(String::new, |cursor| format!(",\"next_cursor\":\"{cursor}\""));
+            Ok(json_answer(list_of("messages", &rendered, &rest), at))
         }
         rooms::MessagePage::Older { at } => {
             let page = read(api, &api.models, key, access, newest_first, paging).await?;
@@ -191,25 +193,6 @@ async fn render(
         }
     }
     Ok(rendered.into_iter().flatten().collect())
-}
-
-/// [`MessagePage`] out of messages as JSON. A cursor has no character that JSON would escape.
-fn assemble(messages: &[Bytes], next_cursor: Option<&str>) -> Bytes {
-    let length = messages.iter().map(|message| message.len() + 1).sum::<usize>();
-    let mut page = Vec::with_capacity(length + 128);
-    page.extend_from_slice(b"{\"messages\":[");
-    for (number, message) in messages.iter().enumerate() {
-        if number > 0 {
-            page.push(b',');
-        }
-        page.extend_from_slice(message);
-    }
-    page.push(b']');
-    if let Some(cursor) = next_cursor {
-        page.extend_from_slice(format!(",\"next_cursor\":\"{cursor}\"").as_bytes());
-    }
-    page.push(b'}');
-    page.into()
 }
 
 fn answer(page: MessagePage, position: Position) -> Response {

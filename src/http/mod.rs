@@ -19,6 +19,7 @@ mod events_request;
 mod fresh;
 pub mod guard;
 pub mod health;
+mod json_answer;
 mod log;
 mod messages;
 pub mod metrics;

@@ -1,8 +1,7 @@
 //! `GET /v1/rooms/{room}/participants` and `/waiting`: who is in a room, and who waits to be let in.
 
-use axum::body::Body;
 use axum::extract::{OriginalUri, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -13,6 +12,7 @@ use serde::Serialize;
 use super::api::Api;
 use super::event_view::PersonalView;
 use super::fresh::{self, Paging, Reading};
+use super::json_answer::json_answer;
 use super::openapi::{self, Document, Operation, Tag};
 use super::personal::{Opener, Part};
 use super::problem::{Problem, ProblemCode};
@@ -28,7 +28,7 @@ use crate::commands::room::state;
 use crate::events::envelope::{Position, RoomVersion};
 use crate::events::log::RoomKey;
 use crate::events::room::view::{ParticipantView, WaitingView};
-use crate::live::rooms::{Current, PageKey};
+use crate::live::rooms::{Current, Made, PageKey};
 use crate::projections::model::ReadModel as _;
 use crate::projections::read::Page;
 use crate::projections::rooms::{
@@ -189,7 +189,8 @@ async fn present(
         Taken::Parts(version, page) => {
             let page = people_page(api, key, &inside.access, page).await?;
             let page = Bytes::from(serde_json::to_vec(&page).map_err(Problem::internal)?);
-            inside.room.keep_page(name(&inside.access), version, moment, page.clone());
+            let made = Made { version, moment, page: page.clone() };
+            api.rooms.keep_page(key, &inside.room, name(&inside.access), made);
             page
         }
     };
@@ -267,14 +268,6 @@ async fn lobby_page(api: &Api, key: &RoomKey, access: &Access, page: Page<Waitin
         view: person.view,
     });
     Ok(WaitingPage { waiting: page.items, next_cursor: page.next_cursor })
-}
-
-/// JSON that is there as bytes.
-pub(super) fn json_answer(json: Bytes, position: Position) -> Response {
-    let mut response = Body::from(json).into_response();
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response.headers_mut().insert(POSITION, HeaderValue::from(position));
-    response
 }
 
 fn answer(page: impl Serialize, position: Position) -> Response {

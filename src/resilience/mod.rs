@@ -1,5 +1,5 @@
-//! What keeps a fault of a neighbour from becoming a fault of ours: a breaker that stops asking who does not answer, and waits
-//! that grow from attempt to attempt.
+//! What keeps a fault of a neighbour from becoming a fault of ours: a breaker that stops asking who does not answer, waits that
+//! grow from attempt to attempt, and one load at a time of what many ask for.
 //!
 //! A breaker judges what it is told; how long a call may take is the caller's to bound, and whether repeating it is safe the
 //! caller's to know. [`Breakers`] holds the breakers of a process, for `/health/ready` to tell of.
@@ -7,11 +7,13 @@
 mod backoff;
 mod breaker;
 pub mod fault;
+mod single_flight;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use backoff::{Backoff, Delays, shortened};
 pub use breaker::{Breaker, BreakerPolicy, CallError, Permit, Refused, State};
+pub use single_flight::SingleFlight;
 
 use crate::telemetry::metrics::Metrics;
 

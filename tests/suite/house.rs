@@ -9,7 +9,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("events", &["config", "database", "json", "telemetry", "resilience"]),
     ("commands", &["config", "events", "json", "security", "telemetry"]),
     ("projections", &["config", "database", "events", "json", "resilience", "security", "telemetry"]),
-    ("live", &["commands", "config", "database", "events", "projections", "security", "telemetry"]),
+    ("live", &["commands", "events", "projections", "resilience", "security"]),
     ("resilience", &["config", "tasks", "telemetry"]),
     ("security", &["config", "database", "events", "json", "telemetry"]),
     ("database", &["config", "events"]),

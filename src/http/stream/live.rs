@@ -174,17 +174,17 @@ impl Running {
 
     async fn step(&mut self, buffer: &mut BytesMut) {
         // Reading history is not interrupted by a heartbeat: it would begin again each time.
-        let heartbeat = self.live.follow.is_live();
+        let is_live = self.live.follow.is_live();
         let stop = self.live.stop.clone();
         let step = tokio::select! {
             biased;
             () = stop.cancelled() => return self.end(buffer, End::Stopping),
             step = self.live.follow.next() => step,
-            () = self.quiet.as_mut(), if heartbeat => return self.beat(buffer).await,
+            () = self.quiet.as_mut(), if is_live => return self.beat(buffer).await,
         };
         match step {
             Ok(Step::Events(_)) if !self.live.pass.is_good().await => self.end(buffer, End::TokenEnded),
-            Ok(Step::Events(events)) => match self.live.show.show(events, heartbeat).await {
+            Ok(Step::Events(events)) => match self.live.show.show(events, is_live).await {
                 Ok(shown) => self.write(buffer, &shown),
                 Err(problem) => self.fail(buffer, problem.cause().unwrap_or(problem.detail())),
             },

@@ -1,7 +1,7 @@
 //! One room in memory.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::Part;
 use super::events::{EventsOfRoom, SharedEvent};
 use super::messages::{MessagesOfRoom, SharedMessage};
-use super::pages::{PageKey, Pages};
+use super::pages::{Made, PageKey, Pages};
 use crate::commands::execute::load::LoadedRoom;
 use crate::events::envelope::{Envelope, RoomVersion};
 use crate::events::ids::RoomId;
@@ -83,9 +83,13 @@ impl Cell {
         take(&self.now())
     }
 
+    fn pages(&self) -> MutexGuard<'_, Pages> {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Bytes that it takes, about.
     pub fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
+        self.bytes.load(Ordering::Relaxed) + self.pages().bytes()
     }
 
     /// Takes the room on by one of its events; one that is in the state already changes nothing. An error: the state is not to be
@@ -133,11 +137,11 @@ impl Cell {
     }
 
     pub fn page(&self, key: &PageKey, version: RoomVersion, moment: Moment) -> Option<Bytes> {
-        self.pages.lock().unwrap_or_else(PoisonError::into_inner).get(key, version, moment)
+        self.pages().get(key, version, moment)
     }
 
-    pub fn keep_page(&self, key: PageKey, version: RoomVersion, moment: Moment, page: Bytes) {
-        self.pages.lock().unwrap_or_else(PoisonError::into_inner).keep(key, version, moment, page);
+    pub fn keep_page(&self, key: PageKey, made: Made) {
+        self.pages().keep(key, made);
     }
 
     pub fn has_events(&self) -> bool {

@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use super::Part;
+use super::opened::Opened;
 use crate::events::envelope::{Envelope, RoomVersion};
 use crate::events::room::RoomEvent;
 use crate::security::sealing::Moment;
@@ -16,10 +16,6 @@ pub const KEPT: usize = 1_000;
 
 /// Bytes of them, about.
 const KEPT_BYTES: usize = 4 << 20;
-
-/// How long a rendering with open fields is shown: for so long, at most, it may outlive a key whose erasure this process has not
-/// heard of.
-const LIFE: Duration = Duration::from_secs(5);
 
 /// What an event takes beside its data, and once rendered, about.
 const EVENT: usize = 1_500;
@@ -50,9 +46,14 @@ struct Renderings {
     superseded: Option<Superseded>,
     /// Counts changes of `superseded`.
     revision: u32,
-    moment: Moment,
-    made: Option<Instant>,
+    opened: Option<Opened>,
     forms: [Option<Bytes>; FORMS],
+}
+
+impl Renderings {
+    fn hold(&self, moment: Moment) -> bool {
+        self.opened.is_some_and(|opened| opened.holds(moment))
+    }
 }
 
 /// An event, decoded once and rendered once for each form.
@@ -79,8 +80,7 @@ impl SharedEvent {
     /// As it was rendered with keys of this moment.
     pub fn rendered(&self, form: Form, moment: Moment) -> Option<Bytes> {
         let renderings = self.renderings();
-        let fresh = renderings.moment == moment && renderings.made.is_some_and(|made| made.elapsed() < LIFE);
-        if fresh { renderings.forms[form as usize].clone() } else { None }
+        if renderings.hold(moment) { renderings.forms[form as usize].clone() } else { None }
     }
 
     /// What became of its text, and how often that changed.
@@ -95,10 +95,8 @@ impl SharedEvent {
         if renderings.revision != revision {
             return;
         }
-        let fresh = renderings.moment == moment && renderings.made.is_some_and(|made| made.elapsed() < LIFE);
-        if !fresh {
-            renderings.moment = moment;
-            renderings.made = Some(Instant::now());
+        if !renderings.hold(moment) {
+            renderings.opened = Some(Opened::now(moment));
             renderings.forms = Default::default();
         }
         renderings.forms[form as usize] = Some(rendered);

@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use super::Part;
+use super::opened::Opened;
 use crate::events::envelope::{Envelope, RoomVersion};
 use crate::events::room::RoomEvent;
 use crate::events::sealed::SealedAt;
@@ -16,16 +16,13 @@ use crate::security::sealing::Moment;
 /// Messages of a room.
 pub const KEPT: usize = 1_000;
 
-/// How long a rendering is shown: for so long, at most, it may outlive a key whose erasure this process has not heard of.
-const LIFE: Duration = Duration::from_secs(5);
-
 /// What a message takes beside its text, and once rendered, about.
 const MESSAGE: usize = 600;
 
 /// A message, and how it reads for those who may see its text.
 pub struct SharedMessage {
     pub message: Message,
-    rendered: Mutex<Option<(Moment, Instant, Bytes)>>,
+    rendered: Mutex<Option<(Opened, Bytes)>>,
 }
 
 impl SharedMessage {
@@ -36,12 +33,12 @@ impl SharedMessage {
     /// As it was rendered with keys of this moment.
     pub fn rendered(&self, moment: Moment) -> Option<Bytes> {
         let rendered = self.rendered.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = rendered.as_ref().filter(|(then, at, _)| *then == moment && at.elapsed() < LIFE);
-        fresh.map(|(_, _, bytes)| bytes.clone())
+        let fresh = rendered.as_ref().filter(|(opened, _)| opened.holds(moment));
+        fresh.map(|(_, bytes)| bytes.clone())
     }
 
     pub fn keep(&self, moment: Moment, rendered: Bytes) {
-        *self.rendered.lock().unwrap_or_else(PoisonError::into_inner) = Some((moment, Instant::now(), rendered));
+        *self.rendered.lock().unwrap_or_else(PoisonError::into_inner) = Some((Opened::now(moment), rendered));
     }
 
     fn bytes(&self) -> usize {

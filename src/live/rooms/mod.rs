@@ -19,9 +19,9 @@ mod cell;
 mod events;
 mod follow;
 mod messages;
+mod opened;
 mod pages;
 mod permits;
-mod single_flight;
 mod table;
 
 use std::sync::Arc;
@@ -34,11 +34,10 @@ use tokio_util::sync::CancellationToken;
 
 pub use events::{Form, SharedEvent, Superseded};
 pub use messages::SharedMessage;
-pub use pages::PageKey;
+pub use pages::{Made, PageKey};
 
 use self::cell::Cell;
 use self::permits::Permits;
-use self::single_flight::SingleFlight;
 use self::table::Table;
 use crate::commands::execute::load::{LoadedRoom, Loader};
 use crate::events::envelope::{Position, RoomVersion};
@@ -51,6 +50,7 @@ use crate::projections::live::{Board, WaitError};
 use crate::projections::messages::{MessageReader, Messages};
 use crate::projections::model::ReadModel as _;
 use crate::projections::read::{PageRequest, ReadError, ReadModels};
+use crate::resilience::SingleFlight;
 use crate::security::sealing::Moment;
 
 /// How long a reader waits for what this node appended to its room; it takes microseconds, unless events of other nodes come
@@ -144,11 +144,6 @@ impl Current {
     pub fn page(&self, key: &PageKey, version: RoomVersion, moment: Moment) -> Option<Bytes> {
         self.cell.page(key, version, moment)
     }
-
-    /// Keeps a page that was made at a version for those who ask for the same.
-    pub fn keep_page(&self, key: PageKey, version: RoomVersion, moment: Moment, page: Bytes) {
-        self.cell.keep_page(key, version, moment, page);
-    }
 }
 
 /// What of a room's messages is in memory.
@@ -212,6 +207,12 @@ impl RoomStates {
         inner.with_own(key, Current { cell, at }).await
     }
 
+    /// Keeps a page of a room that was made at a version, for those who ask for the same.
+    pub fn keep_page(&self, room: &RoomKey, current: &Current, name: PageKey, made: Made) {
+        current.cell.keep_page(name, made);
+        self.0.table.recount(room);
+    }
+
     /// The room as it was at a version; absent where it has not come so far.
     pub async fn at_version(&self, key: &RoomKey, version: RoomVersion) -> Result<LoadedRoom, LogError> {
         let _permit = self.0.permits.of(&key.tenant).await;
@@ -266,6 +267,7 @@ impl RoomStates {
         let after = version.saturating_sub(events::KEPT as u64);
         let newest = self.0.parts.log.read_room_as_tenant(key, after, events::KEPT).await?;
         cell.begin_events(newest);
+        self.0.table.recount(key);
         Ok(())
     }
 
@@ -292,6 +294,7 @@ impl RoomStates {
         let page = PageRequest { limit: messages::KEPT, cursor: None };
         let newest = inner.parts.models.messages(&key.tenant, key.room, MessageReader::All, true, page).await?;
         cell.begin_messages(newest.items, newest.next_cursor.is_some());
+        inner.table.recount(key);
         Ok(())
     }
 }

@@ -1,10 +1,10 @@
 //! Pages of a room that were made lately, as bytes: most who open a room ask for the same ones.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::opened::Opened;
 use crate::events::envelope::RoomVersion;
 use crate::security::sealing::Moment;
 
@@ -12,8 +12,6 @@ use crate::security::sealing::Moment;
 const MOST: usize = 32;
 /// Bytes of them.
 const MOST_BYTES: usize = 512 << 10;
-/// How long a page is shown: for so long, at most, it may outlive a key whose erasure this process has not heard of.
-const LIFE: Duration = Duration::from_secs(5);
 
 /// Which page.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -25,24 +23,32 @@ pub struct PageKey {
     pub opened: bool,
 }
 
+/// A page as it was made.
+#[derive(Clone, Debug)]
+pub struct Made {
+    pub version: RoomVersion,
+    /// From before keys were loaded for it.
+    pub moment: Moment,
+    pub page: Bytes,
+}
+
 /// The pages of a room at one version.
+#[derive(Default)]
 pub struct Pages {
     version: RoomVersion,
-    moment: Moment,
-    begun: Instant,
+    opened: Option<Opened>,
     pages: HashMap<PageKey, Bytes>,
     bytes: usize,
 }
 
-impl Default for Pages {
-    fn default() -> Self {
-        Self { version: 0, moment: Moment::default(), begun: Instant::now(), pages: HashMap::new(), bytes: 0 }
-    }
-}
-
 impl Pages {
+    /// Bytes that they take.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     fn are_of(&self, version: RoomVersion, moment: Moment) -> bool {
-        self.version == version && self.moment == moment && self.begun.elapsed() < LIFE
+        self.version == version && self.opened.is_some_and(|opened| opened.holds(moment))
     }
 
     pub fn get(&self, key: &PageKey, version: RoomVersion, moment: Moment) -> Option<Bytes> {
@@ -50,13 +56,16 @@ impl Pages {
     }
 
     /// Keeps a page, in place of all of another version or moment.
-    pub fn keep(&mut self, key: PageKey, version: RoomVersion, moment: Moment, page: Bytes) {
+    pub fn keep(&mut self, key: PageKey, made: Made) {
+        let Made { version, moment, page } = made;
         let full = self.pages.len() >= MOST || self.bytes + page.len() > MOST_BYTES;
         if full || !self.are_of(version, moment) {
-            *self = Self { version, moment, ..Self::default() };
+            *self = Self { version, opened: Some(Opened::now(moment)), ..Self::default() };
         }
         self.bytes += page.len();
-        self.pages.insert(key, page);
+        if let Some(before) = self.pages.insert(key, page) {
+            self.bytes -= before.len();
+        }
     }
 }
 
@@ -71,11 +80,11 @@ mod tests {
     #[test]
     fn a_page_is_of_one_version() {
         let (mut pages, moment) = (Pages::default(), Moment::default());
-        pages.keep(key(1), 7, moment, Bytes::from_static(b"seven"));
+        pages.keep(key(1), Made { version: 7, moment, page: Bytes::from_static(b"seven") });
         assert_eq!(pages.get(&key(1), 7, moment).as_deref(), Some(b"seven".as_slice()));
         assert_eq!(pages.get(&key(1), 8, moment), None);
         assert_eq!(pages.get(&key(2), 7, moment), None);
-        pages.keep(key(2), 8, moment, Bytes::from_static(b"eight"));
+        pages.keep(key(2), Made { version: 8, moment, page: Bytes::from_static(b"eight") });
         assert_eq!(pages.get(&key(1), 7, moment), None);
     }
 
@@ -83,7 +92,7 @@ mod tests {
     fn pages_are_few_and_small() {
         let (mut pages, moment) = (Pages::default(), Moment::default());
         for limit in 0..1_000 {
-            pages.keep(key(limit), 1, moment, Bytes::from(vec![0; 40_000]));
+            pages.keep(key(limit), Made { version: 1, moment, page: Bytes::from(vec![0; 40_000]) });
             assert!(pages.pages.len() <= MOST && pages.bytes <= MOST_BYTES);
             assert!(pages.get(&key(limit), 1, moment).is_some());
         }

@@ -16,7 +16,8 @@ const SHARDS: usize = 16;
 enum Slot {
     /// Which load it is, and the events that came since it began.
     Loading(u64, Vec<Arc<Envelope>>),
-    Ready(Arc<Cell>),
+    /// With the bytes that it counts for.
+    Ready(Arc<Cell>, usize),
 }
 
 type Shard = LruCache<RoomKey, Slot>;
@@ -45,20 +46,20 @@ impl Table {
     /// The room, if it is in memory; it was used now.
     pub fn get(&self, key: &RoomKey) -> Option<Arc<Cell>> {
         match self.shard(key).get(key)? {
-            Slot::Ready(cell) => Some(cell.clone()),
+            Slot::Ready(cell, _) => Some(cell.clone()),
             Slot::Loading(..) => None,
         }
     }
 
     pub fn has(&self, key: &RoomKey) -> bool {
-        matches!(self.shard(key).peek(key), Some(Slot::Ready(_)))
+        matches!(self.shard(key).peek(key), Some(Slot::Ready(..)))
     }
 
     /// A room is to be loaded: from now on its events are gathered.
     pub fn begin(&self, key: &RoomKey) -> u64 {
         let load = self.loads.fetch_add(1, Ordering::Relaxed);
         let mut shard = self.shard(key);
-        if !matches!(shard.peek(key), Some(Slot::Ready(_))) {
+        if !matches!(shard.peek(key), Some(Slot::Ready(..))) {
             shard.put(key.clone(), Slot::Loading(load, Vec::new()));
         }
         load
@@ -80,9 +81,8 @@ impl Table {
             return cell;
         }
         if events.iter().all(|event| cell.apply(event).is_ok()) {
-            self.bytes.fetch_add(cell.bytes(), Ordering::Relaxed);
-            shard.put(key.clone(), Slot::Ready(cell.clone()));
-            self.trim(&mut shard, &key);
+            shard.put(key.clone(), Slot::Ready(cell.clone(), 0));
+            self.count(&mut shard, &key);
         } else {
             shard.pop(&key);
         }
@@ -97,7 +97,7 @@ impl Table {
             }
             let Some((key, slot)) = shard.pop_lru() else { return };
             match slot {
-                Slot::Ready(cell) if key != *used => _ = self.bytes.fetch_sub(cell.bytes(), Ordering::Relaxed),
+                Slot::Ready(_, counted) if key != *used => _ = self.bytes.fetch_sub(counted, Ordering::Relaxed),
                 slot => _ = shard.put(key, slot),
             }
         }
@@ -109,26 +109,37 @@ impl Table {
         let cell = match self.shard(&key).peek_mut(&key) {
             None => return,
             Some(Slot::Loading(_, events)) => return events.push(event.clone()),
-            Some(Slot::Ready(cell)) => cell.clone(),
+            Some(Slot::Ready(cell, _)) => cell.clone(),
         };
         // Without the shard's lock: whoever reads this room holds up no other.
-        let before = cell.bytes();
         let applied = cell.apply(event);
-        let after = cell.bytes();
         let mut shard = self.shard(&key);
-        let there = matches!(shard.peek(&key), Some(Slot::Ready(there)) if Arc::ptr_eq(there, &cell));
-        if !there {
-            // It left meanwhile, with what it took then.
+        let Some(Slot::Ready(there, counted)) = shard.peek(&key) else { return };
+        if !Arc::ptr_eq(there, &cell) {
             return;
         }
         if let Err(error) = applied {
             tracing::debug!(%error, tenant = %key.tenant, room = %key.room, "a room's state leaves memory");
+            self.bytes.fetch_sub(*counted, Ordering::Relaxed);
             shard.pop(&key);
-            self.bytes.fetch_sub(before, Ordering::Relaxed);
         } else {
-            self.bytes.fetch_add(after, Ordering::Relaxed);
-            self.bytes.fetch_sub(before, Ordering::Relaxed);
-            self.trim(&mut shard, &key);
+            self.count(&mut shard, &key);
+        }
+    }
+
+    /// A room takes more or less than it did.
+    pub fn recount(&self, key: &RoomKey) {
+        self.count(&mut self.shard(key), key);
+    }
+
+    /// Counts a room for what it takes now, and keeps the bound. What is taken back later is what was counted, whatever the
+    /// room takes by then.
+    fn count(&self, shard: &mut Shard, key: &RoomKey) {
+        if let Some(Slot::Ready(cell, counted)) = shard.peek_mut(key) {
+            let bytes = cell.bytes();
+            self.bytes.fetch_add(bytes, Ordering::Relaxed);
+            self.bytes.fetch_sub(std::mem::replace(counted, bytes), Ordering::Relaxed);
+            self.trim(shard, key);
         }
     }
 
@@ -234,6 +245,25 @@ mod tests {
         table.give_up(&key, load);
         table.apply(&event(&key, 1));
         assert_eq!(version(&table, &key), None);
+    }
+
+    #[test]
+    fn a_room_that_grew_between_its_events_is_taken_back_as_it_was_counted() {
+        let (table, key) = (Table::new(BOUND), key(1));
+        for recounted in [false, true] {
+            let load = table.begin(&key);
+            let cell = table.finish(key.clone(), load, loaded(&key, 3));
+            cell.gather_events();
+            cell.begin_events((1..=3).map(|version| (*event(&key, version)).clone()).collect());
+            if recounted {
+                table.recount(&key);
+                assert_eq!(table.bytes.load(Ordering::Relaxed), cell.bytes());
+            }
+            // A gap.
+            table.apply(&event(&key, 9));
+            assert_eq!(version(&table, &key), None);
+            assert_eq!(table.bytes.load(Ordering::Relaxed), 0, "recounted: {recounted}");
+        }
     }
 
     #[test]

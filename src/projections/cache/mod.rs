@@ -18,7 +18,6 @@
 
 mod database;
 mod entry;
-mod flights;
 mod follower;
 mod head;
 mod knowledge;
@@ -52,9 +51,8 @@ use crate::events::envelope::Position;
 use crate::events::feed::Source;
 use crate::events::log::{EventLog, RoomKey};
 use crate::events::time::Clock;
-use crate::resilience::{Breaker, CallError};
+use crate::resilience::{Breaker, CallError, SingleFlight};
 use crate::telemetry::metrics::Metrics;
-use flights::Flights;
 use follower::Follower;
 use knowledge::Knowledge;
 use layers::Layers;
@@ -113,7 +111,7 @@ type Landed = Result<Answer, Arc<ReadError>>;
 pub struct RoomCache {
     log: EventLog,
     layers: Arc<Layers>,
-    flights: Flights<(Key, bool), Landed>,
+    flights: SingleFlight<(Key, bool), Landed>,
 }
 
 /// The work behind a cache: tasks, each to be run until the process stops.
@@ -156,7 +154,7 @@ impl RoomCache {
         });
         let work =
             CacheWork { follower: Follower::new(parts.source.clone(), layers.clone()), writer: writer.zip(shared) };
-        Ok((Self { log: parts.source.its_log().clone(), layers, flights: Flights::default() }, work))
+        Ok((Self { log: parts.source.its_log().clone(), layers, flights: SingleFlight::default() }, work))
     }
 
     /// A room as it is; `None`: the read model has no such room.
