@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::events::envelope::Envelope;
 use crate::events::ids::TenantId;
-use crate::http::event_view::{EventView, PersonalView};
+use crate::live::event_view::{EventView, PersonalView};
 
 /// The tenant in front: the ids of rooms are unique within one only.
 #[derive(Serialize)]

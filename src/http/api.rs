@@ -9,11 +9,11 @@ use uuid::Uuid;
 
 use crate::commands::execute::Executor;
 use crate::config::{HttpConfig, StreamsConfig};
-use crate::events::feed::Hub;
 use crate::events::ids::CommandId;
 use crate::events::log::{EventLog, LogError};
 use crate::events::time::Clock;
 use crate::http::spool::SpoolRoom;
+use crate::live::Live;
 use crate::live::rooms::RoomStates;
 use crate::projections::cache::{Patience, RoomCache};
 use crate::projections::live::Board;
@@ -32,7 +32,7 @@ pub struct Parts {
     pub verifier: Verifier,
     pub executor: Executor,
     pub log: EventLog,
-    pub hub: Hub,
+    pub live: Live,
     pub sealer: Sealer,
     pub models: ReadModels,
     /// Of the database, to read from.

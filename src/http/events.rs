@@ -13,7 +13,7 @@ use super::openapi::{self, Document, Operation, Tag};
 use super::problem::Problem;
 use super::request::caller::{Pass, Signed};
 use super::rights;
-use super::stream::follow::Whose;
+use crate::live::follow::EventScope;
 
 pub const PATH: &str = "/v1/events";
 
@@ -38,5 +38,5 @@ async fn events(
 ) -> Result<Response, Problem> {
     let request = EventsRequest::read(&uri, &headers)?;
     let access = rights::all_rooms(&caller)?;
-    events_answer::answer(&api, Whose::Tenant(caller.tenant.clone()), access, pass, request).await
+    events_answer::answer(&api, EventScope::Tenant(caller.tenant.clone()), access, pass, request).await
 }

@@ -10,19 +10,20 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::api::Api;
-use super::event_view::EventView;
 use super::events_request::{self, Begin, EventsRequest, Form};
 use super::json_answer::{json_answer, list_of};
 use super::problem::{Problem, ProblemCode};
 use super::request::caller::Pass;
 use super::rights::Access;
-use super::stream::follow::{self, Follow, Whose};
 use super::stream::lines::Lines;
-use super::stream::live::{self, Live};
-use super::stream::show::Show;
-use crate::events::envelope::Position;
+use super::stream::live::{self, LiveStream};
+use crate::commands::room::state::Room;
+use crate::events::envelope::{Envelope, Position};
 use crate::events::time::Timestamp;
-use crate::live::rooms::{Part, SharedEvent};
+use crate::live::event_view::EventView;
+use crate::live::follow::{self, EventScope, Follow};
+use crate::live::published::Medium;
+use crate::live::renderer::EventRenderer;
 
 /// Stretches of the log that one page looks at, before it is answered with what was found.
 pub const STRETCHES: usize = 8;
@@ -42,7 +43,7 @@ pub struct EventPage {
 /// Answers a request for events to a caller who has `access` to them.
 pub async fn answer(
     api: &Api,
-    whose: Whose,
+    scope: EventScope,
     access: Access,
     pass: Pass,
     request: EventsRequest,
@@ -52,24 +53,24 @@ pub async fn answer(
         let wanted = events_request::position(given, epoch, "at_least")?;
         reached(api, wanted).await?;
     }
-    let after = after(api, &whose, epoch, &request.begin).await?;
+    let after = after(api, &scope, epoch, &request.begin).await?;
     if let Begin::After { given_in, .. } = &request.begin {
-        not_beyond(api, &whose, after, given_in).await?;
+        not_beyond(api, &scope, after, given_in).await?;
     }
     let until =
-        request.until.as_deref().map(|text| events_request::number(text, &whose, epoch, "until")).transpose()?;
-    let show = Show::new(api, &whose, access.reader, access.personal);
+        request.until.as_deref().map(|text| events_request::number(text, &scope, epoch, "until")).transpose()?;
+    let renderer = EventRenderer::new(access.viewer, access.personal);
     let mut response = match request.form {
-        Form::Page => page(api, &whose, show, (after, until), request.limit, epoch).await,
+        Form::Page => page(api, &scope, renderer, (after, until), request.limit, epoch).await,
         Form::Lines => {
-            let ticket = live::ticket(api.stream_permits(), api.metrics.streams_open())?;
+            let permit = live::permit(api.stream_permits(), api.metrics.streams_open())?;
             let until = match until {
                 Some(until) => until,
-                None => follow::newest(&api.log, &whose).await?,
+                None => follow::newest(&api.live, &scope).await?,
             };
-            Lines { log: api.log.clone(), whose, show, after, until, ticket }.into_response().await
+            Lines { live: api.live.clone(), scope, renderer, after, until, permit }.into_response().await
         }
-        Form::Live => live(api, whose, show, pass, after, epoch).await,
+        Form::Live => live(api, scope, renderer, pass, after, epoch).await,
     }?;
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
     Ok(response)
@@ -77,8 +78,8 @@ pub async fn answer(
 
 async fn page(
     api: &Api,
-    whose: &Whose,
-    mut show: Show,
+    scope: &EventScope,
+    mut renderer: EventRenderer,
     (mut after, until): (u64, Option<u64>),
     limit: usize,
     epoch: Uuid,
@@ -93,93 +94,81 @@ async fn page(
             break;
         }
         let wanted = limit - events.len();
-        if let Some((mut found, ended)) = in_memory(api, whose, after, wanted).await? {
-            after = found.last().map_or(after, |last| last.envelope.room_version).min(until);
-            has_more = !ended && after < until;
-            found.retain(|event| event.envelope.room_version <= until);
-            events.extend(show.show_shared(&found).await?);
-            continue;
-        }
-        let mut page = follow::read(&api.log, whose, after, wanted).await?;
-        after = page.through.min(until);
-        has_more = !page.ended && after < until;
-        page.events.retain(|event| whose.number(event) <= until);
-        events.extend(show.show(page.events, false).await?.into_iter().map(|shown| Bytes::from(shown.json)));
+        let mut stretch = follow::read(&api.live, scope, after, wanted).await?;
+        after = stretch.through.min(until);
+        has_more = !stretch.ended && after < until;
+        stretch.events.retain(|event| scope.number(&event.envelope) <= until);
+        let json = |_: &Envelope, json: String| Bytes::from(json);
+        let rendered = renderer.render(&api.live, scope, stretch.events, stretch.from, Medium::Json, json).await?;
+        events.extend(rendered.into_iter().map(|(_, json)| json));
     }
-    let next_cursor = events_request::cursor(whose, epoch, after).to_string();
+    let next_cursor = events_request::cursor(scope, epoch, after).to_string();
     // A cursor has no character that JSON would escape.
     let rest = format!(",\"next_cursor\":\"{next_cursor}\",\"has_more\":{has_more}");
     Ok(json_answer(list_of("events", &events, &rest), position))
 }
 
-/// Events of a room in use, if those wanted are in memory.
-async fn in_memory(api: &Api, whose: &Whose, after: u64, limit: usize) -> Result<Option<Part<SharedEvent>>, Problem> {
-    match whose {
-        Whose::Room(key) if api.rooms.is_in_use(key) => {
-            let current = api.rooms.current(key, None).await?;
-            Ok(api.rooms.events(key, &current, after, limit).await?)
-        }
-        Whose::Room(_) | Whose::Tenant(_) => Ok(None),
-    }
-}
-
-async fn live(api: &Api, whose: Whose, show: Show, pass: Pass, after: u64, epoch: Uuid) -> Result<Response, Problem> {
+async fn live(
+    api: &Api,
+    scope: EventScope,
+    renderer: EventRenderer,
+    pass: Pass,
+    after: u64,
+    epoch: Uuid,
+) -> Result<Response, Problem> {
     if api.stop.is_cancelled() {
         return Err(Problem::new(ProblemCode::Stopping, "The server is being stopped. Come back with your cursor."));
     }
-    if over(api, &whose, after).await? {
+    if over(api, &scope, after).await? {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let ticket = live::ticket(api.stream_permits(), api.metrics.streams_open())?;
-    let follow = Follow::new(api.log.clone(), &api.hub, whose, after);
-    let (heartbeat, stop) = (api.streams.heartbeat, api.stop.clone());
-    Ok(Live { follow, show, pass, epoch, heartbeat, stop, ticket }.into_response())
+    let permit = live::permit(api.stream_permits(), api.metrics.streams_open())?;
+    let follow = Follow::new(&api.live, scope, after);
+    let stream =
+        LiveStream { live: api.live.clone(), follow, renderer, pass, epoch, heartbeat: api.streams.heartbeat, permit };
+    Ok(stream.into_response())
 }
 
 /// Whether the room has ended and the reader has read to its end: nothing will ever come. A reader of server-sent events that
 /// is answered 204 does not come back (WHATWG HTML, 9.2.3).
-async fn over(api: &Api, whose: &Whose, after: u64) -> Result<bool, Problem> {
-    let Whose::Room(key) = whose else { return Ok(false) };
-    let Some(head) = api.log.room_head(key).await? else { return Ok(false) };
-    if after < head.version {
-        return Ok(false);
-    }
-    let last = api.log.read_room(key, head.version - 1, Some(head.last_recorded_at), 1).await?;
-    Ok(last.last().is_some_and(|last| &*last.event_type == "room.ended"))
+async fn over(api: &Api, scope: &EventScope, after: u64) -> Result<bool, Problem> {
+    let EventScope::Room(key) = scope else { return Ok(false) };
+    let room = api.rooms.current(key, None).await?;
+    Ok(room.read(|room| matches!(room.state, Room::Ended(_)) && after >= room.version))
 }
 
 /// The number after which to begin.
-async fn after(api: &Api, whose: &Whose, epoch: Uuid, begin: &Begin) -> Result<u64, Problem> {
+async fn after(api: &Api, scope: &EventScope, epoch: Uuid, begin: &Begin) -> Result<u64, Problem> {
     match begin {
-        Begin::After { cursor, given_in } => events_request::number(cursor, whose, epoch, given_in),
+        Begin::After { cursor, given_in } => events_request::number(cursor, scope, epoch, given_in),
         Begin::Start => Ok(0),
-        Begin::Now => Ok(follow::newest(&api.log, whose).await?),
-        Begin::Since(since) => before(api, whose, *since).await,
+        Begin::Now => Ok(follow::newest(&api.live, scope).await?),
+        Begin::Since(since) => before(api, scope, *since).await,
     }
 }
 
 /// Refuses a cursor that lies beyond the end. A reader that waited there would miss all that comes until then.
-pub async fn not_beyond(api: &Api, whose: &Whose, after: u64, given_in: &str) -> Result<(), Problem> {
-    if matches!(whose, Whose::Tenant(_)) && after <= api.executor.position() {
+pub async fn not_beyond(api: &Api, scope: &EventScope, after: u64, given_in: &str) -> Result<(), Problem> {
+    if matches!(scope, EventScope::Tenant(_)) && after <= api.executor.position() {
         return Ok(());
     }
-    let newest = follow::newest(&api.log, whose).await?;
+    let newest = follow::newest(&api.live, scope).await?;
     if after <= newest {
         return Ok(());
     }
-    let of = match whose {
-        Whose::Room(_) => "the room is at version",
-        Whose::Tenant(_) => "the log is at position",
+    let of = match scope {
+        EventScope::Room(_) => "the room is at version",
+        EventScope::Tenant(_) => "the log is at position",
     };
     let detail = format!("{after} is beyond the end: {of} {newest}. Begin again from what is there");
     Err(Problem::new(ProblemCode::CursorMalformed, format!("{given_in}: {detail}.")).with_error(given_in, detail))
 }
 
 /// The number of the last event recorded before a time.
-async fn before(api: &Api, whose: &Whose, since: Timestamp) -> Result<u64, Problem> {
-    match whose {
-        Whose::Tenant(_) => Ok(api.log.position_before(since).await?),
-        Whose::Room(key) => match Timestamp::from_unix_micros(since.unix_micros() - 1) {
+async fn before(api: &Api, scope: &EventScope, since: Timestamp) -> Result<u64, Problem> {
+    match scope {
+        EventScope::Tenant(_) => Ok(api.log.position_before(since).await?),
+        EventScope::Room(key) => match Timestamp::from_unix_micros(since.unix_micros() - 1) {
             Some(before) => Ok(api.log.version_at(key, before).await?),
             None => Ok(0),
         },

@@ -3,14 +3,14 @@
 use axum::http::{HeaderMap, Uri, header};
 use uuid::Uuid;
 
-use super::cursor::{BadCursor, Count, Cursor};
 use super::problem::Problem;
 use super::request::accept;
 use super::request::headers;
 use super::request::query::Query;
-use super::stream::follow::Whose;
 use crate::events::envelope::Position;
 use crate::events::time::Timestamp;
+use crate::live::cursor::{BadCursor, Count, Cursor};
+use crate::live::follow::EventScope;
 
 const USUAL: usize = 100;
 pub const MOST: usize = 1_000;
@@ -102,10 +102,10 @@ fn form(headers: &HeaderMap) -> Result<Form, Problem> {
 }
 
 /// The number that a cursor over these events holds.
-pub fn number(text: &str, whose: &Whose, epoch: Uuid, given_in: &str) -> Result<u64, Problem> {
-    let count = match whose {
-        Whose::Room(_) => Count::RoomVersion,
-        Whose::Tenant(_) => Count::Position,
+pub fn number(text: &str, scope: &EventScope, epoch: Uuid, given_in: &str) -> Result<u64, Problem> {
+    let count = match scope {
+        EventScope::Room(_) => Count::RoomVersion,
+        EventScope::Tenant(_) => Count::Position,
     };
     Cursor::read(text, count, epoch).map_err(|bad: BadCursor| bad.told(given_in))
 }
@@ -116,10 +116,10 @@ pub fn position(text: &str, epoch: Uuid, given_in: &str) -> Result<Position, Pro
 }
 
 /// The cursor behind a number of these events.
-pub fn cursor(whose: &Whose, epoch: Uuid, number: u64) -> Cursor {
-    match whose {
-        Whose::Room(_) => Cursor::room_version(epoch, number),
-        Whose::Tenant(_) => Cursor::position(epoch, number),
+pub fn cursor(scope: &EventScope, epoch: Uuid, number: u64) -> Cursor {
+    match scope {
+        EventScope::Room(_) => Cursor::room_version(epoch, number),
+        EventScope::Tenant(_) => Cursor::position(epoch, number),
     }
 }
 

@@ -8,6 +8,7 @@ use super::request::query::Query;
 use super::{events_answer, events_request};
 use crate::events::envelope::Position;
 use crate::events::log::RoomKey;
+use crate::live::LiveError;
 use crate::live::rooms::StateError;
 use crate::projections::cache::CacheError;
 use crate::projections::live::WaitError;
@@ -89,6 +90,18 @@ impl From<StateError> for Problem {
             StateError::Wait(error) => waited(&error),
             StateError::Read(error) => unread(&error),
             StateError::Crashed => Problem::internal(&error),
+        }
+    }
+}
+
+impl From<LiveError> for Problem {
+    fn from(error: LiveError) -> Self {
+        match error {
+            LiveError::State(error) => error.into(),
+            LiveError::Log(error) => error.into(),
+            LiveError::Read(error) => unread(&error),
+            LiveError::Keys(error) => error.into(),
+            LiveError::Json { .. } => Problem::internal(error),
         }
     }
 }

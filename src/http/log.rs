@@ -10,7 +10,6 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::api::Api;
-use super::cursor::Cursor;
 use super::openapi::{Document, Operation, Tag};
 use super::problem::{Problem, ProblemCode};
 use super::request::caller::Signed;
@@ -20,6 +19,7 @@ use super::rights;
 use crate::events::envelope::Position;
 use crate::events::log::runway::Partition;
 use crate::events::time::Timestamp;
+use crate::live::cursor::Cursor;
 
 const PATH: &str = "/v1/log";
 

@@ -13,13 +13,11 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::api::Api;
-use super::event_view::PersonalView;
 use super::fresh::{self, Paging, Reading};
 use super::json_answer::{json_answer, list_of};
 use super::openapi::{self, Document, Operation, Tag};
 use super::personal::{Opener, Part};
 use super::problem::{Problem, ProblemCode};
-use super::reader::Reader;
 use super::request::caller::Signed;
 use super::request::headers::POSITION;
 use super::request::path::RoomInPath;
@@ -30,7 +28,9 @@ use crate::events::ids::Identity;
 use crate::events::log::RoomKey;
 use crate::events::room::Audience;
 use crate::events::time::Timestamp;
+use crate::live::event_view::PersonalView;
 use crate::live::rooms::{self, SharedMessage};
+use crate::live::viewer::Viewer;
 use crate::projections::messages::{Message, MessageReader, Messages, cursor};
 use crate::projections::model::ReadModel as _;
 use crate::projections::read::ReadModels;
@@ -136,7 +136,7 @@ async fn read(
     newest_first: bool,
     paging: &Paging,
 ) -> Result<MessagePage, Problem> {
-    let reader = reader(&access.reader);
+    let reader = reader(&access.viewer);
     let page = models.messages(&key.tenant, key.room, reader, newest_first, paging.request()).await?;
     let opener = opener(api, key, access, page.items.iter()).await?;
     let page = page.map(|message| shown(message, &opener));
@@ -153,7 +153,7 @@ async fn newest(
     paging: &Paging,
 ) -> Result<Response, Problem> {
     let current = api.rooms.current(key, wanted).await?;
-    let reader = reader(&access.reader);
+    let reader = reader(&access.viewer);
     match api.rooms.messages(key, &current, reader, newest_first, paging.request()).await? {
         rooms::MessagePage::Here { messages, more, at } => {
             let next_cursor = messages.last().filter(|_| more);
@@ -201,7 +201,7 @@ fn answer(page: MessagePage, position: Position) -> Response {
     response
 }
 
-fn reader(reader: &Reader) -> MessageReader<'_> {
+fn reader(reader: &Viewer) -> MessageReader<'_> {
     if reader.admin {
         MessageReader::All
     } else {

@@ -10,7 +10,6 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::api::Api;
-use super::event_view::PersonalView;
 use super::fresh::{self, Paging, Reading};
 use super::json_answer::json_answer;
 use super::openapi::{self, Document, Operation, Tag};
@@ -28,6 +27,7 @@ use crate::commands::room::state;
 use crate::events::envelope::{Position, RoomVersion};
 use crate::events::log::RoomKey;
 use crate::events::room::view::{ParticipantView, WaitingView};
+use crate::live::event_view::PersonalView;
 use crate::live::rooms::{Current, Made, PageKey};
 use crate::projections::model::ReadModel as _;
 use crate::projections::read::Page;

@@ -1,9 +1,9 @@
 //! Personal fields of people and messages in lists, opened for those who may see them.
 
-use super::event_view::PersonalView;
 use super::problem::Problem;
 use crate::events::log::RoomKey;
 use crate::events::sealed::{PersonalFields, SealedAt};
+use crate::live::event_view::PersonalView;
 use crate::security::sealing::{OpeningKeys, Place, Sealer};
 
 /// Which field of a sealed part is wanted: a part may hold others too, which newer parts replaced.

@@ -16,7 +16,6 @@
 
 use super::api::Api;
 use super::problem::{Problem, ProblemCode};
-use super::reader::Reader;
 use crate::commands::context::Caller;
 use crate::commands::execute::load::LoadedRoom;
 use crate::commands::refusal::{Refusal, RefusalCode};
@@ -26,24 +25,25 @@ use crate::events::ids::{Identity, RoomId};
 use crate::events::log::RoomKey;
 use crate::json::quoted;
 use crate::live::rooms::Current;
+use crate::live::viewer::Viewer;
 use crate::projections::model::ReadModel as _;
 use crate::projections::sessions::Sessions;
 
 /// What a caller sees of the events of a room, or of all rooms.
 #[derive(Clone, Debug)]
 pub struct Access {
-    pub reader: Reader,
+    pub viewer: Viewer,
     /// Personal fields are opened.
     pub personal: bool,
 }
 
 impl Access {
     fn admin() -> Self {
-        Self { reader: Reader::admin(), personal: true }
+        Self { viewer: Viewer::admin(), personal: true }
     }
 
     fn outsider() -> Self {
-        Self { reader: Reader::outsider(), personal: false }
+        Self { viewer: Viewer::outsider(), personal: false }
     }
 }
 
@@ -153,7 +153,7 @@ pub async fn look_inside<T>(
     // A room that has ended stays as it is: what is taken now is of the same version.
     let access = if ever_in(api, key, &identity, position).await? {
         let lists = caller.grants.room_list;
-        Access { reader: Reader::person(identity, false, version, lists), personal: true }
+        Access { viewer: Viewer::person(identity, false, version, lists), personal: true }
     } else if caller.grants.room_list {
         Access::outsider()
     } else {
@@ -186,9 +186,9 @@ fn rights(caller: &Caller, key: &RoomKey, room: &LoadedRoom) -> Result<Rights, P
     if let Some(identity) = person {
         if let Some(person) = present(identity, room) {
             let staff = person.role.is_staff();
-            let reader = Reader::person(identity.clone(), staff, room.version, grants.room_list);
-            let reader = reader.with_stays(person.sessions.iter().map(|stay| stay.session));
-            return Ok(Rights::Sees(Access { reader, personal: true }));
+            let viewer = Viewer::person(identity.clone(), staff, room.version, grants.room_list);
+            let viewer = viewer.with_stays(person.sessions.iter().map(|stay| stay.session));
+            return Ok(Rights::Sees(Access { viewer, personal: true }));
         }
         if matches!(room.state, Room::Ended(_)) && !room.state.was_put_out(identity) {
             return Ok(Rights::IfEverIn(identity.clone()));
@@ -222,10 +222,10 @@ fn present<'r>(identity: &Identity, room: &'r LoadedRoom) -> Option<&'r Person> 
 
 /// What `identity` would see, for somebody who sees everything or is that person.
 pub async fn seen_by(api: &Api, access: Access, key: &RoomKey, identity: Identity) -> Result<Access, Problem> {
-    if access.reader.identity.as_ref() == Some(&identity) {
+    if access.viewer.identity.as_ref() == Some(&identity) {
         return Ok(access);
     }
-    if !access.reader.admin {
+    if !access.viewer.admin {
         return Err(forbidden("Only room_admin reads as somebody else."));
     }
     let room = api.rooms.current(key, None).await?;
@@ -233,12 +233,12 @@ pub async fn seen_by(api: &Api, access: Access, key: &RoomKey, identity: Identit
         let staff = present(&identity, room).is_some_and(|person| person.role.is_staff());
         (staff, room.version)
     });
-    Ok(Access { reader: Reader::person(identity, staff, version, false), personal: access.personal })
+    Ok(Access { viewer: Viewer::person(identity, staff, version, false), personal: access.personal })
 }
 
 /// Hosts and moderators of the room, and servers.
 pub fn staff(access: &Access) -> Result<(), Problem> {
-    if access.reader.admin || access.reader.staff {
+    if access.viewer.admin || access.viewer.staff {
         return Ok(());
     }
     Err(forbidden("Only hosts and moderators of the room, and servers with room_admin, see who waits."))

@@ -14,8 +14,8 @@ use super::problem::Problem;
 use super::request::caller::{Pass, Signed};
 use super::request::path::RoomInPath;
 use super::rights;
-use super::stream::follow::Whose;
 use crate::events::log::RoomKey;
+use crate::live::follow::EventScope;
 
 pub const PATH: &str = "/v1/rooms/{room}/events";
 
@@ -44,5 +44,5 @@ async fn events(
     let request = EventsRequest::read(&uri, &headers)?;
     let key = RoomKey { tenant: caller.tenant.clone(), room };
     let access = rights::inside_room(&api, &caller, &key).await?;
-    events_answer::answer(&api, Whose::Room(key), access, pass, request).await
+    events_answer::answer(&api, EventScope::Room(key), access, pass, request).await
 }

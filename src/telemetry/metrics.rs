@@ -67,6 +67,7 @@ struct Instruments {
     http_refused: IntCounter,
     problems: IntCounterVec,
     streams_open: IntGauge,
+    events_rendered: IntCounter,
     reads: IntCounterVec,
     replica_used: IntGaugeVec,
     slow_statements: IntCounter,
@@ -115,6 +116,7 @@ impl Metrics {
             replica_used: register(&registry, gauges(&REPLICA_USED)),
             slow_statements: register(&registry, IntCounter::with_opts(opts(&SLOW_STATEMENTS))),
             streams_open: register(&registry, IntGauge::with_opts(opts(&STREAMS_OPEN))),
+            events_rendered: register(&registry, IntCounter::with_opts(opts(&EVENTS_RENDERED))),
             breaker_state: register(&registry, gauges(&BREAKER_STATE)),
             breaker_opened: register(&registry, counters(&BREAKER_OPENED)),
             breaker_calls: register(&registry, counters(&BREAKER_CALLS)),
@@ -213,6 +215,10 @@ impl Metrics {
 
     pub fn streams_open(&self) -> &IntGauge {
         &self.0.streams_open
+    }
+
+    pub fn event_rendered(&self) {
+        self.0.events_rendered.inc();
     }
 
     /// 0 closed, 1 half-open, 2 open.

@@ -14,7 +14,7 @@ use crate::events::envelope::{Envelope, Position, RoomVersion};
 use crate::events::ids::TenantId;
 use crate::events::log::{EventLog, LogError, RoomKey};
 use crate::events::time::Timestamp;
-use crate::http::event_view::PersonalView;
+use crate::live::event_view::PersonalView;
 use crate::security::sealing::{OpeningKeys, Sealer};
 
 /// Events read at a time.

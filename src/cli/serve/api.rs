@@ -7,13 +7,13 @@ use super::foundation::Foundation;
 use crate::commands::deadlines::{self, Candidate};
 use crate::commands::execute::{self, Executor, Limits};
 use crate::database::pool::Pool;
-use crate::events::feed::Hub;
 use crate::events::log::{RoomKey, wake};
 use crate::events::time::Timestamp;
 use crate::http::api::{Api, Parts};
 use crate::http::routes;
-use crate::live;
+use crate::live::hub::{self, Hub};
 use crate::live::rooms::RoomStates;
+use crate::live::{self, Live};
 use crate::projections::read::ReadModels;
 use crate::projections::rooms as room_model;
 use crate::security::sealing::{MasterKeys, Sealer};
@@ -22,8 +22,7 @@ use crate::security::watch::Watch;
 use crate::tasks::Tasks;
 
 pub async fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Result<Router> {
-    let Foundation { config, pool, reads, log, source, window, clock, metrics, board, cache, replicas, .. } =
-        foundation;
+    let Foundation { config, pool, reads, log, window, clock, metrics, board, cache, replicas, .. } = foundation;
     let masters = MasterKeys::configured(&config.keys).context("the master keys cannot be used")?;
     let sealer = Sealer::new(pool.clone(), masters);
     let verifier = Verifier::new(&config.keys, pool.clone()).context("the signing keys cannot be used")?;
@@ -36,7 +35,6 @@ pub async fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Resul
         metrics: metrics.clone(),
     };
     let (executor, queue) = Executor::new(base, Limits::configured(&config.log));
-    let hub = Hub::new(source.clone(), config.streams.buffer, log.head().await?.position);
     // Ends when the last request that may hold an executor has been answered.
     tasks.spawn("executor", |_| queue);
     tasks.spawn("keys", |stop| watch.run(stop));
@@ -44,7 +42,6 @@ pub async fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Resul
     if !replicas.is_empty() {
         tasks.spawn("replicas", |stop| replicas.clone().run(stop));
     }
-    tasks.spawn("feed", |stop| hub.clone().run(stop));
     let models = ReadModels::new(reads.clone()).counting(metrics.clone());
     let rooms = RoomStates::new(live::rooms::Parts {
         log: log.reading_from(reads.clone()),
@@ -56,14 +53,18 @@ pub async fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Resul
         patience: config.http.at_least_timeout,
         stop: tasks.token().clone(),
     });
-    tasks.spawn("rooms", |stop| rooms.clone().run(stop));
+    let hub = Hub::new(config.streams.buffer);
+    let (publisher, stretches) = hub::publisher();
+    tasks.spawn("rooms", |stop| rooms.clone().run(publisher, stop));
+    tasks.spawn("hub", |stop| hub.clone().run(stretches, stop));
+    let live = Live::new(live::Parts { rooms: rooms.clone(), hub, sealer: sealer.clone(), metrics: metrics.clone() });
     let (orders, hand, ask) = (executor.clone(), clock.clone(), pool.clone());
     tasks.spawn("deadlines", |stop| deadlines::run(orders, hand, move |now| due_rooms(ask.clone(), now), stop));
     Ok(routes::router(Api::new(Parts {
         verifier,
         executor,
         log: log.reading_from(reads.clone()),
-        hub,
+        live,
         sealer,
         models,
         replicas: replicas.clone(),

@@ -5,12 +5,10 @@
 //! [`from_topic`] the Kafka topic that the relay fills. Both hold the same promises (`tests/suite/feeds`); the log has the
 //! authority, and what the topic lacks is fetched from it.
 //!
-//! [`hub`] shares a feed out to many readers by room and tenant; [`window`] keeps the last stretch of it for those who come
-//! back with a position.
+//! [`window`] keeps the newest events of a feed in memory, for all in the process who live by it.
 
 pub mod from_log;
 pub mod from_topic;
-pub mod hub;
 pub mod window;
 
 use std::sync::Arc;
@@ -26,7 +24,6 @@ use crate::config::{Config, FeedFrom};
 use crate::telemetry::metrics::Metrics;
 use from_log::LogFeed;
 use from_topic::TopicFeed;
-pub use hub::{Hub, Next, Subscription};
 pub use window::Window;
 
 /// Events given at a time.
@@ -89,16 +86,4 @@ impl Source {
             }
         }
     }
-}
-
-/// A database that is away is waited for, and told of once; what cannot be read ends who follows.
-async fn away(error: LogError, failing: &mut bool) -> Result<(), LogError> {
-    if !error.is_passing() {
-        return Err(error);
-    }
-    if !std::mem::replace(failing, true) {
-        tracing::warn!(%error, "the feed cannot read the log; trying on");
-    }
-    tokio::time::sleep(RETRY).await;
-    Ok(())
 }

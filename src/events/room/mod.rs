@@ -12,6 +12,7 @@ mod messages;
 mod participants;
 mod recording;
 mod settings;
+pub mod shapes;
 mod tracks;
 mod upcast;
 pub mod view;

@@ -4,11 +4,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{Document, Operation, Tag, catalogue};
+use super::{Document, Operation, Tag};
 use crate::commands::command::{Command as _, CommandKind};
 use crate::commands::room::{CreateRoom, RoomCommand};
 use crate::events::envelope::{Position, RoomVersion};
 use crate::events::ids::RoomId;
+use crate::events::room::shapes;
 use crate::events::time::Timestamp;
 use crate::http::problem::ProblemCode;
 
@@ -36,7 +37,7 @@ pub struct CommandAnswer {
 
 /// An event that a command wrote: in short, the whole of it is in the lists of events.
 #[derive(Serialize, JsonSchema)]
-#[schemars(transform = catalogue::any_event)]
+#[schemars(transform = shapes::any_event)]
 struct WrittenEvent {
     #[serde(rename = "type")]
     event_type: String,
@@ -93,7 +94,7 @@ pub fn describe_command(document: &mut Document, path: &str, operation: Operatio
 fn answer(document: &mut Document, kind: &CommandKind) -> Value {
     let (mut answer, mut written) = (document.answer_apart::<CommandAnswer>(), document.answer_apart::<WrittenEvent>());
     if let Some(written) = written.as_object_mut() {
-        catalogue::one_of_these(written, kind.events);
+        shapes::one_of_these(written, kind.events);
     }
     answer["properties"]["events"]["items"] = written;
     let name: String = kind.name.split('-').map(capital).chain(["Answer".to_owned()]).collect();

@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 use super::{Document, Operation};
 use crate::events::room::RoomEvent;
-use crate::http::event_view::EventView;
 use crate::http::events_answer::EventPage;
 use crate::http::events_request::MOST;
 use crate::http::problem::ProblemCode;
+use crate::live::event_view::EventView;
 
 /// What a cursor may be; `count`: what it counts.
 pub fn cursor_about(count: &str) -> String {

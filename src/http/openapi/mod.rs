@@ -14,15 +14,15 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
-pub use catalogue::{any_event, name as event_shape_name};
+pub use crate::events::room::shapes::name as event_shape_name;
 pub use commands::{CommandAnswer, command_headers, describe_command};
 pub use events::{cursor_about, describe_events};
 pub use operation::{Operation, Tag};
 
 use crate::commands::refusal::RefusalCode;
 use crate::events::schemas::flow;
-use crate::http::event_view::EventView;
 use crate::http::routes;
+use crate::live::event_view::EventView;
 
 /// What reads of one room may answer.
 pub const ROOM_NOT_FOUND: &[RefusalCode] = &[RefusalCode::RoomNotFound];

@@ -2,8 +2,8 @@
 
 use super::{Problem, ProblemCode};
 use crate::events::log::LogError;
-use crate::http::cursor::BadCursor;
 use crate::json::BadJson;
+use crate::live::cursor::BadCursor;
 use crate::security::sealing::KeyError;
 use crate::security::tokens::TokenError;
 

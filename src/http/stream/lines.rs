@@ -6,22 +6,24 @@ use axum::response::{IntoResponse, Response};
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::{Stream, stream};
 
-use super::follow::{self, PAGE, Whose};
-use super::live::Ticket;
-use super::show::Show;
-use crate::events::log::EventLog;
+use super::live::StreamPermit;
+use crate::events::envelope::Envelope;
 use crate::http::problem::Problem;
+use crate::live::Live;
+use crate::live::follow::{self, EventScope, PAGE};
+use crate::live::published::Medium;
+use crate::live::renderer::EventRenderer;
 
 /// A stretch of events.
 pub struct Lines {
-    pub log: EventLog,
-    pub whose: Whose,
-    pub show: Show,
+    pub live: Live,
+    pub scope: EventScope,
+    pub renderer: EventRenderer,
     /// After this number.
     pub after: u64,
     /// Up to this number.
     pub until: u64,
-    pub ticket: Ticket,
+    pub permit: StreamPermit,
 }
 
 /// The answer was begun and cannot be finished. The connection is cut, so that nobody takes a part for the whole.
@@ -50,12 +52,12 @@ impl Lines {
                     Ok(page) => return Some((Ok(page), (Some(lines), None))),
                     Err(problem) => {
                         let cause = problem.cause().unwrap_or(problem.detail()).to_owned();
-                        tracing::warn!(tenant = %lines.whose.tenant(), after = lines.after, cause, "lines were cut off");
+                        tracing::warn!(tenant = %lines.scope.tenant(), after = lines.after, cause, "lines were cut off");
                         return Some((Err(CutOff(cause)), (None, None)));
                     }
                 }
             }
-            drop(lines.ticket);
+            drop(lines.permit);
             None
         })
     }
@@ -65,13 +67,15 @@ impl Lines {
         if self.after >= self.until {
             return Ok(Bytes::new());
         }
-        let page = follow::read(&self.log, &self.whose, self.after, PAGE).await?;
-        self.after = if page.ended { self.until } else { page.through };
-        let mut events = page.events;
-        events.retain(|event| self.whose.number(event) <= self.until);
+        let stretch = follow::read(&self.live, &self.scope, self.after, PAGE).await?;
+        self.after = if stretch.ended { self.until } else { stretch.through };
+        let mut events = stretch.events;
+        events.retain(|event| self.scope.number(&event.envelope) <= self.until);
         let mut buffer = BytesMut::new();
-        for shown in self.show.show(events, false).await? {
-            buffer.put_slice(shown.json.as_bytes());
+        let json = |_: &Envelope, json: String| Bytes::from(json);
+        let rendered = self.renderer.render(&self.live, &self.scope, events, stretch.from, Medium::Json, json).await?;
+        for (_, json) in rendered {
+            buffer.put_slice(&json);
             buffer.put_u8(b'\n');
         }
         Ok(buffer.freeze())

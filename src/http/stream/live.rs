@@ -13,6 +13,7 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -21,17 +22,19 @@ use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, stream};
 use prometheus::IntGauge;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::follow::{Follow, Step, Whose};
-use super::show::{Show, Shown};
-use super::sse;
-use crate::http::cursor::Cursor;
+use super::sse::{self, Chunk};
+use crate::events::envelope::Envelope;
+use crate::http::events_request;
 use crate::http::problem::{Problem, ProblemCode};
 use crate::http::request::caller::Pass;
+use crate::live::follow::{EventScope, Follow, From, Step};
+use crate::live::published::{Medium, PublishedEvent};
+use crate::live::renderer::EventRenderer;
+use crate::live::{self, LiveError};
 use crate::resilience::shortened;
 
 /// How long readers wait before they come back, at most. Each is told a time between half of it and all, by chance: readers that a
@@ -39,34 +42,34 @@ use crate::resilience::shortened;
 pub const RETRY: Duration = Duration::from_secs(6);
 
 /// Counts an open stream for as long as it lives.
-pub struct Ticket {
+pub struct StreamPermit {
     gauge: IntGauge,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Ticket {
+impl StreamPermit {
     pub fn new(gauge: &IntGauge, permit: OwnedSemaphorePermit) -> Self {
         gauge.inc();
         Self { gauge: gauge.clone(), _permit: permit }
     }
 }
 
-impl Drop for Ticket {
+impl Drop for StreamPermit {
     fn drop(&mut self) {
         self.gauge.dec();
     }
 }
 
 /// One reader's stream.
-pub struct Live {
+pub struct LiveStream {
+    pub live: live::Live,
     pub follow: Follow,
-    pub show: Show,
+    pub renderer: EventRenderer,
     /// The reader's token; the stream does not outlive it.
     pub pass: Pass,
     pub epoch: Uuid,
     pub heartbeat: Duration,
-    pub stop: CancellationToken,
-    pub ticket: Ticket,
+    pub permit: StreamPermit,
 }
 
 /// Why a stream ends, told in its last event.
@@ -116,7 +119,7 @@ pub fn ends() -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 struct Running {
-    live: Live,
+    stream: LiveStream,
     quiet: Pin<Box<Sleep>>,
     /// The last number that the reader was told.
     told: u64,
@@ -124,7 +127,7 @@ struct Running {
     ended: bool,
 }
 
-impl Live {
+impl LiveStream {
     /// The answer. Its first bytes are there at once: the reader knows that the stream stands.
     pub fn into_response(self) -> Response {
         let mut response = Body::from_stream(self.into_stream()).into_response();
@@ -140,7 +143,7 @@ impl Live {
         let running = Running {
             told: self.follow.after(),
             quiet: Box::pin(tokio::time::sleep(self.heartbeat)),
-            live: self,
+            stream: self,
             begun: false,
             ended: false,
         };
@@ -157,96 +160,112 @@ impl Running {
         if self.ended {
             return None;
         }
-        let mut buffer = BytesMut::new();
+        let mut chunk = Chunk::default();
         if !self.begun {
             self.begun = true;
-            sse::retry(&mut buffer, shortened(RETRY));
-            sse::place(&mut buffer, &self.cursor(self.told));
-            return Some(buffer.freeze());
+            sse::retry(chunk.buffer(), shortened(RETRY));
+            sse::place(chunk.buffer(), &self.cursor(self.told));
+            return Some(chunk.freeze());
         }
-        while buffer.is_empty() {
-            self.step(&mut buffer).await;
+        while chunk.is_empty() {
+            self.step(&mut chunk).await;
         }
-        let next = tokio::time::Instant::now() + self.live.heartbeat;
+        let next = tokio::time::Instant::now() + self.stream.heartbeat;
         self.quiet.as_mut().reset(next);
-        Some(buffer.freeze())
+        Some(chunk.freeze())
     }
 
-    async fn step(&mut self, buffer: &mut BytesMut) {
+    async fn step(&mut self, chunk: &mut Chunk) {
         // Reading history is not interrupted by a heartbeat: it would begin again each time.
-        let is_live = self.live.follow.is_live();
-        let stop = self.live.stop.clone();
+        let is_live = self.stream.follow.is_live();
         let step = tokio::select! {
             biased;
-            () = stop.cancelled() => return self.end(buffer, End::Stopping),
-            step = self.live.follow.next() => step,
-            () = self.quiet.as_mut(), if is_live => return self.beat(buffer).await,
+            step = self.stream.follow.next(&self.stream.live) => step,
+            () = self.quiet.as_mut(), if is_live => return self.beat(chunk).await,
         };
         match step {
-            Ok(Step::Events(_)) if !self.live.pass.is_good().await => self.end(buffer, End::TokenEnded),
-            Ok(Step::Events(events)) => match self.live.show.show(events, is_live).await {
-                Ok(shown) => self.write(buffer, &shown),
-                Err(problem) => self.fail(buffer, problem.cause().unwrap_or(problem.detail())),
+            Ok(Step::Events(..)) if !self.stream.pass.is_good().await => self.end(chunk, End::TokenEnded),
+            Ok(Step::Events(events, from)) => match self.render(events, from).await {
+                Ok(rendered) => self.write(chunk, rendered),
+                Err(error) => self.fail(chunk, &error),
             },
-            Ok(Step::Lagged) => self.end(buffer, End::Lagged),
-            Ok(Step::Closed) => self.end(buffer, End::Stopping),
-            Err(error) => self.fail(buffer, &error.to_string()),
+            Ok(Step::Lagged) => self.end(chunk, End::Lagged),
+            Ok(Step::Closed) => self.end(chunk, End::Stopping),
+            Err(error) => self.fail(chunk, &error),
         }
     }
 
-    fn write(&mut self, buffer: &mut BytesMut, shown: &[Shown]) {
-        for event in shown {
-            let number = self.live.follow.whose().number(&event.envelope);
-            sse::event(buffer, &self.cursor(number), &event.envelope.event_type, &event.json);
-            self.told = number;
-            if &*event.envelope.event_type == "room.ended" && matches!(self.live.follow.whose(), Whose::Room(_)) {
-                self.end(buffer, End::RoomEnded);
+    /// The events as they are written, shared by all readers of the same stream who see them alike.
+    async fn render(
+        &mut self,
+        events: Vec<Arc<PublishedEvent>>,
+        from: From,
+    ) -> Result<Vec<(Arc<PublishedEvent>, Bytes)>, LiveError> {
+        let LiveStream { live, follow, renderer, epoch, .. } = &mut self.stream;
+        let (scope, epoch) = (follow.scope(), *epoch);
+        let medium = match scope {
+            EventScope::Room(_) => Medium::RoomStream(epoch),
+            EventScope::Tenant(_) => Medium::TenantStream(epoch),
+        };
+        let write = |envelope: &Envelope, json: String| {
+            let id = events_request::cursor(scope, epoch, scope.number(envelope)).to_string();
+            let mut frame = BytesMut::new();
+            sse::event(&mut frame, &id, &envelope.event_type, &json);
+            frame.freeze()
+        };
+        renderer.render(live, scope, events, from, medium, write).await
+    }
+
+    fn write(&mut self, chunk: &mut Chunk, rendered: Vec<(Arc<PublishedEvent>, Bytes)>) {
+        for (event, frame) in rendered {
+            let scope = self.stream.follow.scope();
+            self.told = scope.number(&event.envelope);
+            let is_last = &*event.envelope.event_type == "room.ended" && matches!(scope, EventScope::Room(_));
+            chunk.put(frame);
+            if is_last {
+                self.end(chunk, End::RoomEnded);
             }
         }
-        if self.live.show.is_over() {
-            self.end(buffer, End::NotInRoom);
+        if self.stream.renderer.is_over() {
+            self.end(chunk, End::NotInRoom);
         }
     }
 
-    async fn beat(&mut self, buffer: &mut BytesMut) {
-        if !self.live.pass.is_good().await {
-            return self.end(buffer, End::TokenEnded);
+    async fn beat(&mut self, chunk: &mut Chunk) {
+        if !self.stream.pass.is_good().await {
+            return self.end(chunk, End::TokenEnded);
         }
-        self.live.follow.rest();
-        let after = self.live.follow.after();
+        self.stream.follow.rest();
+        let after = self.stream.follow.after();
         if after == self.told {
-            return sse::comment(buffer);
+            return sse::comment(chunk.buffer());
         }
-        sse::place(buffer, &self.cursor(after));
+        sse::place(chunk.buffer(), &self.cursor(after));
         self.told = after;
     }
 
-    fn fail(&mut self, buffer: &mut BytesMut, cause: &str) {
-        tracing::warn!(tenant = %self.live.follow.whose().tenant(), cause, "a stream ended before its time");
-        self.end(buffer, End::Failed);
+    fn fail(&mut self, chunk: &mut Chunk, error: &LiveError) {
+        tracing::warn!(tenant = %self.stream.follow.scope().tenant(), %error, "a stream ended before its time");
+        self.end(chunk, End::Failed);
     }
 
     /// The last event. It moves no id but to what was passed.
-    fn end(&mut self, buffer: &mut BytesMut, end: End) {
+    fn end(&mut self, chunk: &mut Chunk, end: End) {
         self.ended = true;
         let id = self.cursor(self.told);
         let data = format!("{{\"reason\":\"{}\",\"cursor\":\"{id}\",\"detail\":\"{}\"}}", end.code(), end.about());
-        sse::event(buffer, &id, "goodbye", &data);
+        sse::event(chunk.buffer(), &id, "goodbye", &data);
     }
 
     fn cursor(&self, number: u64) -> String {
-        match self.live.follow.whose() {
-            Whose::Room(_) => Cursor::room_version(self.live.epoch, number),
-            Whose::Tenant(_) => Cursor::position(self.live.epoch, number),
-        }
-        .to_string()
+        events_request::cursor(self.stream.follow.scope(), self.stream.epoch, number).to_string()
     }
 }
 
 /// A place among the open streams, or why there is none.
-pub fn ticket(permits: &std::sync::Arc<tokio::sync::Semaphore>, gauge: &IntGauge) -> Result<Ticket, Problem> {
+pub fn permit(permits: &Arc<Semaphore>, gauge: &IntGauge) -> Result<StreamPermit, Problem> {
     let permit = permits.clone().try_acquire_owned();
-    permit.map(|permit| Ticket::new(gauge, permit)).map_err(|_| {
+    permit.map(|permit| StreamPermit::new(gauge, permit)).map_err(|_| {
         Problem::new(
             ProblemCode::TooManyStreams,
             "As many streams are open as the server takes. Come back with your cursor.",

@@ -1,9 +1,5 @@
-//! Events as they flow to a reader: [`follow`] brings them, [`show`] makes of each what this reader sees, [`live`] and [`lines`]
-//! write them.
+//! Events as they flow to a reader over HTTP, in two forms: [`live`] writes server-sent events, [`lines`] NDJSON.
 
-pub mod follow;
 pub mod lines;
 pub mod live;
-pub mod show;
 pub mod sse;
-mod texts;

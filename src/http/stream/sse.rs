@@ -5,7 +5,40 @@
 
 use std::time::Duration;
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
+
+/// What is written in one go. A frame that is shared by many readers is not copied where it goes alone.
+#[derive(Default)]
+pub struct Chunk {
+    shared: Option<Bytes>,
+    buffer: BytesMut,
+}
+
+impl Chunk {
+    pub fn is_empty(&self) -> bool {
+        self.shared.is_none() && self.buffer.is_empty()
+    }
+
+    pub fn put(&mut self, frame: Bytes) {
+        if self.is_empty() {
+            self.shared = Some(frame);
+        } else {
+            self.buffer().put_slice(&frame);
+        }
+    }
+
+    /// To write behind what is there.
+    pub fn buffer(&mut self) -> &mut BytesMut {
+        if let Some(shared) = self.shared.take() {
+            self.buffer.put_slice(&shared);
+        }
+        &mut self.buffer
+    }
+
+    pub fn freeze(self) -> Bytes {
+        self.shared.unwrap_or_else(|| self.buffer.freeze())
+    }
+}
 
 /// A comment, which readers drop: it keeps proxies from closing an idle stream.
 pub fn comment(buffer: &mut BytesMut) {

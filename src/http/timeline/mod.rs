@@ -3,7 +3,7 @@
 //! Made from the log when it is asked for, not kept. Every event is a line, so a table of lines would be the room's log once
 //! more; the lines name people, so it would have to be cleaned when one of them is forgotten, while what is opened at the
 //! moment of reading is right by itself; and what a reader may see is decided event by event, as for
-//! [the events](super::room_events). What a page needs besides its own events, who is called what and whose a track is, is in
+//! [the events](super::room_events). What a page needs besides its own events, who is called what and scope a track is, is in
 //! the room's state at its beginning, which snapshots give whatever the age of the room.
 
 mod cast;
@@ -23,7 +23,6 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::api::Api;
-use super::cursor::{Count, Cursor};
 use super::events_answer::{STRETCHES, not_beyond};
 use super::fresh;
 use super::openapi::{self, Document, Operation, Tag};
@@ -34,12 +33,13 @@ use super::request::headers::POSITION;
 use super::request::path::RoomInPath;
 use super::request::query::Query;
 use super::rights::{self, Access};
-use super::stream::follow::{self, Whose};
-use super::stream::show::{Seen, Show};
 use crate::commands::room::state::Room;
 use crate::events::envelope::RoomVersion;
 use crate::events::log::RoomKey;
 use crate::events::time::Timestamp;
+use crate::live::cursor::{Count, Cursor};
+use crate::live::follow::{self, EventScope};
+use crate::live::renderer::{EventRenderer, VisibleEvent};
 use cast::Cast;
 use sentence::Sentence;
 
@@ -147,26 +147,27 @@ async fn page(
     limit: usize,
     epoch: Uuid,
 ) -> Result<TimelinePage, Problem> {
-    let whose = Whose::Room(key.clone());
+    let scope = EventScope::Room(key.clone());
     let mut cast = Cast::of(&Room::Absent);
     if after > 0 {
-        not_beyond(api, &whose, after, "cursor").await?;
+        not_beyond(api, &scope, after, "cursor").await?;
         cast = Cast::of(&api.rooms.at_version(key, after).await?.state);
     }
-    let mut show = Show::new(api, &whose, access.reader, access.personal);
+    let mut renderer = EventRenderer::new(access.viewer, access.personal);
     let mut told: Vec<(RoomVersion, Timestamp, String, Sentence)> = Vec::new();
     let mut has_more = true;
     for _ in 0..STRETCHES {
         if !has_more || told.len() >= limit {
             break;
         }
-        let stretch = follow::read(&api.log, &whose, after, limit - told.len()).await?;
+        let stretch = follow::read(&api.live, &scope, after, limit - told.len()).await?;
         after = stretch.through;
         has_more = !stretch.ended;
-        for Seen { envelope, without_who } in show.seen(stretch.events).await? {
+        for VisibleEvent { event, without_who } in renderer.visible(&api.live, &scope, stretch.events).await? {
+            let envelope = &*event.envelope;
             // Also what is told without who gives somebody their name, for when they are let in.
-            let whole = cast.tell(&envelope);
-            let sentence = if without_who { tell::without_who(&envelope) } else { whole };
+            let whole = cast.tell(envelope);
+            let sentence = if without_who { tell::without_who(envelope) } else { whole };
             told.push((envelope.room_version, envelope.happened_at(), envelope.event_type.to_string(), sentence));
         }
     }
@@ -180,7 +181,7 @@ async fn page(
         room_version,
         at,
         event_type,
-        text: sentence.read(key, keys.as_ref().filter(|_| show.opens(room_version))),
+        text: sentence.read(key, keys.as_ref().filter(|_| renderer.opens(room_version))),
     });
     let next_cursor = Cursor::room_version(epoch, after).to_string();
     Ok(TimelinePage { lines: lines.collect(), next_cursor, has_more })

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::Part;
-use super::events::{EventsOfRoom, SharedEvent};
+use super::events::EventsOfRoom;
 use super::messages::{MessagesOfRoom, SharedMessage};
 use super::pages::{Made, PageKey, Pages};
 use crate::commands::execute::load::LoadedRoom;
@@ -15,6 +15,7 @@ use crate::events::envelope::{Envelope, RoomVersion};
 use crate::events::ids::RoomId;
 use crate::events::log::LogError;
 use crate::events::room::RoomEvent;
+use crate::live::published::PublishedEvent;
 use crate::projections::cache::Shown;
 use crate::projections::messages::{Message, MessageReader, read_cursor};
 use crate::projections::read::{PageRequest, ReadError};
@@ -34,7 +35,7 @@ enum EventState {
     /// Nobody asked for them.
     Unknown,
     /// They are being loaded; these came meanwhile.
-    Gathering(Vec<Arc<Envelope>>),
+    Gathering(Vec<Arc<PublishedEvent>>),
     Known(EventsOfRoom),
 }
 
@@ -94,7 +95,8 @@ impl Cell {
 
     /// Takes the room on by one of its events; one that is in the state already changes nothing. An error: the state is not to be
     /// used any more.
-    pub fn apply(&self, envelope: &Arc<Envelope>) -> Result<(), LogError> {
+    pub fn apply(&self, published: &Arc<PublishedEvent>) -> Result<(), LogError> {
+        let envelope = &published.envelope;
         let mut now = self.change();
         let Now { room, messages, events } = &mut *now;
         if envelope.room_version <= room.version {
@@ -108,8 +110,8 @@ impl Cell {
         }
         match events {
             EventState::Unknown => {}
-            EventState::Gathering(gathered) => gathered.push(envelope.clone()),
-            EventState::Known(known) => known.push(envelope.clone()),
+            EventState::Gathering(gathered) => gathered.push(published.clone()),
+            EventState::Known(known) => known.push(published.clone()),
         }
         self.bytes.store(now.bytes(), Ordering::Relaxed);
         let version = now.room.version;
@@ -162,14 +164,15 @@ impl Cell {
         let mut now = self.change();
         if let EventState::Gathering(gathered) = &mut now.events {
             let mut known = EventsOfRoom::default();
-            newest.into_iter().map(Arc::new).chain(gathered.drain(..)).for_each(|event| known.push(event));
+            let newest = newest.into_iter().map(|envelope| PublishedEvent::new(Arc::new(envelope)));
+            newest.chain(gathered.drain(..)).for_each(|event| known.push(event));
             now.events = EventState::Known(known);
             self.bytes.store(now.bytes(), Ordering::Relaxed);
         }
     }
 
     /// Up to `limit` events behind a version, and whether those are all; `None`: they are not all here.
-    pub fn events(&self, version: RoomVersion, limit: usize) -> Option<Part<SharedEvent>> {
+    pub fn events(&self, version: RoomVersion, limit: usize) -> Option<Part<PublishedEvent>> {
         let now = self.now();
         let EventState::Known(known) = &now.events else { return None };
         known.after(version, limit)

@@ -1,4 +1,5 @@
-//! Applies the log's events to the states in memory, as the process's window brings them.
+//! Applies the log's events to the states in memory, as the process's window brings them, and then hands them to readers: a state
+//! contains an event before anybody gets it.
 
 use std::sync::atomic::Ordering;
 
@@ -6,13 +7,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Inner, RoomStates};
 use crate::events::feed::window::End;
+use crate::live::hub::Publisher;
+use crate::live::published::PublishedEvent;
 
 /// Events applied at a time.
 const PAGE: usize = 1_000;
 
 impl RoomStates {
     /// Runs until told to stop.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(self, mut publisher: Publisher, stop: CancellationToken) {
         let inner = &*self.0;
         let mut ends = inner.parts.window.end();
         let (mut era, mut after) = (0, 0);
@@ -20,28 +23,31 @@ impl RoomStates {
             let end = *ends.borrow_and_update();
             if end.era != era {
                 (era, after) = (end.era, end.begun);
-                inner.begin(end.begun);
+                inner.begin(end.begun, &mut publisher);
             }
             while after < end.position {
                 match inner.parts.window.read(after, PAGE) {
                     Some(events) if events.is_empty() => break,
                     Some(events) => {
+                        let events: Vec<_> = events.into_iter().map(PublishedEvent::new).collect();
                         for event in &events {
                             inner.table.apply(event);
                         }
-                        after = events.last().map_or(after, |last| last.position);
+                        after = events.last().map_or(after, |last| last.envelope.position);
                         inner.moved(after);
+                        publisher.publish(events, after);
                     }
                     // The window has moved on without this task, or begins anew.
                     None => {
                         let End { position, .. } = *ends.borrow_and_update();
                         after = position;
-                        inner.begin(after);
+                        inner.begin(after, &mut publisher);
                     }
                 }
             }
             tokio::select! {
                 changed = ends.changed() => if changed.is_err() { return },
+                () = publisher.tell_of_gap() => {}
                 () = stop.cancelled() => return,
             }
         }
@@ -50,9 +56,10 @@ impl RoomStates {
 
 impl Inner {
     /// What was in memory may lack events up to here: all of it goes.
-    fn begin(&self, position: u64) {
+    fn begin(&self, position: u64, publisher: &mut Publisher) {
         self.table.clear();
         self.moved(position);
+        publisher.begin_anew(position);
     }
 
     fn moved(&self, position: u64) {

@@ -19,7 +19,6 @@ mod cell;
 mod events;
 mod follow;
 mod messages;
-mod opened;
 mod pages;
 mod permits;
 mod table;
@@ -32,7 +31,6 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-pub use events::{Form, SharedEvent, Superseded};
 pub use messages::SharedMessage;
 pub use pages::{Made, PageKey};
 
@@ -45,6 +43,7 @@ use crate::events::feed::Window;
 use crate::events::ids::RoomId;
 use crate::events::log::append::Acknowledged;
 use crate::events::log::{EventLog, LogError, RoomKey};
+use crate::live::published::PublishedEvent;
 use crate::projections::cache::Shown;
 use crate::projections::live::{Board, WaitError};
 use crate::projections::messages::{MessageReader, Messages};
@@ -160,6 +159,10 @@ pub enum MessagePage {
 }
 
 impl RoomStates {
+    pub(in crate::live) fn parts(&self) -> &Parts {
+        &self.0.parts
+    }
+
     pub fn new(parts: Parts) -> Self {
         let loader = Loader::new(parts.log.clone(), parts.snapshot_interval);
         Self(Arc::new(Inner {
@@ -248,7 +251,7 @@ impl RoomStates {
         current: &Current,
         version: RoomVersion,
         limit: usize,
-    ) -> Result<Option<Part<SharedEvent>>, StateError> {
+    ) -> Result<Option<Part<PublishedEvent>>, StateError> {
         let (behind, here) = current.read(|room| (room.version.saturating_sub(version), room.version > 0));
         if !here || behind > events::KEPT as u64 {
             return Ok(None);

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
-use super::opened::Opened;
 use crate::events::envelope::RoomVersion;
+use crate::live::opened::Opened;
 use crate::security::sealing::Moment;
 
 /// Pages of one room.

@@ -8,14 +8,14 @@ use lru::LruCache;
 
 use super::cell::Cell;
 use crate::commands::execute::load::LoadedRoom;
-use crate::events::envelope::Envelope;
 use crate::events::log::RoomKey;
+use crate::live::published::PublishedEvent;
 
 const SHARDS: usize = 16;
 
 enum Slot {
     /// Which load it is, and the events that came since it began.
-    Loading(u64, Vec<Arc<Envelope>>),
+    Loading(u64, Vec<Arc<PublishedEvent>>),
     /// With the bytes that it counts for.
     Ready(Arc<Cell>, usize),
 }
@@ -104,8 +104,8 @@ impl Table {
     }
 
     /// An event of the log, each once and in order.
-    pub fn apply(&self, event: &Arc<Envelope>) {
-        let key = RoomKey { tenant: event.tenant.clone(), room: event.room };
+    pub fn apply(&self, event: &Arc<PublishedEvent>) {
+        let key = RoomKey { tenant: event.envelope.tenant.clone(), room: event.envelope.room };
         let cell = match self.shard(&key).peek_mut(&key) {
             None => return,
             Some(Slot::Loading(_, events)) => return events.push(event.clone()),
@@ -157,7 +157,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::events::envelope::RoomVersion;
+    use crate::events::envelope::{Envelope, RoomVersion};
     use crate::events::ids::{Actor, CommandId, RoomId, TenantId};
     use crate::events::room::{RoomCreated, RoomEvent, RoomLocked, RoomUnlocked, Settings};
     use crate::events::time::Timestamp;
@@ -169,13 +169,13 @@ mod tests {
     }
 
     /// The room is created, then locked and unlocked in turn.
-    fn event(key: &RoomKey, version: RoomVersion) -> Arc<Envelope> {
+    fn event(key: &RoomKey, version: RoomVersion) -> Arc<PublishedEvent> {
         let event = match version {
             1 => RoomEvent::from(RoomCreated { name: None, opens_at: None, settings: Settings::default() }),
             even if even.is_multiple_of(2) => RoomEvent::from(RoomLocked {}),
             _ => RoomEvent::from(RoomUnlocked {}),
         };
-        Arc::new(Envelope {
+        PublishedEvent::new(Arc::new(Envelope {
             position: version,
             tenant: key.tenant.clone(),
             room: key.room,
@@ -193,12 +193,12 @@ mod tests {
             data: Arc::from(RawValue::from_string(event.to_json().unwrap()).unwrap()),
             sealed: None,
             hash: [0; 32],
-        })
+        }))
     }
 
     fn loaded(key: &RoomKey, version: RoomVersion) -> LoadedRoom {
         let mut room = LoadedRoom::default();
-        (1..=version).for_each(|version| drop(room.follow(&event(key, version)).unwrap()));
+        (1..=version).for_each(|version| drop(room.follow(&event(key, version).envelope).unwrap()));
         room
     }
 
@@ -254,7 +254,7 @@ mod tests {
             let load = table.begin(&key);
             let cell = table.finish(key.clone(), load, loaded(&key, 3));
             cell.gather_events();
-            cell.begin_events((1..=3).map(|version| (*event(&key, version)).clone()).collect());
+            cell.begin_events((1..=3).map(|version| (*event(&key, version).envelope).clone()).collect());
             if recounted {
                 table.recount(&key);
                 assert_eq!(table.bytes.load(Ordering::Relaxed), cell.bytes());

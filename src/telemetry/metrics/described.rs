@@ -121,6 +121,12 @@ pub(super) const PROBLEMS: Described =
     described("convoke_problems_total", "counter", &["code"], "Problem responses, by code");
 pub(super) const STREAMS_OPEN: Described =
     described("convoke_streams_open", "gauge", &[], "Open live streams of events");
+pub(super) const EVENTS_RENDERED: Described = described(
+    "convoke_events_rendered_total",
+    "counter",
+    &[],
+    "Events rendered for readers: once for each form, however many readers get it",
+);
 pub(super) const POOL_CONNECTIONS: Described = described(
     "convoke_pool_connections",
     "gauge",
@@ -233,6 +239,7 @@ pub const DESCRIBED: &[Described] = &[
     HTTP_REFUSED,
     PROBLEMS,
     STREAMS_OPEN,
+    EVENTS_RENDERED,
     POOL_CONNECTIONS,
     POOL_WAIT_SECONDS,
     READS,

@@ -5,12 +5,10 @@ use std::time::Duration;
 
 use convoke::database::pool;
 use convoke::events::envelope::Envelope;
-use convoke::events::feed::{Hub, Next, Source};
 use convoke::events::log::append::{Batch, RoomAppend};
 use convoke::events::log::snapshots::Snapshot;
 use convoke::events::log::{EventLog, RoomKey, wake};
 use convoke::events::time::Timestamp;
-use convoke::telemetry::metrics::Metrics;
 use sqlx::Executor as _;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -155,74 +153,6 @@ async fn a_tail_does_not_wait_for_an_idle_transaction() {
     write(&log, &room(), 2).await;
     assert_eq!(log.read(0, 10).await.unwrap().len(), 2);
     idle.rollback().await.unwrap();
-}
-
-#[tokio::test]
-async fn a_subscription_begins_where_history_ends() {
-    let db = TestDb::new().await;
-    let log = log_of(&db);
-    let (key, other) = (room(), room());
-    write(&log, &key, 5).await;
-    let head = log.head().await.unwrap().position;
-    let hub = Hub::new(Source::log(log.clone(), Metrics::new()), 100, head);
-    let stop = CancellationToken::new();
-    let running = tokio::spawn(hub.clone().run(stop.clone()));
-    let mut of_room = hub.subscribe_room(&key);
-    let mut of_tenant = hub.subscribe_tenant(&key.tenant);
-    write(&log, &other, 1).await;
-    write(&log, &key, 2).await;
-    let mut seen: Vec<_> = log.read_room(&key, 0, None, 100).await.unwrap();
-    seen.retain(|event| event.position <= of_room.after);
-    let mut versions: Vec<_> = seen.iter().map(|event| event.room_version).collect();
-    while versions.last() != Some(&7) {
-        match of_room.next().await {
-            Next::Event(event) => versions.push(event.room_version),
-            other => panic!("{other:?}"),
-        }
-    }
-    assert_eq!(versions, [1, 2, 3, 4, 5, 6, 7]);
-    let mut position = of_tenant.after;
-    while position < 8 {
-        match of_tenant.next().await {
-            Next::Event(event) => {
-                assert_eq!(event.position, position + 1);
-                position = event.position;
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-    stop.cancel();
-    running.await.unwrap().unwrap();
-    assert!(matches!(of_room.next().await, Next::Closed));
-}
-
-#[tokio::test]
-async fn a_slow_reader_is_cut_off_and_told() {
-    let db = TestDb::new().await;
-    let log = log_of(&db);
-    let (key, other) = (room(), room());
-    write(&log, &key, 1).await;
-    write(&log, &other, 1).await;
-    let head = log.head().await.unwrap().position;
-    let hub = Hub::new(Source::log(log.clone(), Metrics::new()), 3, head);
-    let running = tokio::spawn(hub.clone().run(CancellationToken::new()));
-    let mut slow = hub.subscribe_room(&key);
-    let mut quick = hub.subscribe_room(&other);
-    write(&log, &key, 10).await;
-    write(&log, &other, 1).await;
-    // The reader of the other room gets its event after the slow one was cut off.
-    // What lies before the head that the hub began at is no reader's.
-    assert!(matches!(quick.next().await, Next::Event(event) if event.room_version == 2));
-    let mut got = 0;
-    let end = loop {
-        match slow.next().await {
-            Next::Event(_) => got += 1,
-            end => break end,
-        }
-    };
-    assert!(matches!(end, Next::Lagged), "{end:?}");
-    assert!(got <= 3, "{got}");
-    running.abort();
 }
 
 #[tokio::test]

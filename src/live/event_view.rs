@@ -8,18 +8,17 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::openapi;
+use super::published::Superseded;
 use crate::events::envelope::{Envelope, Position, RoomVersion, digits};
 use crate::events::ids::{Actor, CommandId, RoomId, SessionId};
-use crate::events::room::RoomEvent;
+use crate::events::room::{RoomEvent, shapes};
 use crate::events::sealed::PersonalFields;
 use crate::events::time::Timestamp;
-use crate::live::rooms::Superseded;
 use crate::security::sealing::{OpeningKeys, Place};
 
 /// An event, in the newest version of its shape.
 #[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Event", transform = openapi::any_event)]
+#[schemars(rename = "Event", transform = shapes::any_event)]
 pub struct EventView<'a> {
     /// Place in the whole log: from 1, gapless, in commit order.
     #[schemars(range(min = 1))]
@@ -183,7 +182,7 @@ fn is_false(flag: &bool) -> bool {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use std::sync::Arc;
 
     use serde_json::json;
@@ -191,7 +190,7 @@ pub(super) mod tests {
     use super::*;
     use crate::events::ids::TenantId;
 
-    pub(in crate::http) fn envelope(event_type: &'static str, type_version: u16, data: &str) -> Envelope {
+    pub(crate) fn envelope(event_type: &'static str, type_version: u16, data: &str) -> Envelope {
         let id = Uuid::from_u128(0x01936d2e_7c1a_7b3e_8a44_0f0a4f5d2c11);
         Envelope {
             position: 1234,

@@ -17,9 +17,9 @@ use crate::events::envelope::{Envelope, RoomVersion};
 use crate::events::ids::{Identity, RoomId, SessionId};
 use crate::events::room::{Audience, EventAudience, LeaveReason, ParticipantLeft, RoomEvent};
 
-/// Who reads a room's events, as far as it matters to what they see.
+/// Who looks at a room's events, as far as it matters to what they see.
 #[derive(Clone, Debug)]
-pub struct Reader {
+pub struct Viewer {
     /// `None`: a server, or a person's token that speaks for nobody.
     pub identity: Option<Identity>,
     /// Holds `room_admin`: sees everything.
@@ -40,7 +40,7 @@ pub struct Reader {
 
 /// What a reader gets of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sight {
+pub enum Visibility {
     Shown,
     /// Shown without anything that tells whom it is about.
     WithoutWho,
@@ -49,7 +49,7 @@ pub enum Sight {
     AsMessage(RoomVersion),
 }
 
-impl Reader {
+impl Viewer {
     /// Sees everything.
     pub fn admin() -> Self {
         Self { admin: true, staff: true, ..Self::outsider() }
@@ -85,30 +85,30 @@ impl Reader {
     }
 
     /// What of the event this reader gets. Events come in the order of their versions.
-    pub fn sees(&mut self, envelope: &Envelope) -> Sight {
+    pub fn sees(&mut self, envelope: &Envelope) -> Visibility {
         if self.admin {
-            return Sight::Shown;
+            return Visibility::Shown;
         }
         self.sees_event(envelope, envelope.event().ok().as_ref())
     }
 
     /// The same of an event that is decoded; `None`: it cannot be.
-    pub fn sees_event(&mut self, envelope: &Envelope, event: Option<&RoomEvent>) -> Sight {
+    pub fn sees_event(&mut self, envelope: &Envelope, event: Option<&RoomEvent>) -> Visibility {
         if self.admin {
-            return Sight::Shown;
+            return Visibility::Shown;
         }
-        let Some(event) = event else { return Sight::Hidden };
+        let Some(event) = event else { return Visibility::Hidden };
         self.follow(envelope.room_version, event);
         match event.audience() {
-            EventAudience::Everyone => Sight::Shown,
-            EventAudience::Lobby(who) if self.staff || self.identity.as_ref() == Some(who) => Sight::Shown,
-            EventAudience::Lobby(_) => Sight::WithoutWho,
+            EventAudience::Everyone => Visibility::Shown,
+            EventAudience::Lobby(who) if self.staff || self.identity.as_ref() == Some(who) => Visibility::Shown,
+            EventAudience::Lobby(_) => Visibility::WithoutWho,
             EventAudience::Message { author, to } => self.audience(author, to),
-            EventAudience::OfMessage(message) => Sight::AsMessage(message),
+            EventAudience::OfMessage(message) => Visibility::AsMessage(message),
         }
     }
 
-    fn audience(&self, author: &Identity, to: &Audience) -> Sight {
+    fn audience(&self, author: &Identity, to: &Audience) -> Visibility {
         let shown = match to {
             Audience::Everyone => true,
             Audience::Staff => self.staff || self.identity.as_ref() == Some(author),
@@ -116,7 +116,7 @@ impl Reader {
                 self.identity.as_ref().is_some_and(|reader| reader == author || named.contains(reader))
             }
         };
-        if shown { Sight::Shown } else { Sight::Hidden }
+        if shown { Visibility::Shown } else { Visibility::Hidden }
     }
 
     /// Keeps `staff` and `stays` true to what the events say.
@@ -162,7 +162,7 @@ impl Reader {
 
 /// Remembers of which messages the reader saw the sending, so that most deletions need no look at the log.
 #[derive(Debug, Default)]
-pub struct Messages(HashMap<(RoomId, RoomVersion), Sight>);
+pub struct Messages(HashMap<(RoomId, RoomVersion), Visibility>);
 
 /// Beyond it all is forgotten and looked up again.
 const REMEMBERED: usize = 8192;
@@ -175,11 +175,11 @@ impl Messages {
         }
     }
 
-    pub fn remember(&mut self, room: RoomId, message: RoomVersion, sight: Sight) {
+    pub fn remember(&mut self, room: RoomId, message: RoomVersion, sight: Visibility) {
         self.0.insert((room, message), sight);
     }
 
-    pub fn recall(&self, room: RoomId, message: RoomVersion) -> Option<Sight> {
+    pub fn recall(&self, room: RoomId, message: RoomVersion) -> Option<Visibility> {
         self.0.get(&(room, message)).copied()
     }
 }
@@ -189,7 +189,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::http::event_view::tests::envelope;
+    use crate::live::event_view::tests::envelope;
 
     fn event(version: RoomVersion, name: &'static str, data: &Value) -> Envelope {
         Envelope { room_version: version, ..envelope(name, 1, &data.to_string()) }
@@ -199,36 +199,36 @@ mod tests {
         event(12, "room.message-sent", &json!({"author": "alice", "to": to}))
     }
 
-    fn person(name: &str, staff: bool) -> Reader {
-        Reader::person(Identity::new(name).unwrap(), staff, 20, false)
+    fn person(name: &str, staff: bool) -> Viewer {
+        Viewer::person(Identity::new(name).unwrap(), staff, 20, false)
     }
 
     #[test]
     fn a_message_is_for_those_it_was_sent_to_and_its_author() {
         let direct = message(&json!({"identities": ["bob"]}));
-        assert_eq!(person("alice", false).sees(&direct), Sight::Shown);
-        assert_eq!(person("bob", false).sees(&direct), Sight::Shown);
-        assert_eq!(person("carol", true).sees(&direct), Sight::Hidden);
-        assert_eq!(Reader::outsider().sees(&direct), Sight::Hidden);
-        assert_eq!(Reader::admin().sees(&direct), Sight::Shown);
+        assert_eq!(person("alice", false).sees(&direct), Visibility::Shown);
+        assert_eq!(person("bob", false).sees(&direct), Visibility::Shown);
+        assert_eq!(person("carol", true).sees(&direct), Visibility::Hidden);
+        assert_eq!(Viewer::outsider().sees(&direct), Visibility::Hidden);
+        assert_eq!(Viewer::admin().sees(&direct), Visibility::Shown);
     }
 
     #[test]
     fn a_message_to_staff_is_for_staff() {
         let staff = message(&json!("staff"));
-        assert_eq!(person("bob", true).sees(&staff), Sight::Shown);
-        assert_eq!(person("bob", false).sees(&staff), Sight::Hidden);
-        assert_eq!(person("alice", false).sees(&staff), Sight::Shown);
-        assert_eq!(Reader::outsider().sees(&message(&json!("everyone"))), Sight::Shown);
+        assert_eq!(person("bob", true).sees(&staff), Visibility::Shown);
+        assert_eq!(person("bob", false).sees(&staff), Visibility::Hidden);
+        assert_eq!(person("alice", false).sees(&staff), Visibility::Shown);
+        assert_eq!(Viewer::outsider().sees(&message(&json!("everyone"))), Visibility::Shown);
     }
 
     #[test]
     fn an_edit_is_for_whom_its_message_was_and_a_deletion_asks_for_it() {
         let edit =
             event(13, "room.message-edited", &json!({"message": 12, "author": "alice", "to": {"identities": ["bob"]}}));
-        assert_eq!(person("carol", true).sees(&edit), Sight::Hidden);
+        assert_eq!(person("carol", true).sees(&edit), Visibility::Hidden);
         let deletion = event(14, "room.message-deleted", &json!({"message": 12}));
-        assert_eq!(person("carol", true).sees(&deletion), Sight::AsMessage(12));
+        assert_eq!(person("carol", true).sees(&deletion), Visibility::AsMessage(12));
     }
 
     #[test]
@@ -272,13 +272,13 @@ mod tests {
             let mut bob = person("bob", true);
             bob.sees(&left(reason));
             assert!(bob.gone, "{reason}");
-            let mut lister = Reader { lists: true, ..person("bob", true) };
-            assert_eq!(lister.sees(&direct), Sight::Shown);
+            let mut lister = Viewer { lists: true, ..person("bob", true) };
+            assert_eq!(lister.sees(&direct), Visibility::Shown);
             lister.sees(&left(reason));
             assert!(!lister.gone && lister.opens(21) && !lister.opens(22), "{reason}");
-            assert_eq!(lister.sees(&direct), Sight::Hidden, "{reason}");
-            assert_eq!(lister.sees(&message(&json!("staff"))), Sight::Hidden);
-            assert_eq!(lister.sees(&message(&json!("everyone"))), Sight::Shown);
+            assert_eq!(lister.sees(&direct), Visibility::Hidden, "{reason}");
+            assert_eq!(lister.sees(&message(&json!("staff"))), Visibility::Hidden);
+            assert_eq!(lister.sees(&message(&json!("everyone"))), Visibility::Shown);
         }
         for reason in ["replaced", "room-ended"] {
             let mut bob = person("bob", true);
@@ -290,16 +290,16 @@ mod tests {
     #[test]
     fn a_message_that_cannot_be_read_is_shown_to_nobody_but_administrators() {
         let unreadable = event(12, "room.message-sent", &json!({"author": "alice", "to": "the-moon"}));
-        assert_eq!(person("alice", true).sees(&unreadable), Sight::Hidden);
-        assert_eq!(Reader::admin().sees(&unreadable), Sight::Shown);
+        assert_eq!(person("alice", true).sees(&unreadable), Visibility::Hidden);
+        assert_eq!(Viewer::admin().sees(&unreadable), Visibility::Shown);
     }
 
     #[test]
     fn messages_are_remembered_by_room() {
         let mut messages = Messages::default();
         let room = envelope("room.opened", 1, "{}").room;
-        messages.remember(room, 3, Sight::Hidden);
-        assert_eq!(messages.recall(room, 3), Some(Sight::Hidden));
+        messages.remember(room, 3, Visibility::Hidden);
+        assert_eq!(messages.recall(room, 3), Some(Visibility::Hidden));
         assert_eq!(messages.recall(room, 4), None);
     }
 }
