@@ -22,6 +22,7 @@ mod peers;
 mod rebuild;
 mod relay;
 mod settings;
+mod streams;
 
 use std::process::ExitCode;
 
@@ -56,6 +57,9 @@ fn main() -> Result<ExitCode, Failure> {
     }
     if wanted("behind") {
         promises.extend(runtime.block_on(behind::run())?);
+    }
+    if wanted("streams") {
+        promises.extend(runtime.block_on(streams::run())?);
     }
     if named.iter().any(|named| named == "growth") {
         promises.extend(runtime.block_on(growth::run())?);

@@ -73,6 +73,13 @@ impl Served {
         Err("convoke serve is not ready; see serve.log".into())
     }
 
+    /// Kilobytes of memory that the process holds.
+    pub fn resident_kb(&self) -> Result<u64, Failure> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
+        Ok(line.trim().trim_end_matches("kB").trim().parse()?)
+    }
+
     /// Of a server, with every grant.
     pub fn token() -> Result<String, Failure> {
         let now: Timestamp = Clock::system().now();
