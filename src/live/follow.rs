@@ -157,7 +157,8 @@ impl Follow {
     pub async fn next(&mut self, live: &Live) -> Result<Step, LiveError> {
         loop {
             if self.behind {
-                return self.catch_up(live).await;
+                // In a box: a reader that waits for what comes live carries no room for it.
+                return Box::pin(self.catch_up(live)).await;
             }
             let mut events = Vec::new();
             match self.subscription.next().await {

@@ -11,7 +11,7 @@ use crate::commands::context::Caller;
 use crate::events::time::Clock;
 use crate::http::api::Api;
 use crate::http::problem::{Problem, ProblemCode};
-use crate::security::tokens::{TokenError, Verifier};
+use crate::security::tokens::{TokenError, Verified, Verifier};
 
 /// The caller whose token was verified.
 #[derive(Clone, Debug)]
@@ -29,6 +29,7 @@ impl FromRequestParts<Api> for Signed {
 /// The token itself, for an answer that may outlive it.
 pub struct Pass {
     token: Box<str>,
+    found: Option<Verified>,
     verifier: Verifier,
     clock: Clock,
 }
@@ -36,14 +37,14 @@ pub struct Pass {
 impl Pass {
     /// Whether the token is still good: it has not expired, its key was not revoked. A moment at which that cannot be told
     /// is not held against it.
-    pub async fn is_good(&self) -> bool {
+    pub async fn is_good(&mut self) -> bool {
         self.check().await.is_ok()
     }
 
     /// The same, or what is wrong with it by now.
-    pub async fn check(&self) -> Result<(), Problem> {
-        match self.verifier.verify(&self.token, self.clock.now()).await {
-            Ok(_) | Err(TokenError::Unavailable(_)) => Ok(()),
+    pub async fn check(&mut self) -> Result<(), Problem> {
+        match self.verifier.verify_again(&self.token, &mut self.found, self.clock.now()).await {
+            Ok(()) | Err(TokenError::Unavailable(_)) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
@@ -53,7 +54,7 @@ impl FromRequestParts<Api> for Pass {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        Ok(Self { token: token(parts)?.into(), verifier: api.verifier.clone(), clock: api.clock.clone() })
+        Ok(Self { token: token(parts)?.into(), found: None, verifier: api.verifier.clone(), clock: api.clock.clone() })
     }
 }
 

@@ -184,8 +184,8 @@ impl Running {
             () = self.quiet.as_mut(), if is_live => return self.beat(chunk).await,
         };
         match step {
-            Ok(Step::Events(..)) if !self.stream.pass.is_good().await => self.end(chunk, End::TokenEnded),
-            Ok(Step::Events(events, from)) => match self.render(events, from).await {
+            Ok(Step::Events(..)) if !Box::pin(self.stream.pass.is_good()).await => self.end(chunk, End::TokenEnded),
+            Ok(Step::Events(events, from)) => match Box::pin(self.render(events, from)).await {
                 Ok(rendered) => self.write(chunk, rendered),
                 Err(error) => self.fail(chunk, &error),
             },
@@ -232,7 +232,7 @@ impl Running {
     }
 
     async fn beat(&mut self, chunk: &mut Chunk) {
-        if !self.stream.pass.is_good().await {
+        if !Box::pin(self.stream.pass.is_good()).await {
             return self.end(chunk, End::TokenEnded);
         }
         self.stream.follow.rest();
@@ -271,4 +271,19 @@ pub fn permit(permits: &Arc<Semaphore>, gauge: &IntGauge) -> Result<StreamPermit
             "As many streams are open as the server takes. Come back with your cursor.",
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<F>(_: impl Fn(LiveStream) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_stream_that_waits_is_small() {
+        let stream = size(LiveStream::into_stream);
+        assert!(stream <= 1_024, "{stream} bytes");
+    }
 }

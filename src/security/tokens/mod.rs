@@ -14,7 +14,7 @@ mod verifier;
 
 pub use claims::{AUDIENCE, Audience, Claims, LEEWAY_S, MAX_LIFE_S, NumericDate};
 pub use mint::mint;
-pub use verifier::{BadKeys, Verifier};
+pub use verifier::{BadKeys, Verified, Verifier};
 
 use crate::security::signing_keys::RingUnavailable;
 

@@ -51,6 +51,13 @@ struct Known {
     generation: u64,
 }
 
+/// What was found of a token, for those who ask about the same one again and again.
+#[derive(Clone, Copy, Debug)]
+pub struct Verified {
+    expires_at: Timestamp,
+    generation: u64,
+}
+
 impl Verifier {
     /// `pool` is of the role `convoke_system`. Reads nothing yet.
     pub fn new(config: &KeysConfig, pool: Pool) -> Result<Self, BadKeys> {
@@ -76,6 +83,24 @@ impl Verifier {
         let caller = Arc::new(caller);
         self.known.insert(digest, Known { caller: caller.clone(), expires_at, generation: ring.generation });
         Ok(caller)
+    }
+
+    /// Whether a token is still good. `found`: what was found when it was asked about last; nothing at first.
+    pub async fn verify_again(
+        &self,
+        bearer: &str,
+        found: &mut Option<Verified>,
+        now: Timestamp,
+    ) -> Result<(), TokenError> {
+        let generation = self.rings.current().await?.generation;
+        if let Some(found) = found.filter(|found| found.generation == generation) {
+            return if now < found.expires_at { Ok(()) } else { Err(TokenError::Expired) };
+        }
+        self.verify(bearer, now).await?;
+        let digest: [u8; 32] = Sha256::digest(bearer).into();
+        *found =
+            self.known.get(&digest).map(|Known { expires_at, generation, .. }| Verified { expires_at, generation });
+        Ok(())
     }
 
     /// Reads keys and revocations now.
