@@ -58,6 +58,7 @@ impl Serve {
             tracing::warn!("{warning}");
         }
         http::serve::raise_file_limit();
+        http::serve::use_small_pages();
         let address = http::serve::reserve(&config.http.listen).await.with_context(|| occupied(config))?;
         let database = Database::own(config).await?;
         let served = serve(config, address, &database, context.stop.clone()).await;

@@ -27,7 +27,7 @@ use super::guard;
 use super::problem::{Problem, ProblemCode};
 use crate::config::HttpConfig;
 use crate::telemetry::metrics::Metrics;
-pub use listen::{Reserved, raise_file_limit, reserve};
+pub use listen::{Reserved, raise_file_limit, reserve, use_small_pages};
 
 /// The head of a request has to be there this long after its first byte.
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
