@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use crate::events::envelope::Envelope;
-use crate::events::ids::TenantId;
 use crate::http::event_view::{EventView, PersonalView};
+use crate::ids::TenantId;
 
 /// The tenant in front: the ids of rooms are unique within one only.
 #[derive(Serialize)]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::events::ids::RoomId;
+use crate::ids::RoomId;
 
 /// Why a rule refused a command, and what the caller may do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -7,16 +7,10 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::ids::{Actor, CommandId, RoomId, SessionId, TenantId};
 use super::room::RoomEvent;
 use super::sealed::Sealed;
 use super::time::Timestamp;
-
-/// Place of an event in the whole log: from 1, gapless, in commit order.
-pub type Position = u64;
-
-/// Place of an event in its room: from 1, gapless.
-pub type RoomVersion = u64;
+use crate::ids::{Actor, CommandId, Position, RoomId, RoomVersion, SessionId, TenantId};
 
 /// 32 bytes of SHA-256.
 pub type Hash = [u8; 32];

@@ -7,7 +7,6 @@ pub mod archive;
 pub mod envelope;
 pub mod feed;
 pub mod heap;
-pub mod ids;
 pub mod log;
 pub mod relay;
 pub mod room;

@@ -17,8 +17,7 @@ use crate::commands::execute::{ExecuteError, Executor, Idempotency, Outcome, Req
 use crate::commands::fault::CommandFault;
 use crate::commands::fingerprint;
 use crate::commands::room::RoomCommand;
-use crate::events::envelope::RoomVersion;
-use crate::events::ids::RoomId;
+use crate::ids::{RoomId, RoomVersion};
 
 /// How often a command is tried that may go upon one of several versions: each try is for the version that the room was
 /// found at.

@@ -20,8 +20,8 @@ use super::stream::follow::{self, Follow, Whose};
 use super::stream::lines::Lines;
 use super::stream::live::{self, Live};
 use super::stream::show::Show;
-use crate::events::envelope::Position;
 use crate::events::time::Timestamp;
+use crate::ids::Position;
 use crate::live::rooms::{Part, SharedEvent};
 
 /// Stretches of the log that one page looks at, before it is answered with what was found.

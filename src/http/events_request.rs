@@ -9,8 +9,8 @@ use super::request::accept;
 use super::request::headers;
 use super::request::query::Query;
 use super::stream::follow::Whose;
-use crate::events::envelope::Position;
 use crate::events::time::Timestamp;
+use crate::ids::Position;
 
 const USUAL: usize = 100;
 pub const MOST: usize = 1_000;

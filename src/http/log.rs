@@ -17,9 +17,9 @@ use super::request::caller::Signed;
 use super::request::headers::POSITION;
 use super::request::query::Query;
 use super::rights;
-use crate::events::envelope::Position;
 use crate::events::log::runway::Partition;
 use crate::events::time::Timestamp;
+use crate::ids::Position;
 
 const PATH: &str = "/v1/log";
 

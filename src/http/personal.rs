@@ -2,8 +2,8 @@
 
 use super::event_view::PersonalView;
 use super::problem::Problem;
-use crate::events::log::RoomKey;
 use crate::events::sealed::{PersonalFields, SealedAt};
+use crate::ids::RoomKey;
 use crate::security::sealing::{OpeningKeys, Place, Sealer};
 
 /// Which field of a sealed part is wanted: a part may hold others too, which newer parts replaced.

@@ -18,8 +18,8 @@ use super::request::headers::POSITION;
 use super::request::path::RoomInPath;
 use super::request::query::Query;
 use super::rights;
-use crate::events::log::RoomKey;
 use crate::events::time::Timestamp;
+use crate::ids::RoomKey;
 use crate::projections::activity::{Activity, ActivityHour, Hours};
 use crate::projections::model::ReadModel as _;
 

@@ -15,7 +15,7 @@ use super::request::caller::{Pass, Signed};
 use super::request::path::RoomInPath;
 use super::rights;
 use super::stream::follow::Whose;
-use crate::events::log::RoomKey;
+use crate::ids::RoomKey;
 
 pub const PATH: &str = "/v1/rooms/{room}/events";
 

@@ -17,10 +17,9 @@ use super::request::headers::POSITION;
 use super::request::path::RoomInPath;
 use super::request::query::Query;
 use super::rights;
-use crate::events::ids::{Identity, SessionId};
-use crate::events::log::RoomKey;
 use crate::events::room::{LeaveReason, Role};
 use crate::events::time::Timestamp;
+use crate::ids::{Identity, RoomKey, SessionId};
 use crate::projections::model::ReadModel as _;
 use crate::projections::sessions::{SessionRow, Sessions};
 

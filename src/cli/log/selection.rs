@@ -6,10 +6,10 @@ use clap::Args;
 
 use crate::cli::event_line;
 use crate::cli::output::note;
-use crate::events::envelope::{Envelope, Position, RoomVersion};
-use crate::events::ids::{RoomId, TenantId};
-use crate::events::log::{EventLog, LogError, RoomKey};
+use crate::events::envelope::Envelope;
+use crate::events::log::{EventLog, LogError};
 use crate::http::event_view::PersonalView;
+use crate::ids::{Position, RoomId, RoomKey, RoomVersion, TenantId};
 
 /// Says on standard error when a reader starts beyond what there is. The next number after the end is where new events appear.
 pub fn tell_beyond_end(what: &str, from: u64, end: u64, whole: &str) {

@@ -7,9 +7,9 @@ use super::erased::Erased;
 use super::keys::BatchKeys;
 use super::plan::{Halt, PlannedRoom};
 use crate::commands::context::Fact;
-use crate::events::envelope::RoomVersion;
 use crate::events::log::append::NewEvent;
 use crate::events::sealed::Sealed;
+use crate::ids::RoomVersion;
 use crate::security::sealing::Place;
 
 /// The facts that follow where the planned room stands. They get their sessions when the room has taken them in. What is

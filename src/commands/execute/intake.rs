@@ -16,9 +16,10 @@ use super::load::LoadedRoom;
 use super::plan::{Plan, Planned};
 use super::settle::settle;
 use super::writer::{Committed, Submission, Writer, patiently};
+use crate::events::log::LogError;
 use crate::events::log::append::{Appended, Batch, Chains, Encoded, Progress};
-use crate::events::log::{LogError, RoomKey};
 use crate::events::time::Timestamp;
+use crate::ids::RoomKey;
 use crate::security::sealing::KeyError;
 
 /// What an intake's batch means, decided and not yet written.

@@ -18,13 +18,11 @@ use super::writer::Submission;
 use super::{ExecuteError, Request};
 use crate::commands::context::{Context, Decision, Fact, Facts, MessageFacts, Need};
 use crate::commands::execute::load::LoadedRoom;
-use crate::events::envelope::RoomVersion;
-use crate::events::ids::{Identity, RoomId, TenantId};
-use crate::events::log::RoomKey;
 use crate::events::log::append::{NameChange, NewEvent, NewOutcome, OutcomeAt, RoomAppend};
 use crate::events::room::RoomEvent;
 use crate::events::tenant::PersonErased;
 use crate::events::time::Timestamp;
+use crate::ids::{Identity, RoomId, RoomKey, RoomVersion, TenantId};
 
 /// A room in the batch: what will be written of it, and its state as if it were.
 pub struct PlannedRoom {

@@ -11,7 +11,8 @@ use tokio::task::JoinSet;
 use super::load::{LoadedRoom, Loader};
 use super::writer::{Committed, Submission, Verdict, Writer};
 use super::{ExecuteError, Limits, Ticket};
-use crate::events::log::{LogError, RoomKey};
+use crate::events::log::LogError;
+use crate::ids::RoomKey;
 
 type Waiting = Submission<Ticket>;
 

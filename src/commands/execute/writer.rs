@@ -16,10 +16,10 @@ use super::plan::Plan;
 use super::rooms::Rooms;
 use super::settle::settle;
 use super::{ExecuteError, Foundation, Limits, Request};
-use crate::events::ids::{Identity, TenantId};
+use crate::events::log::LogError;
 use crate::events::log::append::{Appended, Batch, RoomAppend};
-use crate::events::log::{LogError, RoomKey};
 use crate::events::time::Timestamp;
+use crate::ids::{Identity, RoomKey, TenantId};
 use crate::security::sealing::KeyError;
 
 /// How long an append may take before its connection is given up; what it did is then found out by its versions and keys.

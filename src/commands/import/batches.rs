@@ -13,8 +13,9 @@ use crate::commands::execute::load::LoadedRoom;
 use crate::commands::execute::lookup::{self, Looked};
 use crate::commands::execute::writer::{Committed, Submission, Verdict};
 use crate::commands::execute::{ExecuteError, Request};
+use crate::events::log::LogError;
 use crate::events::log::append::Progress;
-use crate::events::log::{LogError, RoomKey};
+use crate::ids::RoomKey;
 
 /// Look-ups for one batch at the same time.
 const LOOKUPS: usize = 8;

@@ -6,8 +6,8 @@ use super::rights::Rank;
 use super::state::{Open, Person, Room, Track};
 use crate::commands::context::{Context, Fact};
 use crate::commands::refusal::{Refusal, RefusalCode};
-use crate::events::ids::{Identity, TrackId};
 use crate::events::room::{TrackKind, TrackMuted, TrackSource};
+use crate::ids::{Identity, TrackId};
 
 /// The track, if it is the caller's. A server with `room_admin` acts for its owner.
 pub fn own_track<'r>(room: &'r Room, id: TrackId, context: &Context<'_>) -> Result<(&'r Open, &'r Track), Refusal> {

@@ -7,8 +7,8 @@ use super::RoomCommand;
 use super::state::{Open, Room};
 use crate::commands::context::{Context, Need};
 use crate::commands::refusal::{Refusal, RefusalCode};
-use crate::events::ids::{Actor, Identity};
 use crate::events::room::Role;
+use crate::ids::{Actor, Identity};
 use crate::json::quoted;
 
 /// How high the caller stands in the room.

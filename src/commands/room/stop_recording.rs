@@ -8,8 +8,8 @@ use super::state::Room;
 use crate::commands::command::{Command, Example};
 use crate::commands::context::{Context, Decision};
 use crate::commands::refusal::{Refusal, RefusalCode};
-use crate::events::ids::RecordingId;
 use crate::events::room::RecordingStopped;
+use crate::ids::RecordingId;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

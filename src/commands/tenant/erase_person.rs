@@ -12,8 +12,8 @@ use crate::commands::context::{Context, Decision};
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::commands::room::rights::not_granted;
 use crate::commands::room::state::Room;
-use crate::events::ids::Identity;
 use crate::events::tenant::PersonErased;
+use crate::ids::Identity;
 use crate::json::quoted;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -63,7 +63,7 @@ impl Command for ErasePerson {
 mod tests {
     use super::*;
     use crate::commands::room::testing::*;
-    use crate::events::ids::RoomId;
+    use crate::ids::RoomId;
 
     fn alice() -> serde_json::Value {
         json!({ "identity": "alice" })

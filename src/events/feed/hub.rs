@@ -14,9 +14,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{Source, away};
-use crate::events::envelope::{Envelope, Position};
-use crate::events::ids::TenantId;
-use crate::events::log::{LogError, RoomKey};
+use crate::events::envelope::Envelope;
+use crate::events::log::LogError;
+use crate::ids::{Position, RoomKey, TenantId};
 
 /// What a subscription brings.
 #[derive(Clone, Debug)]

@@ -24,11 +24,11 @@ pub use self::chains::Chains;
 use self::columns::{Columns, big};
 pub use self::own::{Acknowledged, OwnAppends};
 pub use self::person_keys::NewPersonKey;
-use super::{EventLog, LogError, RoomKey, rows};
-use crate::events::envelope::{Hash, Position, RoomVersion};
-use crate::events::ids::{Actor, CommandId, RoomId, SessionId};
+use super::{EventLog, LogError, rows};
+use crate::events::envelope::Hash;
 use crate::events::sealed::Sealed;
 use crate::events::time::Timestamp;
+use crate::ids::{Actor, CommandId, Position, RoomId, RoomKey, RoomVersion, SessionId};
 
 /// An event before it has a place in the log.
 #[derive(Clone, Debug)]

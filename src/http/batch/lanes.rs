@@ -16,10 +16,10 @@ use tokio_util::sync::CancellationToken;
 use super::CommandResult;
 use super::item::Item;
 use crate::commands::context::Need;
-use crate::events::ids::RoomId;
 use crate::http::api::Api;
 use crate::http::command_request;
 use crate::http::problem::Problem;
+use crate::ids::RoomId;
 
 /// The commands on their way.
 pub struct Lanes {

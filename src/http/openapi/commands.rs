@@ -7,10 +7,9 @@ use serde_json::{Map, Value, json};
 use super::{Document, Operation, Tag, catalogue};
 use crate::commands::command::{Command as _, CommandKind};
 use crate::commands::room::{CreateRoom, RoomCommand};
-use crate::events::envelope::{Position, RoomVersion};
-use crate::events::ids::RoomId;
 use crate::events::time::Timestamp;
 use crate::http::problem::ProblemCode;
+use crate::ids::{Position, RoomId, RoomVersion};
 
 /// What became of a command: its events are durable. With `Prefer: return=minimal` it says `room`, `room_version` and `position`
 /// only.

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 
-use crate::events::envelope::{Envelope, Position, RoomVersion};
+use crate::events::envelope::Envelope;
 use crate::events::feed::{Hub, Next, Subscription};
-use crate::events::ids::TenantId;
-use crate::events::log::{EventLog, LogError, RoomKey};
+use crate::events::log::{EventLog, LogError};
+use crate::ids::{Position, RoomKey, RoomVersion, TenantId};
 
 /// Events read from the log, or gathered from the feed, at a time.
 pub const PAGE: usize = 256;

@@ -7,14 +7,14 @@ use bytes::Bytes;
 
 use super::follow::Whose;
 use super::texts::{Texts, TextsNow};
-use crate::events::envelope::{Envelope, RoomVersion};
-use crate::events::ids::{RoomId, TenantId};
+use crate::events::envelope::Envelope;
 use crate::events::log::EventLog;
 use crate::events::room::RoomEvent;
 use crate::http::api::Api;
 use crate::http::event_view::{EventView, PersonalView};
 use crate::http::problem::Problem;
 use crate::http::reader::{Messages, Reader, Sight};
+use crate::ids::{RoomId, RoomVersion, TenantId};
 use crate::live::rooms::{Form, SharedEvent, Superseded};
 use crate::security::sealing::{OpeningKeys, Sealer};
 

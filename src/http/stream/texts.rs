@@ -10,13 +10,13 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::follow::{self, Whose};
-use crate::events::envelope::{Envelope, Position, RoomVersion};
-use crate::events::ids::{RoomId, TenantId};
+use crate::events::envelope::Envelope;
 use crate::events::log::EventLog;
 use crate::events::room::RoomEvent;
 use crate::http::api::Api;
 use crate::http::problem::Problem;
 use crate::http::stream::show::Seen;
+use crate::ids::{Position, RoomId, RoomVersion, TenantId};
 use crate::live::rooms::Superseded;
 use crate::projections::live::Board;
 use crate::projections::messages::{AudienceKind, MessageName, Messages};

@@ -37,9 +37,8 @@ use super::rights::{self, Access};
 use super::stream::follow::{self, Whose};
 use super::stream::show::{Seen, Show};
 use crate::commands::room::state::Room;
-use crate::events::envelope::RoomVersion;
-use crate::events::log::RoomKey;
 use crate::events::time::Timestamp;
+use crate::ids::{RoomKey, RoomVersion};
 use cast::Cast;
 use sentence::Sentence;
 

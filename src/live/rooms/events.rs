@@ -7,8 +7,9 @@ use bytes::Bytes;
 
 use super::Part;
 use super::opened::Opened;
-use crate::events::envelope::{Envelope, RoomVersion};
+use crate::events::envelope::Envelope;
 use crate::events::room::RoomEvent;
+use crate::ids::RoomVersion;
 use crate::security::sealing::Moment;
 
 /// Events of a room.

@@ -7,9 +7,10 @@ use bytes::Bytes;
 
 use super::Part;
 use super::opened::Opened;
-use crate::events::envelope::{Envelope, RoomVersion};
+use crate::events::envelope::Envelope;
 use crate::events::room::RoomEvent;
 use crate::events::sealed::SealedAt;
+use crate::ids::RoomVersion;
 use crate::projections::messages::{Message, MessageReader};
 use crate::security::sealing::Moment;
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 
 use super::opened::Opened;
-use crate::events::envelope::RoomVersion;
+use crate::ids::RoomVersion;
 use crate::security::sealing::Moment;
 
 /// Pages of one room.

@@ -9,7 +9,7 @@ use lru::LruCache;
 use super::cell::Cell;
 use crate::commands::execute::load::LoadedRoom;
 use crate::events::envelope::Envelope;
-use crate::events::log::RoomKey;
+use crate::ids::RoomKey;
 
 const SHARDS: usize = 16;
 
@@ -157,10 +157,9 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::events::envelope::RoomVersion;
-    use crate::events::ids::{Actor, CommandId, RoomId, TenantId};
     use crate::events::room::{RoomCreated, RoomEvent, RoomLocked, RoomUnlocked, Settings};
     use crate::events::time::Timestamp;
+    use crate::ids::{Actor, CommandId, RoomId, RoomVersion, TenantId};
 
     const BOUND: usize = 1 << 20;
 

@@ -3,8 +3,9 @@
 
 use super::super::chain::{self, Link};
 use super::{Batch, NewEvent, RoomAppend};
-use crate::events::envelope::{Hash, RoomVersion};
+use crate::events::envelope::Hash;
 use crate::events::time::Timestamp;
+use crate::ids::RoomVersion;
 
 /// The hashes of a batch.
 pub struct Chains {

@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::chains::{After, Chained, Chains};
 use super::{Batch, NameChange, NewEvent, NewOutcome, OutcomeAt, RoomAppend};
-use crate::events::ids::SessionId;
 use crate::events::time::Timestamp;
+use crate::ids::SessionId;
 
 #[derive(Default)]
 pub(super) struct Columns<'a> {

@@ -8,7 +8,7 @@ use sqlx::postgres::PgArguments;
 use uuid::Uuid;
 
 use super::{APPEND, Appended, Batch, Conflict, EventLog};
-use crate::events::ids::{Identity, TenantId};
+use crate::ids::{Identity, TenantId};
 
 /// A key that is to be stored if its unit is written.
 #[derive(Clone, Debug)]
