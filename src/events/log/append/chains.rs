@@ -2,7 +2,7 @@
 //! where those come with them.
 
 use super::super::chain::{self, Link};
-use super::{Batch, NewEvent, RoomAppend};
+use super::batch::{Batch, NewEvent, RoomAppend};
 use crate::events::envelope::Hash;
 use crate::events::time::Timestamp;
 use crate::ids::RoomVersion;

@@ -8,7 +8,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Appended, Batch, Chains};
+use super::batch::{Appended, Batch};
+use super::chains::Chains;
 use crate::events::envelope::Envelope;
 use crate::events::log::chain;
 use crate::ids::{Position, RoomKey, RoomVersion};
