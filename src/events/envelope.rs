@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::room::RoomEvent;
+use super::room::{DecodeError, RoomEvent};
 use super::sealed::Sealed;
 use super::time::Timestamp;
 use crate::ids::{Actor, CommandId, Position, RoomId, RoomVersion, SessionId, TenantId};
@@ -90,14 +90,4 @@ pub struct UnreadableEvent {
     pub event_type: Cow<'static, str>,
     pub type_version: u16,
     pub reason: DecodeError,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum DecodeError {
-    #[error("this program does not know the event")]
-    UnknownType,
-    #[error("this program knows the event up to version {newest}")]
-    UnknownVersion { newest: u16 },
-    #[error("its data has another shape: {0}")]
-    Shape(#[from] serde_json::Error),
 }
