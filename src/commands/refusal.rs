@@ -20,6 +20,10 @@ impl Refusal {
         Self { code, detail: detail.into(), room: None }
     }
 
+    pub fn not_granted(grant: &str) -> Self {
+        Self::new(RefusalCode::NotGranted, format!("the token lacks the grant {grant}"))
+    }
+
     pub fn pointing_to(self, room: RoomId) -> Self {
         Self { room: Some(room), ..self }
     }

@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::rights::not_granted;
 use super::settings_bounds;
 use super::state::Room;
 use crate::commands::command::{Command, Example};
@@ -112,7 +111,7 @@ impl Command for CreateRoom {
 
     fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
         if !context.caller.grants.room_create {
-            return Err(not_granted("room_create"));
+            return Err(Refusal::not_granted("room_create"));
         }
         if self.id.is_some_and(|id| id != context.room) {
             let detail = format!("the command went to the room {}", context.room);

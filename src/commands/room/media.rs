@@ -14,7 +14,7 @@ pub fn own_track<'r>(room: &'r Room, id: TrackId, context: &Context<'_>) -> Resu
     let open = room.open()?;
     let grants = &context.caller.grants;
     if !grants.room_join && !grants.room_admin {
-        return Err(super::rights::not_granted("room_join"));
+        return Err(Refusal::not_granted("room_join"));
     }
     let missing = || Refusal::new(RefusalCode::TrackNotFound, format!("no track {id} is published here"));
     let track = open.tracks.get(id).ok_or_else(missing)?;

@@ -46,10 +46,6 @@ pub fn for_this_room(command: &RoomCommand, room: &Room, context: &Context<'_>) 
     Err(Refusal::new(RefusalCode::NotGranted, format!("the token is for the room {} only", quoted(only))))
 }
 
-pub fn not_granted(grant: &str) -> Refusal {
-    Refusal::new(RefusalCode::NotGranted, format!("the token lacks the grant {grant}"))
-}
-
 /// The person that the command acts for: the caller, or with `room_admin` whom it names.
 pub fn acts_for<'a>(named: Option<&'a Identity>, context: &Context<'a>) -> Result<&'a Identity, Refusal> {
     let caller = context.caller;
@@ -58,14 +54,14 @@ pub fn acts_for<'a>(named: Option<&'a Identity>, context: &Context<'a>) -> Resul
             if caller.grants.room_admin {
                 Ok(named)
             } else {
-                Err(not_granted("room_admin, needed to act for somebody else"))
+                Err(Refusal::not_granted("room_admin, needed to act for somebody else"))
             }
         }
         (_, Some(own)) => {
             if caller.grants.room_join || caller.grants.room_admin {
                 Ok(own)
             } else {
-                Err(not_granted("room_join"))
+                Err(Refusal::not_granted("room_join"))
             }
         }
         (_, None) => Err(Refusal::new(

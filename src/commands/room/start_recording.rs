@@ -4,7 +4,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::rights::not_granted;
 use super::state::Room;
 use crate::commands::command::{Command, Example};
 use crate::commands::context::{Context, Decision};
@@ -36,7 +35,7 @@ impl Command for StartRecording {
 
     fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
         if !context.caller.grants.room_record {
-            return Err(not_granted("room_record"));
+            return Err(Refusal::not_granted("room_record"));
         }
         if let Some(running) = &room.open()?.recording {
             let detail = format!("the recording {} runs since {}", running.recording, running.started_at);

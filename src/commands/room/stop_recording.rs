@@ -49,7 +49,7 @@ impl Command for StopRecording {
 /// The recording that runs, if it is the one that is named.
 pub(super) fn running(room: &Room, named: Option<RecordingId>, context: &Context<'_>) -> Result<RecordingId, Refusal> {
     if !context.caller.grants.room_record {
-        return Err(super::rights::not_granted("room_record"));
+        return Err(Refusal::not_granted("room_record"));
     }
     let refused = |detail: String| Err(Refusal::new(RefusalCode::NotRecording, detail));
     match (&room.open()?.recording, named) {
