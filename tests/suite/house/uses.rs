@@ -76,7 +76,7 @@ impl Reader<'_, '_> {
         while let Some(&token) = self.tokens.get(self.at) {
             let was_public = std::mem::take(&mut public);
             match token.text {
-                "#" if ["[", "!"].contains(&self.text(1)) => self.attribute(),
+                "#" => self.attribute(),
                 "pub" => {
                     self.at += 1;
                     if self.text(0) == "(" && ["crate", "self", "super", "in"].contains(&self.text(1)) {
@@ -122,16 +122,14 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// Skips an attribute; with `#[cfg(test)]`, also the item that it is on.
+    /// Skips `#[cfg(test)]` and the item that it is on. Other attributes are read like code.
     fn attribute(&mut self) {
-        let start = self.at;
-        self.at += if self.text(1) == "!" { 2 } else { 1 };
-        self.skip_group();
         let of_tests = ["#", "[", "cfg", "(", "test", ")", "]"];
-        let written = self.tokens[start..self.at].iter().map(|token| token.text);
+        let written = self.tokens[self.at..].iter().map(|token| token.text).take(of_tests.len());
         if !written.eq(of_tests) {
-            return;
+            return self.at += 1;
         }
+        self.at += of_tests.len();
         let item = self.at;
         while self.at < self.tokens.len() {
             match self.text(0) {
@@ -392,6 +390,7 @@ mod tests {
             ("pub(in crate::a) fn f() {}", vec![]),
             ("macro_rules! m { () => { $crate::a::B } }", vec!["crate::a::B"]),
             ("#[serde(with = \"a::b\")] struct S(pub c::D);", vec!["c::D"]),
+            ("#[derive(a::B)] #[c(transform = d::e)] struct S;", vec!["a::B", "d::e"]),
         ] {
             assert_eq!(mentions(source), expected, "{source}");
         }
