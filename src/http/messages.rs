@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::api::Api;
 use super::event_view::PersonalView;
-use super::fresh::{self, Paging, Reading};
+use super::fresh::{self, Reading};
 use super::json_answer::{json_answer, list_of};
 use super::openapi::{self, Document, Operation, Tag};
 use super::personal::{Opener, Part};
@@ -22,6 +22,7 @@ use super::problem::{Problem, ProblemCode};
 use super::reader::Reader;
 use super::request::caller::Signed;
 use super::request::headers::POSITION;
+use super::request::paging::Paging;
 use super::request::path::RoomInPath;
 use super::request::query::Query;
 use super::rights::{self, Access};

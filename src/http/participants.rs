@@ -11,13 +11,14 @@ use serde::Serialize;
 
 use super::api::Api;
 use super::event_view::PersonalView;
-use super::fresh::{self, Paging, Reading};
+use super::fresh::{self, Reading};
 use super::json_answer::json_answer;
 use super::openapi::{self, Document, Operation, Tag};
 use super::personal::{Opener, Part};
 use super::problem::{Problem, ProblemCode};
 use super::request::caller::Signed;
 use super::request::headers::POSITION;
+use super::request::paging::Paging;
 use super::request::path::RoomInPath;
 use super::request::query::Query;
 use super::rights::{self, Access};

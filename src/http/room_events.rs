@@ -8,6 +8,7 @@ use axum::routing::get;
 
 use super::api::Api;
 use super::events_answer;
+use super::events_description::describe_events;
 use super::events_request::EventsRequest;
 use super::openapi::{self, Document, Operation, Tag};
 use super::problem::Problem;
@@ -30,7 +31,7 @@ pub fn describe(document: &mut Document) {
          the reader is left out: versions then jump. A live stream ends when the room does; asked for again behind its last \
          event, it is answered 204.",
     );
-    openapi::describe_events(document, PATH, operation.refusals(openapi::ROOM_NOT_FOUND), "room version");
+    describe_events(document, PATH, operation.refusals(openapi::ROOM_NOT_FOUND), "room version");
 }
 
 async fn events(

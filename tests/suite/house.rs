@@ -108,7 +108,6 @@ fn the_parts_stand_on_each_other_in_one_order() {
 /// `a/b/`) is of the folder `a/b` with the files in it. Inside one folder a `mod.rs` and its files may name each other, as
 /// Rust's modules do.
 #[test]
-#[ignore = "those that there are get opened one by one"]
 fn no_circle_leads_through_two_folders() {
     let graph = house();
     let circles = graph.circles();

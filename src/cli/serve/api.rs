@@ -11,7 +11,7 @@ use crate::events::feed::Hub;
 use crate::events::log::wake;
 use crate::events::time::Timestamp;
 use crate::http::api::{Api, Parts};
-use crate::http::routes;
+use crate::http::{docs, routes};
 use crate::ids::RoomKey;
 use crate::live;
 use crate::live::rooms::RoomStates;
@@ -60,7 +60,7 @@ pub async fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Resul
     tasks.spawn("rooms", |stop| rooms.clone().run(stop));
     let (orders, hand, ask) = (executor.clone(), clock.clone(), pool.clone());
     tasks.spawn("deadlines", |stop| deadlines::run(orders, hand, move |now| due_rooms(ask.clone(), now), stop));
-    Ok(routes::router(Api::new(Parts {
+    let api = routes::router(Api::new(Parts {
         verifier,
         executor,
         log: log.reading_from(reads.clone()),
@@ -76,7 +76,8 @@ pub async fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Resul
         stop: tasks.token().clone(),
         http: config.http.clone(),
         streams: config.streams.clone(),
-    })))
+    }));
+    Ok(api.merge(docs::routes()))
 }
 
 async fn due_rooms(pool: Pool, now: Timestamp) -> sqlx::Result<Vec<Candidate>> {

@@ -9,7 +9,7 @@ mod topic;
 
 use serde_json::{Map, Value, json};
 
-use super::openapi;
+use super::{description, openapi};
 use crate::events::room::RoomEvent;
 use crate::events::schemas::flow;
 
@@ -20,7 +20,7 @@ const ABOUT: &str = "What happens in rooms, live, as server-sent events (WHATWG 
 
 /// The whole description.
 pub fn document() -> Value {
-    let mut schemas = openapi::event_shapes();
+    let mut schemas = description::event_shapes();
     if let Some(Value::Object(event)) = schemas.get_mut("Event") {
         // Each message says which event it is.
         event.remove("oneOf");

@@ -11,7 +11,7 @@ use crate::events::room::{EventKind, RoomEvent};
 const TOLD_APART_BY: [&str; 3] = ["type", "type_version", "data"];
 
 /// Every event as a schema that the others refer to.
-pub(super) fn describe(document: &mut Document) {
+pub fn describe(document: &mut Document) {
     for kind in RoomEvent::catalogue() {
         let schema = (kind.schema)();
         let (name, about) = (name(&kind), schema.get("description").cloned().unwrap_or_default());

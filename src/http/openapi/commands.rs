@@ -4,9 +4,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{Document, Operation, Tag, catalogue};
+use super::{Document, Operation, catalogue};
 use crate::commands::command::{Command as _, CommandKind};
-use crate::commands::room::{CreateRoom, RoomCommand};
+use crate::commands::room::CreateRoom;
 use crate::events::time::Timestamp;
 use crate::http::problem::ProblemCode;
 use crate::ids::{Position, RoomId, RoomVersion};
@@ -61,16 +61,6 @@ const COMMAND_PROBLEMS: &[ProblemCode] = &[
     ProblemCode::InvalidFields,
     ProblemCode::IdempotencyKeyReused,
 ];
-
-/// Every command at the path where it goes to a room.
-pub(super) fn describe(document: &mut Document) {
-    for kind in RoomCommand::catalogue() {
-        // The plain name is that of `POST /v1/rooms`.
-        let id = if kind.name == CreateRoom::NAME { "create-room-under-id" } else { kind.name };
-        let operation = Operation::post(id, kind.summary).tag(Tag::Commands);
-        describe_command(document, &format!("/v1/rooms/{{room}}/commands/{}", kind.name), operation, &kind);
-    }
-}
 
 /// One command at a path.
 pub fn describe_command(document: &mut Document, path: &str, operation: Operation, kind: &CommandKind) {

@@ -1,13 +1,13 @@
-//! Lists of events, which come in three forms.
+//! How lists of events are described: they come in three forms.
 
 use serde_json::{Value, json};
 
-use super::{Document, Operation};
+use super::event_view::EventView;
+use super::events_answer::EventPage;
+use super::events_request::MOST;
+use super::openapi::{Document, Operation};
+use super::problem::ProblemCode;
 use crate::events::room::RoomEvent;
-use crate::http::event_view::EventView;
-use crate::http::events_answer::EventPage;
-use crate::http::events_request::MOST;
-use crate::http::problem::ProblemCode;
 
 /// What a cursor may be; `count`: what it counts.
 pub fn cursor_about(count: &str) -> String {
