@@ -116,6 +116,17 @@ fn no_circle_leads_through_two_folders() {
     assert!(told.is_empty(), "files of different folders need each other:\n{}", told.join("\n"));
 }
 
+/// The path of a command is told in one direction: not even inside its folder do files need each other.
+#[test]
+fn the_path_of_a_command_leads_one_way() {
+    let graph = house();
+    let circles = graph.circles();
+    let on_the_path =
+        |circle: &&Vec<usize>| circle.iter().any(|file| graph.file(*file).starts_with("commands/execute/"));
+    let told: Vec<_> = circles.iter().filter(on_the_path).map(|circle| graph.tell(circle)).collect();
+    assert!(told.is_empty(), "files of commands/execute need each other:\n{}", told.join("\n"));
+}
+
 #[test]
 fn only_the_configuration_reads_the_environment_and_only_the_clock_reads_the_time() {
     let rules: &[(&[&str], &str)] = &[

@@ -6,7 +6,8 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{ExecuteError, Request};
+use super::error::ExecuteError;
+use super::request::Request;
 use crate::events::log::append::{NewEvent, StoredOutcome};
 use crate::events::time::Timestamp;
 use crate::ids::{Position, RoomId, RoomVersion};

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
-use super::writer::Submission;
+use super::submission::Submission;
 use crate::ids::{Identity, TenantId};
 use crate::security::sealing::{KeyError, Sealer};
 

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::Request;
+use super::request::Request;
 use crate::commands::context::{Facts, MessageFacts, Need};
 use crate::events::log::append::StoredOutcome;
 use crate::events::log::{EventLog, LogError};

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use hashbrown::{DefaultHashBuilder, HashMap};
 
-use super::{AtomicError, ExecuteError, Idempotency, Outcome, Request};
+use super::answer::Outcome;
+use super::error::{AtomicError, ExecuteError};
+use super::request::{Idempotency, Request};
 use crate::ids::TenantId;
 
 /// Of a generation's answers, in bytes of their text.
