@@ -9,9 +9,25 @@ use graph::Graph;
 mod graph;
 mod uses;
 
-/// Each part under `src/`, and the parts it may use besides itself, all of them further down. `cli`, `http` and the wiring
+/// Each part under `src/`, and the parts it may use besides itself, all of them further down. `cli` is the wiring and
 /// may use all.
 const MAY_USE: &[(&str, &[&str])] = &[
+    (
+        "http",
+        &[
+            "commands",
+            "config",
+            "events",
+            "ids",
+            "json",
+            "live",
+            "projections",
+            "resilience",
+            "security",
+            "tasks",
+            "telemetry",
+        ],
+    ),
     ("live", &["commands", "events", "ids", "projections", "resilience", "security"]),
     ("commands", &["config", "events", "ids", "json", "security", "telemetry"]),
     ("projections", &["config", "database", "events", "ids", "json", "resilience", "security", "telemetry"]),

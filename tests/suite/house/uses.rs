@@ -1,7 +1,7 @@
 //! Reads the paths that a Rust source names: every form of `use`, and paths written out in the code.
 //!
 //! Comments, strings and everything under `#[cfg(test)]` are left out. Macros are read like code: the paths in the body of
-//! a `macro_rules!` count for the file that defines it.
+//! a `macro_rules!` count for the file that defines it. An inline module that is not for tests reads as part of its file.
 
 /// A word, `::` or one sign, with its line from 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
