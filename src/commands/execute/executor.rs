@@ -246,7 +246,7 @@ mod tests {
 
     fn lock(room: RoomId) -> Request {
         let key = RoomKey { tenant: TenantId::new("acme").unwrap(), room };
-        Request::by_system("test", key, RoomCommand::parse("lock", b"{}").unwrap(), Timestamp::EPOCH)
+        Request::by_system("test", key, RoomCommand::parse("lock-room", b"{}").unwrap(), Timestamp::EPOCH)
     }
 
     #[tokio::test]
