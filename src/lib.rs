@@ -6,6 +6,7 @@ pub mod config;
 pub mod database;
 pub mod events;
 pub mod http;
+pub mod ids;
 pub mod json;
 pub mod live;
 pub mod projections;

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use convoke::events::ids::TenantId;
 use convoke::events::time::{Clock, Timestamp};
+use convoke::ids::TenantId;
 use convoke::security::grants::Grants;
 use convoke::security::tokens::{Claims, NumericDate, mint};
 use rustix::process::{Pid, Signal, kill_process};

@@ -1,10 +1,10 @@
 //! Somebody in a room of the made-up history.
 
-use convoke::events::ids::{Identity, SessionId, TrackId};
 use convoke::events::room::{
     Audience, HandLowered, HandRaised, MessageSent, RoomEvent, TrackKind, TrackMuted, TrackPublished, TrackSource,
     TrackUnmuted,
 };
+use convoke::ids::{Identity, SessionId, TrackId};
 
 use super::dice::Dice;
 

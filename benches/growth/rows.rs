@@ -1,10 +1,10 @@
 //! The made-up history as rows of the log, chained by the program's own code, in the format of binary COPY.
 
 use chrono::{DateTime, Utc};
-use convoke::events::envelope::{Hash, Position, RoomVersion};
-use convoke::events::log::RoomKey;
+use convoke::events::envelope::Hash;
 use convoke::events::log::chain::{self, Link};
 use convoke::events::time::Timestamp;
+use convoke::ids::{Position, RoomKey, RoomVersion};
 use convoke::projections::rows::{BadField, Field, Kind, Tuples};
 use tokio::sync::mpsc;
 

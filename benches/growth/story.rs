@@ -5,11 +5,10 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use convoke::events::ids::{Actor, CommandId, Identity, RoomId, SessionId, TenantId};
-use convoke::events::log::RoomKey;
 use convoke::events::room::{
     EndReason, LeaveReason, ParticipantJoined, ParticipantLeft, Role, RoomCreated, RoomEnded, RoomEvent, Settings,
 };
+use convoke::ids::{Actor, CommandId, Identity, RoomId, RoomKey, SessionId, TenantId};
 
 use super::dice::Dice;
 use super::person::Person;

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use convoke::commands::execute::load::Loader;
 use convoke::config::Config;
 use convoke::database::pool;
-use convoke::events::envelope::{Hash, RoomVersion};
-use convoke::events::ids::{Actor, CommandId, Identity, RoomId, TenantId};
+use convoke::events::envelope::Hash;
 use convoke::events::log::append::{Batch, NewEvent, RoomAppend};
-use convoke::events::log::{EventLog, RoomKey, chain};
+use convoke::events::log::{EventLog, chain};
 use convoke::events::room::{Audience, MessageSent, RoomCreated, RoomEvent, Settings};
 use convoke::events::sealed::Sealed;
 use convoke::events::time::{Clock, Timestamp};
+use convoke::ids::{Actor, CommandId, Identity, RoomId, RoomKey, RoomVersion, TenantId};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 

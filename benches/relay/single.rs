@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use convoke::events::envelope::Position;
-use convoke::events::ids::{Actor, CommandId, RoomId, TenantId};
 use convoke::events::log::append::{Batch, NewEvent, RoomAppend};
-use convoke::events::log::{EventLog, RoomKey, chain};
+use convoke::events::log::{EventLog, chain};
 use convoke::events::time::Clock;
 use convoke::events::topic::record;
+use convoke::ids::{Actor, CommandId, Position, RoomId, RoomKey, TenantId};
 use hdrhistogram::Histogram;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::{Message as _, Offset, TopicPartitionList};

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use crate::events::envelope::Envelope;
-use crate::events::ids::TenantId;
+use crate::ids::TenantId;
 use crate::live::event_view::{EventView, PersonalView};
 
 /// The tenant in front: the ids of rooms are unique within one only.

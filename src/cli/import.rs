@@ -22,8 +22,8 @@ use crate::commands::import::{
 };
 use crate::config::Config;
 use crate::database::pool::Pool;
-use crate::events::ids::TenantId;
 use crate::events::time::Clock;
+use crate::ids::TenantId;
 use crate::security::sealing::{MasterKeys, Sealer};
 use crate::telemetry::metrics::Metrics;
 

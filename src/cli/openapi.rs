@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::output;
-use crate::http::openapi;
+use crate::http::description;
 
 /// Print the description of the API in OpenAPI 3.1, as it is served at /openapi.json.
 #[derive(Debug, Args)]
@@ -14,7 +14,7 @@ pub struct OpenApi {}
 
 impl OpenApi {
     pub fn run(self) -> anyhow::Result<ExitCode> {
-        output::print_text(&openapi::text())?;
+        output::print_text(&description::text())?;
         Ok(ExitCode::SUCCESS)
     }
 }

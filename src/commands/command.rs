@@ -12,7 +12,7 @@ use super::context::{Caller, Context, Decision, Need};
 use super::fault::{self, CommandFault, Faults};
 use super::refusal::{Refusal, RefusalCode};
 use super::room::state::Room;
-use crate::events::ids::{Identity, RoomId};
+use crate::ids::{Identity, RoomId};
 use crate::json::Checked;
 
 /// One thing that may be asked of a room. The fields are the command's body; they must be read with

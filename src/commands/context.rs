@@ -2,11 +2,11 @@
 
 use uuid::Uuid;
 
-use crate::events::ids::{CommandId, Identity, RoomId};
 use crate::events::room::Audience;
 use crate::events::room::RoomEvent;
 use crate::events::sealed::Personal;
 use crate::events::time::Timestamp;
+use crate::ids::{CommandId, Identity, RoomId};
 pub use crate::security::caller::Caller;
 
 /// What `decide` is given besides the room and the command.

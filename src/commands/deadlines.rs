@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 use super::execute::{ExecuteError, Executor, Request};
 use super::room::RoomCommand;
 use super::room::state::DEADLINES;
-use crate::events::log::RoomKey;
 use crate::events::time::{Clock, Timestamp};
+use crate::ids::RoomKey;
 
 /// How late a room may open or end by itself.
 const EVERY: Duration = Duration::from_secs(1);

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::room::RoomCommand;
 use crate::events::envelope::Hash;
-use crate::events::ids::RoomId;
+use crate::ids::RoomId;
 
 /// `room`: the one that the request names; `None` where the server makes its id.
 pub fn of(room: Option<RoomId>, command: &RoomCommand) -> Hash {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::events::ids::RoomId;
+use crate::ids::RoomId;
 
 /// Why a rule refused a command, and what the caller may do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,6 +18,10 @@ pub struct Refusal {
 impl Refusal {
     pub fn new(code: RefusalCode, detail: impl Into<String>) -> Self {
         Self { code, detail: detail.into(), room: None }
+    }
+
+    pub fn not_granted(grant: &str) -> Self {
+        Self::new(RefusalCode::NotGranted, format!("the token lacks the grant {grant}"))
     }
 
     pub fn pointing_to(self, room: RoomId) -> Self {

@@ -8,7 +8,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::reader::Reader;
 use super::settings;
-use crate::events::ids::TenantId;
+use crate::ids::TenantId;
 
 /// HS256 wants a key at least as long as its hash (RFC 7518, 3.2).
 pub const MIN_SIGNING_SECRET_BYTES: usize = 32;

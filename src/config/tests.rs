@@ -1,7 +1,7 @@
 //! What is read, what is refused, and how it is told.
 
 use super::*;
-use crate::events::ids::TenantId;
+use crate::ids::TenantId;
 
 fn environment(settings: &[(&str, &str)]) -> HashMap<String, String> {
     settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()

@@ -1,7 +1,7 @@
 //! Transactions that see one tenant only.
 
 use super::pool::{Pool, Transaction};
-use crate::events::ids::TenantId;
+use crate::ids::TenantId;
 
 /// A read-only transaction in which row-level security shows the rows of `tenant` and no other, in one round trip. What it
 /// reads is one moment's picture of the database.

@@ -7,16 +7,10 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::ids::{Actor, CommandId, RoomId, SessionId, TenantId};
-use super::room::RoomEvent;
+use super::room::{DecodeError, RoomEvent};
 use super::sealed::Sealed;
 use super::time::Timestamp;
-
-/// Place of an event in the whole log: from 1, gapless, in commit order.
-pub type Position = u64;
-
-/// Place of an event in its room: from 1, gapless.
-pub type RoomVersion = u64;
+use crate::ids::{Actor, CommandId, Position, RoomId, RoomVersion, SessionId, TenantId};
 
 /// 32 bytes of SHA-256.
 pub type Hash = [u8; 32];
@@ -96,14 +90,4 @@ pub struct UnreadableEvent {
     pub event_type: Cow<'static, str>,
     pub type_version: u16,
     pub reason: DecodeError,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum DecodeError {
-    #[error("this program does not know the event")]
-    UnknownType,
-    #[error("this program knows the event up to version {newest}")]
-    UnknownVersion { newest: u16 },
-    #[error("its data has another shape: {0}")]
-    Shape(#[from] serde_json::Error),
 }

@@ -1,13 +1,12 @@
 //! Events and their log: what happened, in one order, for good.
 //!
 //! [`room`] says what can happen, [`envelope`] what is kept around it, [`log`] how it is appended, read and followed.
-//! May use `config` only: everything else stands on this module.
+//! It stands on the database and on the names of things ([`crate::ids`]), and knows neither commands nor read models.
 
 pub mod archive;
 pub mod envelope;
 pub mod feed;
 pub mod heap;
-pub mod ids;
 pub mod log;
 pub mod relay;
 pub mod room;

@@ -10,8 +10,7 @@ use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::envelope::RoomVersion;
-use super::ids::Identity;
+use crate::ids::{Identity, RoomVersion};
 use crate::json::FreeJson;
 
 /// The personal part of a new event, and whose it is.

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use chrono::{DateTime, Datelike as _, NaiveTime, SecondsFormat, Timelike as _, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use uuid::Uuid;
 
 /// An instant, UTC, microseconds.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,6 +27,12 @@ impl Timestamp {
     /// From microseconds since the Unix epoch; `None` outside the years that RFC 3339 can write (0000 to 9999).
     pub fn from_unix_micros(micros: i64) -> Option<Self> {
         RANGE_MICROS.contains(&micros).then(|| DateTime::from_timestamp_micros(micros).map(Self)).flatten()
+    }
+
+    /// When a UUIDv7 says that it was made: it begins with its time, in milliseconds. `None`: after the year 9999.
+    pub fn of_uuid7(id: Uuid) -> Option<Self> {
+        let millis = i64::try_from(id.as_u128() >> 80).ok()?;
+        Self::from_unix_micros(millis.checked_mul(1_000)?)
     }
 
     /// Truncates to microseconds. `None` outside the years that RFC 3339 can write.
@@ -176,6 +183,14 @@ mod tests {
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_uuid_of_version_7_says_when_it_was_made() {
+        let made = |text: &str| Timestamp::of_uuid7(text.parse().unwrap());
+        assert_eq!(made("01936d2e-7c1a-7b3e-8a44-0f0a4f5d2c11"), Some(at("2024-11-27T10:33:03.258Z")));
+        assert_eq!(made("00000000-0000-7000-8000-000000000000"), Some(Timestamp::EPOCH));
+        assert_eq!(made("ffffffff-ffff-7fff-bfff-ffffffffffff"), None);
     }
 
     #[test]

@@ -9,10 +9,10 @@ use uuid::Uuid;
 
 use crate::commands::execute::Executor;
 use crate::config::{HttpConfig, StreamsConfig};
-use crate::events::ids::CommandId;
 use crate::events::log::{EventLog, LogError};
 use crate::events::time::Clock;
 use crate::http::spool::SpoolRoom;
+use crate::ids::CommandId;
 use crate::live::Live;
 use crate::live::rooms::RoomStates;
 use crate::projections::cache::{Patience, RoomCache};

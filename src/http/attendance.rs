@@ -9,18 +9,18 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::api::Api;
-use super::fresh::{self, Paging, Reading};
+use super::fresh::{self, Reading};
 use super::openapi::{self, Document, Operation, Tag};
 use super::problem::{Problem, ProblemCode};
 use super::request::caller::Signed;
 use super::request::headers::POSITION;
+use super::request::paging::Paging;
 use super::request::path::RoomInPath;
 use super::request::query::Query;
 use super::rights;
-use crate::events::ids::{Identity, SessionId};
-use crate::events::log::RoomKey;
 use crate::events::room::{LeaveReason, Role};
 use crate::events::time::Timestamp;
+use crate::ids::{Identity, RoomKey, SessionId};
 use crate::projections::model::ReadModel as _;
 use crate::projections::sessions::{Attendee, Sessions, Stay};
 

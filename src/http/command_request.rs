@@ -17,8 +17,7 @@ use crate::commands::execute::{ExecuteError, Executor, Idempotency, Outcome, Req
 use crate::commands::fault::CommandFault;
 use crate::commands::fingerprint;
 use crate::commands::room::RoomCommand;
-use crate::events::envelope::RoomVersion;
-use crate::events::ids::RoomId;
+use crate::ids::{RoomId, RoomVersion};
 
 /// How often a command is tried that may go upon one of several versions: each try is for the version that the room was
 /// found at.
@@ -94,16 +93,27 @@ pub async fn execute(api: &Api, mut request: Request, if_match: Option<&Tags>) -
 }
 
 /// Executes a command, and writes down what became of it.
-pub async fn carry_out(executor: &Executor, request: Request) -> Result<Outcome, ExecuteError> {
+async fn carry_out(executor: &Executor, request: Request) -> Result<Outcome, ExecuteError> {
+    enqueue(executor, request).await.await
+}
+
+/// Puts a command into the queue; the future of its answer writes down what became of it.
+pub async fn enqueue(
+    executor: &Executor,
+    request: Request,
+) -> impl Future<Output = Result<Outcome, ExecuteError>> + Send + use<> {
     let (room, command) = (request.room, request.command.name());
-    let outcome = executor.execute(request).await;
-    match &outcome {
-        Ok(Outcome { position, room_version, replayed, .. }) => {
-            tracing::debug!(%room, command, position, room_version, replayed, "a command was carried out");
+    let receipt = executor.enqueue(request).await;
+    async move {
+        let outcome = receipt.await;
+        match &outcome {
+            Ok(Outcome { position, room_version, replayed, .. }) => {
+                tracing::debug!(%room, command, position, room_version, replayed, "a command was carried out");
+            }
+            Err(error) => tracing::debug!(%room, command, %error, "a command was not carried out"),
         }
-        Err(error) => tracing::debug!(%room, command, %error, "a command was not carried out"),
+        outcome
     }
-    outcome
 }
 
 /// What an accepted command is answered: all of it, or only where it left the room.

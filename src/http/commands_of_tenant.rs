@@ -14,7 +14,7 @@ use super::problem::Problem;
 use super::request::caller::Signed;
 use super::request::path::CommandOfTenantInPath;
 use crate::commands::room::RoomCommand;
-use crate::events::ids::RoomId;
+use crate::ids::RoomId;
 
 pub fn routes() -> Router<Api> {
     Router::new().route("/v1/commands/{command}", post(run))

@@ -9,13 +9,25 @@ use axum::routing::post;
 use super::api::Api;
 use super::body::WholeBody;
 use super::command_request;
+use super::openapi::{self, Document, Operation, Tag};
 use super::problem::Problem;
 use super::request::caller::Signed;
 use super::request::path::CommandInPath;
-use crate::commands::room::RoomCommand;
+use crate::commands::command::Command as _;
+use crate::commands::room::{CreateRoom, RoomCommand};
 
 pub fn routes() -> Router<Api> {
     Router::new().route("/v1/rooms/{room}/commands/{command}", post(run))
+}
+
+/// Every command, each an operation of its own.
+pub fn describe(document: &mut Document) {
+    for kind in RoomCommand::catalogue() {
+        // The plain name is that of `POST /v1/rooms`.
+        let id = if kind.name == CreateRoom::NAME { "create-room-under-id" } else { kind.name };
+        let operation = Operation::post(id, kind.summary).tag(Tag::Commands);
+        openapi::describe_command(document, &format!("/v1/rooms/{{room}}/commands/{}", kind.name), operation, &kind);
+    }
 }
 
 async fn run(

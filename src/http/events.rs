@@ -8,8 +8,9 @@ use axum::routing::get;
 
 use super::api::Api;
 use super::events_answer;
+use super::events_description::describe_events;
 use super::events_request::EventsRequest;
-use super::openapi::{self, Document, Operation, Tag};
+use super::openapi::{Document, Operation, Tag};
 use super::problem::Problem;
 use super::request::caller::{Pass, Signed};
 use super::rights;
@@ -26,7 +27,7 @@ pub fn describe(document: &mut Document) {
         "What happened in all rooms of the tenant, in the order of the log. Forms and cursors as for one room. Needs the \
          grant `room_list`, which sees messages to everyone and no personal fields, or `room_admin`, which sees all.",
     );
-    openapi::describe_events(document, PATH, operation, "position");
+    describe_events(document, PATH, operation, "position");
 }
 
 async fn events(

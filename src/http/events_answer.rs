@@ -6,11 +6,11 @@ use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::api::Api;
 use super::events_request::{self, Begin, EventsRequest, Form};
+use super::fresh;
 use super::json_answer::{json_answer, list_of};
 use super::problem::{Problem, ProblemCode};
 use super::request::caller::Pass;
@@ -18,7 +18,7 @@ use super::rights::Access;
 use super::stream::lines::Lines;
 use super::stream::live::{self, LiveStream};
 use crate::commands::room::state::Room;
-use crate::events::envelope::{Envelope, Position};
+use crate::events::envelope::Envelope;
 use crate::events::time::Timestamp;
 use crate::live::event_view::EventView;
 use crate::live::follow::{self, EventScope, Follow};
@@ -51,7 +51,7 @@ pub async fn answer(
     let epoch = api.epoch().await?;
     if let Some(given) = &request.at_least {
         let wanted = events_request::position(given, epoch, "at_least")?;
-        reached(api, wanted).await?;
+        fresh::reached(api, wanted).await?;
     }
     let after = after(api, &scope, epoch, &request.begin).await?;
     if let Begin::After { given_in, .. } = &request.begin {
@@ -173,21 +173,4 @@ async fn before(api: &Api, scope: &EventScope, since: Timestamp) -> Result<u64, 
             None => Ok(0),
         },
     }
-}
-
-/// Waits, a bounded time, until this process knows that the log has come to a position.
-pub async fn reached(api: &Api, wanted: Position) -> Result<(), Problem> {
-    let mut head: watch::Receiver<Position> = api.log.head_watch();
-    let known = *head.borrow();
-    if known >= wanted || api.log.head().await?.position >= wanted {
-        return Ok(());
-    }
-    let coming = head.wait_for(|position| *position >= wanted);
-    let came = tokio::time::timeout(api.http.at_least_timeout, coming).await.is_ok();
-    if came {
-        return Ok(());
-    }
-    let at = api.log.head().await?.position;
-    let detail = format!("The log is at position {at}, not yet at {wanted}.");
-    Err(Problem::new(ProblemCode::PositionNotReached, detail).with("position", at))
 }

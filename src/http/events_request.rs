@@ -1,5 +1,6 @@
 //! What a request for events asks for, whether of a room or of all: which stretch, and in which form.
 
+use crate::live::cursor::{BadCursor, Count, Cursor};
 use axum::http::{HeaderMap, Uri, header};
 use uuid::Uuid;
 
@@ -7,9 +8,8 @@ use super::problem::Problem;
 use super::request::accept;
 use super::request::headers;
 use super::request::query::Query;
-use crate::events::envelope::Position;
 use crate::events::time::Timestamp;
-use crate::live::cursor::{BadCursor, Count, Cursor};
+use crate::ids::Position;
 use crate::live::follow::EventScope;
 
 const USUAL: usize = 100;

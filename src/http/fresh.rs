@@ -1,18 +1,18 @@
 //! Reads of the read models, no older than the caller asks for.
 
+use crate::live::LiveError;
 use axum::http::HeaderMap;
+use tokio::sync::watch;
 
 use super::api::Api;
+use super::events_request;
 use super::problem::{Problem, ProblemCode};
 use super::request::query::Query;
-use super::{events_answer, events_request};
-use crate::events::envelope::Position;
-use crate::events::log::RoomKey;
-use crate::live::LiveError;
+use crate::ids::{Position, RoomKey};
 use crate::live::rooms::StateError;
 use crate::projections::cache::CacheError;
 use crate::projections::live::WaitError;
-use crate::projections::read::{PageRequest, ReadError, ReadModels};
+use crate::projections::read::{ReadError, ReadModels};
 
 /// Where to read, and what is contained there for certain, to be told as `Convoke-Position`.
 pub struct Reading {
@@ -65,7 +65,24 @@ pub async fn wanted_of_room(
 pub async fn log_reached(api: &Api, query: &mut Query, headers: &HeaderMap) -> Result<(), Problem> {
     let Some(given) = events_request::at_least(query, headers)? else { return Ok(()) };
     let wanted = events_request::position(&given, api.epoch().await?, "at_least")?;
-    events_answer::reached(api, wanted).await
+    reached(api, wanted).await
+}
+
+/// Waits, a bounded time, until this process knows that the log has come to a position.
+pub async fn reached(api: &Api, wanted: Position) -> Result<(), Problem> {
+    let mut head: watch::Receiver<Position> = api.log.head_watch();
+    let known = *head.borrow();
+    if known >= wanted || api.log.head().await?.position >= wanted {
+        return Ok(());
+    }
+    let coming = head.wait_for(|position| *position >= wanted);
+    let came = tokio::time::timeout(api.http.at_least_timeout, coming).await.is_ok();
+    if came {
+        return Ok(());
+    }
+    let at = api.log.head().await?.position;
+    let detail = format!("The log is at position {at}, not yet at {wanted}.");
+    Err(Problem::new(ProblemCode::PositionNotReached, detail).with("position", at))
 }
 
 impl From<CacheError> for Problem {
@@ -144,25 +161,5 @@ fn unread(error: &ReadError) -> Problem {
             Problem::new(ProblemCode::LogUnavailable, "The database does not answer.").caused_by(error)
         }
         ReadError::Damaged(_) => Problem::internal(error),
-    }
-}
-
-/// `limit` and `cursor` of a list.
-pub struct Paging {
-    pub limit: usize,
-    pub cursor: Option<String>,
-}
-
-/// Most entries of a page, and how many there are where the caller does not say.
-pub const MOST: usize = 1_000;
-pub const USUAL: usize = 100;
-
-impl Paging {
-    pub fn read(query: &mut Query) -> Result<Self, Problem> {
-        Ok(Self { limit: query.limit(USUAL, MOST)?, cursor: query.take("cursor")? })
-    }
-
-    pub fn request(&self) -> PageRequest<'_> {
-        PageRequest { limit: self.limit, cursor: self.cursor.as_deref() }
     }
 }

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
 use super::request::headers::POSITION;
-use crate::events::envelope::Position;
+use crate::ids::Position;
 
 /// Answers with a JSON document.
 pub fn json_answer(json: Bytes, position: Position) -> Response {

@@ -1,5 +1,6 @@
 //! `GET /v1/log`: how far the log has come, which history it is, and the partitions that it lies in.
 
+use crate::live::cursor::Cursor;
 use axum::extract::{OriginalUri, State};
 use axum::http::HeaderValue;
 use axum::response::{IntoResponse, Response};
@@ -16,10 +17,9 @@ use super::request::caller::Signed;
 use super::request::headers::POSITION;
 use super::request::query::Query;
 use super::rights;
-use crate::events::envelope::Position;
 use crate::events::log::runway::Partition;
 use crate::events::time::Timestamp;
-use crate::live::cursor::Cursor;
+use crate::ids::Position;
 
 const PATH: &str = "/v1/log";
 

@@ -1,8 +1,8 @@
 //! Personal fields of people and messages in lists, opened for those who may see them.
 
 use super::problem::Problem;
-use crate::events::log::RoomKey;
 use crate::events::sealed::{PersonalFields, SealedAt};
+use crate::ids::RoomKey;
 use crate::live::event_view::PersonalView;
 use crate::security::sealing::{OpeningKeys, Place, Sealer};
 

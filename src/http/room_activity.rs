@@ -10,16 +10,17 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::api::Api;
-use super::fresh::{self, Paging, Reading};
+use super::fresh::{self, Reading};
 use super::openapi::{self, Document, Operation, Tag};
 use super::problem::{Problem, ProblemCode};
 use super::request::caller::Signed;
 use super::request::headers::POSITION;
+use super::request::paging::Paging;
 use super::request::path::RoomInPath;
 use super::request::query::Query;
 use super::rights;
-use crate::events::log::RoomKey;
 use crate::events::time::Timestamp;
+use crate::ids::RoomKey;
 use crate::projections::activity::{Activity, ActivityHour, Hours};
 use crate::projections::model::ReadModel as _;
 

@@ -8,13 +8,14 @@ use axum::routing::get;
 
 use super::api::Api;
 use super::events_answer;
+use super::events_description::describe_events;
 use super::events_request::EventsRequest;
 use super::openapi::{self, Document, Operation, Tag};
 use super::problem::Problem;
 use super::request::caller::{Pass, Signed};
 use super::request::path::RoomInPath;
 use super::rights;
-use crate::events::log::RoomKey;
+use crate::ids::RoomKey;
 use crate::live::follow::EventScope;
 
 pub const PATH: &str = "/v1/rooms/{room}/events";
@@ -30,7 +31,7 @@ pub fn describe(document: &mut Document) {
          the reader is left out: versions then jump. A live stream ends when the room does; asked for again behind its last \
          event, it is answered 204.",
     );
-    openapi::describe_events(document, PATH, operation.refusals(openapi::ROOM_NOT_FOUND), "room version");
+    describe_events(document, PATH, operation.refusals(openapi::ROOM_NOT_FOUND), "room version");
 }
 
 async fn events(

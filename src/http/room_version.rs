@@ -5,9 +5,8 @@ use super::problem::{Problem, ProblemCode};
 use super::request::query::Query;
 use super::rights;
 use crate::commands::execute::load::LoadedRoom;
-use crate::events::envelope::RoomVersion;
-use crate::events::log::RoomKey;
 use crate::events::time::Timestamp;
+use crate::ids::{RoomKey, RoomVersion};
 
 /// When.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

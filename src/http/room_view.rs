@@ -19,9 +19,8 @@ use super::request::query::Query;
 use super::rights;
 use super::room_version::{self, Moment};
 use crate::commands::context::Caller;
-use crate::events::envelope::Position;
-use crate::events::log::RoomKey;
 use crate::events::room::view::RoomView;
+use crate::ids::{Position, RoomKey};
 use crate::projections::cache::Shown;
 
 const PATH: &str = "/v1/rooms/{room}";

@@ -10,11 +10,12 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::api::Api;
-use super::fresh::{self, Paging, Reading};
+use super::fresh::{self, Reading};
 use super::openapi::{Document, Operation, Tag};
 use super::problem::{Problem, ProblemCode};
 use super::request::caller::Signed;
 use super::request::headers::POSITION;
+use super::request::paging::Paging;
 use super::request::query::Query;
 use super::rights;
 use crate::events::room::MAX_LABELS;

@@ -4,7 +4,7 @@ use axum::Router;
 use axum::middleware::from_fn;
 
 use super::api::Api;
-use super::openapi::{Document, page};
+use super::openapi::Document;
 use super::request::accept;
 use super::{
     attendance, batch, commands_of_tenant, commands_run, events, log, messages, participants, projections,
@@ -41,6 +41,7 @@ routes!(
     "forms" events,
     "forms" batch,
     commands_of_tenant,
+    commands_run,
     log,
     projections,
     usage
@@ -48,7 +49,5 @@ routes!(
 
 /// All that callers may ask, without the guard around it.
 pub fn router(api: Api) -> Router {
-    // Commands are described from their catalogue.
-    let commands = commands_run::routes().route_layer(from_fn(accept::json_only));
-    described().merge(commands).with_state(api).merge(page::routes())
+    described().with_state(api)
 }

@@ -10,7 +10,7 @@ use std::fmt;
 
 use uuid::Uuid;
 
-use crate::events::envelope::{Position, RoomVersion};
+use crate::ids::{Position, RoomVersion};
 
 /// What the number of a cursor counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

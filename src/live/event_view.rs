@@ -9,11 +9,11 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::published::Superseded;
-use crate::events::envelope::{Envelope, Position, RoomVersion, digits};
-use crate::events::ids::{Actor, CommandId, RoomId, SessionId};
+use crate::events::envelope::{Envelope, digits};
 use crate::events::room::{RoomEvent, shapes};
 use crate::events::sealed::PersonalFields;
 use crate::events::time::Timestamp;
+use crate::ids::{Actor, CommandId, Position, RoomId, RoomVersion, SessionId};
 use crate::security::sealing::{OpeningKeys, Place};
 
 /// An event, in the newest version of its shape.
@@ -188,7 +188,7 @@ pub(crate) mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::events::ids::TenantId;
+    use crate::ids::TenantId;
 
     pub(crate) fn envelope(event_type: &'static str, type_version: u16, data: &str) -> Envelope {
         let id = Uuid::from_u128(0x01936d2e_7c1a_7b3e_8a44_0f0a4f5d2c11);

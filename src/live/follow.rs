@@ -12,8 +12,8 @@ use super::published::PublishedEvent;
 use super::rooms::StateError;
 use super::{Live, LiveError};
 use crate::events::envelope::Envelope;
-use crate::events::ids::TenantId;
-use crate::events::log::{EventLog, LogError, RoomKey};
+use crate::events::log::{EventLog, LogError};
+use crate::ids::{RoomKey, TenantId};
 
 /// Events read, or gathered from the subscription, at a time.
 pub const PAGE: usize = 256;

@@ -16,9 +16,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::published::PublishedEvent;
-use crate::events::envelope::Position;
-use crate::events::ids::TenantId;
-use crate::events::log::RoomKey;
+use crate::ids::RoomKey;
+use crate::ids::{Position, TenantId};
 
 const SHARDS: usize = 64;
 
@@ -281,7 +280,7 @@ mod tests {
 
     use super::*;
     use crate::events::envelope::Envelope;
-    use crate::events::ids::RoomId;
+    use crate::ids::RoomId;
     use crate::live::event_view::tests::envelope;
 
     fn key(room: u128) -> RoomKey {

@@ -22,8 +22,8 @@ use tokio_util::sync::CancellationToken;
 
 use self::hub::Hub;
 use self::rooms::{RoomStates, StateError};
-use crate::events::envelope::Position;
 use crate::events::log::{EventLog, LogError};
+use crate::ids::Position;
 use crate::projections::live::Board;
 use crate::projections::read::{ReadError, ReadModels};
 use crate::security::sealing::{KeyError, Sealer};

@@ -11,9 +11,9 @@ use super::published::{Form, Medium, PublishedEvent, Superseded};
 use super::texts;
 use super::viewer::{Messages, Viewer, Visibility};
 use super::{Live, LiveError};
-use crate::events::envelope::{Envelope, RoomVersion};
-use crate::events::ids::RoomId;
+use crate::events::envelope::Envelope;
 use crate::events::room::RoomEvent;
+use crate::ids::{RoomId, RoomVersion};
 use crate::security::sealing::OpeningKeys;
 
 /// An event that the viewer gets.

@@ -11,9 +11,8 @@ use super::follow::{self, EventScope};
 use super::published::{PublishedEvent, Superseded};
 use super::renderer::VisibleEvent;
 use super::{Live, LiveError};
-use crate::events::envelope::{Position, RoomVersion};
-use crate::events::log::RoomKey;
 use crate::events::room::RoomEvent;
+use crate::ids::{Position, RoomKey, RoomVersion};
 use crate::projections::messages::{AudienceKind, MessageName, Messages};
 use crate::projections::model::ReadModel as _;
 

@@ -13,9 +13,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::events::envelope::{Envelope, RoomVersion};
-use crate::events::ids::{Identity, RoomId, SessionId};
+use crate::events::envelope::Envelope;
 use crate::events::room::{Audience, EventAudience, LeaveReason, ParticipantLeft, RoomEvent};
+use crate::ids::{Identity, RoomId, RoomVersion, SessionId};
 
 /// Who looks at a room's events, as far as it matters to what they see.
 #[derive(Clone, Debug)]

@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use super::model::ModelInfo;
 use super::rows::Digest;
-use crate::events::envelope::Position;
 use crate::events::time::Timestamp;
+use crate::ids::Position;
 
 /// Whether a model follows the log.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,10 +1,10 @@
 //! What a fold sees of an event.
 
-use crate::events::envelope::{Envelope, Position, RoomVersion, UnreadableEvent};
-use crate::events::ids::{RoomId, TenantId};
+use crate::events::envelope::{Envelope, UnreadableEvent};
 use crate::events::room::RoomEvent;
 use crate::events::sealed::{Sealed, SealedAt};
 use crate::events::time::Timestamp;
+use crate::ids::{Position, RoomId, RoomVersion, TenantId};
 
 /// An event of the log, in its newest shape, without what no read model keeps.
 #[derive(Clone, Debug)]

@@ -8,8 +8,8 @@ use sqlx::Row as _;
 use super::MODELS;
 use super::checkpoint::{self, Status, position};
 use crate::database::pool::Pool;
-use crate::events::envelope::Position;
 use crate::events::time::Timestamp;
+use crate::ids::Position;
 
 /// A read model and how far it is.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]

@@ -13,7 +13,7 @@ use super::replicas::{Chosen, Replicas};
 use super::rows::{BadField, Field, Fields, Row, Tuple, TupleWriter, Tuples, columns};
 use crate::database::pool::Pool;
 use crate::database::tenant;
-use crate::events::ids::TenantId;
+use crate::ids::TenantId;
 use crate::telemetry::metrics::Metrics;
 
 /// The read models, to be asked. Cheap to clone.
@@ -199,7 +199,7 @@ pub(super) fn fetch(limit: usize) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::events::ids::Identity;
+    use crate::ids::Identity;
 
     #[test]
     fn a_cursor_is_taken_by_its_own_list_only() {

@@ -1,7 +1,7 @@
 //! Who asks: what is left of a token once it is verified.
 
 use super::grants::Grants;
-use crate::events::ids::{Actor, Identity, TenantId};
+use crate::ids::{Actor, Identity, TenantId};
 
 /// Who asks: one verified token, or a part of the system.
 #[derive(Clone, Debug)]

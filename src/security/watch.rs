@@ -14,7 +14,7 @@ use super::sealing::{self, Sealer};
 use super::signing_keys::{self, REFRESH, RingUnavailable};
 use super::tokens::Verifier;
 use crate::database::pool::Pool;
-use crate::events::ids::{Identity, TenantId};
+use crate::ids::{Identity, TenantId};
 
 /// Between attempts to listen again after the database went away.
 const RETRY: Duration = Duration::from_millis(250);

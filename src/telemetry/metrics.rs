@@ -3,25 +3,24 @@
 //! Labels are bounded: names of commands, routes, projections and outcomes, never a room, a person or a tenant.
 
 pub mod cache;
-mod described;
+pub(super) mod described;
+pub(super) mod made;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
-use prometheus::{Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge};
-use prometheus::{IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{Encoder, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge};
+use prometheus::{IntGaugeVec, Registry, TextEncoder};
 use sqlx::PgPool;
 
 use super::{pool_waits, slow_statements};
 use cache::CacheMetrics;
-pub(super) use described::POOL_WAIT_SECONDS;
 use described::*;
 pub use described::{DESCRIBED, Described, markdown};
+use made::{TIMES, counters, gauge_value, gauges, histogram, histograms, opts, register};
 
-/// Seconds: a commit is about a millisecond, a time-out some ten seconds.
-pub(super) const TIMES: &[f64] = &[0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// Events of a batch.
 const SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 4096.0];
 
@@ -297,40 +296,6 @@ impl Collector for PoolWatch {
         }
         self.gauge.collect()
     }
-}
-
-fn opts(about: &Described) -> Opts {
-    Opts::new(about.name, about.help)
-}
-
-fn histogram_opts(about: &Described, buckets: &[f64]) -> HistogramOpts {
-    HistogramOpts::new(about.name, about.help).buckets(buckets.to_vec())
-}
-
-pub(super) fn histogram(about: &Described, buckets: &[f64]) -> prometheus::Result<Histogram> {
-    Histogram::with_opts(histogram_opts(about, buckets))
-}
-
-fn histograms(about: &Described, buckets: &[f64]) -> prometheus::Result<HistogramVec> {
-    HistogramVec::new(histogram_opts(about, buckets), about.labels)
-}
-
-fn gauges(about: &Described) -> prometheus::Result<IntGaugeVec> {
-    IntGaugeVec::new(opts(about), about.labels)
-}
-
-fn counters(about: &Described) -> prometheus::Result<IntCounterVec> {
-    IntCounterVec::new(opts(about), about.labels)
-}
-
-fn register<C: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Result<C>) -> C {
-    let metric = made.expect("the names and labels in this file are valid");
-    registry.register(Box::new(metric.clone())).expect("each name in this file stands once");
-    metric
-}
-
-fn gauge_value(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
 }
 
 fn three_digits(status: u16, digits: &mut [u8; 3]) -> &str {

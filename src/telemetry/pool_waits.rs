@@ -12,7 +12,8 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::metrics::{POOL_WAIT_SECONDS, TIMES, histogram};
+use super::metrics::described::POOL_WAIT_SECONDS;
+use super::metrics::made::{TIMES, histogram};
 
 /// By the driver's name for it.
 const TARGET: &str = "sqlx::pool::acquire";

@@ -8,7 +8,7 @@ use std::task::Poll;
 use convoke::config::DatabaseConfig;
 use convoke::database::pool::{self, Pool};
 use convoke::database::{embedded, tenant};
-use convoke::events::ids::TenantId;
+use convoke::ids::TenantId;
 use sqlx::{ConnectOptions as _, Executor as _, Row as _};
 
 use crate::harness::pooler::Pooler;

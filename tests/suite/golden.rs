@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use convoke::events::envelope::DecodeError;
+use convoke::events::room::DecodeError;
 use convoke::events::room::RoomEvent;
 use convoke::events::schemas::{self, DataSchema};
 use serde::Deserialize;

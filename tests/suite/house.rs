@@ -4,17 +4,40 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Each part under `src/`, and the parts it may use besides itself. `cli`, `http` and the wiring may use all.
+use graph::Graph;
+
+mod graph;
+mod uses;
+
+/// Each part under `src/`, and the parts it may use besides itself, all of them further down. `cli` is the wiring and
+/// may use all.
 const MAY_USE: &[(&str, &[&str])] = &[
-    ("events", &["config", "database", "json", "telemetry", "resilience"]),
-    ("commands", &["config", "events", "json", "security", "telemetry"]),
-    ("projections", &["config", "database", "events", "json", "resilience", "security", "telemetry"]),
-    ("live", &["commands", "events", "projections", "resilience", "security"]),
+    (
+        "http",
+        &[
+            "commands",
+            "config",
+            "events",
+            "ids",
+            "json",
+            "live",
+            "projections",
+            "resilience",
+            "security",
+            "tasks",
+            "telemetry",
+        ],
+    ),
+    ("live", &["commands", "events", "ids", "projections", "resilience", "security", "telemetry"]),
+    ("commands", &["config", "events", "ids", "json", "security", "telemetry"]),
+    ("projections", &["config", "database", "events", "ids", "json", "resilience", "security", "telemetry"]),
+    ("security", &["config", "database", "events", "ids", "json", "telemetry"]),
+    ("events", &["config", "database", "ids", "json", "resilience", "telemetry"]),
     ("resilience", &["config", "tasks", "telemetry"]),
-    ("security", &["config", "database", "events", "json", "telemetry"]),
-    ("database", &["config", "events"]),
+    ("database", &["config", "ids"]),
     ("telemetry", &["config", "tasks"]),
-    ("config", &["events"]),
+    ("config", &["ids"]),
+    ("ids", &["json"]),
     ("json", &[]),
     ("tasks", &[]),
 ];
@@ -29,15 +52,16 @@ struct Source {
 }
 
 impl Source {
-    fn part(&self) -> &str {
-        self.path.split('/').next().unwrap_or_default().trim_end_matches(".rs")
-    }
-
     /// Lines of code with their numbers, comments left out.
     fn code(&self) -> impl Iterator<Item = (usize, &str)> {
         let lines = self.text.lines().enumerate();
         lines.map(|(number, line)| (number + 1, line)).filter(|(_, line)| !line.trim_start().starts_with("//"))
     }
+}
+
+/// The part of `src/` that a file belongs to.
+fn part(file: &str) -> &str {
+    file.split('/').next().unwrap_or_default().trim_end_matches(".rs")
 }
 
 fn sources() -> Vec<Source> {
@@ -60,36 +84,63 @@ fn sources() -> Vec<Source> {
     sources
 }
 
-/// The parts that a line names after `crate::`, also those in braces on the same line; longer lists are not written here.
-fn parts_named(line: &str) -> BTreeSet<&str> {
-    let word = |text: &str| text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
-    let mut named = BTreeSet::new();
-    for (at, found) in line.match_indices("crate::") {
-        let rest = &line[at + found.len()..];
-        match rest.strip_prefix('{') {
-            Some(list) => named.extend(list.split(',').map(|item| &item.trim()[..word(item.trim())])),
-            None => drop(named.insert(&rest[..word(rest)])),
-        }
-    }
-    named.retain(|name| !name.is_empty());
-    named
+/// The sources, and which of them uses which.
+fn house() -> Graph {
+    let sources = sources();
+    Graph::new(sources.iter().map(|source| (source.path.as_str(), source.text.as_str())))
 }
 
 #[test]
 fn each_part_uses_only_the_parts_it_may() {
+    let graph = house();
     let mut faults = Vec::new();
-    for source in &sources() {
-        let Some((_, allowed)) = MAY_USE.iter().find(|(part, _)| *part == source.part()) else { continue };
-        for (number, line) in source.code() {
-            for named in parts_named(line) {
-                let known = MAY_USE.iter().any(|(part, _)| *part == named) || ["http", "cli"].contains(&named);
-                if known && named != source.part() && !allowed.contains(&named) {
-                    faults.push(format!("src/{}:{number}: {} may not use {named}", source.path, source.part()));
-                }
-            }
+    for one in &graph.uses {
+        let (part, named) = (part(graph.file(one.from)), part(graph.file(one.to)));
+        let Some((_, allowed)) = MAY_USE.iter().find(|(name, _)| *name == part) else { continue };
+        if part != named && !allowed.contains(&named) {
+            faults.push(format!(
+                "src/{}:{}: {part} may not use {named} ({})",
+                graph.file(one.from),
+                one.line,
+                one.path
+            ));
         }
     }
+    assert!(graph.uses.len() > 500, "the uses are read");
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn the_parts_stand_on_each_other_in_one_order() {
+    for (at, (part, allowed)) in MAY_USE.iter().enumerate() {
+        for below in *allowed {
+            let found = MAY_USE.iter().position(|(name, _)| name == below).expect("it is a part");
+            assert!(found > at, "{part} stands below {below} and may not use it");
+        }
+    }
+}
+
+/// Files of different folders do not need each other, directly or over others. `a/b/mod.rs` (or `a/b.rs` beside a folder
+/// `a/b/`) is of the folder `a/b` with the files in it. Inside one folder a `mod.rs` and its files may name each other, as
+/// Rust's modules do.
+#[test]
+fn no_circle_leads_through_two_folders() {
+    let graph = house();
+    let circles = graph.circles();
+    let several = |circle: &&Vec<usize>| circle.iter().any(|file| graph.folder(*file) != graph.folder(circle[0]));
+    let told: Vec<_> = circles.iter().filter(several).map(|circle| graph.tell(circle)).collect();
+    assert!(told.is_empty(), "files of different folders need each other:\n{}", told.join("\n"));
+}
+
+/// The path of a command is told in one direction: not even inside its folder do files need each other.
+#[test]
+fn the_path_of_a_command_leads_one_way() {
+    let graph = house();
+    let circles = graph.circles();
+    let on_the_path =
+        |circle: &&Vec<usize>| circle.iter().any(|file| graph.file(*file).starts_with("commands/execute/"));
+    let told: Vec<_> = circles.iter().filter(on_the_path).map(|circle| graph.tell(circle)).collect();
+    assert!(told.is_empty(), "files of commands/execute need each other:\n{}", told.join("\n"));
 }
 
 #[test]
@@ -149,9 +200,6 @@ fn statements_name_their_columns_and_their_schema() {
         for (number, line) in source.code() {
             if line.contains("SELECT *") || line.contains("RETURNING *") {
                 faults.push(format!("src/{}:{number}: name the columns: {}", source.path, line.trim()));
-            }
-            if line.trim_end().ends_with("crate::{") {
-                faults.push(format!("src/{}:{number}: one `use` for each part, for the other tests here", source.path));
             }
         }
     }

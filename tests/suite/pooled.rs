@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use convoke::database::pool::{self, Pool};
 use convoke::database::tenant;
-use convoke::events::ids::TenantId;
+use convoke::ids::TenantId;
 use convoke::security::grants::Grants;
 use reqwest::StatusCode;
 use serde_json::{Value, json};

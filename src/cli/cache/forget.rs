@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::cli::context::Context;
 use crate::cli::output;
-use crate::events::ids::TenantId;
+use crate::ids::TenantId;
 use crate::projections::cache::Pattern;
 use crate::projections::cache::operate::{Question, Reply};
 

@@ -15,9 +15,8 @@ use crate::cli::output;
 use crate::commands::execute::{Executor, Foundation, Limits, Outcome, Request};
 use crate::commands::tenant::ErasePerson;
 use crate::database::pool::Pool;
-use crate::events::ids::{Identity, RoomId, TenantId};
-use crate::events::log::RoomKey;
 use crate::events::time::Clock;
+use crate::ids::{Identity, RoomId, RoomKey, TenantId};
 use crate::security::sealing::{MasterKeys, Sealer};
 use crate::telemetry::metrics::Metrics;
 

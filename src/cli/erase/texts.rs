@@ -12,8 +12,8 @@ use crate::cli::output;
 use crate::cli::progress::Progress;
 use crate::database::pool::Pool;
 use crate::events::envelope::Envelope;
-use crate::events::ids::{Identity, TenantId};
 use crate::events::sealed::PersonalFields;
+use crate::ids::{Identity, TenantId};
 use crate::json::FreeJson;
 use crate::security::sealing::{MasterKeys, Place, Sealer, key_id};
 

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::packing::Packing;
 use crate::commands::import::{LONGEST_LINE, Source};
-use crate::events::envelope::Position;
+use crate::ids::Position;
 
 /// What the last line of a file says of its event.
 #[derive(Debug, PartialEq, Eq, Deserialize)]

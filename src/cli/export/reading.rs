@@ -10,10 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::selection::{Selection, Stretch};
 use crate::cli::event_line;
-use crate::events::envelope::{Envelope, Position, RoomVersion};
-use crate::events::ids::TenantId;
-use crate::events::log::{EventLog, LogError, RoomKey};
+use crate::events::envelope::Envelope;
+use crate::events::log::{EventLog, LogError};
 use crate::events::time::Timestamp;
+use crate::ids::{Position, RoomKey, RoomVersion, TenantId};
 use crate::live::event_view::PersonalView;
 use crate::security::sealing::{OpeningKeys, Sealer};
 

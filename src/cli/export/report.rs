@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::reading::Personal;
 use super::selection::{Selection, Stretch};
 use crate::cli::table::{bytes, table};
-use crate::events::envelope::Position;
+use crate::ids::Position;
 
 /// What was written, whatever ended it.
 #[derive(Clone, Copy, Debug, Default)]

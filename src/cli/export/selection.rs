@@ -4,10 +4,10 @@ use anyhow::{bail, ensure};
 use clap::Args;
 
 use super::existing::LastLine;
-use crate::events::envelope::{Position, digits};
-use crate::events::ids::{RoomId, TenantId};
-use crate::events::log::{EventLog, RoomKey};
+use crate::events::envelope::digits;
+use crate::events::log::EventLog;
 use crate::events::time::Timestamp;
+use crate::ids::{Position, RoomId, RoomKey, TenantId};
 
 /// Names told to those who asked for a tenant that is not there.
 const TENANTS_TOLD: u16 = 10;

@@ -7,9 +7,9 @@ use clap::Args;
 use super::selection::{self, Place, Selection};
 use crate::cli::context::Context;
 use crate::cli::output;
-use crate::events::envelope::Position;
 use crate::events::log::EventLog;
 use crate::events::time::Timestamp;
+use crate::ids::Position;
 
 /// Events read at a time.
 const PAGE: usize = 1_000;

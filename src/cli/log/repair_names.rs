@@ -12,10 +12,9 @@ use crate::cli::progress::Progress;
 use crate::commands::execute::{Executor, Foundation, Limits, Request};
 use crate::commands::room::RoomCommand;
 use crate::database::pool::Pool;
-use crate::events::ids::RoomId;
-use crate::events::log::RoomKey;
 use crate::events::log::names::{Repaired, Twins};
 use crate::events::time::Clock;
+use crate::ids::{RoomId, RoomKey};
 use crate::security::sealing::{MasterKeys, Sealer};
 use crate::telemetry::metrics::Metrics;
 

@@ -6,9 +6,9 @@ use clap::Args;
 
 use crate::cli::event_line;
 use crate::cli::output::note;
-use crate::events::envelope::{Envelope, Position, RoomVersion};
-use crate::events::ids::{RoomId, TenantId};
-use crate::events::log::{EventLog, LogError, RoomKey};
+use crate::events::envelope::Envelope;
+use crate::events::log::{EventLog, LogError};
+use crate::ids::{Position, RoomId, RoomKey, RoomVersion, TenantId};
 use crate::live::event_view::PersonalView;
 
 /// Says on standard error when a reader starts beyond what there is. The next number after the end is where new events appear.

@@ -8,10 +8,10 @@ use uuid::Uuid;
 
 use crate::cli::context::Context;
 use crate::cli::{output, table};
-use crate::events::envelope::Position;
 use crate::events::log::EventLog;
 use crate::events::log::runway::Sizes;
 use crate::events::time::{Clock, Timestamp};
+use crate::ids::Position;
 
 /// Show how far the log has come, how far its partitions reach, and how much room it takes.
 #[derive(Debug, Args)]

@@ -7,8 +7,8 @@ use clap::Args;
 use super::selection::{self, Place, Selection};
 use crate::cli::context::Context;
 use crate::cli::output::{self, note};
-use crate::events::envelope::Position;
 use crate::events::log::{EventLog, wake};
+use crate::ids::Position;
 
 /// Events read at a time.
 const PAGE: usize = 1_000;

@@ -8,10 +8,9 @@ use serde::Serialize;
 use crate::cli::context::Context;
 use crate::cli::output;
 use crate::cli::progress::Progress;
-use crate::events::envelope::Position;
-use crate::events::ids::{RoomId, TenantId};
+use crate::events::log::EventLog;
 use crate::events::log::verify::Verdict;
-use crate::events::log::{EventLog, RoomKey};
+use crate::ids::{Position, RoomId, RoomKey, TenantId};
 
 /// Prove that the log, or one room, is what was written.
 ///

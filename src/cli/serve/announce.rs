@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::cli::output::{self, OutputError};
 use crate::config::{Config, SigningKey};
-use crate::events::ids::TenantId;
 use crate::events::time::Timestamp;
+use crate::ids::TenantId;
 use crate::security::grants::Grants;
 use crate::security::tokens::{Claims, DEVELOPMENT_TENANT, NumericDate, mint};
 

@@ -7,10 +7,11 @@ use super::foundation::Foundation;
 use crate::commands::deadlines::{self, Candidate};
 use crate::commands::execute::{self, Executor, Limits};
 use crate::database::pool::Pool;
-use crate::events::log::{RoomKey, wake};
+use crate::events::log::wake;
 use crate::events::time::Timestamp;
 use crate::http::api::{Api, Parts};
-use crate::http::routes;
+use crate::http::{docs, routes};
+use crate::ids::RoomKey;
 use crate::live::hub::{self, Hub};
 use crate::live::rooms::RoomStates;
 use crate::live::{self, Live};
@@ -60,7 +61,7 @@ pub async fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Resul
     let live = Live::new(live::Parts { rooms: rooms.clone(), hub, sealer: sealer.clone(), metrics: metrics.clone() });
     let (orders, hand, ask) = (executor.clone(), clock.clone(), pool.clone());
     tasks.spawn("deadlines", |stop| deadlines::run(orders, hand, move |now| due_rooms(ask.clone(), now), stop));
-    Ok(routes::router(Api::new(Parts {
+    let api = routes::router(Api::new(Parts {
         verifier,
         executor,
         log: log.reading_from(reads.clone()),
@@ -76,7 +77,8 @@ pub async fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Resul
         stop: tasks.token().clone(),
         http: config.http.clone(),
         streams: config.streams.clone(),
-    })))
+    }));
+    Ok(api.merge(docs::routes()))
 }
 
 async fn due_rooms(pool: Pool, now: Timestamp) -> sqlx::Result<Vec<Candidate>> {

@@ -10,9 +10,9 @@ use serde_json::json;
 use crate::cli::context::Context;
 use crate::cli::output;
 use crate::config::{Config, Environment, SigningKey, duration, settings};
-use crate::events::ids::{Identity, TenantId};
 use crate::events::room::Role;
 use crate::events::time::Clock;
+use crate::ids::{Identity, TenantId};
 use crate::security::grants::Grants;
 use crate::security::tokens::{Claims, DEVELOPMENT_TENANT, MAX_LIFE_S, NumericDate, mint};
 

@@ -8,8 +8,8 @@ use serde_json::json;
 
 use crate::cli::context::Context;
 use crate::cli::output;
-use crate::events::ids::TenantId;
 use crate::events::time::Clock;
+use crate::ids::TenantId;
 use crate::security::sealing::MasterKeys;
 use crate::security::signing_keys::KeyStore;
 

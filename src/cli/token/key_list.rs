@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use crate::cli::context::Context;
 use crate::cli::{output, table};
-use crate::events::ids::TenantId;
 use crate::events::time::Timestamp;
+use crate::ids::TenantId;
 use crate::security::sealing::MasterKeys;
 use crate::security::signing_keys::{self, KeyStore, StoredKey};
 use crate::security::tokens::BadKeys;

@@ -6,11 +6,11 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{ExecuteError, Request};
-use crate::events::envelope::{Position, RoomVersion};
-use crate::events::ids::RoomId;
+use super::error::ExecuteError;
+use super::request::Request;
 use crate::events::log::append::{NewEvent, StoredOutcome};
 use crate::events::time::Timestamp;
+use crate::ids::{Position, RoomId, RoomVersion};
 
 /// Events listed in an answer; of more, the rest is only counted.
 pub const MAX_LISTED_EVENTS: usize = 100;

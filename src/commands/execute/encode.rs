@@ -2,27 +2,29 @@
 
 use serde_json::value::RawValue;
 
-use super::Request;
 use super::erased::Erased;
 use super::keys::BatchKeys;
-use super::plan::{Halt, PlannedRoom};
+use super::request::Request;
 use crate::commands::context::Fact;
-use crate::events::envelope::RoomVersion;
 use crate::events::log::append::NewEvent;
 use crate::events::sealed::Sealed;
+use crate::ids::{Identity, RoomVersion, TenantId};
 use crate::security::sealing::Place;
 
-/// The facts that follow where the planned room stands. They get their sessions when the room has taken them in. What is
+/// Personal parts cannot be sealed in this batch: somebody is erased by it, or the key of this person was not looked up.
+pub struct NoKey(pub Option<(TenantId, Identity)>);
+
+/// The facts that follow where the room stands at `version`. They get their sessions when the room has taken them in. What is
 /// personal of somebody `erased` in this batch waits for the next, in which they have another key.
 pub fn encode(
-    planned: &PlannedRoom,
+    version: RoomVersion,
     request: &Request,
     facts: &[Fact],
     keys: &mut BatchKeys,
     erased: &Erased,
-) -> Result<Vec<NewEvent>, Halt> {
+) -> Result<Vec<NewEvent>, NoKey> {
     let mut events = Vec::with_capacity(facts.len());
-    for (version, fact) in (planned.room.version + 1..).zip(facts) {
+    for (version, fact) in (version + 1..).zip(facts) {
         let sealed = seal(version, request, fact, keys, erased)?;
         let json = fact.event.to_json().expect("events are of strings, numbers and JSON that was parsed");
         let data = RawValue::from_string(json).expect("what serde_json wrote is JSON");
@@ -49,16 +51,16 @@ fn seal(
     fact: &Fact,
     keys: &mut BatchKeys,
     erased: &Erased,
-) -> Result<Option<Sealed>, Halt> {
+) -> Result<Option<Sealed>, NoKey> {
     let Some(personal) = fact.personal.as_ref().filter(|personal| !personal.fields.is_empty()) else {
         return Ok(None);
     };
     if erased.before_now(&request.caller.tenant, &personal.subject) {
-        return Err(Halt::PutOff(None));
+        return Err(NoKey(None));
     }
     let place = Place { tenant: &request.caller.tenant, room: request.room, room_version: version };
     match keys.seal(&place, personal) {
         Ok(sealed) => Ok(Some(sealed)),
-        Err(missing) => Err(Halt::PutOff(Some((missing.tenant, missing.subject)))),
+        Err(missing) => Err(NoKey(Some((missing.tenant, missing.subject)))),
     }
 }

@@ -12,8 +12,8 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
-use super::writer::Submission;
-use crate::events::ids::{Identity, TenantId};
+use super::submission::Submission;
+use crate::ids::{Identity, TenantId};
 use crate::security::sealing::{KeyError, Sealer};
 
 #[derive(Debug, Default)]

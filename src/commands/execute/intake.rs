@@ -9,16 +9,19 @@ use std::time::Instant;
 
 use tokio::task::{JoinError, JoinHandle};
 
-use super::ExecuteError;
 use super::erased::Erased;
+use super::error::ExecuteError;
 use super::keys::BatchKeys;
 use super::load::LoadedRoom;
-use super::plan::{Plan, Planned};
-use super::settle::settle;
-use super::writer::{Committed, Submission, Writer, patiently};
+use super::plan::Plan;
+use super::planned::Planned;
+use super::resolve::{Committed, resolve};
+use super::submission::Submission;
+use super::writer::{Writer, patiently};
+use crate::events::log::LogError;
 use crate::events::log::append::{Appended, Batch, Chains, Encoded, Progress};
-use crate::events::log::{LogError, RoomKey};
 use crate::events::time::Timestamp;
+use crate::ids::RoomKey;
 use crate::security::sealing::KeyError;
 
 /// What an intake's batch means, decided and not yet written.
@@ -167,7 +170,7 @@ impl Writer {
         self.on.metrics.append(events, begun.elapsed());
         if !appended.conflicts.is_empty() {
             self.forget(&rooms, recorded_before);
-            let committed = settle(outcomes.0, Vec::new(), &appended, self.limits.conflict_retries);
+            let committed = resolve(outcomes.0, Vec::new(), &appended, self.limits.conflict_retries);
             return Ok(Landed::Nothing(committed));
         }
         for (person, _) in keys.new_keys() {

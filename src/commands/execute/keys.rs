@@ -9,9 +9,9 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
-use crate::events::ids::{Identity, TenantId};
 use crate::events::log::append::{Appended, NewPersonKey};
 use crate::events::sealed::{Personal, Sealed};
+use crate::ids::{Identity, TenantId};
 use crate::security::sealing::{NewKey, NoKey, PersonKeys, Place, Sealer};
 
 type Person = (TenantId, Identity);

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use crate::commands::room::state::{Room, STATE_SHAPE, StateSize};
-use crate::events::envelope::{Envelope, Hash, Position, RoomVersion};
+use crate::events::envelope::{Envelope, Hash};
 use crate::events::log::snapshots::Snapshot;
-use crate::events::log::{EventLog, LogError, RoomKey, chain};
+use crate::events::log::{EventLog, LogError, chain};
 use crate::events::room::RoomEvent;
 use crate::events::sealed::Sealed;
 use crate::events::time::Timestamp;
+use crate::ids::{Position, RoomKey, RoomVersion};
 
 /// Events folded at a time.
 const PAGE: usize = 2_000;

@@ -3,13 +3,12 @@
 
 use std::collections::HashMap;
 
-use super::Request;
+use super::request::Request;
 use crate::commands::context::{Facts, MessageFacts, Need};
-use crate::events::envelope::{Position, RoomVersion};
-use crate::events::ids::{RoomId, TenantId};
 use crate::events::log::append::StoredOutcome;
-use crate::events::log::{EventLog, LogError, RoomKey};
+use crate::events::log::{EventLog, LogError};
 use crate::events::time::Timestamp;
+use crate::ids::{Position, RoomId, RoomKey, RoomVersion, TenantId};
 
 /// Another room that may answer in the wanted one's place, and where it stands.
 #[derive(Clone, Copy, Debug)]

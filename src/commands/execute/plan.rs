@@ -9,54 +9,22 @@
 use std::collections::{HashMap, HashSet};
 
 use super::answer;
-use super::encode::encode;
+use super::encode::{NoKey, encode};
 use super::erased::Erased;
+use super::error::ExecuteError;
 use super::keys::BatchKeys;
+use super::load::LoadedRoom;
 use super::lookup::Looked;
+use super::planned::{Planned, PlannedOutcome, PlannedRoom};
+use super::request::Request;
 use super::rooms::Rooms;
-use super::writer::Submission;
-use super::{ExecuteError, Request};
+use super::submission::Submission;
 use crate::commands::context::{Context, Decision, Fact, Facts, MessageFacts, Need};
-use crate::commands::execute::load::LoadedRoom;
-use crate::events::envelope::RoomVersion;
-use crate::events::ids::{Identity, RoomId, TenantId};
-use crate::events::log::RoomKey;
-use crate::events::log::append::{NameChange, NewEvent, NewOutcome, OutcomeAt, RoomAppend};
+use crate::events::log::append::{NameChange, NewEvent, NewOutcome, OutcomeAt};
 use crate::events::room::RoomEvent;
 use crate::events::tenant::PersonErased;
 use crate::events::time::Timestamp;
-
-/// A room in the batch: what will be written of it, and its state as if it were.
-pub struct PlannedRoom {
-    pub append: RoomAppend,
-    pub room: LoadedRoom,
-}
-
-impl PlannedRoom {
-    fn new(unit: u32, key: RoomKey, room: LoadedRoom) -> Self {
-        let append = RoomAppend {
-            unit,
-            key,
-            expected: room.version,
-            chain: room.chain,
-            events: Vec::new(),
-            names: Vec::new(),
-            outcomes: Vec::new(),
-        };
-        Self { append, room }
-    }
-
-    /// Where an answer is true that speaks of the room as it is by now.
-    fn place(&self, now: Timestamp) -> OutcomeAt {
-        match (self.append.events.len().checked_sub(1), self.room.recorded_at) {
-            (Some(last), _) => OutcomeAt::Event(last),
-            (None, Some(recorded_at)) => OutcomeAt::Already { position: self.room.position, recorded_at },
-            // A room without events takes no command but the one that creates it, which writes; of a tenant it may be that
-            // nothing was ever written.
-            (None, None) => OutcomeAt::Already { position: 0, recorded_at: now },
-        }
-    }
-}
+use crate::ids::{Identity, RoomId, RoomKey, TenantId};
 
 /// What a group changes, to be taken back where one of its commands is refused.
 struct Before {
@@ -67,27 +35,6 @@ struct Before {
 /// Who holds a name after what was decided, of names that changed.
 type Names = HashMap<(TenantId, String), Option<RoomId>>;
 
-/// The answer to one command, but for its place in the log.
-pub struct PlannedOutcome {
-    /// Index of the room it was for.
-    pub room: usize,
-    pub about: RoomId,
-    pub room_version: RoomVersion,
-    pub status: u16,
-    /// Empty where nobody asks for it.
-    pub kept: String,
-    pub at: OutcomeAt,
-    /// How many events it writes.
-    pub events: usize,
-}
-
-/// What a submission will be answered once the batch is written.
-pub struct Planned<T> {
-    pub submission: Submission<T>,
-    pub unit: u32,
-    pub result: Result<Vec<PlannedOutcome>, (usize, ExecuteError)>,
-}
-
 /// Why a command was not decided for good.
 pub enum Halt {
     Failed(ExecuteError),
@@ -97,6 +44,12 @@ pub enum Halt {
 impl From<ExecuteError> for Halt {
     fn from(error: ExecuteError) -> Self {
         Halt::Failed(error)
+    }
+}
+
+impl From<NoKey> for Halt {
+    fn from(NoKey(person): NoKey) -> Self {
+        Halt::PutOff(person)
     }
 }
 
@@ -367,7 +320,7 @@ impl<T> Plan<T> {
     ) -> Result<PlannedOutcome, Halt> {
         let created = matches!(facts.first(), Some(Fact { event: RoomEvent::RoomCreated(_), .. }));
         let planned = &mut self.rooms[number];
-        let events = encode(planned, request, &facts, &mut self.keys, &self.erased)?;
+        let events = encode(planned.room.version, request, &facts, &mut self.keys, &self.erased)?;
         let actor = request.caller.identity();
         let mut session = actor.and_then(|actor| planned.room.state.session_of(actor));
         for (fact, event) in facts.iter().zip(&events) {

@@ -5,15 +5,20 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
+use super::error::ExecuteError;
+use super::limits::Limits;
 use super::load::{LoadedRoom, Loader};
-use super::writer::{Committed, Submission, Verdict, Writer};
-use super::{ExecuteError, Limits, Ticket};
-use crate::events::log::{LogError, RoomKey};
+use super::resolve::Committed;
+use super::submission::{Submission, Verdict};
+use super::writer::Writer;
+use crate::events::log::LogError;
+use crate::ids::RoomKey;
 
-type Waiting = Submission<Ticket>;
+/// A submission with the place where its answer is waited for.
+pub type Waiting = Submission<oneshot::Sender<Verdict>>;
 
 /// Rooms that are being loaded, or are loaded and wait for the end of a batch. What they take counts for the bound of
 /// [`Rooms`](super::rooms::Rooms) only from then on.

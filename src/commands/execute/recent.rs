@@ -10,8 +10,10 @@ use std::time::{Duration, Instant};
 
 use hashbrown::{DefaultHashBuilder, HashMap};
 
-use super::{AtomicError, ExecuteError, Idempotency, Outcome, Request};
-use crate::events::ids::TenantId;
+use super::answer::Outcome;
+use super::error::{AtomicError, ExecuteError};
+use super::request::{Idempotency, Request};
+use crate::ids::TenantId;
 
 /// Of a generation's answers, in bytes of their text.
 const CAPACITY: usize = 16 * 1024 * 1024;
@@ -113,8 +115,8 @@ impl Generations {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::events::ids::RoomId;
     use crate::events::time::Timestamp;
+    use crate::ids::RoomId;
 
     fn kept(body: usize) -> Kept {
         let idempotency = Idempotency { key: "k".into(), fingerprint: [0; 32] };

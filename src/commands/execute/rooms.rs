@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use lru::LruCache;
 
 use super::load::LoadedRoom;
-use crate::events::log::RoomKey;
+use crate::ids::RoomKey;
 
 /// What an entry takes beside the state: its key, and its place in the order of use.
 const ENTRY: usize = 256;
@@ -88,9 +88,9 @@ mod tests {
 
     use super::*;
     use crate::commands::room::state::Room;
-    use crate::events::ids::{RoomId, TenantId};
     use crate::events::room::{RoomCreated, RoomEvent, Settings};
     use crate::events::time::Timestamp;
+    use crate::ids::{RoomId, TenantId};
 
     const BOUND: usize = 1 << 20;
 

@@ -7,20 +7,21 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::answer::Outcome;
 use super::erased::Erased;
+use super::error::ExecuteError;
 use super::keys::{BatchKeys, KeysInFlight};
+use super::limits::Limits;
 use super::load::{LoadedRoom, Loader};
-use super::lookup::Looked;
 use super::plan::Plan;
+use super::resolve::{Committed, resolve};
 use super::rooms::Rooms;
-use super::settle::settle;
-use super::{ExecuteError, Foundation, Limits, Request};
-use crate::events::ids::{Identity, TenantId};
+use super::submission::{Submission, Verdict};
 use crate::events::log::append::{Appended, Batch, RoomAppend};
-use crate::events::log::{LogError, RoomKey};
-use crate::events::time::Timestamp;
-use crate::security::sealing::KeyError;
+use crate::events::log::{EventLog, LogError};
+use crate::events::time::{Clock, Timestamp};
+use crate::ids::RoomKey;
+use crate::security::sealing::{KeyError, Sealer};
+use crate::telemetry::metrics::Metrics;
 
 /// How long an append may take before its connection is given up; what it did is then found out by its versions and keys.
 const APPEND_PATIENCE: Duration = Duration::from_secs(30);
@@ -28,66 +29,13 @@ const APPEND_PATIENCE: Duration = Duration::from_secs(30);
 /// Events decided in one batch; what would follow waits for the next. One command may write more.
 const EVENTS_IN_BATCH: usize = 10_000;
 
-/// Requests that are carried out together, and where their answer goes.
-pub struct Submission<T> {
-    pub requests: Arc<[Request]>,
-    pub looked: Vec<Looked>,
-    /// How often it met a conflict.
-    pub attempts: u32,
-    /// Whose keys it may need, as far as is known.
-    pub persons: Vec<(TenantId, Identity)>,
-    pub ticket: T,
-}
-
-impl<T> Submission<T> {
-    pub fn new(requests: Arc<[Request]>, looked: Vec<Looked>, attempts: u32, ticket: T) -> Self {
-        let persons = requests
-            .iter()
-            .filter_map(|request| {
-                let subject = request.command.subject(&request.caller)?;
-                Some((request.caller.tenant.clone(), subject.clone()))
-            })
-            .collect();
-        Self { requests, looked, attempts, persons, ticket }
-    }
-
-    /// The rooms, each once.
-    pub fn keys(&self) -> Vec<RoomKey> {
-        let mut keys = Vec::with_capacity(1);
-        for request in self.requests.iter() {
-            let key = request.key();
-            if !keys.contains(&key) {
-                keys.push(key);
-            }
-        }
-        keys
-    }
-
-    /// Whether the room need not be looked for: the command creates it. If it is there after all, the append says so.
-    pub fn presumes_absent(&self, key: &RoomKey) -> bool {
-        let first = self.requests.iter().find(|request| request.room == key.room);
-        self.attempts == 0 && first.is_some_and(|request| request.command.creates())
-    }
-}
-
-/// How a submission ended.
-#[derive(Debug)]
-pub enum Verdict {
-    Done(Vec<Outcome>),
-    /// The request at `index` was not carried out, and so none of them.
-    Failed {
-        index: usize,
-        error: ExecuteError,
-    },
-    /// What was looked up no longer holds: it is to be looked up and submitted again.
-    StaleFacts,
-}
-
-/// What became of a batch.
-pub struct Committed<T> {
-    pub answered: Vec<(T, Verdict)>,
-    /// To be submitted again, in this order, before anything later to the same rooms.
-    pub put_off: Vec<Submission<T>>,
+/// What an executor and its writer stand on.
+#[derive(Clone)]
+pub struct Foundation {
+    pub log: EventLog,
+    pub sealer: Sealer,
+    pub clock: Clock,
+    pub metrics: Metrics,
 }
 
 /// A batch of which the log refused something, and wrote nothing.
@@ -192,7 +140,7 @@ impl Writer {
                 self.on.metrics.append(events, begun.elapsed());
                 keys.keep(&appended);
                 self.take_back(batch, states, &appended);
-                Ok(settle(answers, put_off, &appended, self.limits.conflict_retries))
+                Ok(resolve(answers, put_off, &appended, self.limits.conflict_retries))
             }
             Err(error @ LogError::Refused(_)) => {
                 erased.forget(&self.on.sealer);

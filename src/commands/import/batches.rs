@@ -11,10 +11,10 @@ use crate::commands::context::Need;
 use crate::commands::execute::intake::{self, Foreseen, Landed};
 use crate::commands::execute::load::LoadedRoom;
 use crate::commands::execute::lookup::{self, Looked};
-use crate::commands::execute::writer::{Committed, Submission, Verdict};
-use crate::commands::execute::{ExecuteError, Request};
+use crate::commands::execute::{Committed, ExecuteError, Request, Submission, Verdict};
+use crate::events::log::LogError;
 use crate::events::log::append::Progress;
-use crate::events::log::{LogError, RoomKey};
+use crate::ids::RoomKey;
 
 /// Look-ups for one batch at the same time.
 const LOOKUPS: usize = 8;

@@ -18,8 +18,8 @@ use crate::commands::fault::CommandFault;
 use crate::commands::fingerprint;
 use crate::commands::room::RoomCommand;
 use crate::events::envelope::Hash;
-use crate::events::ids::{Actor, CommandId, RoomId, TenantId};
 use crate::events::time::{Clock, Timestamp};
+use crate::ids::{Actor, CommandId, RoomId, TenantId};
 use crate::json::{self, BadJson, Checked, FieldFault};
 use crate::security::grants::Grants;
 

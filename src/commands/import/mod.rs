@@ -44,13 +44,13 @@ use self::times::Times;
 use crate::commands::context::Need;
 use crate::commands::execute::load::Loader;
 use crate::commands::execute::lookup::Looked;
-use crate::commands::execute::writer::{Submission, Writer};
-use crate::commands::execute::{ExecuteError, Foundation, Limits, Request};
+use crate::commands::execute::writer::Writer;
+use crate::commands::execute::{ExecuteError, Foundation, Limits, Request, Submission};
 use crate::config::PartitionUnit;
-use crate::events::envelope::Position;
 use crate::events::log::append::Progress;
 use crate::events::log::intake::{GivenId, Hold};
 use crate::events::log::{EventLog, LogError};
+use crate::ids::Position;
 use crate::security::sealing::KeyError;
 
 /// Lines of a batch, for each command that a server's batch holds: nobody waits for their answers.

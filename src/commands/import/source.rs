@@ -14,7 +14,8 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::blocks::LONGEST_LINE;
-use crate::events::envelope::{Hash, Position};
+use crate::events::envelope::Hash;
+use crate::ids::Position;
 
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 

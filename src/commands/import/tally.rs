@@ -9,8 +9,8 @@ use serde_json::value::RawValue;
 use super::blocks::Skip;
 use crate::commands::execute::ExecuteError;
 use crate::commands::execute::intake::Outcomes;
-use crate::events::envelope::Position;
 use crate::events::log::append::Progress;
+use crate::ids::Position;
 
 /// Characters kept of an example's detail.
 const MAX_DETAIL: usize = 300;

@@ -1,6 +1,6 @@
 //! Partitions for the times at which lines occurred.
 
-use crate::commands::execute::writer::Submission;
+use crate::commands::execute::Submission;
 use crate::config::PartitionUnit;
 use crate::events::log::{EventLog, LogError};
 use crate::events::time::Timestamp;

@@ -10,8 +10,8 @@ use super::state::{Room, Waiter};
 use crate::commands::command::{Command, Example};
 use crate::commands::context::{Context, Decision, Fact};
 use crate::commands::refusal::{Refusal, RefusalCode};
-use crate::events::ids::Identity;
 use crate::events::room::{ParticipantAdmitted, ParticipantJoined};
+use crate::ids::Identity;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

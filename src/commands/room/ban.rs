@@ -11,9 +11,9 @@ use crate::commands::command::{Command, Example};
 use crate::commands::context::{Context, Decision, Fact};
 use crate::commands::fault::Faults;
 use crate::commands::refusal::{Refusal, RefusalCode};
-use crate::events::ids::Identity;
 use crate::events::room::{DenyReason, IdentityBanned, LeaveReason, ParticipantDenied};
 use crate::events::time::Timestamp;
+use crate::ids::Identity;
 use crate::json::whole::whole_or_null;
 
 /// Ten years.

@@ -10,8 +10,8 @@ use super::succession::{first_of_staff, tracks_lost};
 use crate::commands::command::{Command, Example};
 use crate::commands::context::{Context, Decision, Fact};
 use crate::commands::refusal::{Refusal, RefusalCode};
-use crate::events::ids::Identity;
 use crate::events::room::{Role, RoleChanged};
+use crate::ids::Identity;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn tracks_that_the_new_role_may_not_publish_end() {
-        let track = crate::events::ids::TrackId::from_uuid(numbered("track"));
+        let track = crate::ids::TrackId::from_uuid(numbered("track"));
         let published = TrackPublished {
             track,
             identity: id("bob"),

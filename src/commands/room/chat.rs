@@ -4,9 +4,8 @@ use super::state::{Open, Person};
 use crate::commands::context::{Context, MessageFacts};
 use crate::commands::fault::Faults;
 use crate::commands::refusal::{Refusal, RefusalCode};
-use crate::events::envelope::RoomVersion;
-use crate::events::ids::Identity;
 use crate::events::room::{Audience, Chat, Role};
+use crate::ids::{Identity, RoomVersion};
 
 /// Of a message's text, as UTF-8.
 const MAX_TEXT_BYTES: usize = 8 * 1024;

@@ -5,16 +5,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::rights::not_granted;
 use super::settings_bounds;
 use super::state::Room;
 use crate::commands::command::{Command, Example};
 use crate::commands::context::{Context, Decision, Fact, Need};
 use crate::commands::fault::Faults;
 use crate::commands::refusal::{Refusal, RefusalCode};
-use crate::events::ids::RoomId;
 use crate::events::room::{RoomCreated, Settings, SettingsPatch};
 use crate::events::time::Timestamp;
+use crate::ids::RoomId;
 use crate::json::is_default;
 use crate::json::object::object;
 
@@ -112,7 +111,7 @@ impl Command for CreateRoom {
 
     fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
         if !context.caller.grants.room_create {
-            return Err(not_granted("room_create"));
+            return Err(Refusal::not_granted("room_create"));
         }
         if self.id.is_some_and(|id| id != context.room) {
             let detail = format!("the command went to the room {}", context.room);
@@ -135,7 +134,7 @@ impl Command for CreateRoom {
 }
 
 fn made_lately(context: &Context<'_>) -> Result<(), Refusal> {
-    let made_at = context.room.made_at();
+    let made_at = Timestamp::of_uuid7(context.room.uuid());
     let lately = made_at.is_some_and(|made_at| {
         context.now.seconds_since(made_at) <= OLDEST_ID_S && made_at.seconds_since(context.now) < EARLIEST_ID_S
     });

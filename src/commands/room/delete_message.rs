@@ -11,9 +11,8 @@ use crate::commands::command::{Command, Example};
 use crate::commands::context::{Context, Decision, Need};
 use crate::commands::fault::Faults;
 use crate::commands::refusal::{Refusal, RefusalCode};
-use crate::events::envelope::RoomVersion;
-use crate::events::ids::Identity;
 use crate::events::room::MessageDeleted;
+use crate::ids::{Identity, RoomVersion};
 use crate::json::whole::whole;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -11,10 +11,9 @@ use crate::commands::command::{Command, Example};
 use crate::commands::context::{Caller, Context, Decision, Fact, Need};
 use crate::commands::fault::Faults;
 use crate::commands::refusal::{Refusal, RefusalCode};
-use crate::events::envelope::RoomVersion;
-use crate::events::ids::Identity;
 use crate::events::room::MessageEdited;
 use crate::events::sealed::{Personal, PersonalFields};
+use crate::ids::{Identity, RoomVersion};
 use crate::json::whole::whole;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -10,8 +10,8 @@ use crate::commands::command::{Command, Example};
 use crate::commands::context::{Context, Decision};
 use crate::commands::fault::Faults;
 use crate::commands::refusal::{Refusal, RefusalCode};
-use crate::events::ids::RecordingId;
 use crate::events::room::RecordingFailed;
+use crate::ids::RecordingId;
 
 /// Characters of a reason.
 const MAX_REASON_CHARS: usize = 256;

@@ -11,12 +11,12 @@ use crate::commands::command::{Command, Example};
 use crate::commands::context::{Caller, Context, Decision, Fact};
 use crate::commands::fault::Faults;
 use crate::commands::refusal::{Refusal, RefusalCode};
-use crate::events::ids::{Identity, SessionId};
 use crate::events::room::{
     DenyReason, DuplicateIdentity, LeaveReason, Lobby, OpenReason, ParticipantDenied, ParticipantJoined,
     ParticipantWaiting, Role, RoomEvent, RoomOpened,
 };
 use crate::events::sealed::{Personal, PersonalFields};
+use crate::ids::{Identity, SessionId};
 use crate::json::FreeJson;
 
 /// Characters of a display name.

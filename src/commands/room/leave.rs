@@ -10,8 +10,8 @@ use super::succession::{departure, stay_ends};
 use crate::commands::command::{Command, Example};
 use crate::commands::context::{Context, Decision};
 use crate::commands::refusal::{Refusal, RefusalCode};
-use crate::events::ids::{Identity, SessionId};
 use crate::events::room::{DenyReason, LeaveReason, ParticipantDenied};
+use crate::ids::{Identity, SessionId};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

@@ -6,15 +6,15 @@ use super::rights::Rank;
 use super::state::{Open, Person, Room, Track};
 use crate::commands::context::{Context, Fact};
 use crate::commands::refusal::{Refusal, RefusalCode};
-use crate::events::ids::{Identity, TrackId};
 use crate::events::room::{TrackKind, TrackMuted, TrackSource};
+use crate::ids::{Identity, TrackId};
 
 /// The track, if it is the caller's. A server with `room_admin` acts for its owner.
 pub fn own_track<'r>(room: &'r Room, id: TrackId, context: &Context<'_>) -> Result<(&'r Open, &'r Track), Refusal> {
     let open = room.open()?;
     let grants = &context.caller.grants;
     if !grants.room_join && !grants.room_admin {
-        return Err(super::rights::not_granted("room_join"));
+        return Err(Refusal::not_granted("room_join"));
     }
     let missing = || Refusal::new(RefusalCode::TrackNotFound, format!("no track {id} is published here"));
     let track = open.tracks.get(id).ok_or_else(missing)?;

@@ -19,7 +19,7 @@ use super::context::{Caller, Context, Decision, Need};
 use super::fault::CommandFault;
 use super::refusal::Refusal;
 use super::tenant::ErasePerson;
-use crate::events::ids::{Identity, RoomId};
+use crate::ids::{Identity, RoomId};
 use crate::json::{self, Checked};
 use state::Room;
 

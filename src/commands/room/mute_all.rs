@@ -13,8 +13,8 @@ use crate::commands::command::{Command, Example};
 use crate::commands::context::{Context, Decision};
 use crate::commands::fault::Faults;
 use crate::commands::refusal::{Refusal, RefusalCode};
-use crate::events::ids::Identity;
 use crate::events::room::TrackKind;
+use crate::ids::Identity;
 use crate::json::is_default;
 
 /// People left out by name.

@@ -11,10 +11,10 @@ use crate::commands::command::{Command, Example};
 use crate::commands::context::{Context, Decision, Fact};
 use crate::commands::fault::Faults;
 use crate::commands::refusal::{Refusal, RefusalCode};
-use crate::events::ids::{Identity, SessionId, TrackId};
 use crate::events::room::{
     OneScreen, TrackKind, TrackMuted, TrackPublished, TrackSource, TrackUnpublished, UnpublishReason,
 };
+use crate::ids::{Identity, SessionId, TrackId};
 use crate::json::is_default;
 use crate::json::whole::whole_or_null;
 

@@ -12,8 +12,8 @@ use crate::commands::command::{Command, Example};
 use crate::commands::context::{Context, Decision};
 use crate::commands::fault::Faults;
 use crate::commands::refusal::{Refusal, RefusalCode};
-use crate::events::ids::Identity;
 use crate::events::room::LeaveReason;
+use crate::ids::Identity;
 use crate::json::whole::whole_or_null;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

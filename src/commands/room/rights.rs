@@ -7,8 +7,8 @@ use super::RoomCommand;
 use super::state::{Open, Room};
 use crate::commands::context::{Context, Need};
 use crate::commands::refusal::{Refusal, RefusalCode};
-use crate::events::ids::{Actor, Identity};
 use crate::events::room::Role;
+use crate::ids::{Actor, Identity};
 use crate::json::quoted;
 
 /// How high the caller stands in the room.
@@ -46,10 +46,6 @@ pub fn for_this_room(command: &RoomCommand, room: &Room, context: &Context<'_>) 
     Err(Refusal::new(RefusalCode::NotGranted, format!("the token is for the room {} only", quoted(only))))
 }
 
-pub fn not_granted(grant: &str) -> Refusal {
-    Refusal::new(RefusalCode::NotGranted, format!("the token lacks the grant {grant}"))
-}
-
 /// The person that the command acts for: the caller, or with `room_admin` whom it names.
 pub fn acts_for<'a>(named: Option<&'a Identity>, context: &Context<'a>) -> Result<&'a Identity, Refusal> {
     let caller = context.caller;
@@ -58,14 +54,14 @@ pub fn acts_for<'a>(named: Option<&'a Identity>, context: &Context<'a>) -> Resul
             if caller.grants.room_admin {
                 Ok(named)
             } else {
-                Err(not_granted("room_admin, needed to act for somebody else"))
+                Err(Refusal::not_granted("room_admin, needed to act for somebody else"))
             }
         }
         (_, Some(own)) => {
             if caller.grants.room_join || caller.grants.room_admin {
                 Ok(own)
             } else {
-                Err(not_granted("room_join"))
+                Err(Refusal::not_granted("room_join"))
             }
         }
         (_, None) => Err(Refusal::new(

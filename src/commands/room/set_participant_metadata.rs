@@ -11,9 +11,9 @@ use crate::commands::command::{Command, Example};
 use crate::commands::context::{Caller, Context, Decision, Fact};
 use crate::commands::fault::Faults;
 use crate::commands::refusal::{Refusal, RefusalCode};
-use crate::events::ids::Identity;
 use crate::events::room::ParticipantMetadataSet;
 use crate::events::sealed::{Personal, PersonalFields};
+use crate::ids::Identity;
 use crate::json::FreeJson;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

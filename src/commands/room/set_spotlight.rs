@@ -9,8 +9,8 @@ use super::state::Room;
 use crate::commands::command::{Command, Example};
 use crate::commands::context::{Context, Decision};
 use crate::commands::refusal::{Refusal, RefusalCode};
-use crate::events::ids::Identity;
 use crate::events::room::SpotlightSet;
+use crate::ids::Identity;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

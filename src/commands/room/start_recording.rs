@@ -4,13 +4,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::rights::not_granted;
 use super::state::Room;
 use crate::commands::command::{Command, Example};
 use crate::commands::context::{Context, Decision};
 use crate::commands::refusal::{Refusal, RefusalCode};
-use crate::events::ids::RecordingId;
 use crate::events::room::RecordingStarted;
+use crate::ids::RecordingId;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -36,7 +35,7 @@ impl Command for StartRecording {
 
     fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
         if !context.caller.grants.room_record {
-            return Err(not_granted("room_record"));
+            return Err(Refusal::not_granted("room_record"));
         }
         if let Some(running) = &room.open()?.recording {
             let detail = format!("the recording {} runs since {}", running.recording, running.started_at);

@@ -8,8 +8,8 @@ use super::state::Room;
 use crate::commands::command::{Command, Example};
 use crate::commands::context::{Context, Decision};
 use crate::commands::refusal::{Refusal, RefusalCode};
-use crate::events::ids::RecordingId;
 use crate::events::room::RecordingStopped;
+use crate::ids::RecordingId;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -49,7 +49,7 @@ impl Command for StopRecording {
 /// The recording that runs, if it is the one that is named.
 pub(super) fn running(room: &Room, named: Option<RecordingId>, context: &Context<'_>) -> Result<RecordingId, Refusal> {
     if !context.caller.grants.room_record {
-        return Err(super::rights::not_granted("room_record"));
+        return Err(Refusal::not_granted("room_record"));
     }
     let refused = |detail: String| Err(Refusal::new(RefusalCode::NotRecording, detail));
     match (&room.open()?.recording, named) {

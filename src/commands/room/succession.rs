@@ -6,9 +6,9 @@
 
 use super::state::{Open, Stay};
 use crate::commands::context::Fact;
-use crate::events::ids::Identity;
 use crate::events::room::{HostTransferred, LeaveReason, ParticipantLeft, Role, TrackUnpublished, UnpublishReason};
 use crate::events::time::Timestamp;
+use crate::ids::Identity;
 
 /// One stay ends.
 pub fn stay_ends(identity: &Identity, stay: &Stay, reason: LeaveReason, now: Timestamp) -> Fact {

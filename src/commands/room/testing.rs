@@ -18,11 +18,10 @@ use crate::commands::context::{Caller, Context, Decision, Fact, Facts, MessageFa
 use crate::commands::fault::{CommandFault, FieldFault};
 use crate::commands::refusal::Refusal;
 pub use crate::commands::refusal::RefusalCode;
-use crate::events::envelope::RoomVersion;
-use crate::events::ids::{Actor, CommandId, Identity, RecordingId, RoomId, SessionId, TenantId, TrackId};
 pub use crate::events::room::*;
 use crate::events::sealed::Sealed;
 use crate::events::time::Timestamp;
+use crate::ids::{Actor, CommandId, Identity, RecordingId, RoomId, RoomVersion, SessionId, TenantId, TrackId};
 pub use crate::security::grants::Grants;
 
 /// A room and the time; each step returns it, so that steps chain.

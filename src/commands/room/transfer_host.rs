@@ -10,8 +10,8 @@ use super::succession::tracks_lost;
 use crate::commands::command::{Command, Example};
 use crate::commands::context::{Context, Decision, Fact};
 use crate::commands::refusal::{Refusal, RefusalCode};
-use crate::events::ids::Identity;
 use crate::events::room::{HostTransferred, Role};
+use crate::ids::Identity;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn tracks_that_a_moderator_may_not_publish_end_with_the_transfer() {
         let rights = json!({ "publish": { "audio": ["host"], "video": ["host"], "screen": ["host"] } });
-        let track = crate::events::ids::TrackId::from_uuid(numbered("track"));
+        let track = crate::ids::TrackId::from_uuid(numbered("track"));
         let published = TrackPublished {
             track,
             identity: id("ann"),

@@ -10,10 +10,9 @@ use serde_json::json;
 use crate::commands::command::{Command, Example};
 use crate::commands::context::{Context, Decision};
 use crate::commands::refusal::{Refusal, RefusalCode};
-use crate::commands::room::rights::not_granted;
 use crate::commands::room::state::Room;
-use crate::events::ids::Identity;
 use crate::events::tenant::PersonErased;
+use crate::ids::Identity;
 use crate::json::quoted;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -45,7 +44,7 @@ impl Command for ErasePerson {
     fn decide(&self, _: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
         let grants = &context.caller.grants;
         if !grants.room_admin {
-            return Err(not_granted("room_admin"));
+            return Err(Refusal::not_granted("room_admin"));
         }
         if let Some(only) = &grants.room {
             let detail = format!("the token is for the room {} only; a person is erased in all rooms", quoted(only));
@@ -63,7 +62,7 @@ impl Command for ErasePerson {
 mod tests {
     use super::*;
     use crate::commands::room::testing::*;
-    use crate::events::ids::RoomId;
+    use crate::ids::RoomId;
 
     fn alice() -> serde_json::Value {
         json!({ "identity": "alice" })

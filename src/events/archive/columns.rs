@@ -13,12 +13,11 @@ use uuid::Uuid;
 
 use super::opened::ColumnsIn;
 use super::writing::ColumnsOut;
-use crate::events::envelope::{Envelope, Hash, Position, RoomVersion};
-use crate::events::ids::{CommandId, RoomId, SessionId, TenantId};
-use crate::events::log::RoomKey;
+use crate::events::envelope::{Envelope, Hash};
 use crate::events::room::RoomEvent;
 use crate::events::sealed::Sealed;
 use crate::events::time::Timestamp;
+use crate::ids::{CommandId, Position, RoomId, RoomKey, RoomVersion, SessionId, TenantId};
 
 /// Gives events to a row group.
 pub fn give(columns: &mut ColumnsOut<'_, '_>, events: &[Envelope]) -> ParquetResult<()> {

@@ -20,7 +20,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::envelope::{Hash, Position};
+use super::envelope::Hash;
+use crate::ids::Position;
 pub use reading::Archive;
 
 /// Events in a row group, all but the last: a megabyte or so when packed, a few milliseconds to unpack.

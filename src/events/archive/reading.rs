@@ -9,10 +9,9 @@ use super::spans::{self, Span};
 use super::store::{BadPlace, Store};
 use super::{ArchiveError, ArchivedPartition, FileRef, GROUP_EVENTS, shape};
 use crate::config::ArchiveConfig;
-use crate::events::envelope::{Envelope, Position, RoomVersion};
-use crate::events::ids::TenantId;
-use crate::events::log::RoomKey;
+use crate::events::envelope::Envelope;
 use crate::events::time::Timestamp;
+use crate::ids::{Position, RoomKey, RoomVersion, TenantId};
 
 /// Files whose footers stay in memory; each is some hundred kilobytes.
 const OPENED: u64 = 64;

@@ -12,10 +12,9 @@ use super::opened::ColumnsIn;
 use super::store::Store;
 use super::writing::{ColumnsOut, Writer};
 use super::{ArchiveError, FileRef, shape};
-use crate::events::envelope::{Envelope, Hash, RoomVersion};
-use crate::events::ids::{RoomId, TenantId};
-use crate::events::log::RoomKey;
+use crate::events::envelope::{Envelope, Hash};
 use crate::events::time::Timestamp;
+use crate::ids::{RoomId, RoomKey, RoomVersion, TenantId};
 
 /// Rows of a row group of the index.
 const GROUP_SPANS: usize = 4_096;

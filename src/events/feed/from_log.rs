@@ -7,8 +7,9 @@ use tokio::sync::watch;
 
 use super::{Feed, PAGE, SILENCE};
 use crate::database::silence::heard;
-use crate::events::envelope::{Envelope, Position};
+use crate::events::envelope::Envelope;
 use crate::events::log::{EventLog, LogError};
+use crate::ids::Position;
 
 pub struct LogFeed {
     log: EventLog,

@@ -16,11 +16,12 @@ use tokio::time::Instant;
 
 use super::{Feed, PAGE, SILENCE};
 use crate::database::silence::heard;
-use crate::events::envelope::{Envelope, Position};
+use crate::events::envelope::Envelope;
 use crate::events::log::epochs::Epochs;
 use crate::events::log::{EventLog, LogError};
 use crate::events::topic::reader::{Arrival, Reader};
 use crate::events::topic::record::Read;
+use crate::ids::Position;
 use crate::resilience::{Backoff, Delays};
 use crate::telemetry::metrics::Metrics;
 

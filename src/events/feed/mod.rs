@@ -17,10 +17,11 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use rdkafka::ClientConfig;
 
-use super::envelope::{Envelope, Position};
+use super::envelope::Envelope;
 use super::log::{EventLog, LogError};
 use super::topic::{client, shape};
 use crate::config::{Config, FeedFrom};
+use crate::ids::Position;
 use crate::telemetry::metrics::Metrics;
 use from_log::LogFeed;
 use from_topic::TopicFeed;

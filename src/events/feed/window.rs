@@ -19,8 +19,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{RETRY, Source};
 use crate::database::silence::heard;
-use crate::events::envelope::{Envelope, Position};
+use crate::events::envelope::Envelope;
 use crate::events::log::{Head, LogError};
+use crate::ids::Position;
 
 /// Bytes of the events that are kept, about.
 const KEPT: usize = 16 << 20;

@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 use super::read::{InLog, TenantPage};
 use super::walk::Reached;
-use super::{EventLog, LogError, RoomKey};
+use super::{EventLog, LogError};
 use crate::events::archive::{Archive, ArchiveError, ArchivedPartition};
-use crate::events::envelope::{Envelope, Hash, Position, RoomVersion};
-use crate::events::ids::TenantId;
+use crate::events::envelope::{Envelope, Hash};
 use crate::events::time::Timestamp;
+use crate::ids::{Position, RoomKey, RoomVersion, TenantId};
 
 /// How often a room is read anew that changed its place while it was read.
 const ATTEMPTS: usize = 3;

@@ -6,9 +6,9 @@ use sqlx::Row;
 
 use super::SILENCE;
 use super::append::{Appended, Batch, Conflict, StoredOutcome, Written};
-use super::{EventLog, LogError, RoomHead, RoomKey, rows};
+use super::{EventLog, LogError, RoomHead, rows};
 use crate::database::silence::heard;
-use crate::events::ids::{RoomId, TenantId};
+use crate::ids::{RoomId, RoomKey, TenantId};
 
 impl EventLog {
     pub async fn room_head(&self, key: &RoomKey) -> Result<Option<RoomHead>, LogError> {

@@ -13,10 +13,9 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::events::envelope::{Envelope, Hash, Position, RoomVersion};
-use crate::events::ids::{Actor, CommandId, SessionId};
-use crate::events::log::RoomKey;
+use crate::events::envelope::{Envelope, Hash};
 use crate::events::time::Timestamp;
+use crate::ids::{Actor, CommandId, Position, RoomKey, RoomVersion, SessionId};
 
 /// 2000-01-01, in microseconds since the Unix epoch.
 const YEAR_2000_MICROS: i64 = 946_684_800_000_000;

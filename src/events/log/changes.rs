@@ -6,11 +6,11 @@ use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use super::read::{InLog, Stretch, in_stretch};
-use super::{EventLog, LogError, RoomKey, rows};
+use super::{EventLog, LogError, rows};
 use crate::database::pool::Pool;
-use crate::events::envelope::{Envelope, Position};
-use crate::events::ids::{RoomId, TenantId};
+use crate::events::envelope::Envelope;
 use crate::events::time::Timestamp;
+use crate::ids::{Position, RoomId, RoomKey, TenantId};
 
 /// An event, without what happened.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 use uuid::Uuid;
 
 use super::{EventLog, LogError, rows};
-use crate::events::envelope::Position;
+use crate::ids::Position;
 
 /// All epochs of a log, oldest first.
 #[derive(Clone, Debug, Default)]

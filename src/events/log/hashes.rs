@@ -9,8 +9,9 @@ use sqlx::postgres::PgRow;
 use super::read::{InLog, Stretch, bind, in_stretch};
 use super::{EventLog, LogError, rows};
 use crate::database::pool::Pool;
-use crate::events::envelope::{Envelope, Hash, Position};
+use crate::events::envelope::{Envelope, Hash};
 use crate::events::time::Timestamp;
+use crate::ids::Position;
 
 /// An event's place and its hash.
 struct Fingerprint {

@@ -7,10 +7,10 @@ use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
 
 use super::append::{Batch, Progress};
-use super::{EventLog, LogError, RoomKey, rows};
+use super::{EventLog, LogError, rows};
 use crate::config::PartitionUnit;
-use crate::events::ids::CommandId;
 use crate::events::time::Timestamp;
+use crate::ids::{CommandId, RoomKey};
 
 /// An id that a line gives to its command.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -37,20 +37,13 @@ use uuid::Uuid;
 
 use self::append::Acknowledged;
 use super::archive::{Archive, ArchiveError};
-use super::envelope::{Hash, Position, RoomVersion, UnreadableEvent};
-use super::ids::{RoomId, TenantId};
+use super::envelope::{Hash, UnreadableEvent};
 use super::time::Timestamp;
 use crate::database::pool::Pool;
+use crate::ids::{Position, RoomKey, RoomVersion};
 
 /// Reads that others wait for, and that nobody may give up in the reader's place, take no longer where anybody answers.
 const SILENCE: Duration = Duration::from_secs(45);
-
-/// A room of a tenant: the full name of a stream. The same room id under another tenant is another room.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RoomKey {
-    pub tenant: TenantId,
-    pub room: RoomId,
-}
 
 /// The newest end of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]

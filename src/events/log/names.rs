@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, HashMap};
 use sqlx::{PgPool, Row as _};
 
 use super::verify::Fault;
-use super::{EventLog, LogError, RoomKey, rows};
-use crate::events::envelope::{Envelope, Position, UnreadableEvent};
-use crate::events::ids::{RoomId, TenantId};
+use super::{EventLog, LogError, rows};
+use crate::events::envelope::{Envelope, UnreadableEvent};
 use crate::events::room::RoomEvent;
+use crate::ids::{Position, RoomId, RoomKey, TenantId};
 
 /// Events read at a time.
 const PAGE: usize = 10_000;

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use super::{LogError, rows};
 use crate::database::pool::Pool;
 use crate::events::archive::{ArchivedPartition, FileRef};
-use crate::events::envelope::Position;
+use crate::ids::Position;
 
 /// A partition in use.
 #[derive(Clone, Debug)]

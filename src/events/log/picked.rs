@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use super::read::bind;
 use super::rows::{self, columns};
-use super::{EventLog, LogError, RoomKey, SILENCE};
+use super::{EventLog, LogError, SILENCE};
 use crate::database::silence::heard;
-use crate::events::envelope::{Envelope, RoomVersion};
-use crate::events::ids::{RoomId, TenantId};
+use crate::events::envelope::Envelope;
+use crate::ids::{RoomId, RoomKey, RoomVersion, TenantId};
 
 impl EventLog {
     /// Events of a tenant's rooms by room and version; those that there are not are left out. Each that lies in an archive is

@@ -12,10 +12,10 @@ use tokio::sync::watch;
 use super::append::{Appended, Batch, StoredOutcome};
 use super::read::TenantPage;
 use super::verify::Verdict;
-use super::{EventLog, Head, LogError, RoomHead, RoomKey};
-use crate::events::envelope::{Envelope, Position, RoomVersion};
-use crate::events::ids::{RoomId, TenantId};
+use super::{EventLog, Head, LogError, RoomHead};
+use crate::events::envelope::Envelope;
 use crate::events::time::Timestamp;
+use crate::ids::{Position, RoomId, RoomKey, RoomVersion, TenantId};
 
 /// Handles are cheap to clone. Each method is described where [`EventLog`] has it.
 pub trait Log: Clone + Send + Sync + 'static {

@@ -10,13 +10,13 @@ use sqlx::postgres::PgRow;
 
 use super::partitions::Times;
 use super::rows::{self, columns};
-use super::{EventLog, LogError, RoomKey, SILENCE};
+use super::{EventLog, LogError, SILENCE};
 use crate::database::pool::Pool;
 use crate::database::silence::heard;
 use crate::database::tenant;
-use crate::events::envelope::{Envelope, Position, RoomVersion};
-use crate::events::ids::TenantId;
+use crate::events::envelope::Envelope;
 use crate::events::time::Timestamp;
+use crate::ids::{Position, RoomKey, RoomVersion, TenantId};
 
 /// How many positions one read of a tenant's events looks at, so that a tenant with few events in a big log costs each page
 /// the same. 50,000 rows are read in about 20 ms.

@@ -9,11 +9,11 @@ use sqlx::Row;
 use sqlx::postgres::PgRow;
 
 use super::{LogError, RoomHead};
-use crate::events::envelope::{Envelope, Hash, Position};
-use crate::events::ids::{CommandId, RoomId, SessionId, TenantId};
+use crate::events::envelope::{Envelope, Hash};
 use crate::events::room::RoomEvent;
 use crate::events::sealed::Sealed;
 use crate::events::time::Timestamp;
+use crate::ids::{CommandId, Position, RoomId, SessionId, TenantId};
 
 /// The columns that [`envelope`] reads, as a literal; of a table by its short name (`"l."`), or of the only one.
 macro_rules! columns {

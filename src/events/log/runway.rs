@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::{EventLog, LogError, rows};
 use crate::config::PartitionUnit;
-use crate::events::envelope::Position;
 use crate::events::time::Timestamp;
+use crate::ids::Position;
 
 /// One partition of the log.
 #[derive(Clone, Debug, Serialize, JsonSchema)]

@@ -1,10 +1,11 @@
 //! Snapshots of rooms: states kept so that a long room opens as fast as a short one, at any of its versions. Disposable: with
 //! all of them deleted everything still works, slower. What a state means is not known here, nor when one is worth keeping.
 
-use super::{EventLog, LogError, RoomKey, SILENCE, rows};
+use super::{EventLog, LogError, SILENCE, rows};
 use crate::database::silence::heard;
-use crate::events::envelope::{Hash, Position, RoomVersion};
+use crate::events::envelope::Hash;
 use crate::events::time::Timestamp;
+use crate::ids::{Position, RoomKey, RoomVersion};
 
 /// The state of a room at a version.
 #[derive(Clone, Debug, PartialEq)]

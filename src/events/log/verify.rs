@@ -7,8 +7,8 @@
 use super::names::Names;
 pub use super::walk::Fault;
 use super::walk::Walk;
-use super::{EventLog, LogError, RoomKey};
-use crate::events::envelope::{Position, RoomVersion};
+use super::{EventLog, LogError};
+use crate::ids::{Position, RoomKey, RoomVersion};
 
 /// Events read at a time.
 const PAGE: usize = 10_000;
@@ -96,7 +96,7 @@ impl EventLog {
             let tenant: &str = row.try_get("tenant")?;
             let key = RoomKey {
                 tenant: tenant.parse().map_err(|error| LogError::Damaged(format!("a room's tenant: {error}")))?,
-                room: crate::events::ids::RoomId::from_uuid(row.try_get("room")?),
+                room: crate::ids::RoomId::from_uuid(row.try_get("room")?),
             };
             let went_on: bool = row.try_get("went_on")?;
             if !went_on && let Err(fault) = walk.ends_at(&key, &super::rows::room_head(&row)?) {

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
+use super::RoomHead;
 use super::chain;
-use super::{RoomHead, RoomKey};
-use crate::events::envelope::{Envelope, Hash, Position, RoomVersion};
+use crate::events::envelope::{Envelope, Hash};
 use crate::events::time::Timestamp;
+use crate::ids::{Position, RoomKey, RoomVersion};
 
 /// The first thing found wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,9 +14,10 @@ use super::{Halt, SILENCE};
 use crate::config::FaultPoint;
 use crate::database::lease::Lease;
 use crate::database::silence::heard;
-use crate::events::envelope::{Envelope, Position};
+use crate::events::envelope::Envelope;
 use crate::events::log::{EventLog, LogError};
 use crate::events::topic::record::{PersonalPart, Record};
+use crate::ids::Position;
 use crate::resilience::fault::Faults;
 use crate::telemetry::metrics::Metrics;
 

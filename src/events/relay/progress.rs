@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::Halt;
 use crate::database::pool::Pool;
-use crate::events::envelope::Position;
+use crate::ids::Position;
 
 pub struct Progress {
     pool: Pool,

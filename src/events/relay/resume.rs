@@ -5,10 +5,10 @@
 use uuid::Uuid;
 
 use super::Halt;
-use crate::events::envelope::Position;
 use crate::events::log::{EventLog, Head};
 use crate::events::topic::end::End;
 use crate::events::topic::record::Mark;
+use crate::ids::Position;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {

@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::events::ids::Identity;
 use crate::events::time::Timestamp;
+use crate::ids::Identity;
 
 /// Somebody is kept out. Those who were there left by an event of their own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -1,8 +1,7 @@
 //! For whom an event is. One match over all events, so that a new one does not compile before this is decided.
 
 use super::{Audience, RoomEvent};
-use crate::events::envelope::RoomVersion;
-use crate::events::ids::Identity;
+use crate::ids::{Identity, RoomVersion};
 
 /// Who gets an event, besides holders of `room_admin`, who get every event whole.
 #[derive(Clone, Copy, Debug, PartialEq)]

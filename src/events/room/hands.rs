@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::events::ids::Identity;
+use crate::ids::Identity;
 
 /// Somebody raised a hand; it stands behind those that were raised before.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

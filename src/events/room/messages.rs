@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::events::envelope::RoomVersion;
-use crate::events::ids::Identity;
+use crate::ids::{Identity, RoomVersion};
 
 /// Who may read a message, besides its author and holders of an administrator's grant.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

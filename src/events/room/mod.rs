@@ -26,12 +26,12 @@ pub use participants::*;
 pub use recording::*;
 pub use settings::*;
 pub use tracks::*;
+pub use upcast::DecodeError;
 
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde::{Deserialize, Serialize};
 
-use super::envelope::DecodeError;
 use super::tenant::PersonErased;
 use crate::json::object::Object;
 

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Role;
-use crate::events::ids::{Identity, SessionId};
+use crate::ids::{Identity, SessionId};
 
 /// Somebody asked to join and waits in the lobby. Personal: `display_name`, `metadata`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

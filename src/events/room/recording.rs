@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::events::ids::RecordingId;
+use crate::ids::RecordingId;
 
 /// A recorder took up its work.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -6,12 +6,22 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use super::RoomEvent;
-use crate::events::envelope::DecodeError;
 
 /// The members of an event's data, each as it was written: a step leaves alone what it does not know.
 type Data = BTreeMap<String, Box<RawValue>>;
 
 type Step = fn(Data) -> Data;
+
+/// Why the data of an event was not read.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    #[error("this program does not know the event")]
+    UnknownType,
+    #[error("this program knows the event up to version {newest}")]
+    UnknownVersion { newest: u16 },
+    #[error("its data has another shape: {0}")]
+    Shape(#[from] serde_json::Error),
+}
 
 /// The step that brings `name` from `version` to `version + 1`.
 fn step(name: &str, version: u16) -> Option<Step> {

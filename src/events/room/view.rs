@@ -5,9 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{EndReason, Role, Settings, TrackKind, TrackSource};
-use crate::events::envelope::RoomVersion;
-use crate::events::ids::{Identity, RecordingId, RoomId, SessionId, TrackId};
 use crate::events::time::Timestamp;
+use crate::ids::{Identity, RecordingId, RoomId, RoomVersion, SessionId, TrackId};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

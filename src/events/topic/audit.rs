@@ -15,9 +15,10 @@ use uuid::Uuid;
 use super::TopicError;
 use super::partitions::{Partitions, Walk};
 use super::record::{self, BadRecord, Mark};
-use crate::events::envelope::{Hash, Position, RoomVersion};
+use crate::events::envelope::Hash;
 use crate::events::log::epochs::Epochs;
 use crate::events::log::{EventLog, LogError};
+use crate::ids::{Position, RoomVersion};
 
 /// Hashes read from the log at a time.
 const PAGE: usize = 20_000;

@@ -6,7 +6,7 @@ use rdkafka::message::Message as _;
 use super::TopicError;
 use super::partitions::{Partitions, Walk};
 use super::record;
-use crate::events::envelope::Position;
+use crate::ids::Position;
 
 /// By partition, an offset before which all records have positions up to `after`.
 pub fn behind(partitions: &Partitions, after: Position) -> Result<Vec<i64>, TopicError> {

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use super::partitions::{Partitions, passes};
 use super::record::{self, Read};
 use super::{TopicError, places};
-use crate::events::envelope::Position;
+use crate::ids::Position;
 
 const POLL: Duration = Duration::from_millis(50);
 /// Events handed on at a time, and how many such hands may wait.

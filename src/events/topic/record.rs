@@ -13,12 +13,12 @@ use rdkafka::message::{Header, Headers, OwnedHeaders};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::events::envelope::{Envelope, Hash, Position, RoomVersion, digits};
-use crate::events::ids::{CommandId, RoomId, SessionId, TenantId};
+use crate::events::envelope::{Envelope, Hash, digits};
 use crate::events::room::RoomEvent;
 use crate::events::schemas;
 use crate::events::sealed::{PersonalFields, Sealed};
 use crate::events::time::Timestamp;
+use crate::ids::{CommandId, Position, RoomId, RoomVersion, SessionId, TenantId};
 
 /// A header of a record.
 pub struct HeaderAbout {

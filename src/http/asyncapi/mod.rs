@@ -7,9 +7,10 @@
 mod streams;
 mod topic;
 
+use crate::events::room::shapes;
 use serde_json::{Map, Value, json};
 
-use super::openapi;
+use super::{description, openapi};
 use crate::events::room::RoomEvent;
 use crate::events::schemas::flow;
 
@@ -20,7 +21,7 @@ const ABOUT: &str = "What happens in rooms, live, as server-sent events (WHATWG 
 
 /// The whole description.
 pub fn document() -> Value {
-    let mut schemas = openapi::event_shapes();
+    let mut schemas = description::event_shapes();
     if let Some(Value::Object(event)) = schemas.get_mut("Event") {
         // Each message says which event it is.
         event.remove("oneOf");
@@ -68,7 +69,7 @@ pub fn text() -> String {
 fn messages() -> Map<String, Value> {
     let mut messages = Map::new();
     for kind in RoomEvent::catalogue() {
-        let shape = openapi::event_shape_name(&kind);
+        let shape = shapes::name(&kind);
         let payload = json!({ "allOf": [
             { "$ref": "#/components/schemas/Event" },
             { "$ref": format!("#/components/schemas/{shape}") },

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::events::room::RoomEvent;
-use crate::http::openapi::cursor_about;
+use crate::http::events_description::cursor_about;
 use crate::http::stream::live::{self, RETRY};
 use crate::http::{events, room_events};
 

@@ -13,13 +13,12 @@ use crate::commands::context::Caller;
 use crate::commands::execute::Request;
 use crate::commands::fault::CommandFault;
 use crate::commands::room::{CreateRoom, RoomCommand};
-use crate::events::envelope::RoomVersion;
-use crate::events::ids::RoomId;
 use crate::http::api::Api;
 use crate::http::command_request;
 use crate::http::problem::{Problem, ProblemCode};
 use crate::http::request::headers::CommandHeaders;
 use crate::http::request::idempotency::Key;
+use crate::ids::{RoomId, RoomVersion};
 use crate::json::whole::whole_or_null;
 use crate::json::{self, Checked, join};
 

@@ -1,9 +1,9 @@
 //! Commands that run beside one another, those of one room in the order in which they came.
 //!
-//! A command joins the executor's queue when it is first polled, and the queue keeps its order: each is polled once as it is
-//! pushed, needs no waiting for those before it, and many to one room are committed together. A command that has to look
-//! something up first joins later: it waits for those before it in its room, and those after it wait for it. Commands that
-//! want the same name wait for one another.
+//! The executor's queue keeps the order in which commands are put into it. A command is put in as soon as the one before it in
+//! its room has been, and need not wait for that one's answer: many to one room are committed together. A command for which
+//! something has to be looked up is put in later: it waits for the answers to those before it in its room, and those after it
+//! wait for its answer. Commands that want the same name wait for one another.
 
 use std::collections::HashMap;
 use std::task::Poll;
@@ -16,10 +16,10 @@ use tokio_util::sync::CancellationToken;
 use super::CommandResult;
 use super::item::Item;
 use crate::commands::context::Need;
-use crate::events::ids::RoomId;
 use crate::http::api::Api;
 use crate::http::command_request;
 use crate::http::problem::Problem;
+use crate::ids::RoomId;
 
 /// The commands on their way.
 pub struct Lanes {
@@ -37,11 +37,18 @@ enum Way {
     Name(String),
 }
 
-/// Who on a way is to be waited for. A token is cancelled when its command has been answered.
+/// How far a command has come. Both tokens are cancelled also when it is dropped half-way.
+#[derive(Clone, Default)]
+struct Course {
+    queued: CancellationToken,
+    answered: CancellationToken,
+}
+
+/// Who on a way is to be waited for.
 #[derive(Default)]
 struct Lane {
-    last: Option<CancellationToken>,
-    last_with_need: Option<CancellationToken>,
+    last: Option<Course>,
+    last_with_need: Option<Course>,
 }
 
 /// Lanes beyond which those that nobody waits for are forgotten.
@@ -67,23 +74,24 @@ impl Lanes {
             Err(problem) => self.running.push_back(ready(CommandResult::text(Err(problem), self.minimal)).boxed()),
             Ok(Item { request }) => {
                 let need = request.command.needs();
-                let answered = CancellationToken::new();
-                let mut before = self.turn(Way::Room(request.room), need != Need::Nothing, &answered);
+                let course = Course::default();
+                let mut before = self.turn(Way::Room(request.room), need != Need::Nothing, &course);
                 if let Need::NameHolder(name) = need {
-                    before.extend(self.turn(Way::Name(name), true, &answered));
+                    before.extend(self.turn(Way::Name(name), true, &course));
                 }
                 let (executor, minimal) = (self.api.executor.clone(), self.minimal);
-                // Unconstrained: to be put off for another task's sake would lose its place in the queue.
-                let command = tokio::task::unconstrained(async move {
-                    // Also when this is dropped half-way, nobody waits for it for ever.
-                    let _answered = answered.drop_guard();
+                let mut command = async move {
+                    let Course { queued, answered } = course;
+                    let (queued, _answered) = (queued.drop_guard(), answered.drop_guard());
                     for before in before {
                         before.cancelled().await;
                     }
-                    let outcome = command_request::carry_out(&executor, request).await;
-                    CommandResult::text(outcome.map_err(Problem::from), minimal)
-                });
-                let mut command = command.boxed();
+                    let answer = command_request::enqueue(&executor, request).await;
+                    drop(queued);
+                    CommandResult::text(answer.await.map_err(Problem::from), minimal)
+                }
+                .boxed();
+                // It begins now, not when somebody asks for its answer.
                 self.running.push_back(match poll!(&mut command) {
                     Poll::Ready(told) => ready(told).boxed(),
                     Poll::Pending => command,
@@ -93,17 +101,24 @@ impl Lanes {
     }
 
     /// Whom to wait for.
-    fn turn(&mut self, way: Way, needs: bool, answered: &CancellationToken) -> Vec<CancellationToken> {
+    fn turn(&mut self, way: Way, needs: bool, course: &Course) -> Vec<CancellationToken> {
         if self.lanes.len() >= MANY {
-            self.lanes.retain(|_, lane| lane.last.as_ref().is_some_and(|last| !last.is_cancelled()));
+            self.lanes.retain(|_, lane| lane.last.as_ref().is_some_and(|last| !last.answered.is_cancelled()));
         }
         let lane = self.lanes.entry(way).or_default();
-        let before = if needs { lane.last.clone() } else { lane.last_with_need.clone() };
-        lane.last = Some(answered.clone());
+        let before = if needs {
+            vec![lane.last.as_ref().map(|last| last.answered.clone())]
+        } else {
+            vec![
+                lane.last_with_need.as_ref().map(|last| last.answered.clone()),
+                lane.last.as_ref().map(|last| last.queued.clone()),
+            ]
+        };
+        lane.last = Some(course.clone());
         if needs {
-            lane.last_with_need = Some(answered.clone());
+            lane.last_with_need = Some(course.clone());
         }
-        before.into_iter().collect()
+        before.into_iter().flatten().collect()
     }
 
     /// What became of the next command, in the order in which they were pushed.

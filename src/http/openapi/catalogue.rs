@@ -8,7 +8,7 @@ use crate::events::room::RoomEvent;
 use crate::events::room::shapes::{TOLD_APART_BY, name};
 
 /// Every event as a schema that the others refer to.
-pub(super) fn describe(document: &mut Document) {
+pub fn describe(document: &mut Document) {
     for kind in RoomEvent::catalogue() {
         let schema = (kind.schema)();
         let (name, about) = (name(&kind), schema.get("description").cloned().unwrap_or_default());

@@ -1,17 +1,16 @@
 //! The commands, each an operation of its own.
 
+use crate::events::room::shapes;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{Document, Operation, Tag};
+use super::{Document, Operation};
 use crate::commands::command::{Command as _, CommandKind};
-use crate::commands::room::{CreateRoom, RoomCommand};
-use crate::events::envelope::{Position, RoomVersion};
-use crate::events::ids::RoomId;
-use crate::events::room::shapes;
+use crate::commands::room::CreateRoom;
 use crate::events::time::Timestamp;
 use crate::http::problem::ProblemCode;
+use crate::ids::{Position, RoomId, RoomVersion};
 
 /// What became of a command: its events are durable. With `Prefer: return=minimal` it says `room`, `room_version` and `position`
 /// only.
@@ -63,16 +62,6 @@ const COMMAND_PROBLEMS: &[ProblemCode] = &[
     ProblemCode::InvalidFields,
     ProblemCode::IdempotencyKeyReused,
 ];
-
-/// Every command at the path where it goes to a room.
-pub(super) fn describe(document: &mut Document) {
-    for kind in RoomCommand::catalogue() {
-        // The plain name is that of `POST /v1/rooms`.
-        let id = if kind.name == CreateRoom::NAME { "create-room-under-id" } else { kind.name };
-        let operation = Operation::post(id, kind.summary).tag(Tag::Commands);
-        describe_command(document, &format!("/v1/rooms/{{room}}/commands/{}", kind.name), operation, &kind);
-    }
-}
 
 /// One command at a path.
 pub fn describe_command(document: &mut Document, path: &str, operation: Operation, kind: &CommandKind) {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::commands::refusal::RefusalCode;
-use crate::http::fresh::{MOST, USUAL};
 use crate::http::problem::{About, Problem, ProblemCode, pages};
+use crate::http::request::paging::{MOST, USUAL};
 
 /// The groups in which operations are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Entity tags (RFC 9110, 8.8.3 and 13.1): `"12"` is a room at version 12.
 
-use crate::events::envelope::RoomVersion;
+use crate::ids::RoomVersion;
 
 /// What `If-Match` or `If-None-Match` names.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@
 //! are shared by the tenant's servers, so that a repeat under a rotated API key still finds its outcome. What a repeat has to
 //! equal is [`crate::commands::fingerprint`].
 
-use crate::events::ids::Actor;
+use crate::ids::Actor;
 
 /// In characters, all of them ASCII.
 pub const MAX_KEY: usize = 255;
@@ -81,7 +81,7 @@ fn unquoted(inner: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::events::ids::Identity;
+    use crate::ids::Identity;
 
     #[test]
     fn a_key_may_be_quoted_or_bare() {

@@ -6,6 +6,7 @@ pub mod etags;
 pub mod head;
 pub mod headers;
 pub mod idempotency;
+pub mod paging;
 pub mod path;
 pub mod prefer;
 pub mod query;

@@ -3,9 +3,9 @@
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 
-use crate::events::ids::RoomId;
 use crate::http::problem::Problem;
 use crate::http::rights::no_such_room;
+use crate::ids::RoomId;
 
 /// `{room}` in the path.
 #[derive(Clone, Copy, Debug)]

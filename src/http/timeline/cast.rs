@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use super::sentence::Piece;
 use crate::commands::room::state::Room;
 use crate::events::envelope::Envelope;
-use crate::events::ids::{Actor, Identity, TrackId};
 use crate::events::room::{RoomEvent, TrackSource};
 use crate::events::sealed::SealedAt;
+use crate::ids::{Actor, Identity, TrackId};
 
 /// The people and tracks that sentences speak of. Somebody who is not there any more, and was not on this page, is called by
 /// their identity.

@@ -10,6 +10,7 @@ mod cast;
 mod sentence;
 mod tell;
 
+use crate::ids::{RoomKey, RoomVersion};
 use std::fmt::Write as _;
 
 use axum::extract::{OriginalUri, State};
@@ -30,12 +31,11 @@ use super::problem::{Problem, ProblemCode};
 use super::request::accept;
 use super::request::caller::Signed;
 use super::request::headers::POSITION;
+use super::request::paging::{self, Paging};
 use super::request::path::RoomInPath;
 use super::request::query::Query;
 use super::rights::{self, Access};
 use crate::commands::room::state::Room;
-use crate::events::envelope::RoomVersion;
-use crate::events::log::RoomKey;
 use crate::events::time::Timestamp;
 use crate::live::cursor::{Count, Cursor};
 use crate::live::follow::{self, EventScope};
@@ -82,7 +82,7 @@ pub fn routes() -> Router<Api> {
 
 pub fn describe(document: &mut Document) {
     let page = document.answer::<TimelinePage>();
-    let limit = json!({ "type": "integer", "minimum": 1, "maximum": fresh::MOST, "default": fresh::USUAL });
+    let limit = json!({ "type": "integer", "minimum": 1, "maximum": paging::MOST, "default": paging::USUAL });
     let operation = Operation::get("timeline", "Timeline of a room")
         .tag(Tag::Events)
         .about(
@@ -117,7 +117,7 @@ async fn timeline(
 ) -> Result<Response, Problem> {
     let form = form(&headers)?;
     let mut query = Query::read(&uri)?;
-    let paging = fresh::Paging::read(&mut query)?;
+    let paging = Paging::read(&mut query)?;
     let key = RoomKey { tenant: caller.tenant.clone(), room };
     let access = rights::inside_room(&api, &caller, &key).await?;
     fresh::log_reached(&api, &mut query, &headers).await?;

@@ -2,9 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::events::ids::Identity;
-use crate::events::log::RoomKey;
 use crate::events::sealed::{PersonalFields, Sealed, SealedAt};
+use crate::ids::{Identity, RoomKey};
 use crate::security::sealing::{OpeningKeys, Place};
 
 /// In place of the name of somebody who was forgotten.

@@ -3,12 +3,12 @@
 use super::cast::{Cast, new_name};
 use super::sentence::{Piece, Sentence};
 use crate::events::envelope::Envelope;
-use crate::events::ids::{Actor, Identity};
 use crate::events::room::{
     Audience, DenyReason, EndReason, HostTransferred, IdentityBanned, LeaveReason, MessageSent, OpenReason,
     ParticipantDenied, ParticipantLeft, RoomCreated, RoomEvent, SettingsChanged, TrackMuted, TrackPublished,
     TrackSource, TrackUnpublished, UnpublishReason,
 };
+use crate::ids::{Actor, Identity};
 
 /// The sentence for an event in the lobby, for those who are not to know whom it is about.
 pub fn without_who(envelope: &Envelope) -> Sentence {

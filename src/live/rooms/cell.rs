@@ -1,5 +1,6 @@
 //! One room in memory.
 
+use crate::ids::{RoomId, RoomVersion};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -11,8 +12,7 @@ use super::events::EventsOfRoom;
 use super::messages::{MessagesOfRoom, SharedMessage};
 use super::pages::{Made, PageKey, Pages};
 use crate::commands::execute::load::LoadedRoom;
-use crate::events::envelope::{Envelope, RoomVersion};
-use crate::events::ids::RoomId;
+use crate::events::envelope::Envelope;
 use crate::events::log::LogError;
 use crate::events::room::RoomEvent;
 use crate::live::published::PublishedEvent;

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::Part;
-use crate::events::envelope::RoomVersion;
 use crate::events::room::RoomEvent;
+use crate::ids::RoomVersion;
 use crate::live::published::{PublishedEvent, Superseded};
 
 /// Events of a room.

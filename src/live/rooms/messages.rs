@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 
 use super::Part;
-use crate::events::envelope::{Envelope, RoomVersion};
+use crate::events::envelope::Envelope;
 use crate::events::room::RoomEvent;
 use crate::events::sealed::SealedAt;
+use crate::ids::RoomVersion;
 use crate::live::opened::Opened;
 use crate::projections::messages::{Message, MessageReader};
 use crate::security::sealing::Moment;

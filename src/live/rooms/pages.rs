@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
-use crate::events::envelope::RoomVersion;
+use crate::ids::RoomVersion;
 use crate::live::opened::Opened;
 use crate::security::sealing::Moment;
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::events::ids::TenantId;
+use crate::ids::TenantId;
 
 /// Loads at a time.
 const ALL: usize = 8;

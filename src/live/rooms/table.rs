@@ -8,7 +8,7 @@ use lru::LruCache;
 
 use super::cell::Cell;
 use crate::commands::execute::load::LoadedRoom;
-use crate::events::log::RoomKey;
+use crate::ids::RoomKey;
 use crate::live::published::PublishedEvent;
 
 const SHARDS: usize = 16;
@@ -157,10 +157,10 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::events::envelope::{Envelope, RoomVersion};
-    use crate::events::ids::{Actor, CommandId, RoomId, TenantId};
+    use crate::events::envelope::Envelope;
     use crate::events::room::{RoomCreated, RoomEvent, RoomLocked, RoomUnlocked, Settings};
     use crate::events::time::Timestamp;
+    use crate::ids::{Actor, CommandId, RoomId, RoomVersion, TenantId};
 
     const BOUND: usize = 1 << 20;
 

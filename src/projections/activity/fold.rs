@@ -2,9 +2,9 @@
 
 use super::hours::{Both, Hour, HoursOfDay, Steppings};
 use super::{Activity, Count, DayRow, HourRow, MinuteRow, RoomRow, ScreenRow, StayRow};
-use crate::events::ids::{SessionId, TrackId};
 use crate::events::room::TrackPublished;
 use crate::events::time::Timestamp;
+use crate::ids::{SessionId, TrackId};
 use crate::projections::concurrency::{DAY_US, HOUR_US, MINUTE_US, Outline, Slices, Steps, floor, number_in};
 use crate::projections::entry::Entry;
 use crate::projections::rows::Json;

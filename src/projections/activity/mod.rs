@@ -21,9 +21,9 @@ use super::concurrency::{DAY_US, HOUR_US, MINUTE_US, Slices, Steps, floor, numbe
 use super::entry::Entry;
 use super::model::ReadModel;
 use super::rows::{AnySet, Json, Row, Table, WorkingSet, read_model_table};
-use crate::events::ids::{RoomId, SessionId, TenantId, TrackId};
 use crate::events::room::{RoomEvent, TrackSource};
 use crate::events::time::Timestamp;
+use crate::ids::{RoomId, SessionId, TenantId, TrackId};
 
 read_model_table! {
     /// A room in which anything happened that is counted.

@@ -4,8 +4,8 @@ use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
 use super::hours::{Hour, HoursOfDay, Steppings};
-use crate::events::ids::{RoomId, TenantId};
 use crate::events::time::Timestamp;
+use crate::ids::{RoomId, TenantId};
 use crate::projections::concurrency::{DAY_US, HOUR_US, Steps, floor};
 use crate::projections::read::{List, Page, PageRequest, ReadError, ReadModels, decode, fetch};
 use crate::projections::rows::{BadField, Field as _, columns};

@@ -15,10 +15,11 @@ use crate::config::FaultPoint;
 use crate::events::archive::spans::{self, Span};
 use crate::events::archive::writing::Writer;
 use crate::events::archive::{Archive, ArchivedPartition, FileRef, GROUP_EVENTS, columns, shape};
-use crate::events::envelope::{Envelope, Hash, Position};
+use crate::events::envelope::{Envelope, Hash};
+use crate::events::log::EventLog;
 use crate::events::log::verify::Fault;
 use crate::events::log::walk::{Reached, Walk};
-use crate::events::log::{EventLog, RoomKey};
+use crate::ids::{Position, RoomKey};
 
 /// Two files, whole and durable.
 pub struct Copied {

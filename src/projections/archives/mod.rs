@@ -24,10 +24,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::FaultPoint;
 use crate::events::archive::{Archive, ArchiveError};
-use crate::events::envelope::Position;
 use crate::events::log::verify::Fault;
 use crate::events::log::{EventLog, LogError};
 use crate::events::time::Timestamp;
+use crate::ids::Position;
 use crate::resilience::fault::Faults;
 use detach::Leaving;
 pub use plan::{Hindrance, Move, Plan};

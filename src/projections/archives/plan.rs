@@ -5,9 +5,9 @@ use serde::Serialize;
 use sqlx::PgPool;
 
 use super::ArchivingError;
-use crate::events::envelope::Position;
 use crate::events::log::LogError;
 use crate::events::time::Timestamp;
+use crate::ids::Position;
 
 /// A partition that would move.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

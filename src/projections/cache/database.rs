@@ -4,8 +4,8 @@ use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::entry::{Key, Lineage, Loaded, MOST_PEOPLE, Part, People, Shown, Value};
-use crate::events::envelope::Position;
 use crate::events::time::Timestamp;
+use crate::ids::Position;
 use crate::projections::checkpoint::position;
 use crate::projections::model::ReadModel as _;
 use crate::projections::read::{ReadError, ReadModels, fetch};

@@ -6,10 +6,9 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::events::envelope::Position;
-use crate::events::log::RoomKey;
 use crate::events::room::view::RoomView;
 use crate::events::time::Timestamp;
+use crate::ids::{Position, RoomKey};
 use crate::projections::rooms::Participant;
 
 /// Most people of a room that are cached; in a room of more, pages of people come from the database.

@@ -5,8 +5,8 @@
 //! ```
 
 use super::entry::Lineage;
-use crate::events::envelope::Position;
 use crate::events::time::Timestamp;
+use crate::ids::Position;
 
 const LENGTH: usize = 36 + 1 + 10 + 1 + 20 + 1 + 20 + 1;
 

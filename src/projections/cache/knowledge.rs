@@ -12,9 +12,8 @@ use tokio::sync::watch;
 use super::entry::{Key, Lineage, Loaded, Part};
 use super::known::{Judgement, Known};
 use super::memory::{Entry, Memory};
-use crate::events::envelope::Position;
-use crate::events::log::RoomKey;
 use crate::events::log::changes::Change;
+use crate::ids::{Position, RoomKey};
 
 /// A follower that has not heard from the log for so long has lost it: nothing is answered out of a cache.
 pub const LOST: Duration = Duration::from_secs(3);

@@ -7,9 +7,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::entry::Lineage;
-use crate::events::envelope::Position;
-use crate::events::log::RoomKey;
 use crate::events::log::changes::Change;
+use crate::ids::{Position, RoomKey};
 
 /// Rooms whose last change is remembered: about 20 MB when full.
 const MOST_ROOMS: usize = 100_000;
@@ -105,8 +104,8 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::events::ids::{RoomId, TenantId};
     use crate::events::time::Timestamp;
+    use crate::ids::{RoomId, TenantId};
 
     const LINEAGE: Lineage = Lineage { epoch: Uuid::nil(), generation: 1 };
 

@@ -12,7 +12,7 @@ use moka::sync::Cache;
 
 use super::entry::{Key, Loaded, Value};
 use super::pattern::Pattern;
-use crate::events::envelope::Position;
+use crate::ids::Position;
 use crate::resilience;
 
 /// How long it is remembered that a room is not there.

@@ -17,7 +17,7 @@ use super::stats::NodeStats;
 use super::warm::Warmed;
 use super::{Pattern, RoomCache};
 use crate::database::silence::heard;
-use crate::events::ids::TenantId;
+use crate::ids::TenantId;
 use crate::resilience::Backoff;
 
 const ASKED: &str = "convoke_cache";

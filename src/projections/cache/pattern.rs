@@ -1,7 +1,7 @@
 //! Which entries: `room:*`, `room:01936d2e-*`, `room:*:people`.
 
 use super::entry::Key;
-use crate::events::ids::TenantId;
+use crate::ids::TenantId;
 
 /// Longer ones name nothing that there is.
 const LONGEST: usize = 128;

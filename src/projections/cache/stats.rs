@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::RoomCache;
 use super::memory::Size;
-use crate::events::envelope::Position;
+use crate::ids::Position;
 use crate::telemetry::metrics::cache::{CacheMetrics, Layer, Outcome};
 
 /// One process's cache, since the process started.

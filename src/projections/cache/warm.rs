@@ -9,8 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::entry::{Key, Part};
 use super::{CacheError, RoomCache};
-use crate::events::ids::{RoomId, TenantId};
-use crate::events::log::RoomKey;
+use crate::ids::{RoomId, RoomKey, TenantId};
 use crate::projections::read::ReadError;
 
 /// Rooms of each kind, lately used and open, at most.

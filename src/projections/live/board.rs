@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::database::pool::Pool;
-use crate::events::envelope::Position;
+use crate::ids::Position;
 use crate::projections::checkpoint::{self, Status};
 use crate::projections::model::ModelInfo;
 

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, watch};
 
-use crate::events::envelope::{Envelope, Position};
+use crate::events::envelope::Envelope;
 use crate::events::feed::Window;
 use crate::events::log::{EventLog, LogError};
+use crate::ids::Position;
 use crate::projections::checkpoint::Obstacle;
 use crate::projections::entry::Entry;
 

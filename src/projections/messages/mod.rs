@@ -11,11 +11,10 @@ pub use read::{Message, MessageName, MessageReader, TextNow, cursor, read_cursor
 use super::entry::Entry;
 use super::model::ReadModel;
 use super::rows::{AnySet, BadField, Field, Json, Kind, Row, Table, WorkingSet, read_model_table};
-use crate::events::envelope::RoomVersion;
-use crate::events::ids::{Identity, RoomId, TenantId};
 use crate::events::room::{Audience, MessageDeleted, MessageEdited, MessageSent, RoomEvent};
 use crate::events::sealed::Sealed;
 use crate::events::time::Timestamp;
+use crate::ids::{Identity, RoomId, RoomVersion, TenantId};
 
 /// The kind of an [`Audience`], without its names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -5,11 +5,10 @@ use std::collections::HashMap;
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{AudienceKind, MessageRow};
-use crate::events::envelope::RoomVersion;
-use crate::events::ids::{Identity, RoomId, TenantId};
 use crate::events::room::Audience;
 use crate::events::sealed::SealedAt;
 use crate::events::time::Timestamp;
+use crate::ids::{Identity, RoomId, RoomVersion, TenantId};
 use crate::projections::checkpoint::{bigint, position};
 use crate::projections::read::{List, Page, PageRequest, ReadError, ReadModels, decode, fetch};
 use crate::projections::rows::Row as _;

@@ -9,7 +9,7 @@ use sqlx::{Connection as _, PgConnection};
 
 use super::lane::ModelLane;
 use super::{Purpose, RebuildError};
-use crate::events::envelope::Position;
+use crate::ids::Position;
 use crate::projections::checkpoint::{self, Checkpoint};
 use crate::projections::model::{ModelInfo, ReadModel};
 use crate::projections::rows::{Digest, Splitter};

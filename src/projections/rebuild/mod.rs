@@ -47,9 +47,10 @@ use super::rows::{BadCopy, Capacity, Digest, StoreError};
 use super::sessions::Sessions;
 use super::usage::Usage;
 use crate::database::session;
-use crate::events::envelope::{Position, UnreadableEvent};
+use crate::events::envelope::UnreadableEvent;
 use crate::events::feed::Source;
 use crate::events::log::{EventLog, LogError};
+use crate::ids::Position;
 
 /// How often the last events are caught up with before a swap gives up on a log that grows faster than it folds.
 const CATCH_UPS: usize = 20;

@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 use super::lane::Lane;
 use super::scan::{self, Chunk};
 use super::{Progress, Rebuild, RebuildError};
-use crate::events::envelope::Position;
 use crate::events::feed::from_log::LogFeed;
+use crate::ids::Position;
 
 /// Events folded at a time; a transaction takes many such chunks.
 const CHUNK: usize = 8_192;

@@ -10,12 +10,12 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::RebuildError;
-use crate::events::envelope::{Position, UnreadableEvent};
+use crate::events::envelope::UnreadableEvent;
 use crate::events::feed::Feed;
-use crate::events::ids::{RoomId, TenantId};
 use crate::events::room::RoomEvent;
 use crate::events::sealed::Sealed;
 use crate::events::time::Timestamp;
+use crate::ids::{Position, RoomId, TenantId};
 use crate::projections::checkpoint::{Obstacle, bigint, position};
 use crate::projections::entry::Entry;
 use crate::projections::rows::{BadField, Field, Fields, Splitter, Tuple, Tuples};

@@ -6,7 +6,7 @@ use sqlx::{Connection as _, PgConnection, Row as _};
 use uuid::Uuid;
 
 use super::{Purpose, RebuildError};
-use crate::events::envelope::Position;
+use crate::ids::Position;
 use crate::projections::checkpoint::{Checkpoint, Step, bigint, position};
 use crate::projections::model::ModelInfo;
 use crate::projections::rows::Digest;

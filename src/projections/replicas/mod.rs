@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::checkpoint::position;
 use crate::database::pool::{self, Pool};
 use crate::database::silence::heard;
-use crate::events::envelope::Position;
+use crate::ids::Position;
 use crate::resilience::{Backoff, Breaker, BreakerPolicy, Breakers, CallError, State};
 use crate::telemetry::metrics::Metrics;
 use standing::{History, Standing, unfit};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::events::envelope::Position;
+use crate::ids::Position;
 
 /// What a database said of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

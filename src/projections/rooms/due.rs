@@ -4,9 +4,9 @@ use sqlx::Row as _;
 
 use super::RoomRow;
 use crate::database::pool::Pool;
-use crate::events::ids::{RoomId, TenantId};
 use crate::events::room::view::RoomStatus;
 use crate::events::time::Timestamp;
+use crate::ids::{RoomId, TenantId};
 
 /// A room that time is to open or to end.
 #[derive(Clone, Debug, PartialEq, Eq)]

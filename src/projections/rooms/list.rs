@@ -6,9 +6,9 @@ use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::tables::RoomRow;
-use crate::events::ids::{Identity, RoomId, TenantId};
 use crate::events::room::view::{RecordingView, RoomStatus, RoomView};
 use crate::events::time::Timestamp;
+use crate::ids::{Identity, RoomId, TenantId};
 use crate::projections::read::{List, Page, PageRequest, ReadError, ReadModels, decode};
 use crate::projections::rows::{BadField, Fields, Row, columns};
 

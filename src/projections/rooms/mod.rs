@@ -25,8 +25,8 @@ pub use tables::{LabelRow, ParticipantRow, RoomRow, TrackRow, WaitingRow};
 use super::entry::Entry;
 use super::model::ReadModel;
 use super::rows::{AnySet, Row, Table, WorkingSet};
-use crate::events::ids::{Identity, RoomId, TenantId, TrackId};
 use crate::events::room::RoomEvent;
+use crate::ids::{Identity, RoomId, TenantId, TrackId};
 
 #[derive(Default)]
 pub struct Rooms {

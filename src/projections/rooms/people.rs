@@ -2,12 +2,12 @@
 
 use super::tables::{ParticipantRow, TrackRow, WaitingRow};
 use super::{Rooms, person_key, track_key};
-use crate::events::ids::{Identity, TrackId};
 use crate::events::room::view::{SessionView, TrackView};
 use crate::events::room::{
     ParticipantAdmitted, ParticipantDenied, ParticipantJoined, ParticipantLeft, ParticipantWaiting, Role, RoomEvent,
     TrackPublished,
 };
+use crate::ids::{Identity, TrackId};
 use crate::projections::entry::Entry;
 use crate::projections::rows::{Json, Word};
 

@@ -4,10 +4,9 @@ use serde::{Deserialize, Serialize};
 use sqlx::AssertSqlSafe;
 
 use super::tables::{ParticipantRow, WaitingRow};
-use crate::events::envelope::RoomVersion;
-use crate::events::ids::{Identity, RoomId, TenantId};
 use crate::events::room::view::{ParticipantView, WaitingView};
 use crate::events::sealed::{Sealed, SealedAt};
+use crate::ids::{Identity, RoomId, RoomVersion, TenantId};
 use crate::projections::read::{List, Page, PageRequest, ReadError, ReadModels, decode, fetch};
 use crate::projections::rows::{Fields, Row, columns};
 

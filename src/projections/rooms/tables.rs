@@ -1,11 +1,10 @@
 //! The rows of the model.
 
-use crate::events::envelope::RoomVersion;
-use crate::events::ids::{Identity, RecordingId, RoomId, SessionId, TenantId, TrackId};
 use crate::events::room::view::{RoomStatus, SessionView, TrackView};
 use crate::events::room::{EndReason, Role, Settings};
 use crate::events::sealed::Sealed;
 use crate::events::time::Timestamp;
+use crate::ids::{Identity, RecordingId, RoomId, RoomVersion, SessionId, TenantId, TrackId};
 use crate::projections::rows::{Json, Word, read_model_table};
 
 read_model_table! {

@@ -12,11 +12,11 @@ use sqlx::postgres::PgTypeInfo;
 use uuid::Uuid;
 
 use crate::events::heap;
-use crate::events::ids::{Identity, RecordingId, RoomId, SessionId, TenantId, TrackId};
 use crate::events::room::Settings;
 use crate::events::room::view::{SessionView, TrackView};
 use crate::events::sealed::Sealed;
 use crate::events::time::Timestamp;
+use crate::ids::{Identity, RecordingId, RoomId, SessionId, TenantId, TrackId};
 
 /// From the Unix epoch to 2000-01-01, which PostgreSQL counts from.
 const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;

@@ -10,9 +10,9 @@ use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row as _};
 use uuid::Uuid;
 
-use crate::events::ids::{Identity, RoomId, SessionId, TenantId};
 use crate::events::room::{LeaveReason, Role};
 use crate::events::time::Timestamp;
+use crate::ids::{Identity, RoomId, SessionId, TenantId};
 use crate::projections::read::{List, Page, PageRequest, ReadError, ReadModels, decode, fetch};
 use crate::projections::rows::BadField;
 

@@ -10,9 +10,9 @@ pub use attendance::{Attendee, MOST_STAYS, Stay};
 use super::entry::Entry;
 use super::model::ReadModel;
 use super::rows::{AnySet, Row, Table, Word, WorkingSet, read_model_table};
-use crate::events::ids::{Identity, RoomId, SessionId, TenantId};
 use crate::events::room::{LeaveReason, Role, RoomEvent};
 use crate::events::time::Timestamp;
+use crate::ids::{Identity, RoomId, SessionId, TenantId};
 
 read_model_table! {
     /// A stay.

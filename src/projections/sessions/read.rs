@@ -4,7 +4,7 @@ use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::SessionRow;
-use crate::events::ids::{Identity, RoomId, SessionId, TenantId};
+use crate::ids::{Identity, RoomId, SessionId, TenantId};
 use crate::projections::read::{List, Page, PageRequest, ReadError, ReadModels, decode, fetch};
 use crate::projections::rows::Row;
 

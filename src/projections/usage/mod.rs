@@ -28,9 +28,9 @@ use super::concurrency::{DAY_US, MINUTE_US, Outline, Slices, Steps, floor, numbe
 use super::entry::Entry;
 use super::model::ReadModel;
 use super::rows::{AnySet, Row, Table, WorkingSet, read_model_table};
-use crate::events::ids::{RoomId, SessionId, TenantId};
 use crate::events::room::RoomEvent;
 use crate::events::time::Timestamp;
+use crate::ids::{RoomId, SessionId, TenantId};
 
 const SLICE_US: i64 = 5 * MINUTE_US;
 

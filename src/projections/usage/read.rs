@@ -4,8 +4,8 @@ use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
 use super::super::concurrency::{DAY_US, floor};
-use crate::events::ids::TenantId;
 use crate::events::time::Timestamp;
+use crate::ids::TenantId;
 use crate::projections::read::{List, Page, PageRequest, ReadError, ReadModels, decode};
 
 /// Which days, and when it is asked.

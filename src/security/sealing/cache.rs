@@ -10,7 +10,7 @@ use moka::sync::Cache;
 use uuid::Uuid;
 
 use super::fields::{Person, PersonKey};
-use crate::events::ids::TenantId;
+use crate::ids::TenantId;
 
 /// How long a key, or the knowledge that it is gone, is believed: by then every process has seen an erasure.
 pub const HELD: Duration = Duration::from_secs(60);
@@ -91,7 +91,7 @@ impl KeyCache {
 mod tests {
     use super::super::cipher::Cipher;
     use super::*;
-    use crate::events::ids::Identity;
+    use crate::ids::Identity;
 
     fn alice() -> (Person, Arc<PersonKey>) {
         let person = (TenantId::new("acme").unwrap(), Identity::new("alice").unwrap());

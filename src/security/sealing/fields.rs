@@ -9,9 +9,8 @@ use uuid::Uuid;
 
 use super::cache::Moment;
 use super::cipher::{Cipher, NONCE, TAG, bound};
-use crate::events::envelope::RoomVersion;
-use crate::events::ids::{Identity, RoomId, TenantId};
 use crate::events::sealed::{Personal, PersonalFields, Sealed};
+use crate::ids::{Identity, RoomId, RoomVersion, TenantId};
 
 const FORMAT: u8 = 1;
 const KEY_ID: usize = 16;

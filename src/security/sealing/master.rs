@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::KeyError;
 use super::cipher::{Cipher, KEY, bound};
 use crate::config::KeysConfig;
-use crate::events::ids::TenantId;
+use crate::ids::TenantId;
 
 /// The master keys this process holds. New keys are wrapped under the first; all of them unwrap.
 pub struct MasterKeys {

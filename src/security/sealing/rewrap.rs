@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::master::person_bound;
 use super::{KeyError, Sealer};
-use crate::events::ids::TenantId;
+use crate::ids::TenantId;
 use crate::security::signing_keys::signing_bound;
 
 /// Keys wrapped anew in one statement.

@@ -12,9 +12,9 @@ use super::fields::{self, NewKey, OpeningKeys, Person, PersonKey, PersonKeys};
 use super::master::{MasterKeys, Wrapped, person_bound};
 use super::{KeyError, cipher::Cipher};
 use crate::database::pool::Pool;
-use crate::events::ids::{Identity, TenantId};
 use crate::events::sealed::Sealed;
 use crate::events::time::Clock;
+use crate::ids::{Identity, TenantId};
 use crate::security::random;
 
 /// Where processes are told that a key is to be forgotten (migration 0014).

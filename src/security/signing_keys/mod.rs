@@ -15,7 +15,7 @@ use std::sync::Arc;
 use jsonwebtoken::{Algorithm, DecodingKey};
 
 use crate::config::{ConfigError, KeysConfig, MIN_SIGNING_SECRET_BYTES, settings};
-use crate::events::ids::TenantId;
+use crate::ids::TenantId;
 
 pub use jwks::BadJwks;
 pub(super) use ring::{Found, Rings};

@@ -9,8 +9,8 @@ use zeroize::Zeroizing;
 
 use super::VerifyingKey;
 use crate::database::pool::Pool;
-use crate::events::ids::TenantId;
 use crate::events::time::Timestamp;
+use crate::ids::TenantId;
 use crate::security::random;
 use crate::security::sealing::{KeyError, MasterKeys, cipher};
 

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
 use super::TokenError;
-use crate::events::ids::{Actor, Identity, TenantId};
 use crate::events::time::Timestamp;
+use crate::ids::{Actor, Identity, TenantId};
 use crate::json;
 use crate::json::object::object;
 use crate::security::caller::Caller;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
 use super::described::*;
-use super::{counters, gauge_value, gauges, histograms, opts, register};
+use super::made::{counters, gauge_value, gauges, histograms, opts, register};
 
 /// Seconds: a hot entry is read anew a few times a second, a quiet one lives for minutes.
 const AGES: &[f64] = &[0.01, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0];

@@ -79,7 +79,7 @@ async fn a_damaged_index_of_rooms_is_named() {
     bytes[20] ^= 1;
     std::fs::write(&path, &bytes).unwrap();
     let key = past.log().read(0, 1).await.unwrap().first().map(|event| (event.tenant.clone(), event.room)).unwrap();
-    let key = convoke::events::log::RoomKey { tenant: key.0, room: key.1 };
+    let key = convoke::ids::RoomKey { tenant: key.0, room: key.1 };
     let error = past.log().read_room(&key, 0, None, 10).await.unwrap_err().to_string();
     assert!(error.contains("is damaged") && error.contains(path.to_str().unwrap()), "{error}");
 }

@@ -2,9 +2,10 @@
 
 use convoke::events::archive::GROUP_EVENTS;
 use convoke::events::envelope::Envelope;
+use convoke::events::log::EventLog;
 use convoke::events::log::append::Batch;
 use convoke::events::log::verify::Verdict;
-use convoke::events::log::{EventLog, RoomKey};
+use convoke::ids::RoomKey;
 
 use super::{OLD, Past, at, early_past};
 use crate::log::{fresh, more, room};

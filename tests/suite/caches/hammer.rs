@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use convoke::events::log::RoomKey;
+use convoke::ids::RoomKey;
 
 use super::nodes::{Node, Writer, version_at};
 use crate::projections::Dice;

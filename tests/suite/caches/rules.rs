@@ -80,7 +80,7 @@ async fn a_room_that_does_not_change_is_read_once() {
     assert_eq!(node.loads().await, loads);
 }
 
-async fn all_people(node: &Node, room: &convoke::events::log::RoomKey, wanted: u64, limit: usize) -> Vec<Participant> {
+async fn all_people(node: &Node, room: &convoke::ids::RoomKey, wanted: u64, limit: usize) -> Vec<Participant> {
     let (mut people, mut cursor) = (Vec::new(), None::<String>);
     loop {
         let page = PageRequest { limit, cursor: cursor.as_deref() };
@@ -104,7 +104,7 @@ async fn people_are_cut_into_the_pages_that_the_database_gives_few_or_many() {
     for number in 0..convoke::projections::cache::MOST_PEOPLE + 2 {
         let joined = ParticipantJoined {
             identity: format!("person-{number}").parse().unwrap(),
-            session: convoke::events::ids::SessionId::from_uuid(Uuid::now_v7()),
+            session: convoke::ids::SessionId::from_uuid(Uuid::now_v7()),
             role: Role::Viewer,
         };
         position = writer.append(0, RoomEvent::ParticipantJoined(joined)).await;

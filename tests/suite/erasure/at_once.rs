@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use convoke::commands::execute::Request;
 use convoke::commands::room::RoomCommand;
-use convoke::events::ids::RoomId;
 use convoke::events::log::append::{Batch, RoomAppend};
 use convoke::events::room::RoomEvent;
 use convoke::events::tenant::PersonErased;
+use convoke::ids::RoomId;
 use serde_json::json;
 use serde_json::value::RawValue;
 use sqlx::PgPool;

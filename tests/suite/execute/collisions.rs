@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use convoke::commands::execute::{ExecuteError, Outcome, Request};
-use convoke::events::ids::RoomId;
 use convoke::events::log::verify::Verdict;
+use convoke::ids::RoomId;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use sqlx::Executor as _;

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{LIMITS, Process, join, key_of, new_room, process, process_with, refusal, request};
 use crate::harness::TestDb;
 
-async fn people(process: &Process, room: convoke::events::ids::RoomId) -> usize {
+async fn people(process: &Process, room: convoke::ids::RoomId) -> usize {
     match process.executor.loader().now(&key_of(room)).await.unwrap().state {
         Room::Open(open) => open.people.count(),
         other => panic!("{other:?}"),

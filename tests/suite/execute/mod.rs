@@ -17,9 +17,9 @@ use convoke::commands::execute::{ExecuteError, Executor, Foundation, Idempotency
 use convoke::commands::refusal::RefusalCode;
 use convoke::commands::room::RoomCommand;
 use convoke::database::pool;
-use convoke::events::ids::{Actor, RoomId, TenantId};
-use convoke::events::log::{EventLog, RoomKey};
+use convoke::events::log::EventLog;
 use convoke::events::time::Clock;
+use convoke::ids::{Actor, RoomId, RoomKey, TenantId};
 use convoke::security::grants::Grants;
 use convoke::security::sealing::{MasterKeys, Sealer};
 use convoke::telemetry::metrics::Metrics;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use convoke::commands::execute::Request;
 use convoke::commands::refusal::RefusalCode;
 use convoke::commands::room::RoomCommand;
-use convoke::events::ids::{RoomId, TenantId};
+use convoke::ids::{RoomId, TenantId};
 use convoke::security::sealing::{MasterKeys, Place, Sealer, key_id};
 use serde_json::json;
 use tokio::task::JoinSet;

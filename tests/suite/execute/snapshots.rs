@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use convoke::commands::execute::{Limits, Request};
 use convoke::commands::room::state::STATE_SHAPE;
-use convoke::events::ids::RoomId;
 use convoke::events::log::snapshots::Snapshot;
+use convoke::ids::RoomId;
 use serde_json::json;
 
 use super::{LIMITS, Process, key_of, process_with, request};

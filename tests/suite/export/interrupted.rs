@@ -4,9 +4,10 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use convoke::events::log::EventLog;
 use convoke::events::log::append::Batch;
-use convoke::events::log::{EventLog, RoomKey};
 use convoke::events::sealed::Sealed;
+use convoke::ids::RoomKey;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::value::RawValue;
 use sqlx::postgres::PgRow;

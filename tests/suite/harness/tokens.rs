@@ -1,7 +1,7 @@
 //! Tokens that a server of a test takes.
 
-use convoke::events::ids::{Identity, TenantId};
 use convoke::events::time::Clock;
+use convoke::ids::{Identity, TenantId};
 use convoke::security::grants::Grants;
 use convoke::security::tokens::{Claims, NumericDate, mint};
 

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use convoke::events::envelope::Envelope;
-use convoke::events::ids::RoomId;
 use convoke::events::room::RoomEvent;
+use convoke::ids::RoomId;
 use convoke::security::grants::Grants;
 use serde_json::{Value, json};
 use uuid::Uuid;

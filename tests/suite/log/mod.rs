@@ -11,12 +11,11 @@ mod time;
 
 use std::sync::Arc;
 
-use convoke::events::envelope::RoomVersion;
-use convoke::events::ids::{Actor, CommandId, RoomId, TenantId};
 use convoke::events::log::append::{Batch, NewEvent, RoomAppend};
 use convoke::events::log::port::Log;
-use convoke::events::log::{EventLog, RoomKey, chain};
+use convoke::events::log::{EventLog, chain};
 use convoke::events::time::{Clock, Timestamp};
+use convoke::ids::{Actor, CommandId, RoomId, RoomKey, RoomVersion, TenantId};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 

@@ -1,8 +1,8 @@
 //! What went on in rooms by the hour and what tenants used by the day, held against counts by hand, over histories that come
 //! in any order.
 
-use convoke::events::ids::RoomId;
 use convoke::events::log::EventLog;
+use convoke::ids::RoomId;
 use convoke::projections::MODELS;
 use convoke::projections::activity::{Activity, ActivityHour, Hours};
 use convoke::projections::read::{PageRequest, ReadModels};

@@ -1,9 +1,8 @@
 //! Folds without a database: whatever happens in rooms, the read models say what the rules' own state says.
 
 use convoke::commands::room::state;
-use convoke::events::ids::Identity;
-use convoke::events::log::RoomKey;
 use convoke::events::room::RoomEvent;
+use convoke::ids::{Identity, RoomKey};
 use convoke::projections::activity::Activity;
 use convoke::projections::apply;
 use convoke::projections::forgotten::Forgotten;

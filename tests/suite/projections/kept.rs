@@ -1,9 +1,9 @@
 //! What a read model keeps of its rows between two batches.
 
-use convoke::events::ids::{RoomId, TenantId};
 use convoke::events::room::Settings;
 use convoke::events::room::view::RoomStatus;
 use convoke::events::time::Timestamp;
+use convoke::ids::{RoomId, TenantId};
 use convoke::projections::rooms::RoomRow;
 use convoke::projections::rows::{AnySet, Capacity, Json, Word, WorkingSet};
 use uuid::Uuid;

@@ -1,9 +1,9 @@
 //! Lists of rooms: every combination of filters gives what a look at all rooms gives, the newest first, and reads a bounded part of an
 //! index for each page, however many rooms there are.
 
-use convoke::events::ids::RoomId;
 use convoke::events::room::view::RoomStatus;
 use convoke::events::time::Timestamp;
+use convoke::ids::RoomId;
 use convoke::projections::read::{PageRequest, ReadModels};
 use convoke::projections::rooms::{RoomFilter, SCAN};
 use serde_json::Value;

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use convoke::database::pool::Pool;
-use convoke::events::ids::{Identity, TenantId};
 use convoke::events::log::EventLog;
 use convoke::events::room::Audience;
 use convoke::events::room::view::RoomStatus;
+use convoke::ids::{Identity, TenantId};
 use convoke::projections::MODELS;
 use convoke::projections::messages::{Message, MessageReader};
 use convoke::projections::read::{Page, PageRequest, ReadError, ReadModels};

@@ -8,12 +8,12 @@ use convoke::commands::context::{Caller, Context, Decision, Facts, MessageFacts,
 use convoke::commands::room::RoomCommand;
 use convoke::commands::room::state::Room;
 use convoke::events::envelope::Hash;
-use convoke::events::ids::{Actor, CommandId, Identity, RoomId, TenantId};
 use convoke::events::log::append::{Batch, NameChange, NewEvent, RoomAppend};
-use convoke::events::log::{EventLog, RoomKey, chain};
+use convoke::events::log::{EventLog, chain};
 use convoke::events::room::{RoomCreated, RoomEvent, Settings};
 use convoke::events::sealed::{PersonalFields, Sealed};
 use convoke::events::time::{Clock, Timestamp};
+use convoke::ids::{Actor, CommandId, Identity, RoomId, RoomKey, TenantId};
 use convoke::projections::entry::Entry;
 use convoke::security::grants::Grants;
 use serde_json::value::RawValue;

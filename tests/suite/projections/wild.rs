@@ -1,13 +1,12 @@
 //! Histories whose events come in any order of the times at which they happened, as when rooms are moved in one by one, and
 //! what is true of them, counted by hand.
 
-use convoke::events::ids::{Actor, CommandId, Identity, RoomId, SessionId, TenantId, TrackId};
-use convoke::events::log::RoomKey;
 use convoke::events::room::{
     Audience, EndReason, LeaveReason, MessageSent, ParticipantJoined, ParticipantLeft, Role, RoomCreated, RoomEnded,
     RoomEvent, Settings, TrackKind, TrackPublished, TrackSource, TrackUnpublished, UnpublishReason,
 };
 use convoke::events::time::Timestamp;
+use convoke::ids::{Actor, CommandId, Identity, RoomId, RoomKey, SessionId, TenantId, TrackId};
 
 use super::story::{Dice, Story, Told};
 

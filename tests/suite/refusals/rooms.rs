@@ -1,7 +1,7 @@
 //! Rooms in every state that refuses something.
 
 use convoke::commands::room::state::{KEPT, MAX_BANS};
-use convoke::events::ids::RoomId;
+use convoke::ids::RoomId;
 use serde_json::{Value, json};
 use uuid::Uuid;
 

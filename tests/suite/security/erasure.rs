@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use convoke::commands::execute::{Executor, Foundation, Request};
 use convoke::commands::tenant::ErasePerson;
-use convoke::events::ids::{Identity, RoomId, TenantId};
-use convoke::events::log::{EventLog, RoomKey};
+use convoke::events::log::EventLog;
 use convoke::events::sealed::Sealed;
 use convoke::events::time::Clock;
+use convoke::ids::{Identity, RoomId, RoomKey, TenantId};
 use convoke::security::sealing::{Place, Sealer};
 use convoke::security::tokens::Verifier;
 use convoke::security::watch::Watch;

@@ -10,8 +10,8 @@ mod signing_keys;
 
 use convoke::config::KeysConfig;
 use convoke::database::pool::Pool;
-use convoke::events::ids::{Identity, RoomId, TenantId};
 use convoke::events::sealed::{Personal, PersonalFields};
+use convoke::ids::{Identity, RoomId, TenantId};
 use convoke::security::sealing::{MasterKeys, NoKey, PersonKeys, Place, Sealer};
 use uuid::Uuid;
 use zeroize::Zeroizing;

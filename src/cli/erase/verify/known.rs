@@ -8,8 +8,8 @@ use serde::de::IgnoredAny;
 
 use super::needles::SHORTEST;
 use crate::cli::erase::texts;
-use crate::events::ids::{Identity, TenantId};
 use crate::events::sealed::PersonalFields;
+use crate::ids::{Identity, TenantId};
 
 /// Texts that are searched for at once.
 pub const MOST: usize = 10_000;

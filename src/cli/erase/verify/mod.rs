@@ -24,8 +24,8 @@ use crate::cli::context::Context;
 use crate::cli::output::{self, note};
 use crate::cli::table;
 use crate::config::settings;
-use crate::events::ids::{Identity, TenantId};
 use crate::events::topic::{client, shape};
+use crate::ids::{Identity, TenantId};
 
 /// Search everything that is kept for texts of a person, and find none.
 ///

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::search::Search;
 use crate::cli::progress::Progress;
-use crate::events::ids::{Identity, TenantId};
+use crate::ids::{Identity, TenantId};
 
 pub const UNIT: &str = "rows";
 

@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 
 use super::dice::Dice;
 use crate::commands::room::testing::{numbered, room_id};
-use crate::events::envelope::RoomVersion;
 use crate::events::time::Timestamp;
+use crate::ids::RoomVersion;
 
 /// Everybody who may ever be in a room.
 pub const PEOPLE: [&str; 5] = ["ann", "bob", "cid", "dan", "eve"];

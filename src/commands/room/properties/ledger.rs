@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::events::ids::{Identity, RecordingId, SessionId, TrackId};
 use crate::events::room::*;
 use crate::events::time::Timestamp;
+use crate::ids::{Identity, RecordingId, SessionId, TrackId};
 
 #[derive(Clone)]
 struct Track {

@@ -6,11 +6,10 @@ use super::ledger::Ledger;
 use crate::commands::context::Fact;
 use crate::commands::room::state::{Open, Room};
 use crate::commands::room::testing::room_id;
-use crate::events::envelope::RoomVersion;
-use crate::events::ids::Identity;
 use crate::events::room::view::RoomStatus;
 use crate::events::room::{OneScreen, Role, RoomEvent};
 use crate::events::time::Timestamp;
+use crate::ids::{Identity, RoomVersion};
 
 /// Promises of a room at any time.
 pub fn hold(room: &Room, ledger: &Ledger, version: RoomVersion, now: Timestamp) {

@@ -16,10 +16,9 @@ use crate::commands::context::{Caller, Context, Decision, Fact, Facts, MessageFa
 use crate::commands::room::RoomCommand;
 use crate::commands::room::state::Room;
 use crate::commands::room::testing::*;
-use crate::events::envelope::RoomVersion;
-use crate::events::ids::CommandId;
 use crate::events::sealed::Sealed;
 use crate::events::time::Timestamp;
+use crate::ids::{CommandId, RoomVersion};
 
 /// What a step does follows from these numbers and the room.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::MAX_TRACKS;
 use crate::commands::refusal::RefusalCode;
 use crate::commands::room::testing::*;
-use crate::events::ids::TrackId;
+use crate::ids::TrackId;
 
 fn published(track: TrackId, who: &str, source: TrackSource) -> TrackPublished {
     TrackPublished {

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::StateSize;
-use crate::events::ids::Identity;
 use crate::events::room::{LeaveReason, RoomCreated, RoomEvent, Settings};
 use crate::events::time::Timestamp;
+use crate::ids::Identity;
 
 /// Bans in force at once in one room.
 pub const MAX_BANS: usize = 10_000;

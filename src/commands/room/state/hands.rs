@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::StateSize;
-use crate::events::envelope::RoomVersion;
-use crate::events::ids::Identity;
+use crate::ids::{Identity, RoomVersion};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Hands {

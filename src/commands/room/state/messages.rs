@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::StateSize;
-use crate::events::envelope::RoomVersion;
+use crate::ids::RoomVersion;
 
 /// Deleted messages that a room knows.
 pub const KEPT: usize = 1024;

@@ -28,11 +28,10 @@ pub use tracks::{Track, Tracks};
 use serde::{Deserialize, Serialize};
 
 use crate::commands::refusal::{Refusal, RefusalCode};
-use crate::events::envelope::RoomVersion;
-use crate::events::ids::{Identity, RecordingId, SessionId};
 use crate::events::room::{EndReason, MAX_PARTICIPANTS, ParticipantLeft, RoomEvent};
 use crate::events::sealed::Sealed;
 use crate::events::time::Timestamp;
+use crate::ids::{Identity, RecordingId, RoomVersion, SessionId};
 
 /// Which shape of the state a snapshot has.
 pub const STATE_SHAPE: u16 = 2;

@@ -8,11 +8,10 @@ use std::ops::Bound;
 use serde::{Deserialize, Serialize};
 
 use super::StateSize;
-use crate::events::envelope::RoomVersion;
-use crate::events::ids::{Identity, SessionId};
 use crate::events::room::{ParticipantAdmitted, ParticipantDenied, ParticipantJoined, ParticipantWaiting, Role};
 use crate::events::sealed::{Sealed, SealedAt};
 use crate::events::time::Timestamp;
+use crate::ids::{Identity, RoomVersion, SessionId};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct People {

@@ -1,12 +1,11 @@
 //! A state as it is shown: the room as it was at a version.
 
 use super::{Ended, Open, Room, Waiter};
-use crate::events::envelope::RoomVersion;
-use crate::events::ids::{Identity, RoomId};
 use crate::events::room::view::{
     ParticipantView, RecordingView, RoomStatus, RoomView, SessionView, TrackView, WaitingView,
 };
 use crate::events::sealed::SealedAt;
+use crate::ids::{Identity, RoomId, RoomVersion};
 
 /// Somebody present, and where the personal fields lie.
 #[derive(Clone, Debug, PartialEq)]
@@ -143,7 +142,7 @@ impl Waiter {
 }
 
 impl super::Track {
-    fn view(&self, track: crate::events::ids::TrackId) -> TrackView {
+    fn view(&self, track: crate::ids::TrackId) -> TrackView {
         TrackView {
             track,
             session: self.session,

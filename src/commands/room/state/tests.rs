@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::commands::room::testing::*;
-use crate::events::ids::TrackId;
+use crate::ids::TrackId;
 
 fn track(name: &str) -> TrackId {
     TrackId::from_uuid(numbered(name))

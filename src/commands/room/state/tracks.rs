@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::StateSize;
-use crate::events::ids::{Identity, SessionId, TrackId};
 use crate::events::room::{TrackKind, TrackPublished, TrackSource};
+use crate::ids::{Identity, SessionId, TrackId};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tracks {

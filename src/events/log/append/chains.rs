@@ -2,9 +2,10 @@
 //! where those come with them.
 
 use super::super::chain::{self, Link};
-use super::{Batch, NewEvent, RoomAppend};
-use crate::events::envelope::{Hash, RoomVersion};
+use super::batch::{Batch, NewEvent, RoomAppend};
+use crate::events::envelope::Hash;
 use crate::events::time::Timestamp;
+use crate::ids::RoomVersion;
 
 /// The hashes of a batch.
 pub struct Chains {

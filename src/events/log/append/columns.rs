@@ -5,10 +5,17 @@ use sqlx::Arguments as _;
 use sqlx::postgres::PgArguments;
 use uuid::Uuid;
 
+use super::batch::{Batch, NameChange, NewEvent, NewOutcome, OutcomeAt, RoomAppend};
 use super::chains::{After, Chained, Chains};
-use super::{Batch, NameChange, NewEvent, NewOutcome, OutcomeAt, RoomAppend};
-use crate::events::ids::SessionId;
 use crate::events::time::Timestamp;
+use crate::ids::SessionId;
+
+/// One value for each parameter of `convoke.append`.
+pub(super) const APPEND: &str =
+    "SELECT kind, unit, room_number, at_position, at_recorded, about, actual_version, subject,
+        outcome_status, outcome_fingerprint, outcome_body
+     FROM convoke.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
+        $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38)";
 
 #[derive(Default)]
 pub(super) struct Columns<'a> {

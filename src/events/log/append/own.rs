@@ -8,9 +8,11 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Appended, Batch, Chains};
-use crate::events::envelope::{Envelope, Position, RoomVersion};
-use crate::events::log::{RoomKey, chain};
+use super::batch::{Appended, Batch};
+use super::chains::Chains;
+use crate::events::envelope::Envelope;
+use crate::events::log::chain;
+use crate::ids::{Position, RoomKey, RoomVersion};
 
 /// Bytes of events that are kept, about.
 const KEPT: usize = 4 << 20;

@@ -7,8 +7,8 @@ use sqlx::Arguments as _;
 use sqlx::postgres::PgArguments;
 use uuid::Uuid;
 
-use super::{APPEND, Appended, Batch, Conflict, EventLog};
-use crate::events::ids::{Identity, TenantId};
+use super::columns::APPEND;
+use crate::ids::{Identity, TenantId};
 
 /// A key that is to be stored if its unit is written.
 #[derive(Clone, Debug)]
@@ -65,16 +65,4 @@ pub(super) fn arguments(keys: &[NewPersonKey], arguments: &mut PgArguments) -> s
 
 pub(super) fn is_another(error: &sqlx::Error) -> bool {
     error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == ANOTHER_KEY)
-}
-
-impl EventLog {
-    /// What became of a batch of which nothing was written, because somebody has another key by now.
-    pub(super) fn left_out_whole(&self, batch: &Batch) -> Appended {
-        Appended {
-            rooms: batch.rooms.iter().map(|_| None).collect(),
-            conflicts: batch.keys.iter().map(|key| (key.unit, vec![Conflict::PersonKey])).collect(),
-            position: *self.head.borrow(),
-            recorded_at: batch.now,
-        }
-    }
 }

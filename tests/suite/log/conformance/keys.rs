@@ -1,8 +1,8 @@
 //! Idempotency keys and names.
 
-use convoke::events::log::RoomKey;
 use convoke::events::log::append::{Batch, Conflict, NameChange, NewOutcome, OutcomeAt, RoomAppend, StoredOutcome};
 use convoke::events::log::port::Log;
+use convoke::ids::RoomKey;
 
 use super::super::{fresh, more, now, room, tenant, write};
 use super::Engine;

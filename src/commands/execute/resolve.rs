@@ -1,14 +1,22 @@
 //! What a batch's fate means for each submission in it: answered, or to be submitted again.
 
 use super::answer::{self, Outcome};
-use super::plan::{Planned, PlannedOutcome};
-use super::writer::{Committed, Submission, Verdict};
-use super::{ExecuteError, Request};
+use super::error::ExecuteError;
+use super::planned::{Planned, PlannedOutcome};
+use super::request::Request;
+use super::submission::{Submission, Verdict};
 use crate::commands::context::Need;
 use crate::events::log::append::{Appended, Conflict, OutcomeAt};
 
+/// What became of a batch.
+pub struct Committed<T> {
+    pub answered: Vec<(T, Verdict)>,
+    /// To be submitted again, in this order, before anything later to the same rooms.
+    pub put_off: Vec<Submission<T>>,
+}
+
 /// Answers what was written, and what was left out for a reason of its own; the rest of what was left out is put off.
-pub fn settle<T>(
+pub fn resolve<T>(
     answers: Vec<Planned<T>>,
     put_off: Vec<Submission<T>>,
     appended: &Appended,

@@ -1,12 +1,12 @@
-//! Lists of events, which come in three forms.
+//! How lists of events are described: they come in three forms.
 
 use serde_json::{Value, json};
 
-use super::{Document, Operation};
+use super::events_answer::EventPage;
+use super::events_request::MOST;
+use super::openapi::{Document, Operation};
+use super::problem::ProblemCode;
 use crate::events::room::RoomEvent;
-use crate::http::events_answer::EventPage;
-use crate::http::events_request::MOST;
-use crate::http::problem::ProblemCode;
 use crate::live::event_view::EventView;
 
 /// What a cursor may be; `count`: what it counts.

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use bytes::Bytes;
 
-use crate::http::asyncapi;
+use super::{asyncapi, description};
 
 /// The page may load its own style and script and ask this server, and nothing else of anybody.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; \
@@ -14,18 +14,15 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; c
 
 pub fn routes() -> Router {
     // Made once: the descriptions are the same for as long as the program runs.
-    let description: Bytes = super::text().into();
+    let description: Bytes = description::text().into();
     let streams: Bytes = asyncapi::text().into();
     Router::new()
         .route("/", get(|| async { Redirect::temporary("/docs") }))
         .route("/openapi.json", get(move || async move { file("application/json", description) }))
         .route("/asyncapi.json", get(move || async move { file("application/json", streams) }))
-        .route("/docs", get(|| async { file("text/html; charset=utf-8", include_str!("../docs/page.html")) }))
-        .route("/docs/page.css", get(|| async { file("text/css; charset=utf-8", include_str!("../docs/page.css")) }))
-        .route(
-            "/docs/page.js",
-            get(|| async { file("text/javascript; charset=utf-8", include_str!("../docs/page.js")) }),
-        )
+        .route("/docs", get(|| async { file("text/html; charset=utf-8", include_str!("docs/page.html")) }))
+        .route("/docs/page.css", get(|| async { file("text/css; charset=utf-8", include_str!("docs/page.css")) }))
+        .route("/docs/page.js", get(|| async { file("text/javascript; charset=utf-8", include_str!("docs/page.js")) }))
 }
 
 fn file(content_type: &'static str, body: impl IntoResponse) -> Response {
