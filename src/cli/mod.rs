@@ -1,7 +1,7 @@
 //! The command line: one file per command, each a set of arguments and a `run`.
 //!
 //! What a command prints for its user or for a program goes to the output stream, everything else (logs, progress,
-//! errors) to the error stream, all of it by [`output`]. Exit codes: 0 done, 1 failed, 2 not understood; what else a command says by
+//! errors) to the error stream, all of it by `output`. Exit codes: 0 done, 1 failed, 2 not understood; what else a command says by
 //! its code stands in its help. docs/command-line.md tells all of them.
 
 pub mod archive;
@@ -39,8 +39,8 @@ use output::{OutputError, note};
 
 /// The event-sourced backend for live rooms: meetings, classes, calls.
 ///
-/// `convoke serve` is whole on one machine without any configuration. Settings come from the environment or a file:
-/// `convoke config check` shows what is in force.
+/// `convoke serve` needs no configuration to run on one machine. Settings come from the environment or a file;
+/// `convoke config check` shows their values.
 #[derive(Debug, Parser)]
 #[command(name = "convoke", version, arg_required_else_help = true, max_term_width = 100)]
 pub struct Cli {

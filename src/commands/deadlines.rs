@@ -54,7 +54,7 @@ where
             }
             Err(error) if !failing => {
                 failing = true;
-                tracing::warn!(%error, "rooms that are due cannot be asked for; trying on");
+                tracing::warn!(%error, "query for due rooms failed, retrying");
             }
             Err(_) => {}
         }
@@ -74,7 +74,7 @@ async fn order(executor: &Executor, clock: &Clock, Candidate { key, scheduled }:
         // Somebody else was quicker.
         Ok(_) | Err(ExecuteError::Refused(_) | ExecuteError::Stopping) => {}
         Err(error) => {
-            tracing::warn!(%error, %room, command = name, "a room that is due waits for the next turn")
+            tracing::warn!(%error, %room, command = name, "command for a due room failed, retrying")
         }
     }
 }

@@ -24,7 +24,7 @@ pub enum CommandFault {
 impl CommandFault {
     fn first(faults: &[FieldFault]) -> String {
         match faults {
-            [] => "the body is at fault".into(),
+            [] => "the body is invalid".into(),
             [fault, ..] if fault.field.is_empty() => fault.detail.clone(),
             [fault, ..] => format!("{}: {}", fault.field, fault.detail),
         }

@@ -125,7 +125,7 @@ async fn in_memory(api: &Api, whose: &Whose, after: u64, limit: usize) -> Result
 
 async fn live(api: &Api, whose: Whose, show: Show, pass: Pass, after: u64, epoch: Uuid) -> Result<Response, Problem> {
     if api.stop.is_cancelled() {
-        return Err(Problem::new(ProblemCode::Stopping, "The server is being stopped. Come back with your cursor."));
+        return Err(Problem::new(ProblemCode::Stopping, "The server is stopping. Reconnect with your cursor."));
     }
     if over(api, &whose, after).await? {
         return Ok(StatusCode::NO_CONTENT.into_response());
@@ -199,6 +199,6 @@ pub async fn reached(api: &Api, wanted: Position) -> Result<(), Problem> {
         return Ok(());
     }
     let at = api.log.head().await?.position;
-    let detail = format!("The log is at position {at}, not yet at {wanted}.");
+    let detail = format!("The log is at position {at} and has not reached {wanted}.");
     Err(Problem::new(ProblemCode::PositionNotReached, detail).with("position", at))
 }

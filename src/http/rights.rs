@@ -199,7 +199,7 @@ fn rights(caller: &Caller, key: &RoomKey, room: &LoadedRoom) -> Result<Rights, P
     }
     Ok(Rights::None(match person {
         Some(identity) => not_in_room(identity),
-        None => forbidden("The token is no person's: it needs room_admin or room_list."),
+        None => forbidden("The token names no person: it needs room_admin or room_list."),
     }))
 }
 
@@ -226,7 +226,7 @@ pub async fn seen_by(api: &Api, access: Access, key: &RoomKey, identity: Identit
         return Ok(access);
     }
     if !access.reader.admin {
-        return Err(forbidden("Only room_admin reads as somebody else."));
+        return Err(forbidden("Only room_admin can read as another person."));
     }
     let room = api.rooms.current(key, None).await?;
     let (staff, version) = room.read(|room| {
@@ -241,5 +241,5 @@ pub fn staff(access: &Access) -> Result<(), Problem> {
     if access.reader.admin || access.reader.staff {
         return Ok(());
     }
-    Err(forbidden("Only hosts and moderators of the room, and servers with room_admin, see who waits."))
+    Err(forbidden("Only hosts and moderators of the room, and servers with room_admin, see the lobby."))
 }

@@ -60,7 +60,7 @@ impl<T> Page<T> {
     }
 }
 
-/// Which list a cursor belongs to: its first byte.
+/// Which list a cursor belongs to: its first byte. No number is used again (5 was another list's).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum List {
@@ -68,7 +68,6 @@ pub(super) enum List {
     Participants = 2,
     Waiting = 3,
     Sessions = 4,
-    SessionsOfIdentity = 5,
     Messages = 6,
     NewestMessages = 7,
     Activity = 8,

@@ -69,10 +69,10 @@ impl Retention {
             match done {
                 Ok(gone) => gone.iter().for_each(|gone| {
                     let (projection, month) = (gone.model, gone.month.to_string());
-                    tracing::info!(projection, month, rows = gone.rows, "the read model let go of a month");
+                    tracing::info!(projection, month, rows = gone.rows, "dropped an expired month of a read model");
                 }),
-                Err(error) if is_in_use(&error) => tracing::debug!(%error, "read models are in use; months wait"),
-                Err(error) => tracing::warn!(%error, "months of read models were not looked after; it is tried again"),
+                Err(error) if is_in_use(&error) => tracing::debug!(%error, "expired months are in use, retrying later"),
+                Err(error) => tracing::warn!(%error, "retention of read models failed, retrying"),
             }
             tokio::select! {
                 () = tokio::time::sleep(ROUND) => {}

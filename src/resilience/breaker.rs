@@ -51,7 +51,7 @@ impl fmt::Display for State {
 
 /// The breaker is open, or tries with another call.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{target} is not asked for now: it has failed too often")]
+#[error("the circuit breaker of {target} is open: it failed too often")]
 pub struct Refused {
     pub target: Arc<str>,
     /// When it may be worth asking again; nought while a trial is on its way.
@@ -162,9 +162,9 @@ impl Breaker {
         match now {
             State::Open if before == State::Closed => {
                 self.0.metrics.breaker_opened(target);
-                tracing::warn!(target_name = target, "it fails too often and is not asked for a while");
+                tracing::warn!(target_name = target, "circuit breaker opened");
             }
-            State::Closed => tracing::info!(target_name = target, "it answers again"),
+            State::Closed => tracing::info!(target_name = target, "circuit breaker closed"),
             State::Open | State::HalfOpen => {}
         }
     }

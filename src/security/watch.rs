@@ -55,7 +55,7 @@ impl Watch {
             };
             if let Err(error) = heard {
                 if !failing {
-                    tracing::warn!(%error, "cannot listen for changes of keys; trying on");
+                    tracing::warn!(%error, "LISTEN for changes of keys failed, retrying");
                 }
                 failing = true;
             }

@@ -1,4 +1,4 @@
-//! Counts and times of all that matters, as Prometheus reads them. [`described`] says what each is.
+//! Counts and times of all that matters, as Prometheus reads them. `described` says what each is.
 //!
 //! Labels are bounded: names of commands, routes, projections and outcomes, never a room, a person or a tenant.
 
@@ -236,7 +236,7 @@ impl Metrics {
     pub fn pool(&self, name: impl Into<String>, pool: &PgPool) {
         let name = name.into();
         if let Err(error) = self.0.registry.register(Box::new(PoolWatch::new(&name, pool.clone()))) {
-            tracing::warn!(pool = name, %error, "this pool has no metrics");
+            tracing::warn!(pool = name, %error, "metrics of a connection pool are unavailable");
         }
     }
 

@@ -51,8 +51,8 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     let message = panic_message(panic.payload());
     match backtrace.status() {
         std::backtrace::BacktraceStatus::Captured => {
-            tracing::error!(panic = message, place, %backtrace, "the program panicked")
+            tracing::error!(panic = message, place, %backtrace, "panic")
         }
-        _ => tracing::error!(panic = message, place, "the program panicked"),
+        _ => tracing::error!(panic = message, place, "panic"),
     }
 }

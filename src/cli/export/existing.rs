@@ -46,7 +46,9 @@ pub fn read(path: &Path, packing: Packing, stop: &CancellationToken) -> anyhow::
     );
     let text = Source::File(path.into()).open().with_context(|| shown.to_string())?;
     last_line(text, stop).with_context(|| {
-        format!("{shown} is not a whole export and is left as it is: export to another file, or over it with --force")
+        format!(
+            "{shown} is not a complete export and was not changed: export to another file, or overwrite it with --force"
+        )
     })
 }
 

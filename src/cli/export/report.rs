@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::reading::Personal;
 use super::selection::{Selection, Stretch};
-use crate::cli::table::{bytes, table};
+use crate::cli::table::{bytes, result, table};
 use crate::events::envelope::Position;
 
 /// What was written, whatever ended it.
@@ -99,7 +99,7 @@ impl Report {
         if let Some(size) = self.file_bytes {
             row("file", bytes(size));
         }
-        format!("{table}\n\n{} events in {:.1} s, {:.0} events/s\n", self.events, self.seconds, self.events_per_second)
+        format!("{table}\n\n{}\n", result(self.events, "events", Duration::from_secs_f64(self.seconds)))
     }
 }
 

@@ -20,16 +20,16 @@ pub struct Selection {
     /// Only events of this room of the tenant
     #[arg(long, value_name = "ROOM", requires = "tenant")]
     pub room: Option<RoomId>,
-    /// From what was recorded at this time on (RFC 3339)
+    /// Begin at the first event recorded at or after this time (RFC 3339)
     #[arg(long, value_name = "TIME")]
     pub from: Option<Timestamp>,
-    /// Up to what was recorded before this time (RFC 3339)
+    /// End before the first event recorded at or after this time (RFC 3339)
     #[arg(long, value_name = "TIME")]
     pub until: Option<Timestamp>,
-    /// After this position of the log
+    /// Begin after this position
     #[arg(long, value_name = "POSITION")]
     pub after: Option<Position>,
-    /// Up to this position, itself included [default: the end of the log now]
+    /// End with this position [default: the end of the log now]
     #[arg(long, value_name = "POSITION")]
     pub to: Option<Position>,
 }

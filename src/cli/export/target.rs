@@ -80,10 +80,7 @@ impl Target {
                 let to = OpenOptions::new().write(true).open(path).with_context(|| shown.to_string())?;
                 return Ok(Self { to, packing, part: None, is_stdout: false });
             }
-            ensure!(
-                how != How::New,
-                "{shown} is there already: --append goes on after its last line, --force writes over it"
-            );
+            ensure!(how != How::New, "{shown} exists: --append continues after its last line, --force overwrites it");
         }
         // Through a symbolic link: the link stays, what it names is replaced.
         let target = if there.is_some() { fs::canonicalize(path)? } else { path.to_owned() };
@@ -138,7 +135,7 @@ fn locked_part(target: PathBuf, how: How) -> anyhow::Result<(File, Part)> {
         .mode(0o666)
         .open(&path)
         .with_context(|| format!("{} cannot be written", path.display()))?;
-    let in_use = || format!("another export to {} is under way: wait for it, or name another file", target.display());
+    let in_use = || format!("another export to {} is running: wait for it, or name another file", target.display());
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => bail!(in_use()),
@@ -205,7 +202,7 @@ impl Part {
         self.remove = false;
         renamed.with_context(|| {
             let (part, target) = (self.path.display(), self.target.display());
-            format!("the export is whole and lies in {part}: it could not be renamed to {target}")
+            format!("the export is complete in {part}, but could not be renamed to {target}")
         })?;
         let folder = self.target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         File::open(folder).and_then(|folder| folder.sync_all()).with_context(|| folder.display().to_string())

@@ -47,7 +47,7 @@ impl Foundation {
     pub async fn lay(config: &Config, database: &Database) -> anyhow::Result<(Self, CacheWork)> {
         let owner = pool::owner(database.options(), &config.database);
         for migration in migrate::run(&owner).await? {
-            tracing::info!(migration, "the database was brought to a newer schema");
+            tracing::info!(migration, "migration applied");
         }
         pool::close(owner).await;
         let (pool, reads) = database.pools(&config.database).await?;
@@ -100,7 +100,7 @@ async fn refuse_unfit(pool: &Pool, config: &Config) -> anyhow::Result<()> {
     let pooled = config.database.pool_size + config.database.read_pool_size;
     for Shortcoming { found, consequence, fatal } in requirements::shortcomings(pool, pooled).await? {
         anyhow::ensure!(!fatal, "the database cannot be used, {found}: {consequence}");
-        tracing::warn!(found, "the database is not set up well: {consequence}");
+        tracing::warn!(found, "unsuitable database setting: {consequence}");
     }
     Ok(())
 }

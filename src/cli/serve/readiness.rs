@@ -59,8 +59,8 @@ impl Topic {
         let behind = head.saturating_sub(position.unwrap_or(0));
         let told = format!("{} is {behind} events behind the log", self.name);
         Ok(match self.relay.map(|relay| relay.state()) {
-            Some(State::Away { why }) => format!("{told}; the relay cannot go on and tries again: {why}"),
-            Some(State::Refused { why }) => format!("{told}; the relay refuses to go on: {why}"),
+            Some(State::Away { why }) => format!("{told}; the relay failed and retries: {why}"),
+            Some(State::Refused { why }) => format!("{told}; the relay stopped and needs an operator: {why}"),
             _ => told,
         })
     }
@@ -74,7 +74,9 @@ async fn projections(pool: Pool) -> CheckResult {
         .iter()
         .filter_map(|model| match &model.status {
             Status::Running => None,
-            Status::Stopped { error, .. } => Some(format!("{} stopped at {}: {error}", model.name, model.position)),
+            Status::Stopped { error, .. } => {
+                Some(format!("{} stopped at position {}: {error}", model.name, model.position))
+            }
         })
         .collect();
     Ok(if stopped.is_empty() { "all follow the log".into() } else { stopped.join("; ") })
@@ -88,7 +90,7 @@ async fn database(pool: Pool) -> CheckResult {
 }
 
 async fn partitions(maintenance: Maintenance) -> CheckResult {
-    let days = |left: Duration| format!("made ahead for {:.1} days", left.as_secs_f64() / 86_400.0);
+    let days = |left: Duration| format!("{:.1} days ahead", left.as_secs_f64() / 86_400.0);
     match maintenance.runway().await {
         Ok(Runway::Enough(left)) => Ok(days(left)),
         Ok(Runway::Short(left)) => Err(format!("{} only; run `convoke partition ensure`", days(left))),

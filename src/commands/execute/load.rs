@@ -169,7 +169,7 @@ impl Loader {
     pub async fn keep(&self, key: &RoomKey, room: &LoadedRoom) {
         let Some(snapshot) = preserve(room) else { return };
         if let Err(error) = self.log.keep_snapshot(key, STATE_SHAPE, &snapshot).await {
-            tracing::warn!(%error, tenant = %key.tenant, room = %key.room, version = room.version, "a snapshot was not kept");
+            tracing::warn!(%error, tenant = %key.tenant, room = %key.room, version = room.version, "snapshot was not stored");
         }
     }
 }

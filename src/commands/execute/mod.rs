@@ -109,9 +109,9 @@ pub enum ExecuteError {
     VersionMismatch { actual: RoomVersion },
     #[error("the idempotency key was used with another request")]
     KeyReused,
-    #[error("others changed the room at every attempt")]
+    #[error("other servers changed the room at every attempt")]
     Conflict,
-    #[error("too many commands are waiting")]
+    #[error("the queue of commands is full")]
     Busy,
     #[error(transparent)]
     Unavailable(Arc<LogError>),

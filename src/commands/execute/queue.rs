@@ -159,7 +159,7 @@ impl Queue {
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, tenant = %key.tenant, room = %key.room, "a room was not loaded");
+                tracing::warn!(%error, tenant = %key.tenant, room = %key.room, "loading a room failed");
                 let error = Arc::new(error);
                 for submission in waiting {
                     let error = ExecuteError::Unavailable(error.clone());

@@ -202,7 +202,7 @@ impl Writer {
             Err(error) => {
                 // It may have been committed before the connection was lost.
                 erased.forget(&self.on.sealer);
-                tracing::warn!(%error, events, "a batch was not appended");
+                tracing::warn!(%error, events, "append of a batch failed");
                 let error = Arc::new(error);
                 let failed = || Verdict::Failed { index: 0, error: ExecuteError::Unavailable(error.clone()) };
                 let answered = answers.into_iter().map(|planned| (planned.submission.ticket, failed())).collect();
@@ -283,7 +283,7 @@ fn divide<T>(
         parts.extend([second, submissions]);
     } else if let Some(alone) = submissions.pop() {
         let rooms: Vec<String> = alone.keys().iter().map(|key| format!("{}/{}", key.tenant, key.room)).collect();
-        tracing::error!(%error, ?rooms, "the log refuses a command; it fails alone");
+        tracing::error!(%error, ?rooms, "the log rejected a command; the other commands of its batch are appended without it");
         let verdict = Verdict::Failed { index: 0, error: ExecuteError::Unavailable(Arc::new(error)) };
         committed.answered.push((alone.ticket, verdict));
     }

@@ -117,10 +117,7 @@ impl Command for Join {
 }
 
 pub(super) fn full(open: &Open) -> Refusal {
-    Refusal::new(
-        RefusalCode::RoomFull,
-        format!("{} people are in the room, as many as it may hold", open.people.count()),
-    )
+    Refusal::new(RefusalCode::RoomFull, format!("{} people are in the room, which is its limit", open.people.count()))
 }
 
 impl Join {
@@ -141,7 +138,7 @@ impl Join {
         let role = self.role.unwrap_or(if own { caller.grants.role } else { Role::Speaker });
         if role > caller.grants.role && !caller.grants.room_admin {
             let (wanted, granted) = (role.as_str(), caller.grants.role.as_str());
-            let detail = format!("{wanted} was asked for, the token grants {granted} at most");
+            let detail = format!("the role {wanted} is higher than the role {granted} that the token grants");
             return Err(Refusal::new(RefusalCode::RoleNotGranted, detail));
         }
         Ok(role)

@@ -89,7 +89,7 @@ impl Process {
             return;
         }
         tracing::warn!(
-            "the private PostgreSQL takes long to stop; stopping it at once, it will recover at the next start"
+            "the private PostgreSQL did not stop in time; forcing it to stop, it recovers at the next start"
         );
         if let Some(pid) = postmaster(&self.data) {
             end(pid, &[(Signal::QUIT, IMMEDIATE_STOP), (Signal::KILL, IMMEDIATE_STOP)]).await;
@@ -144,7 +144,7 @@ pub fn end_leftovers(data: &Path, waited: Duration) {
         let of_ours = fs::read_link(entry.path().join("cwd")).is_ok_and(|folder| folder == data);
         let postgres = fs::read_to_string(entry.path().join("comm")).is_ok_and(|name| name.trim() == "postgres");
         if let Some(pid) = Pid::from_raw(number).filter(|_| of_ours && postgres) {
-            tracing::warn!(pid = number, "ending a process that a killed PostgreSQL left behind");
+            tracing::warn!(pid = number, "killing a process that a killed PostgreSQL left behind");
             // An error means that it has ended.
             let _ = kill_process(pid, Signal::KILL);
         }

@@ -75,7 +75,7 @@ pub async fn close(pool: impl Into<Pool>) {
     let pool = pool.into();
     let both = async { tokio::join!(pool.connections().close(), pool.sessions().close()) };
     if tokio::time::timeout(GOODBYE, both).await.is_err() {
-        tracing::warn!("the database does not answer to the end of its connections; leaving it");
+        tracing::warn!("the database did not confirm the end of its connections in time, abandoning them");
     }
 }
 

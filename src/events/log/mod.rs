@@ -4,8 +4,8 @@
 //! back; (room, version) is unique and gapless over all partitions; nothing in it changes. Why it is built as it is:
 //! `docs/decisions/0001-the-log.md`.
 //!
-//! [`port`] says what any engine must hold. [`append`] is the one way in, [`read`] and [`wake`] the ways out, [`chain`] and [`verify`] the proof that nobody changed it, [`names`] what the events say of rooms' names,
-//! [`archived`] the seam to partitions that left the database,
+//! [`append`] is the one way in, [`read`] and [`wake`] the ways out, [`chain`] and [`verify`] the proof that nobody changed it, [`names`] what the events say of rooms' names,
+//! `archived` the seam to partitions that left the database,
 //! [`snapshots`] what makes a long room open fast, [`runway`] and [`maintenance`] what keeps partitions ahead of time. What events mean is not known here, but for names.
 
 pub mod append;
@@ -20,7 +20,6 @@ pub mod maintenance;
 pub mod names;
 mod partitions;
 mod picked;
-pub mod port;
 pub mod read;
 mod rows;
 pub mod runway;

@@ -1,7 +1,7 @@
 //! Reading: the log from a position, a tenant's part of it, a room from a version, and where a time lies in each.
 //!
 //! Every statement names the times it wants, so that PostgreSQL visits only partitions that can hold them. What has left the
-//! database shows as a gap at the front of what is found, and is read from where it lies ([`super::archived`]).
+//! database shows as a gap at the front of what is found, and is read from where it lies (`super::archived`).
 
 use std::sync::Arc;
 

@@ -29,7 +29,7 @@ pub async fn run(log: EventLog, stop: CancellationToken) {
         };
         if let Err(error) = heard {
             if !failing {
-                tracing::warn!(%error, "cannot listen for appends of other processes; trying on");
+                tracing::warn!(%error, "LISTEN for appends of other processes failed, retrying");
             }
             failing = true;
         }

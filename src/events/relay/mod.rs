@@ -3,7 +3,7 @@
 //!
 //! One process at a time is the relay of a log, under a lease ([`crate::database::lease`]) and under a transactional id that
 //! never changes: Kafka refuses what an older relay still sends. A session of the relay goes: make sure of the topic, take the
-//! transactional id (which ends what a predecessor left open), look where the topic ends ([`resume`]), then copy page by page,
+//! transactional id (which ends what a predecessor left open), look where the topic ends (`resume`), then copy page by page,
 //! a transaction each ([`publisher`]). Whatever fails ends the session, and the next one looks again where the topic ends: there
 //! is one way on, and it is taken after every fault. Nothing is skipped.
 
@@ -148,7 +148,7 @@ impl Relay {
             let again = halt.map(|halt| self.end(&halt));
             // Who comes next need not wait for the lease to run out.
             if let Err(error) = heard(SILENCE, lease.release()).await {
-                tracing::debug!(%error, "the relay's lease is left to run out");
+                tracing::debug!(%error, "release of the relay's lease failed; it expires by itself");
             }
             let Some(again) = again else { return };
             let go_on = match again {
@@ -200,7 +200,7 @@ impl Relay {
         let progress =
             heard(SILENCE, Progress::claim(self.log.pool(), &shape.name, lease.fence, after, head.epoch)).await?;
         let progress = progress.ok_or(Halt::Replaced)?;
-        tracing::info!(topic = shape.name, after, head = head.position, "the relay copies the log, {why}");
+        tracing::info!(topic = shape.name, after, head = head.position, "the relay started, {why}");
         Ok(Copy {
             log: &self.log,
             lease: lease.clone(),
@@ -218,7 +218,7 @@ impl Relay {
     async fn make_sure(&self, shape: &Shape) -> Result<(), Halt> {
         let (made, found) = Admin::new(&self.client)?.ensure(shape).await?;
         if made {
-            tracing::info!(topic = shape.name, partitions = shape.partitions, "the topic was made");
+            tracing::info!(topic = shape.name, partitions = shape.partitions, "created the topic");
         }
         match found {
             Checked::AsDeclared => Ok(()),
@@ -242,9 +242,13 @@ impl Relay {
         };
         if self.standing.set(state.clone()) {
             match state {
-                State::Refused { why } => tracing::error!(topic = self.topic(), why, "the relay refuses to go on"),
-                State::Away { why } => tracing::warn!(topic = self.topic(), why, "the relay cannot go on; trying on"),
-                _ => tracing::warn!(topic = self.topic(), why = %halt, "a session of the relay has ended"),
+                State::Refused { why } => {
+                    tracing::error!(topic = self.topic(), why, "the relay stopped and needs an operator")
+                }
+                State::Away { why } => tracing::warn!(topic = self.topic(), why, "the relay failed, retrying"),
+                _ => {
+                    tracing::warn!(topic = self.topic(), why = %halt, "a session of the relay ended, starting another")
+                }
             }
         }
         again

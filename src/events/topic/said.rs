@@ -73,14 +73,14 @@ fn is_of_the_connection(error: &KafkaError) -> bool {
 
 impl ClientContext for Said {
     fn log(&self, _level: RDKafkaLogLevel, facility: &str, text: &str) {
-        tracing::debug!(facility, text, "the Kafka client says");
+        tracing::debug!(facility, text, "message from the Kafka client");
         if facility == FAILURE {
             self.say(text);
         }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(%error, reason, "the Kafka client says");
+        tracing::debug!(%error, reason, "message from the Kafka client");
         // That all are down is what everybody sees; why they are was said before.
         if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
             self.say(reason);

@@ -103,7 +103,7 @@ impl Operation {
         self
     }
 
-    /// One of [`shared_parameters`].
+    /// One of `shared_parameters`.
     pub fn shared(mut self, name: &str) -> Self {
         self.parameters.push(json!({ "$ref": format!("#/components/parameters/{name}") }));
         self
@@ -123,7 +123,7 @@ impl Operation {
         self
     }
 
-    /// What is answered; `content` by media type, `headers` of [`shared_headers`].
+    /// What is answered; `content` by media type, `headers` of `shared_headers`.
     pub fn answer(mut self, status: u16, about: &str, headers: &[&str], content: Option<Value>) -> Self {
         let mut answer = Map::new();
         answer.insert("description".into(), about.into());

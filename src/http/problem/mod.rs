@@ -162,7 +162,7 @@ mod tests {
         assert_eq!(
             problem.to_json(Some("urn:uuid:1")),
             serde_json::json!({
-                "type": "/problems/invalid-fields", "title": "Fields of the body are at fault", "status": 422,
+                "type": "/problems/invalid-fields", "title": "Fields of the body are invalid", "status": 422,
                 "detail": "name: too long", "instance": "urn:uuid:1", "code": "invalid-fields",
                 "errors": [{ "field": "name", "detail": "at most 128 characters" }], "room_version": 7,
             })

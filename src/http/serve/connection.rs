@@ -70,7 +70,7 @@ impl Service {
 
         let mut wire = connection.into_parts().io.into_inner();
         if wire.head_overdue() {
-            let detail = format!("The head of the request did not arrive whole within {:?}.", self.head_patience);
+            let detail = format!("The complete head of the request did not arrive within {:?}.", self.head_patience);
             let _ = wire.write_all(&on_the_wire(&Problem::new(ProblemCode::RequestTimeout, detail))).await;
         }
         if result.is_err() || !(draining || wire.is_read_to_end()) {

@@ -83,7 +83,7 @@ impl Server {
         }
         let Self { listener, .. } = self;
         drop(listener);
-        tracing::info!(open = connections.len(), "no more connections are taken; those in flight are answered");
+        tracing::info!(open = connections.len(), "no longer accepting connections; finishing the requests in flight");
         while let Some(ended) = connections.join_next().await {
             settle(ended);
         }
@@ -139,7 +139,7 @@ impl Drop for Open {
 async fn pause(error: &io::Error) {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset};
     if !matches!(error.kind(), ConnectionAborted | ConnectionReset) {
-        tracing::error!(%error, "a connection could not be accepted");
+        tracing::error!(%error, "accept failed");
         tokio::time::sleep(ACCEPT_PAUSE).await;
     }
 }
@@ -149,6 +149,6 @@ fn settle(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended
         && !error.is_cancelled()
     {
-        tracing::error!(%error, "a connection was cut by a fault of the server");
+        tracing::error!(%error, "connection closed after an error of the server");
     }
 }

@@ -137,10 +137,10 @@ fn hypers_own(bytes: &[u8]) -> Option<Problem> {
     let head = std::str::from_utf8(bytes).ok()?;
     head.contains("\r\ncontent-length: 0\r\n").then_some(())?;
     let (code, detail) = match head.get(9..12)? {
-        "400" => (ProblemCode::MalformedRequest, "The head of the request is not one of HTTP/1.1."),
-        "414" => (ProblemCode::UriTooLong, "The request line is longer than the server reads."),
+        "400" => (ProblemCode::MalformedRequest, "The head of the request is not valid HTTP/1.1."),
+        "414" => (ProblemCode::UriTooLong, "The request line is longer than the server accepts."),
         "431" => {
-            (ProblemCode::HeadersTooLarge, "The head of the request has more bytes or lines than the server reads.")
+            (ProblemCode::HeadersTooLarge, "The head of the request has more bytes or lines than the server accepts.")
         }
         _ => return None,
     };

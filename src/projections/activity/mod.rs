@@ -2,7 +2,7 @@
 //! was shared.
 //!
 //! By the time at which things happened, and exact in whatever order they come in: stays and shares are steps of two counts
-//! ([`concurrency`](super::concurrency) says how that works). They lie with their hours in the row of the day ([`hours`]). Those
+//! ([`concurrency`](super::concurrency) says how that works). They lie with their hours in the row of the day (`hours`). Those
 //! of a busy hour lie apart: of the people minute by minute, so that an event in an hour with ten thousand joins rewrites a
 //! minute and not the hour; of shared screens, which are few, in the hour's row. Hours and days in which nothing changed have no
 //! place: who reads knows what went on from those before. With several screens at once the time is that in which there was

@@ -9,7 +9,7 @@
 //! is gone on with by the next run. A file that was being written is written anew. One run at a time, under a lock of the
 //! database; it needs the rights of the database's owner, since the running program can take nothing out of the log.
 //!
-//! [`plan`] says what may move and what stands in the way, [`copy`] writes and proves the files, [`detach`] takes a partition
+//! `plan` says what may move and what stands in the way, `copy` writes and proves the files, `detach` takes a partition
 //! out without stopping appends.
 
 mod catalogue;

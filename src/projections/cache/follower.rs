@@ -70,7 +70,7 @@ impl Follower {
                 Ok(()) => delays.reset(),
                 Err(error) => {
                     if !failing {
-                        tracing::warn!(%error, "the cache has lost the log; it answers nothing until it has found it again");
+                        tracing::warn!(%error, "the cache cannot read the log; it is bypassed until it can");
                     }
                     failing = true;
                     if !delays.pause(&stop).await {

@@ -8,8 +8,8 @@
 //!   node.
 //! - Where the log cannot be followed, nothing is answered out of a cache: the database is asked.
 //!
-//! How: each node follows the log by itself ([`follower`]) and knows for the rooms that changed lately where they changed last
-//! ([`known`]). An entry carries the checkpoint that it was read at, in one picture of the database ([`database`]), and is used only if
+//! How: each node follows the log by itself (`follower`) and knows for the rooms that changed lately where they changed last
+//! (`known`). An entry carries the checkpoint that it was read at, in one picture of the database (`database`), and is used only if
 //! its room is known not to have changed after that. By the same rule an entry out of Redis is judged, so that Redis may hold
 //! anything at all: an old dump, a write that came late, another epoch. What cannot be judged is a miss.
 //!

@@ -155,7 +155,9 @@ impl Desk {
             };
             match ended {
                 Ok(()) => delays.reset(),
-                Err(error) if !failing => tracing::warn!(%error, "the cache cannot hear operators; trying on"),
+                Err(error) if !failing => {
+                    tracing::warn!(%error, "LISTEN for commands of `convoke cache` failed, retrying")
+                }
                 Err(_) => {}
             }
             failing = true;

@@ -117,7 +117,7 @@ impl Shared {
         let found = match self.ask::<Option<Vec<u8>>>(Cmd::new().arg("GET").arg(name(key)), self.timeout).await {
             Ok(found) => found,
             Err(error) => {
-                tracing::debug!(%error, "the cache in Redis does not answer");
+                tracing::debug!(%error, "read from the cache in Redis failed");
                 self.metrics.read(Layer::Redis, Outcome::Failed);
                 return None;
             }
@@ -230,7 +230,7 @@ impl Shared {
                 self.metrics.written("older", wrote.len() as u64 - newer);
             }
             Err(error) => {
-                tracing::debug!(%error, "the cache in Redis was not written");
+                tracing::debug!(%error, "write to the cache in Redis failed");
                 self.metrics.written("failed", values.len() as u64);
             }
         }

@@ -98,9 +98,9 @@ impl RoomCache {
                     rooms = warmed.rooms,
                     loaded = warmed.loaded,
                     failed = warmed.failed,
-                    "the cache is warm"
+                    "cache warmed"
                 ),
-                Err(error) => tracing::warn!(%error, "the cache was not warmed"),
+                Err(error) => tracing::warn!(%error, "warming the cache failed"),
             }
         }
     }

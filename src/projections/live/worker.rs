@@ -129,7 +129,7 @@ impl<M: ReadModel> Worker<M> {
             place.forget();
         }
         if !*failing {
-            tracing::warn!(projection = M::NAME, %error, "the read model cannot go on for now; trying on");
+            tracing::warn!(projection = M::NAME, %error, "projection failed, retrying");
         }
         *failing = true;
     }
@@ -328,7 +328,7 @@ impl<M: ReadModel> Worker<M> {
             position = checkpoint.position,
             failed_position = obstacle.position,
             error = obstacle.error,
-            "the read model stopped; the others go on"
+            "projection stopped at an event that it cannot apply; the other projections continue"
         );
         while pause(CHECK, stop).await {
             let now = heard(SHORT_SILENCE, checkpoint::find(connection, M::NAME)).await?;

@@ -9,11 +9,11 @@
 //! ```
 //!
 //! The log is read once for all models. A row is written when no later event touches it; those that later events may touch
-//! are held in memory and kept aside with each transaction ([`held`]). Rows, what is held and how far it is are one
+//! are held in memory and kept aside with each transaction (`held`). Rows, what is held and how far it is are one
 //! transaction: a killed rebuild goes on from its last one. Once there are too many rows to hold, all are written, and what is
 //! needed is read back from the fresh tables.
 //!
-//! Live and fresh rows are compared by digest at one position ([`comparison`]).
+//! Live and fresh rows are compared by digest at one position (`comparison`).
 //!
 //! A swap locks the live checkpoint, folds what is missing, renames the tables and moves the checkpoint, all in one
 //! transaction. Queries go on before and after; none sees half of it.

@@ -147,7 +147,7 @@ impl Replicas {
             Ok(answer) => Some(answer),
             Err(CallError::Refused(_)) => None,
             Err(CallError::Failed(error)) => {
-                tracing::debug!(replica = replica.number, %error, "a replica does not answer; asking the primary");
+                tracing::debug!(replica = replica.number, %error, "query on a replica failed, using the primary");
                 replica.failed();
                 self.metrics.replica_used(&replica.number, false);
                 None
@@ -227,11 +227,11 @@ impl Replicas {
         };
         self.metrics.replica_used(&replica.number, left_out.is_none());
         match (seen.left_out.as_deref(), left_out.as_deref()) {
-            (Some(_), None) => tracing::info!(replica = replica.number, "a replica is read from"),
+            (Some(_), None) => tracing::info!(replica = replica.number, "replica is in use"),
             // It was read from, or nothing was known of it; and waiting for a second answer is nothing to tell.
             (None | Some(NOT_ASKED | ANSWERED_ONCE), Some(why)) if why != ANSWERED_ONCE => {
                 let error = error.map(tracing::field::display);
-                tracing::warn!(replica = replica.number, why, error, "a replica is left out");
+                tracing::warn!(replica = replica.number, why, error, "replica is not in use");
             }
             _ => {}
         }

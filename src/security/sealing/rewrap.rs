@@ -153,7 +153,7 @@ impl Sealer {
             let master = self.masters.get(&row.master)?;
             let opened = (table.bound)(row).and_then(|bound| Some((master.open(&row.wrapped, &bound)?, bound)));
             let Some((plain, bound)) = opened else {
-                tracing::error!(table = table.name, key = row.key, master = row.master, "a key does not unwrap");
+                tracing::error!(table = table.name, key = row.key, master = row.master, "unwrapping a key failed");
                 damaged += 1;
                 continue;
             };

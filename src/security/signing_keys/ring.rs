@@ -157,7 +157,7 @@ impl Rings {
                 Ok(Some(key)) => _ = ring.keys.entry(key.kid.clone()).or_insert_with(|| Arc::new(key)),
                 Ok(None) => _ = ring.revoked.insert(row.kid.clone()),
                 // One bad row must not shut out everybody: its key alone does not verify.
-                Err(problem) => tracing::error!(kid = row.kid, %problem, "a signing key cannot be used"),
+                Err(problem) => tracing::error!(kid = row.kid, %problem, "signing key is unusable"),
             }
         }
         ring

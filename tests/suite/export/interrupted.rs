@@ -284,7 +284,7 @@ async fn a_file_grows_with_the_log_and_only_with_its_own() {
 
         std::fs::write(&file, &before[..before.len() - 5]).unwrap();
         let cut = append(&[]).await;
-        assert!(cut.status == 1 && cut.stderr.contains("is not a whole export"), "{cut:?}");
+        assert!(cut.status == 1 && cut.stderr.contains("is not a complete export"), "{cut:?}");
         let again = export(&db, &[path]).run().await;
         assert!(again.status == 1 && again.stderr.contains("--force"), "{again:?}");
         assert_eq!(export(&db, &["--force", path]).run().await.status, 0);

@@ -1,4 +1,4 @@
-//! The log: `conformance` holds what every engine must, the other modules what is PostgreSQL's own. The functions below make rooms
+//! The log: `conformance` tests what holds for any log, the other modules what is PostgreSQL's own. The functions below make rooms
 //! and events that mean nothing.
 
 mod conformance;
@@ -14,12 +14,12 @@ use std::sync::Arc;
 use convoke::events::envelope::RoomVersion;
 use convoke::events::ids::{Actor, CommandId, RoomId, TenantId};
 use convoke::events::log::append::{Batch, NewEvent, RoomAppend};
-use convoke::events::log::port::Log;
 use convoke::events::log::{EventLog, RoomKey, chain};
 use convoke::events::time::{Clock, Timestamp};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use self::conformance::port::Log;
 use crate::harness::TestDb;
 
 pub fn log_of(db: &TestDb) -> EventLog {
