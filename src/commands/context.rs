@@ -1,4 +1,4 @@
-//! All that a rule may know besides the room: who asks, when, and the few facts that are not part of the room's state.
+//! The inputs of a rule besides the room: the caller, the time, and the data that are not part of the room's state.
 
 use uuid::Uuid;
 

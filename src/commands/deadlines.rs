@@ -1,7 +1,7 @@
-//! What time does to rooms: opens those whose hour has come, ends those that were empty or open too long.
+//! Opens rooms whose opening time has come, and ends rooms that were empty or open for too long.
 //!
-//! Which rooms may be due comes from outside, and may be old or told twice, by several processes at once: the commands look at
-//! the room's own deadline and do nothing where it has not passed (see `room::state::DEADLINES`).
+//! The list of due rooms comes from a read model and may be outdated or be processed by several processes at once. The commands
+//! check the room's own deadline and do nothing before it (see `room::state::DEADLINES`).
 
 use std::time::Duration;
 

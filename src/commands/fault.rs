@@ -1,4 +1,4 @@
-//! What can be wrong with the body of a command, told by field. [`crate::json`] looks through its text before.
+//! Faults in the body of a command, by field. [`crate::json`] checks the text first.
 
 use serde::de::DeserializeOwned;
 

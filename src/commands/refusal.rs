@@ -1,4 +1,4 @@
-//! Refusals: a rule said no. A code never changes its meaning; its page in the docs is written from this table.
+//! Refusals by rules. A code never changes its meaning; this table generates the pages in `docs/problems`.
 
 use std::fmt;
 

@@ -1,9 +1,9 @@
-//! Months of rooms that a model lets go of, by configuration, and months made ahead.
+//! Retention: drops the months of rooms that a model need not keep, and creates partitions for coming months.
 //!
-//! The tables that grow lie in partitions by the month in which a room was made (migration 0017). A month whose rooms have all
-//! ended, and that lies further back than a model is to remember, goes in one transaction: its rows are counted out of the
-//! digest, its partitions dropped, the model's generation counted up. Folds leave out its rooms from then on
-//! ([`super::forgotten`]), so that a rebuild gives the rows that are left. The log has everything, as before.
+//! Tables that grow have a partition for each month in which rooms were created (migration 0017). When all rooms of a month have
+//! ended and the month is older than the model's retention, one transaction subtracts its rows from the digest, drops its
+//! partitions and increments the model's generation. The fold ignores these rooms from then on ([`super::forgotten`]), so that a
+//! rebuild produces the remaining rows. The log keeps all events.
 
 use std::time::Duration;
 

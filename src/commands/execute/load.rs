@@ -1,4 +1,4 @@
-//! Rooms out of the log: the newest snapshot at or before the wanted version, and the events since.
+//! Loads a room from the log: the newest snapshot at or before the wanted version, and the events after it.
 
 use std::sync::Arc;
 

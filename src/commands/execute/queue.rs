@@ -1,6 +1,7 @@
-//! The queue before the writer: what waits is gathered while a batch is on its way, and goes together in the next.
+//! The queue in front of the writer: collects commands while a batch is being appended, and submits them together as the next
+//! one.
 //!
-//! Rooms are loaded beside it; commands to a room that is being loaded wait for it in order, and hold up no other room.
+//! Rooms are loaded concurrently. Commands to a room wait in order for its load and do not delay other rooms.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;

@@ -1,7 +1,7 @@
-//! The writer: the states of rooms in memory, and batches of commands decided on them and appended.
+//! The writer: holds room states in memory, decides batches of commands on them, and appends the batches.
 //!
-//! States in memory may be old when other processes write to the same rooms. What is decided on an old state never counts: the
-//! append leaves it out, and where nothing is to be written the versions are asked for before anything is answered.
+//! States may be outdated when other processes write to the same rooms. A decision on an outdated state has no effect: the append
+//! rejects it, and if there is nothing to append, the writer compares versions before it responds.
 
 use std::collections::HashSet;
 use std::sync::Arc;

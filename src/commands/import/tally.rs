@@ -1,4 +1,4 @@
-//! What became of the lines: counted, kept with each batch, told at the end.
+//! Counts the results of lines, stores the counts with each batch, and reports them at the end.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,7 +1,7 @@
-//! What the log needs done for it now and then: partitions made ahead, outcomes past their life dropped.
+//! Periodic maintenance of the log: creates partitions ahead of time and drops expired outcomes.
 //!
-//! Any number of processes may run this; each piece of work is done by the one that gets its lock in the database, for as
-//! long as its transaction lasts, so that a process that dies leaves nothing held. A database that is away is waited for.
+//! Any number of processes may run this. For each task one of them gets a lock in the database, for the duration of its
+//! transaction, so that a process that dies holds no lock. When the database is unavailable, the task waits and retries.
 
 use std::time::Duration;
 

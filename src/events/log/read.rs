@@ -1,7 +1,7 @@
-//! Reading: the log from a position, a tenant's part of it, a room from a version, and where a time lies in each.
+//! Reads the log from a position, the events of a tenant, a room from a version, and finds the position or version of a time.
 //!
-//! Every statement names the times it wants, so that PostgreSQL visits only partitions that can hold them. What has left the
-//! database shows as a gap at the front of what is found, and is read from where it lies (`super::archived`).
+//! Every statement bounds the recorded time, so that PostgreSQL visits only the partitions that can match. Archived events show
+//! as a gap at the front of a result and are read from their archive (`super::archived`).
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Rows of the log's tables as values of the program.
+//! Decodes rows of the log's tables.
 
 use std::borrow::Cow;
 

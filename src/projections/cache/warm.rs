@@ -1,4 +1,4 @@
-//! Warming: rooms that are likely to be read are loaded before anybody asks.
+//! Cache warming: loads rooms that are likely to be read.
 
 use std::collections::HashSet;
 use std::time::Duration;

@@ -1,9 +1,11 @@
-//! The one worker of a read model: reads what comes after the checkpoint, folds it, writes rows and checkpoint together.
+//! The worker of a read model: reads the events after the checkpoint, folds them, and writes rows and checkpoint in one
+//! transaction.
 //!
-//! Any number of processes may have one; an advisory lock lets in one at a time. The lock and the writes are on one
-//! connection, so that who loses the lock cannot write; and the checkpoint moves by compare-and-set besides.
+//! Any number of processes may run a worker for a model; an advisory lock admits one at a time. Lock and writes share a
+//! connection, so a worker that loses the lock cannot write. In addition, the checkpoint changes by compare-and-set.
 //!
-//! Commits do not wait for the disk: what a crash of the server takes back, rows and checkpoint alike, is folded again.
+//! Commits do not wait for the disk. A crash of the database loses rows together with their checkpoint, and the worker folds the
+//! events again.
 
 use std::marker::PhantomData;
 use std::ops::RangeInclusive;

@@ -1,5 +1,5 @@
-//! One model's part of a rebuild: takes the chunks that all models share, folds them into its fresh tables, and puts these in
-//! the place of the live ones in the end.
+//! The rebuild of one model: folds the chunks that all models share into new tables, and finally replaces the live tables with
+//! them.
 
 use std::ops::Range;
 use std::sync::Arc;

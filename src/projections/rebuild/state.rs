@@ -1,5 +1,5 @@
-//! How far a fresh fold has come: one row in `convoke.projection_rebuilds`, moved in the transaction that writes the fold's
-//! rows, so that a killed rebuild goes on where it was.
+//! The progress of a rebuild: a row in `convoke.projection_rebuilds` that changes in the same transaction as the new rows, so
+//! that a rebuild continues after a crash.
 
 use sqlx::postgres::PgRow;
 use sqlx::{Connection as _, PgConnection, Row as _};

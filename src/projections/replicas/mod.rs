@@ -1,10 +1,10 @@
-//! Replicas of the database, to read from: which of them has replayed what a reader asks for.
+//! Read replicas: selects one that has replayed the position that a reader asks for.
 //!
-//! Each is asked every so often how far its read models are. One that does not answer, has not replayed what the primary had a
-//! while ago, or has what the primary does not have (a primary that was restored, another epoch of the log), is left out and
-//! comes back by itself. A reader names the model and the position that it wants to be shown at least; where no replica has it the
-//! primary is read. A replica that fails in the middle of a question is left out at once, and the question put to the primary;
-//! one that fails again and again is not asked by readers for a while (a circuit breaker around each).
+//! Each replica is polled for the checkpoints of its read models. A replica is excluded if it does not answer, lags behind the
+//! primary by more than the configured time, or is ahead of it (a restored primary, another epoch). It is included again
+//! automatically. A reader names the model and the least position; if no replica has it, the read goes to the primary. If a query
+//! on a replica fails, the replica is excluded at once and the primary answers. A circuit breaker around each replica stops
+//! repeated failures.
 
 mod standing;
 

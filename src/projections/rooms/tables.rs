@@ -1,4 +1,4 @@
-//! The rows of the model.
+//! The tables of the model.
 
 use crate::events::envelope::RoomVersion;
 use crate::events::ids::{Identity, RecordingId, RoomId, SessionId, TenantId, TrackId};

@@ -1,4 +1,4 @@
-//! Rows as bytes, in the format of binary `COPY`: the form in which they are written in bulk, hashed, and scanned.
+//! Rows as bytes in the format of binary `COPY`, for bulk writes, hashing and scans.
 
 use bytes::{Buf, Bytes, BytesMut};
 

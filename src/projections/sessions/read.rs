@@ -1,4 +1,4 @@
-//! Who ever was in a room.
+//! Reads the sessions of a room.
 
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
