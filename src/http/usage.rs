@@ -96,8 +96,8 @@ pub fn describe(document: &mut Document) {
              which people came and went: history that is moved in counts on its own days. Stays that go on count up to now. \
              Needs the grant `room_list` or `room_admin`.",
         )
-        .query("from", day.clone(), "From this day; else from the first on which anybody came")
-        .query("until", day, "To this day, that included; else to today")
+        .query("from", day.clone(), "First day; default: the first day with a join")
+        .query("until", day, "Last day; default: today")
         .paged()
         .json(200, "Days", &["Convoke-Position"], &page)
         .problems(&[ProblemCode::Forbidden, ProblemCode::CursorMalformed, ProblemCode::CursorOfAnotherEpoch]);
