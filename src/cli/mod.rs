@@ -1,8 +1,7 @@
-//! The command line: one file per command, each a set of arguments and a `run`.
+//! The command line: one file per command, with its arguments and a `run`.
 //!
-//! What a command prints for its user or for a program goes to the output stream, everything else (logs, progress,
-//! errors) to the error stream, all of it by `output`. Exit codes: 0 done, 1 failed, 2 not understood; what else a command says by
-//! its code stands in its help. docs/command-line.md tells all of them.
+//! Results go to standard output; logs, progress and errors go to standard error, all through `output`. Exit codes: 0 success, 1
+//! failure, 2 invalid command line; the help of a command documents further codes. See docs/command-line.md.
 
 pub mod archive;
 pub mod asyncapi;
@@ -145,7 +144,7 @@ fn failure(error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// The error and its causes. Many an error repeats its cause in its own words; it is told once.
+/// The error and its causes. A cause that the error text already contains is omitted.
 fn told(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {

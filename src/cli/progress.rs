@@ -65,7 +65,7 @@ impl Progress {
         }
     }
 
-    /// The total may become known, or grow, while the work goes on.
+    /// Sets the total, which may become known or grow during the work.
     pub fn set_total(&mut self, total: u64) {
         self.total = Some(total);
         if let Shown::Bar(bar) = &self.shown {

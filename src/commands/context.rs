@@ -79,14 +79,14 @@ impl<E: Into<RoomEvent>> From<E> for Fact {
 /// What a rule decided.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Decision {
-    /// These facts; none when it is so already.
+    /// These events; none if the command has no effect.
     Facts(Vec<Fact>),
     /// Another room answers in this one's place (`create-room` with `"if_exists": "return"`).
     Existing(RoomId),
 }
 
 impl Decision {
-    /// It is so already: nothing to write.
+    /// The command has no effect: nothing to write.
     pub fn nothing() -> Self {
         Decision::Facts(Vec::new())
     }

@@ -42,7 +42,7 @@ where
     let mut failing = false;
     while !stop.is_cancelled() {
         let Ok(found) = tokio::time::timeout(SILENCE, candidates(clock.now())).await else {
-            // A server that fell silent; what it is asked next goes over another connection.
+            // The server did not answer in time; the next query uses another connection.
             continue;
         };
         match found {
@@ -71,7 +71,7 @@ async fn order(executor: &Executor, clock: &Clock, Candidate { key, scheduled }:
     let room = key.room;
     let request = Request::by_system(DEADLINES, key, command, clock.now());
     match executor.execute(request).await {
-        // Somebody else was quicker.
+        // Another process was first.
         Ok(_) | Err(ExecuteError::Refused(_) | ExecuteError::Stopping) => {}
         Err(error) => {
             tracing::warn!(%error, %room, command = name, "command for a due room failed, retrying")

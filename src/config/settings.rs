@@ -1,5 +1,5 @@
-//! Every setting, once: its name, what it takes, its default and what it means. The reader, `docs/configuration.md` and
-//! `.env.example` all come from this table.
+//! The table of settings: name, accepted values, default and meaning. The reader, `docs/configuration.md` and `.env.example` use
+//! this table.
 
 mod archive;
 mod cache;

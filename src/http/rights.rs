@@ -113,7 +113,7 @@ pub fn reads_state(api: &Api, caller: &Caller, key: &RoomKey) -> bool {
     asks_as_person(caller) || api.rooms.is_in_use(key)
 }
 
-/// What goes on in the room: its people, its messages, its events.
+/// The content of a room: its people, its messages, its events.
 pub async fn inside_room(api: &Api, caller: &Caller, key: &RoomKey) -> Result<Access, Problem> {
     if !asks_as_person(caller) {
         // No look at the room's state is needed, only whether it is there.

@@ -39,7 +39,7 @@ pub enum RetentionError {
     Copy(#[from] BadCopy),
 }
 
-/// A month that a model let go of.
+/// A month that a model dropped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gone {
     pub model: &'static str,
@@ -84,7 +84,7 @@ impl Retention {
     /// Makes months ahead, and lets go of what is older than it should be.
     pub async fn round(&self) -> Result<Vec<Gone>, RetentionError> {
         let mut connection = self.pool.sessions().acquire().await?;
-        // Given up in the middle of a transaction, it is not to come to somebody else.
+        // A connection with an abandoned transaction must not return to the pool.
         connection.close_on_drop();
         while heard(SILENCE, self.make_month(&mut connection)).await? {}
         let mut gone = Vec::new();

@@ -1,5 +1,5 @@
-//! Waits between attempts: each twice as long as the one before, up to a bound, and each shortened by chance, so that those who
-//! failed together do not come back together.
+//! Back-off between attempts: each wait is twice the previous one, up to a limit, and randomly shortened, so that clients that
+//! failed together do not retry together.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;

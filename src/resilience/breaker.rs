@@ -1,8 +1,8 @@
-//! A circuit breaker: closed, calls pass; after failures it opens, and calls are refused at once; after a while it is half-open,
-//! one call at a time passes, and what becomes of those closes it or opens it again for longer.
+//! A circuit breaker. Closed: calls pass. Open, after repeated failures: calls fail at once. Half-open, after a while: one call
+//! at a time passes, and its result closes the breaker or opens it for longer.
 //!
-//! Invariants: a call is counted once, as succeeded, failed or refused; one that was given up counts as none of them. What was
-//! begun before the last change of state changes nothing any more.
+//! Invariants: a call counts once, as succeeded, failed or refused; a cancelled call does not count. Calls that began before the
+//! last change of state have no effect.
 
 mod machine;
 
@@ -147,7 +147,7 @@ impl Breaker {
         }
     }
 
-    /// Told under the machine's lock, so that the last that is told is what is.
+    /// Reported under the machine's lock, so that the last report is the current state.
     fn moved(&self, before: State, now: State) {
         if before == now {
             return;

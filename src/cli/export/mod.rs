@@ -1,14 +1,15 @@
 //! `convoke export`
 //!
 //! ```text
-//! log ─► pages of events ─► lines (reading) ─► packed, written (target), on a thread of its own
+//! log ─► pages of events ─► lines (reading) ─► compressed, written (target), on a thread of its own
 //! ```
 //!
-//! What holds:
-//! - The end is fixed before the first event is read: an export ends, whatever is appended meanwhile.
-//! - Memory is that of three pages, whatever the size of the log.
-//! - A file appears, or changes, only as a whole: done, stopped, or cut off from the log, it ends with a whole line and a whole
-//!   packed stream, and the position is told after which to go on. What cannot be written leaves nothing.
+//! Invariants:
+//! - The end is fixed before the first event is read, so an export ends whatever is appended meanwhile.
+//! - Memory is bounded by three pages, whatever the size of the log.
+//! - A file appears, or changes, only as a whole. After completion, a stop or the loss of the log, it ends with a complete line
+//!   and a complete compressed stream, and the command prints the position after which to continue. If the file cannot be
+//!   written, it stays unchanged.
 
 mod existing;
 mod packing;

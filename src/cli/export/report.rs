@@ -1,4 +1,4 @@
-//! What an export came to, for people and for programs, and how it is gone on with.
+//! The result of an export, for people and for programs, and the command that continues it.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -46,7 +46,7 @@ pub struct Report {
     erased: u64,
     seconds: f64,
     events_per_second: f64,
-    /// What goes on with it; absent when it is done.
+    /// The command that continues the export; absent when it is complete.
     #[serde(skip_serializing_if = "Option::is_none")]
     go_on: Option<String>,
 }
@@ -103,7 +103,7 @@ impl Report {
     }
 }
 
-/// The command that goes on after a position, to be pasted. `file`: `None` goes on with the output stream.
+/// The command that continues after a position, for a shell. `file`: `None` is standard output.
 pub fn to_go_on(selection: &Selection, open: bool, through: Position, file: Option<&Path>) -> String {
     let mut command = String::from("convoke export");
     let mut option = |name: &str, value: Option<String>| {

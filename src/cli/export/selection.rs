@@ -9,7 +9,7 @@ use crate::events::ids::{RoomId, TenantId};
 use crate::events::log::{EventLog, RoomKey};
 use crate::events::time::Timestamp;
 
-/// Names told to those who asked for a tenant that is not there.
+/// Tenants listed in the error about an unknown tenant.
 const TENANTS_TOLD: u16 = 10;
 
 #[derive(Clone, Debug, Args)]
@@ -46,7 +46,7 @@ impl Selection {
         Some(RoomKey { tenant: self.tenant.clone()?, room: self.room? })
     }
 
-    /// The positions to be looked at. `last`: of a file that is gone on with.
+    /// The positions to read. `last`: the last line of the file to continue.
     pub async fn stretch(&self, log: &EventLog, last: Option<&LastLine>) -> anyhow::Result<Stretch> {
         let head = log.head().await?.position;
         self.in_order(head)?;

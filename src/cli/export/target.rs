@@ -1,9 +1,9 @@
-//! Where lines go: standard output, or a file that appears only once it is whole.
+//! The target of an export: standard output, or a file that appears only when it is complete.
 //!
-//! A file is written as `FILE.part` beside its place, put onto the disk and then renamed: at every moment FILE is what it was, or
-//! is whole. To go on with a file, what it holds is copied first (file systems that share blocks copy nothing). A `.part` left by a
-//! process that was killed is taken over by the next export to the same file; two at once exclude each other by a lock on it.
-//! What is no regular file (a device, a pipe) is written to as it is.
+//! A file is written as `FILE.part` next to FILE, synced to disk and then renamed: at every moment FILE is unchanged or complete.
+//! To continue a file, its content is copied first (for free on file systems that share blocks). The next export to the same file
+//! takes over the `.part` of a killed process; a lock on it excludes concurrent exports. A target that is not a regular file (a
+//! device, a pipe) is written directly.
 
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read as _};
@@ -23,7 +23,7 @@ const COPIED_AT_ONCE: u64 = 64 * 1024 * 1024;
 /// Of files with personal fields in the clear: for their owner alone.
 const PRIVATE: u32 = 0o600;
 
-/// What may become of a file that is there already.
+/// What to do with an existing file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum How {
     /// It must not be there.
@@ -97,7 +97,7 @@ impl Target {
         self.packing
     }
 
-    /// The file that it goes on with, where there is one.
+    /// The file to continue, if any.
     pub fn existing(&self) -> Option<&Path> {
         let part = self.part.as_ref()?;
         (part.how == How::Append && part.target.exists()).then_some(&*part.target)
@@ -141,7 +141,7 @@ fn locked_part(target: PathBuf, how: How) -> anyhow::Result<(File, Part)> {
         Err(TryLockError::WouldBlock) => bail!(in_use()),
         Err(TryLockError::Error(error)) => return Err(error).with_context(|| path.display().to_string()),
     }
-    // Whoever held the lock may have just put the file in its place.
+    // The previous holder of the lock may have just renamed its file.
     let same = fs::metadata(&path).is_ok_and(|there| file.metadata().is_ok_and(|ours| there.ino() == ours.ino()));
     ensure!(same, in_use());
     let part = Part { path, target, how, remove: true };
@@ -198,7 +198,7 @@ impl Part {
             How::New => rename_new(&self.path, &self.target),
             How::Overwrite | How::Append => fs::rename(&self.path, &self.target),
         };
-        // From here on the name may be that of somebody else's.
+        // From here on the name may belong to another process's file.
         self.remove = false;
         renamed.with_context(|| {
             let (part, target) = (self.path.display(), self.target.display());

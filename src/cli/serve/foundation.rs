@@ -26,7 +26,7 @@ pub struct Foundation {
     /// For what is read to answer.
     pub reads: Pool,
     pub log: EventLog,
-    /// Where what happens is taken from by those who live by it.
+    /// The source of events for streams and read models.
     pub source: Source,
     /// The newest events, for all in the process who follow the log.
     pub window: Window,
@@ -87,7 +87,7 @@ impl Foundation {
         Maintenance::new(self.log.clone(), self.config.log.clone(), self.clock.clone())
     }
 
-    /// Closes what is open.
+    /// Closes all connections.
     pub async fn leave(self) {
         self.replicas.leave().await;
         pool::close(self.reads).await;
@@ -95,7 +95,7 @@ impl Foundation {
     }
 }
 
-/// Tells what the server of the database falls short of; refuses one that cannot be used at all.
+/// Logs unsuitable settings of the database; fails if it cannot be used at all.
 async fn refuse_unfit(pool: &Pool, config: &Config) -> anyhow::Result<()> {
     let pooled = config.database.pool_size + config.database.read_pool_size;
     for Shortcoming { found, consequence, fatal } in requirements::shortcomings(pool, pooled).await? {
@@ -105,7 +105,7 @@ async fn refuse_unfit(pool: &Pool, config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Each with a pool of its own, as large as the primary's for reads.
+/// Creates a pool for each replica, as large as the primary's read pool.
 fn replicas(config: &Config, primary: &Pool, breakers: &Breakers, metrics: &Metrics) -> anyhow::Result<Replicas> {
     let mut pools = Vec::new();
     for (number, url) in (1..).zip(&config.database.read_urls) {

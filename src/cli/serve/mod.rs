@@ -1,8 +1,8 @@
-//! `convoke serve`: puts the parts together, runs them, takes them apart again.
+//! `convoke serve`: wires the parts of the server, runs them, and shuts them down.
 //!
-//! The order of a start: address, database, schema, what the parts stand on (`foundation`), work behind the answers
-//! (`workers`), listening socket, answers (`routes`). The address comes first so that an occupied one is told before anything is
-//! made. A stop goes the other way: no new connections, answers in flight, then the work behind them, the database last.
+//! Start: address, database, schema, shared services (`foundation`), background tasks (`workers`), listening socket, routes
+//! (`routes`). The address comes first, so that an occupied one is reported before anything is created. A stop runs in the
+//! reverse order: no new connections, requests in flight, background tasks, the database.
 
 mod announce;
 mod api;

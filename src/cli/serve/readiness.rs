@@ -52,7 +52,7 @@ impl Topic {
         Some(Self { log: foundation.log.clone(), name, relay })
     }
 
-    /// A topic that is behind makes the process no less able to take commands and to answer: it is told, no more.
+    /// A lagging topic does not affect commands and reads, so the check reports it and does not fail.
     async fn told(self) -> CheckResult {
         let head = self.log.head().await.map_err(|error| error.to_string())?.position;
         let position = relayed(self.log.pool(), &self.name).await.map_err(|error| error.to_string())?;
@@ -66,8 +66,7 @@ impl Topic {
     }
 }
 
-/// A read model that stopped makes the process no less able to take commands and to answer from the others: it is told here,
-/// and is no reason to send requests elsewhere.
+/// A stopped read model does not affect commands and the other models, so the check reports it and does not fail.
 async fn projections(pool: Pool) -> CheckResult {
     let found = checkpoint::all(&pool).await.map_err(|error| error.to_string())?;
     let stopped: Vec<String> = found

@@ -124,7 +124,7 @@ impl Writer {
         let rooms: Vec<_> = batch.rooms.iter().map(|append| (append.key.clone(), append.events.len())).collect();
         let mut snapshots = Vec::new();
         for (index, (mut room, (key, _))) in states.into_iter().zip(&rooms).enumerate() {
-            // A room that is still absent is asked for again: somebody else may create it.
+            // A room that is still absent is loaded again: another process may create it.
             if room.version == 0 {
                 continue;
             }

@@ -175,7 +175,7 @@ impl Limits {
     }
 }
 
-/// What an executor stands on.
+/// The dependencies of an executor.
 #[derive(Clone)]
 pub struct Foundation {
     pub log: EventLog,
@@ -272,7 +272,7 @@ impl Executor {
                     if !error.is_of_the_room() {
                         return Err(AtomicError { index, error });
                     }
-                    // What was accepted once is answered so for ever, whatever the room says by now.
+                    // A stored response stays the same, whatever the state of the room is now.
                     return match self.repeated(&requests).await {
                         Some(answered) => answered,
                         None => Err(AtomicError { index, error }),

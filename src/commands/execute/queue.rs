@@ -58,7 +58,7 @@ impl Queue {
             }
             let Committed { answered, put_off } = self.writer.commit(batch).await;
             for (ticket, verdict) in answered {
-                // Whoever asked may have gone; what was written stays written.
+                // The caller may be gone; the written events stay.
                 let _ = ticket.send(verdict);
             }
             let later = std::mem::take(&mut self.ready);

@@ -271,7 +271,7 @@ impl Writer {
     }
 }
 
-/// Two parts of a batch that was refused, the first to be taken from the end first; one submission alone is answered.
+/// Splits a rejected batch in two, to be popped first part first; answers a single submission with the error.
 fn divide<T>(
     mut submissions: Vec<Submission<T>>,
     error: LogError,
@@ -289,7 +289,7 @@ fn divide<T>(
     }
 }
 
-/// Of what comes later: what goes to the rooms of those that were put off is put off behind them.
+/// Defers the later commands to the rooms of deferred ones, behind them.
 fn hold_back<T>(submissions: Vec<Submission<T>>, put_off: &mut Vec<Submission<T>>) -> Vec<Submission<T>> {
     let mut held: HashSet<RoomKey> = put_off.iter().flat_map(Submission::keys).collect();
     let mut free = Vec::with_capacity(submissions.len());
@@ -305,7 +305,7 @@ fn hold_back<T>(submissions: Vec<Submission<T>>, put_off: &mut Vec<Submission<T>
     free
 }
 
-/// Gives an append up that takes too long.
+/// Cancels an append that takes too long.
 pub(super) async fn patiently(append: impl Future<Output = Result<Appended, LogError>>) -> Result<Appended, LogError> {
     let done = tokio::time::timeout(APPEND_PATIENCE, append).await;
     done.unwrap_or_else(|_| Err(LogError::Unavailable(sqlx::Error::PoolTimedOut)))

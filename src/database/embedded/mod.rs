@@ -1,8 +1,8 @@
-//! The private PostgreSQL of a machine without a `DATABASE_URL`: the installed server's binaries, data of its own.
+//! The private PostgreSQL of a machine without a `DATABASE_URL`: the installed binaries with a data directory of its own.
 //!
-//! What holds: one process owns a data directory at a time (`place::Lock`), a second one is told who does. The server is
-//! reached by a Unix socket only. It runs with fsync and synchronous commits. It does not outlive its owner, and comes
-//! back by itself when it dies first. `docs/embedded-database.md` tells it to users.
+//! Invariants: one process owns a data directory at a time (`place::Lock`), and a second one reports the owner. The server is
+//! reachable by a Unix socket only. It runs with fsync and synchronous commits. It stops with its owner, and is restarted if it
+//! dies first. `docs/embedded-database.md` documents it for users.
 
 mod binaries;
 mod errors;

@@ -1,8 +1,8 @@
-//! The server's process: made, started, watched, stopped.
+//! The process of the private server: creates, starts, watches and stops it.
 //!
-//! A shell stands between it and us and holds the reading end of a pipe of ours: when we die, however we die, the pipe
-//! closes and the shell stops the server (fast: transactions are rolled back, everything is written). What even the shell's
-//! death leaves running is stopped at the next start.
+//! A shell between this process and the server holds the reading end of a pipe. When this process dies, in whatever way, the pipe
+//! closes and the shell stops the server (fast: it rolls back transactions and writes everything). If the shell dies too, the
+//! next start stops the server.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

@@ -82,7 +82,7 @@ pub async fn close(pool: impl Into<Pool>) {
 fn tested(config: &DatabaseConfig) -> PgPoolOptions {
     PgPoolOptions::new()
         .acquire_timeout(config.acquire_timeout)
-        // Each loan is told of: telemetry::pool_waits counts how long it was waited for.
+        // Logs each acquisition, from which telemetry::pool_waits measures the wait.
         .acquire_time_level(LevelFilter::Trace)
         // A test before every loan would be a round trip on every request.
         .test_before_acquire(false)

@@ -251,7 +251,7 @@ impl EventLog {
         };
         lent.back();
         let appended = answer(batch, &chains.rooms, &rows)?;
-        // Before anybody is told of the position, and before the commands are answered.
+        // Before readers are notified of the position, and before the commands are answered.
         if let Some(own) = &self.own {
             own.keep(batch, chains, &appended);
         }

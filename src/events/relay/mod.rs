@@ -1,11 +1,10 @@
-//! The relay: copies the log to its topic, each event once for readers of committed records, in the order of the log within a
-//! room, whatever is killed when. Why it is built as it is: `docs/decisions/0002-the-relay.md`.
+//! The relay: copies the log to the topic. A reader of committed records gets each event once, in the order of its room, whatever
+//! process is killed. For the reasons of its design see `docs/decisions/0002-the-relay.md`.
 //!
-//! One process at a time is the relay of a log, under a lease ([`crate::database::lease`]) and under a transactional id that
-//! never changes: Kafka refuses what an older relay still sends. A session of the relay goes: make sure of the topic, take the
-//! transactional id (which ends what a predecessor left open), look where the topic ends (`resume`), then copy page by page,
-//! a transaction each ([`publisher`]). Whatever fails ends the session, and the next one looks again where the topic ends: there
-//! is one way on, and it is taken after every fault. Nothing is skipped.
+//! One process at a time runs the relay of a log, under a lease ([`crate::database::lease`]) and a constant transactional id, by
+//! which Kafka rejects an older relay. A session of the relay creates or checks the topic, takes the transactional id (which
+//! aborts a predecessor's transaction), finds the end of the topic (`resume`), and then copies page by page, one transaction each
+//! ([`publisher`]). Every failure ends the session, and the next session finds the end of the topic again. No event is skipped.
 
 mod copy;
 pub mod personal;
@@ -161,7 +160,7 @@ impl Relay {
         }
     }
 
-    /// One session under a lease; ends with the reason why it cannot go on.
+    /// One session under a lease; returns the reason of its end.
     async fn session(&self, lease: &Lease, waits: &mut Delays) -> Halt {
         let permit = match self.breaker.admit() {
             Ok(permit) => permit,
@@ -183,7 +182,7 @@ impl Relay {
         copy.run().await
     }
 
-    /// Everything before the first event is copied.
+    /// Prepares a session, up to the first copied event.
     async fn begin(&self, lease: &Lease) -> Result<Copy<'_>, Halt> {
         let shape = shape::events(&self.config)?;
         self.make_sure(&shape).await?;
@@ -227,7 +226,7 @@ impl Relay {
         }
     }
 
-    /// Tells of the end of a session, once for a row of ends of one kind.
+    /// Logs the end of a session, once for consecutive ends of one kind.
     fn end(&self, halt: &Halt) -> Again {
         self.metrics.relaying(false);
         let (state, again) = match halt {

@@ -1,5 +1,5 @@
-//! What the Kafka library says beside its answers. Those often end in a time-out whose reason (a refused password, a certificate
-//! that nobody trusts, a name that nobody knows) goes only to the library's own log.
+//! Collects the Kafka library's own log messages. Its calls often end in a time-out, and the reason (a refused password, an
+//! untrusted certificate, an unknown name) appears only in its log.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};

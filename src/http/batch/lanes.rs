@@ -75,7 +75,7 @@ impl Lanes {
                 let (executor, minimal) = (self.api.executor.clone(), self.minimal);
                 // Unconstrained: to be put off for another task's sake would lose its place in the queue.
                 let command = tokio::task::unconstrained(async move {
-                    // Also when this is dropped half-way, nobody waits for it for ever.
+                    // Also wakes the waiting tasks when this is dropped half-way.
                     let _answered = answered.drop_guard();
                     for before in before {
                         before.cancelled().await;

@@ -110,7 +110,7 @@ impl hyper::service::Service<Request<Incoming>> for Calls {
     }
 }
 
-/// An answer that goes on after its head.
+/// A response with a streaming body.
 struct Answering {
     body: Body,
     turn: Arc<Turn>,

@@ -56,7 +56,7 @@ pub enum ArchivingError {
     Database(#[from] sqlx::Error),
 }
 
-/// What a run tells while it goes on.
+/// The steps that a run reports.
 #[derive(Clone, Debug)]
 pub enum Told {
     Writing {

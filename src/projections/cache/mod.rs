@@ -93,7 +93,7 @@ pub struct Seen<T> {
     pub current: bool,
 }
 
-/// What the cache stands on.
+/// The dependencies of the cache.
 pub struct Parts {
     /// Where what happens is taken from; with the log behind it.
     pub source: Source,

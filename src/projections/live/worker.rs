@@ -41,7 +41,7 @@ const CHECK: Duration = Duration::from_secs(1);
 const GATHER: RangeInclusive<Duration> = Duration::from_millis(25)..=Duration::from_millis(250);
 /// A worker rests for so many times as long as it worked, within [`GATHER`]: the more there is to do, the more is done at once.
 const REST: u32 = 9;
-/// From here on a statement is told as slow.
+/// Statements that take longer are logged as slow.
 const SLOW: Duration = Duration::from_secs(2);
 /// Of any one statement.
 const STATEMENT: Duration = Duration::from_secs(60);
@@ -52,7 +52,7 @@ const READ_SILENCE: Duration = Duration::from_secs(30);
 /// The same where next to nothing is asked.
 const SHORT_SILENCE: Duration = Duration::from_secs(10);
 
-/// Why a worker let go of its model.
+/// Why a worker released its model.
 enum End {
     /// It was asked to.
     Stopped,

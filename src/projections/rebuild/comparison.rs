@@ -44,7 +44,7 @@ impl Comparison {
     }
 }
 
-/// A picture of the live model: its checkpoint, and a transaction that sees its rows as they were then.
+/// A snapshot of the live model: its checkpoint, and a transaction that sees its rows at that moment.
 struct Picture {
     connection: PgConnection,
     model: ModelInfo,
@@ -53,7 +53,7 @@ struct Picture {
 
 impl Picture {
     async fn take(mut connection: PgConnection, model: ModelInfo) -> Result<Self, RebuildError> {
-        // Ends with the connection, which is this picture's own.
+        // Ends with the connection, which belongs to this snapshot.
         sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").execute(&mut connection).await?;
         let checkpoint = checkpoint::find(&mut connection, model.name).await?;
         Ok(Self { connection, model, checkpoint })

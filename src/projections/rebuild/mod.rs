@@ -152,7 +152,7 @@ pub enum Phase {
     Swapping,
 }
 
-/// How far it is, for those who watch.
+/// The progress of a rebuild, for observers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
     pub phase: Phase,
@@ -218,7 +218,7 @@ impl Rebuild {
         self.progress.subscribe()
     }
 
-    /// Runs to the end, or until told to stop; then what was done is kept and the next run goes on from there.
+    /// Runs to the end, or until `stop`; after a stop, the next run continues from the committed position.
     pub async fn run(
         self,
         models: &[ModelInfo],

@@ -44,7 +44,7 @@ fn digest(row: &PgRow, column: &str) -> sqlx::Result<Option<Digest>> {
 }
 
 impl Fresh {
-    /// Goes on with what an earlier run left, if that is still of use, or begins anew.
+    /// Continues the rows of an earlier run if they are still usable, or starts again.
     pub async fn open(
         connection: &mut PgConnection,
         model: ModelInfo,

@@ -166,7 +166,7 @@ impl Replicas {
         told.collect::<Vec<_>>().join("; ")
     }
 
-    /// Closes what is open.
+    /// Closes all connections.
     pub async fn leave(self) {
         for replica in self.all.iter() {
             pool::close(replica.pool.clone()).await;
