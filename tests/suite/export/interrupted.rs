@@ -115,7 +115,7 @@ async fn stopped_it_leaves_a_whole_file_that_is_gone_on_with_as_it_says() {
         held.close().await.unwrap();
         let (status, _, stderr) = ends(child).await;
         assert_eq!(status, Some(1), "{stderr}");
-        assert!(stderr.contains(&format!("whole up to position {FIRST}; go on with")), "{stderr}");
+        assert!(stderr.contains(&format!("valid up to position {FIRST}; continue with")), "{stderr}");
         assert_eq!(positions(&text(&file)), (1..=FIRST as u64).collect::<Vec<_>>());
         let gone_on = pasted(&db, &stderr).run().await;
         assert_eq!(gone_on.status, 0, "{gone_on:?}");
@@ -157,7 +157,7 @@ async fn cut_off_from_the_log_the_file_is_whole_as_far_as_it_came() {
     cut_off(&db).await;
     let (status, stdout, stderr) = ends(child).await;
     held.close().await.unwrap();
-    assert!(status == Some(1) && stderr.contains("error: the export was cut off: "), "{stderr}");
+    assert!(status == Some(1) && stderr.contains("error: the export is incomplete: "), "{stderr}");
     let report = &serde_json::from_str::<serde_json::Value>(&stdout).unwrap();
     assert_eq!((&report["done"], &report["through"]), (&false.into(), &FIRST.into()), "{report}");
     assert_eq!(positions(&text(&file)).len(), FIRST);

@@ -122,7 +122,7 @@ async fn an_erased_person_reads_as_erased_from_a_running_server_and_the_room_goe
     let event = page.body["events"].as_array().unwrap().last().unwrap();
     assert_eq!((&event["type"], &event["actor"]), (&json!("person.erased"), &json!("system:operator")));
     let again = service.run.clone().args(erase).args(["--yes"]).run().await;
-    assert_eq!((again.status, again.stdout.as_str()), (0, "nothing personal is kept of them\n"));
+    assert_eq!((again.status, again.stdout.as_str()), (0, "no personal data is stored for this person\n"));
     let gone = (Value::Null, json!(true));
     eventually("alice reads as erased", SOON, async || {
         (names().await == [gone.clone(), open("The bob")]).then_some(())
