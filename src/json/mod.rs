@@ -1,6 +1,6 @@
 //! JSON from outside: one parser for everything that comes over HTTP, in lists of commands and in lines of an import.
 //!
-//! [`mod@check`] refuses JSON that the log or a later reader does not accept, and names the field. [`mod@read`] deserialises checked
+//! `check` refuses JSON that the log or a later reader does not accept, and names the field. `read` deserialises checked
 //! text. [`FreeJson`] keeps a caller's own JSON exactly, numbers included. [`whole`] reads integers, [`object`] reads structs,
 //! and [`words`] translates serde's messages.
 
