@@ -41,10 +41,11 @@ test-quick: tools ## Runs the tests that need no server
 	cargo test --lib
 	cargo test --test suite -- generated_docs golden house
 
-check: tools ## Format, lints, import rules, generated files
+check: tools ## Format, lints, links of the documentation, import rules, generated files
 	cargo fmt --check
 	$(if $(MACRO_FILES),rustfmt --edition 2024 --check $(MACRO_FILES))
 	cargo clippy --all-targets -- -D warnings
+	cargo doc --no-deps --document-private-items --lib --quiet
 	cargo test --test suite -- generated_docs house
 
 bench: tools ## Measures; writes docs/benchmarks.md

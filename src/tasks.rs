@@ -101,7 +101,7 @@ impl Tasks {
         while let Some(ended) = self.running.join_next_with_id().await {
             if let Some(failure) = self.failure(ended, true) {
                 if first.is_some() {
-                    tracing::error!(%failure, "a further task failed");
+                    tracing::error!(%failure, "another task failed");
                 } else {
                     *first = Some(failure);
                 }

@@ -7,7 +7,7 @@ use clap::Args;
 use super::output;
 use crate::http::asyncapi;
 
-/// Print the description of the live streams in AsyncAPI 3.0, as it is served at /asyncapi.json.
+/// Print the AsyncAPI 3.0 description of the live streams, as served at /asyncapi.json.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  convoke asyncapi > asyncapi.json")]
 pub struct AsyncApi {}

@@ -76,7 +76,7 @@ impl Context {
         if database.embedded().is_some() {
             migrate::run(&owner).await?;
         } else {
-            // Somebody else's database is changed when asked to, not by looking at it.
+            // Commands must not migrate a configured database; only `convoke migrate` and `convoke serve` do.
             migrate::check(&owner).await?;
         }
         pool::close(owner).await;

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use super::context::Context;
 use super::output::{self, note};
 use super::progress::Progress;
-use super::table::table;
+use super::table::{result, table};
 use crate::commands::execute::{Foundation, Limits};
 use crate::commands::import::{
     Ended, Import, ImportError, LineReader, Lines, Refused, Source, Standing, Survey, Tally, survey,
@@ -30,32 +30,32 @@ use crate::telemetry::metrics::Metrics;
 /// The exit code of an import that is done and refused more than could be expected.
 const LINES_REFUSED: u8 = 3;
 
-/// Move history in: commands of the past, a line of JSON each.
+/// Import history: commands of the past, a line of JSON each.
 ///
-/// Every line is judged as a command of now would be: applied, or counted as refused by reason; none stops the others. Lines
-/// are taken in order. Interrupted or killed, the same command goes on where it was, without doubling; done, it does nothing.
-/// What lines look like: docs/import.md. Exit code 3: it is done, and not a line of some kind was taken (lines that are no commands,
-/// malformed lines of one command, the many lines of one command), or more were refused than --allow-refused allows.
+/// Each line is executed as a new command would be, in order: applied, or counted by its reason for refusal. A refused line
+/// does not stop the import. After an interruption the same command continues without duplicates; after the end it does
+/// nothing. See docs/import.md for the format. Exit code 3 if the import is complete, but a kind of lines was refused entirely
+/// (lines that are no commands, malformed lines of one command, lines of one command), or more lines than --allow-refused.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  convoke import --tenant acme history.ndjson.zst\n  convoke import --tenant acme --recorded-as-occurred 2012.ndjson.gz\n  zcat *.gz | convoke import --tenant acme --name nightly -"
 )]
 pub struct ImportFile {
-    /// NDJSON, plain, gzip or zstd; `-` is the input stream
+    /// NDJSON, plain, gzip or zstd; `-` reads standard input
     file: PathBuf,
-    /// Whose rooms they are, where a line does not say
+    /// The tenant of lines that name none
     #[arg(long, value_name = "TENANT")]
     tenant: Option<TenantId>,
-    /// Record events at the times at which they occurred, in partitions made for them; the log must hold nothing else
+    /// Record events at the times at which they occurred, in new partitions; the log must hold nothing else
     #[arg(long)]
     recorded_as_occurred: bool,
-    /// What to go on with when it is given again; needed for the input stream [default: by the file's content]
+    /// The name under which the import continues when run again; required for standard input [default: by the file's content]
     #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     name: Option<String>,
-    /// Refused lines that are expected: exit code 3 where there are more, of whatever kind
+    /// The number of refused lines to expect: exit code 3 if there are more
     #[arg(long, value_name = "LINES")]
     allow_refused: Option<u64>,
-    /// The report as JSON
+    /// Print the report as JSON
     #[arg(long)]
     json: bool,
 }
@@ -65,7 +65,7 @@ impl ImportFile {
         let source = Source::new(&self.file);
         anyhow::ensure!(
             source != Source::Stdin || self.name.is_some(),
-            "the input stream needs --name NAME: under it the import is known again"
+            "standard input needs --name NAME, under which the import can continue"
         );
         let Some(survey) = self.survey(&source, &context).await? else {
             return Ok(ExitCode::FAILURE);
@@ -124,10 +124,10 @@ impl ImportFile {
         } else {
             output::print_text(&report.text())?;
         }
-        match ended.context("the import was not finished; the same command goes on with it")? {
+        match ended.context("the import is incomplete; run the same command to continue")? {
             Ended::Done => Ok(self.judge(&standing.tally)),
             Ended::Stopped => {
-                note("stopped before the end; the same command goes on with it");
+                note("stopped before the end; run the same command to continue");
                 Ok(ExitCode::FAILURE)
             }
         }
@@ -145,7 +145,7 @@ impl ImportFile {
             None if kinds.is_empty() => ExitCode::SUCCESS,
             None => {
                 let kinds = kinds.join(", ");
-                note(format_args!("none was taken of: {kinds}; --allow-refused {refused} says that this is expected"));
+                note(format_args!("all lines of a kind were refused: {kinds}; --allow-refused {refused} accepts this"));
                 ExitCode::from(LINES_REFUSED)
             }
         }
@@ -216,14 +216,14 @@ impl<'a> Report<'a> {
     }
 
     fn text(&self) -> String {
-        let mut table = table(&["what became of it", "lines", "first line", "what was said of it"], &[1, 2]);
+        let mut table = table(&["result", "lines", "first line", "reason"], &[1, 2]);
         let mut row = |what: &str, lines: u64| {
             if lines > 0 {
                 table.add_row([what, &lines.to_string(), "", ""]);
             }
         };
         row("applied", self.applied);
-        row("accepted, it was so already", self.unchanged);
+        row("accepted, without a change", self.unchanged);
         row("repeated under its idempotency key", self.repeated);
         row("empty", self.blank);
         let mut refused: Vec<_> = self.refused.iter().collect();
@@ -233,10 +233,11 @@ impl<'a> Report<'a> {
             table.add_row([&format!("refused: {reason}"), &lines, &first, &refused.detail]);
         }
         table.add_row(["all", &self.lines.to_string(), "", ""]);
-        let Run { lines, events, seconds, lines_per_second } = self.this_run;
+        let Run { lines, events, seconds, .. } = self.this_run;
         format!(
-            "{table}\n\n{} events in all; this run: {lines} lines, {events} events in {seconds:.1} s, {lines_per_second:.0} lines/s\n",
-            self.events
+            "{table}\n\n{} events in total; this run: {events} events, {}\n",
+            self.events,
+            result(lines, "lines", Duration::from_secs_f64(seconds)),
         )
     }
 }

@@ -9,14 +9,14 @@ use super::context::Context;
 use super::output;
 use crate::database::{migrate, pool};
 
-/// Bring the database to this version's schema.
+/// Apply the migrations of this version to the database.
 ///
-/// `convoke serve` does this too at its start. Before the servers of a new version are started, one run of this lets the
-/// old ones serve on.
+/// `convoke serve` does so at its start. Run this before starting servers of a new version, so that the old servers keep
+/// serving meanwhile.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  DATABASE_URL=postgres://convoke@db/convoke convoke migrate")]
 pub struct Migrate {
-    /// Only tell what would be done; exit code 1 where that is something
+    /// Show pending migrations, and change nothing; exit code 1 if there are any
     #[arg(long)]
     dry_run: bool,
     /// For a program: one JSON object, with `migrations` and whether they were `applied`
@@ -36,7 +36,7 @@ impl Migrate {
             output::print_json(&json!({ "migrations": migrations, "applied": !self.dry_run }))?;
             return Ok(self.code(&migrations));
         }
-        let did = if self.dry_run { "to be applied" } else { "applied" };
+        let did = if self.dry_run { "pending" } else { "applied" };
         for migration in &migrations {
             output::print_line(format_args!("{did}: {migration}"))?;
         }

@@ -1,8 +1,7 @@
-//! The command line: one file per command, each a set of arguments and a `run`.
+//! The command line: one file per command, with its arguments and a `run`.
 //!
-//! What a command prints for its user or for a program goes to the output stream, everything else (logs, progress,
-//! errors) to the error stream, all of it by [`output`]. Exit codes: 0 done, 1 failed, 2 not understood; what else a command says by
-//! its code stands in its help. docs/command-line.md tells all of them.
+//! Results go to standard output; logs, progress and errors go to standard error, all through `output`. Exit codes: 0 success, 1
+//! failure, 2 invalid command line; the help of a command documents further codes. See docs/command-line.md.
 
 pub mod archive;
 pub mod asyncapi;
@@ -39,8 +38,8 @@ use output::{OutputError, note};
 
 /// The event-sourced backend for live rooms: meetings, classes, calls.
 ///
-/// `convoke serve` is whole on one machine without any configuration. Settings come from the environment or a file:
-/// `convoke config check` shows what is in force.
+/// `convoke serve` needs no configuration to run on one machine. Settings come from the environment or a file;
+/// `convoke config check` shows their values.
 #[derive(Debug, Parser)]
 #[command(name = "convoke", version, arg_required_else_help = true, max_term_width = 100)]
 pub struct Cli {
@@ -145,7 +144,7 @@ fn failure(error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// The error and its causes. Many an error repeats its cause in its own words; it is told once.
+/// The error and its causes. A cause that the error text already contains is omitted.
 fn told(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {

@@ -7,7 +7,7 @@ use clap::Args;
 use super::output;
 use crate::http::description;
 
-/// Print the description of the API in OpenAPI 3.1, as it is served at /openapi.json.
+/// Print the OpenAPI 3.1 description of the API, as served at /openapi.json.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  convoke openapi > openapi.json")]
 pub struct OpenApi {}

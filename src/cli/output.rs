@@ -1,10 +1,10 @@
-//! Printing: the one way of every command to standard output and standard error.
+//! Output: the only way of commands to standard output and standard error.
 //!
-//! A reader that closes the output early, as `head` does, has seen enough. The command then ends quietly, with the exit code that its work
-//! gives. Output that cannot be written for any other reason, such as a full disk, is an error.
+//! If the reader closes standard output early, as `head` does, the command ends quietly with its regular exit code. Any other
+//! failed write, such as to a full disk, is an error.
 //!
-//! Only a write to standard output gives an [`OutputError`]. A broken pipe to the database is an `io::Error` too, and a failure of the
-//! command: the two must not be mistaken for one another.
+//! Only a write to standard output gives an [`OutputError`]. A broken pipe to the database is an `io::Error` too, and a failure
+//! of the command: the two must not be confused.
 
 use std::fmt::Display;
 use std::fs::File;

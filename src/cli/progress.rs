@@ -1,12 +1,13 @@
-//! How far long work has come: a bar on a terminal, a line every few seconds elsewhere. On the error stream, so that the
-//! output stays what was asked for.
+//! Progress of long work: a bar on a terminal, a line every few seconds elsewhere. It goes to standard error, so that standard
+//! output holds the result alone.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressState, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressState, ProgressStyle};
 
 use super::output::{self, note};
+use super::table;
 
 const BETWEEN_LINES: Duration = Duration::from_secs(5);
 const REDRAW_HZ: u8 = 10;
@@ -64,7 +65,7 @@ impl Progress {
         }
     }
 
-    /// The total may become known, or grow, while the work goes on.
+    /// Sets the total, which may become known or grow during the work.
     pub fn set_total(&mut self, total: u64) {
         self.total = Some(total);
         if let Shown::Bar(bar) = &self.shown {
@@ -77,14 +78,12 @@ impl Progress {
         if let Shown::Bar(bar) = &self.shown {
             bar.finish_and_clear();
         }
-        let took = HumanDuration(self.begun.elapsed());
-        let (done, rate) = (HumanCount(self.done - self.from), HumanCount(self.rate()));
-        note(format_args!("{}: {done} {unit} in {took}, {rate} {unit}/s", self.what, unit = self.unit));
+        let result = table::result(self.done - self.from, self.unit, self.begun.elapsed());
+        note(format_args!("{}: {result}", self.what));
     }
 
     fn rate(&self) -> u64 {
-        let millis = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
-        (self.done - self.from).saturating_mul(1000) / millis
+        table::rate(self.done - self.from, self.begun.elapsed())
     }
 
     fn line(&self) -> String {
@@ -99,7 +98,7 @@ impl Progress {
             self.what,
             HumanCount(total),
             HumanCount(rate),
-            HumanDuration(left),
+            table::duration(left),
             unit = self.unit,
         )
     }
@@ -107,15 +106,19 @@ impl Progress {
 
 fn bar(what: &str, unit: &str, total: Option<u64>) -> ProgressBar {
     let template = match total {
-        Some(_) => format!("{what} [{{bar:30}}] {{human_pos}}/{{human_len}} {unit}  {{whole_per_sec}}  {{eta}} left"),
-        None => format!("{what} {{spinner}} {{human_pos}} {unit}  {{whole_per_sec}}  {{elapsed}}"),
+        Some(_) => {
+            format!("{what} [{{bar:30}}] {{human_pos}}/{{human_len}} {unit}  {{whole_per_sec}}  {{time_left}} left")
+        }
+        None => format!("{what} {{spinner}} {{human_pos}} {unit}  {{whole_per_sec}}  {{time}}"),
     };
     let whole_per_sec = |state: &ProgressState, out: &mut dyn fmt::Write| {
         // A rate is far below the end of u64, and parts of an event are no news.
         let _ = write!(out, "{}/s", HumanCount(state.per_sec() as u64));
     };
     let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    let style = style.with_key("whole_per_sec", whole_per_sec);
+    let time = |state: &ProgressState, out: &mut dyn fmt::Write| _ = out.write_str(&table::duration(state.elapsed()));
+    let time_left = |state: &ProgressState, out: &mut dyn fmt::Write| _ = out.write_str(&table::duration(state.eta()));
+    let style = style.with_key("whole_per_sec", whole_per_sec).with_key("time", time).with_key("time_left", time_left);
     let target = indicatif::ProgressDrawTarget::stderr_with_hz(REDRAW_HZ);
     ProgressBar::with_draw_target(total, target).with_style(style.progress_chars("=> "))
 }
@@ -132,7 +135,7 @@ mod tests {
         progress.set(1_000_000);
         let line = progress.line();
         assert!(line.starts_with("import: 1,000,000 of 4,000,000 lines (25 %), "), "{line}");
-        assert!(line.ends_with("30 seconds left"), "{line}");
+        assert!(line.ends_with("30 s left"), "{line}");
         let resumed = Progress::new("import", "lines", Some(10)).resuming_at(9);
         assert_eq!(resumed.rate(), 0, "what an earlier run did is not this run's rate");
     }

@@ -1,5 +1,5 @@
-//! Signals. The first one (Ctrl-C, SIGTERM, SIGHUP) asks everything to come to a good end, the second one ends the process at
-//! once; what was answered is in the log either way.
+//! Signals. The first one (Ctrl-C, SIGTERM, SIGHUP) requests a graceful stop, the second one ends the process at once.
+//! Acknowledged commands are in the log in either case.
 
 use std::io;
 

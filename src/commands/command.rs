@@ -1,5 +1,5 @@
-//! What a command is: a body with bounds, a rule, and the words by which it is documented. Each command implements
-//! [`Command`] in a file of its own; reading its body from JSON, and the errors of that, are here once for all.
+//! The trait of a command: a bounded body, a rule, and its documentation. Each command implements [`Command`] in a file of its
+//! own; this module reads bodies from JSON and reports their faults.
 
 use std::fmt::Debug;
 

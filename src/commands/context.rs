@@ -1,4 +1,4 @@
-//! All that a rule may know besides the room: who asks, when, and the few facts that are not part of the room's state.
+//! The inputs of a rule besides the room: the caller, the time, and the data that are not part of the room's state.
 
 use uuid::Uuid;
 
@@ -79,14 +79,14 @@ impl<E: Into<RoomEvent>> From<E> for Fact {
 /// What a rule decided.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Decision {
-    /// These facts; none when it is so already.
+    /// These events; none if the command has no effect.
     Facts(Vec<Fact>),
     /// Another room answers in this one's place (`create-room` with `"if_exists": "return"`).
     Existing(RoomId),
 }
 
 impl Decision {
-    /// It is so already: nothing to write.
+    /// The command has no effect: nothing to write.
     pub fn nothing() -> Self {
         Decision::Facts(Vec::new())
     }

@@ -1,7 +1,7 @@
-//! What time does to rooms: opens those whose hour has come, ends those that were empty or open too long.
+//! Opens rooms whose opening time has come, and ends rooms that were empty or open for too long.
 //!
-//! Which rooms may be due comes from outside, and may be old or told twice, by several processes at once: the commands look at
-//! the room's own deadline and do nothing where it has not passed (see `room::state::DEADLINES`).
+//! The list of due rooms comes from a read model and may be outdated or be processed by several processes at once. The commands
+//! check the room's own deadline and do nothing before it (see `room::state::DEADLINES`).
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ where
     let mut failing = false;
     while !stop.is_cancelled() {
         let Ok(found) = tokio::time::timeout(SILENCE, candidates(clock.now())).await else {
-            // A server that fell silent; what it is asked next goes over another connection.
+            // The server did not answer in time; the next query uses another connection.
             continue;
         };
         match found {
@@ -54,7 +54,7 @@ where
             }
             Err(error) if !failing => {
                 failing = true;
-                tracing::warn!(%error, "rooms that are due cannot be asked for; trying on");
+                tracing::warn!(%error, "query for due rooms failed, retrying");
             }
             Err(_) => {}
         }
@@ -71,10 +71,10 @@ async fn order(executor: &Executor, clock: &Clock, Candidate { key, scheduled }:
     let room = key.room;
     let request = Request::by_system(DEADLINES, key, command, clock.now());
     match executor.execute(request).await {
-        // Somebody else was quicker.
+        // Another process was first.
         Ok(_) | Err(ExecuteError::Refused(_) | ExecuteError::Stopping) => {}
         Err(error) => {
-            tracing::warn!(%error, %room, command = name, "a room that is due waits for the next turn")
+            tracing::warn!(%error, %room, command = name, "command for a due room failed, retrying")
         }
     }
 }

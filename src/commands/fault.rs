@@ -1,4 +1,4 @@
-//! What can be wrong with the body of a command, told by field. [`crate::json`] looks through its text before.
+//! Faults in the body of a command, by field. [`crate::json`] checks the text first.
 
 use serde::de::DeserializeOwned;
 
@@ -24,7 +24,7 @@ pub enum CommandFault {
 impl CommandFault {
     fn first(faults: &[FieldFault]) -> String {
         match faults {
-            [] => "the body is at fault".into(),
+            [] => "the body is invalid".into(),
             [fault, ..] if fault.field.is_empty() => fault.detail.clone(),
             [fault, ..] => format!("{}: {}", fault.field, fault.detail),
         }

@@ -1,8 +1,7 @@
-//! What a repeat under an idempotency key has to equal: the command as it was read, to the room that it names.
+//! The fingerprint that a repeated request under an idempotency key must match: the parsed command and its room.
 //!
-//! White space, the order of members, the case of an id in the path or in the body, a body that is left out and one that is
-//! `{}`, `5` and `5.0`: none of them makes another request, and it does not matter whether a command comes alone, in a list or
-//! in a line of an import.
+//! White space, the order of members, the case of an id in the path or in the body, a missing body or `{}`, `5` or `5.0` make no
+//! difference, and neither does whether a command comes alone, in a list or in a line of an import.
 
 use sha2::{Digest, Sha256};
 

@@ -1,10 +1,8 @@
-//! Commands: requests that a rule either turns into facts or refuses.
+//! Commands: requests that a rule turns into events or refuses.
 //!
-//! [`command`] says what a command is, [`refusal`] why one may be refused, [`fault`] what can be wrong with a body,
-//! [`fingerprint`] which requests are the same.
-//! [`room`] holds the state of a room and one file for each command; nothing in there reads a clock, a database or a
-//! random number. [`execute`] carries commands out, [`deadlines`] gives those that time
-//! gives, [`import`] those of the past.
+//! [`command`] defines a command, [`refusal`] the reasons of a refusal, [`fault`] the faults of a body, and [`fingerprint`] the
+//! equality of requests. [`room`] holds the state of a room and a file for each command; this part uses no clock, no database and
+//! no random numbers. [`execute`] executes commands, [`deadlines`] issues those that are due, and [`import`] those of the past.
 
 pub mod command;
 pub mod context;

@@ -1,4 +1,4 @@
-//! Refusals: a rule said no. A code never changes its meaning; its page in the docs is written from this table.
+//! Refusals by rules. A code never changes its meaning; this table generates the pages in `docs/problems`.
 
 use std::fmt;
 
@@ -83,8 +83,8 @@ refusal_codes! {
         "The room is scheduled and has not opened.",
         "Wait for its opening time, or open it now with open-room.";
     RoomEnded = "room-ended" 409 "Room ended",
-        "The room is over. It takes no more commands; it can be read for ever.",
-        "Create another room; the name of this one is free again.";
+        "The room has ended. It accepts no more commands, and stays readable.",
+        "Create another room. The name of this one is free again.";
     RoomNameTaken = "room-name-taken" 409 "Room name taken",
         "Another room of the tenant that has not ended has this name. The member `room` of the problem is its id.",
         "Use that room (send \"if_exists\": \"return\" to be answered with it), or take another name.";
@@ -106,7 +106,7 @@ refusal_codes! {
         "The role asked for is higher than the token's grant `role` allows.",
         "Join with a lower role, or with a token whose grant allows this one.";
     IdentityRequired = "identity-required" 422 "Identity required",
-        "The token speaks for no person, and the command does not say for whom it acts.",
+        "The token names no person, and the command does not name one either.",
         "Send `identity`.";
     StaffOnly = "staff-only" 403 "Staff only",
         "Only hosts and moderators who are in the room, and servers with the grant `room_admin`, may do this.",
@@ -121,12 +121,12 @@ refusal_codes! {
         "Join first, or check the identity.";
     NotWaiting = "not-waiting" 409 "Not waiting",
         "The person is not in the lobby: they gave up, were let in, or never asked.",
-        "Read who waits, and try again.";
+        "Read the lobby, and try again.";
     RoomLocked = "room-locked" 403 "Room locked",
         "The room is locked: only staff and servers can join.",
         "Wait until staff unlocks it.";
     RoomFull = "room-full" 409 "Room full",
-        "As many people are in the room, or in its lobby, as it may hold.",
+        "The room, or its lobby, is full.",
         "Try again when somebody has left, or raise `max_participants`.";
     Banned = "banned" 403 "Banned",
         "The person is banned from the room.",
@@ -135,15 +135,15 @@ refusal_codes! {
         "The person is in the room, and its setting `duplicate_identity` is `refuse`.",
         "Leave with the other session first, or set `duplicate_identity` to `replace` or `allow`.";
     TooManySessions = "too-many-sessions" 409 "Too many sessions",
-        "The person is in the room with as many sessions as one person may have.",
+        "The person has reached the limit on sessions in this room.",
         "Leave with one of them first.";
     TooManyBans = "too-many-bans" 409 "Too many bans",
-        "The room has as many bans as it may have.",
+        "The room has reached its limit on bans.",
         "Lift some with unban.";
     LastHost = "last-host" 409 "Last host",
-        "The room would be without a host.",
+        "The command would leave the room without a host.",
         "Make somebody else host first, with change-role or transfer-host.";
-    SelfRenameOff = "self-rename-off" 403 "Renaming oneself is off",
+    SelfRenameOff = "self-rename-off" 403 "Self-renaming is off",
         "The room's setting `self_rename` is off: people cannot rename themselves.",
         "Ask staff to do it.";
 
@@ -155,12 +155,12 @@ refusal_codes! {
         "Somebody shares a screen, and the setting `one_screen` is `refuse`.",
         "Wait until they stop.";
     TooManyTracks = "too-many-tracks" 409 "Too many tracks",
-        "The person has published as many tracks as one person may.",
+        "The person has reached the limit on published tracks.",
         "Unpublish one first.";
     TrackNotFound = "track-not-found" 404 "Track not found",
         "No such track is published in the room.",
         "Read the room's tracks; it may have ended.";
-    NotOwnTrack = "not-own-track" 403 "Not one's own track",
+    NotOwnTrack = "not-own-track" 403 "Track of somebody else",
         "The track belongs to somebody else.",
         "Only its owner may do this; staff can mute it with mute-participant.";
     MutedByStaff = "muted-by-staff" 403 "Muted by staff",

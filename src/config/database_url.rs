@@ -1,8 +1,8 @@
-//! The URL of a PostgreSQL, in the forms that libpq takes (PostgreSQL's manual, "Connection URIs").
+//! Parses the URL of a PostgreSQL, in the forms that libpq accepts (PostgreSQL's manual, "Connection URIs").
 //!
-//! The driver's parser takes fewer of them: it wants a host wherever there is a user, for one. So URLs are read here, and the driver
-//! is given the same with every part as a parameter. A parameter that has no effect is told; what a fault says never holds a part of
-//! the URL that could be one of a password.
+//! The driver's parser accepts fewer forms: for example, it requires a host if there is a user. So this module parses URLs, and
+//! passes every part to the driver as a parameter. It reports parameters without effect. An error never contains a part of the
+//! URL that could belong to a password.
 
 use std::fmt;
 use std::net::IpAddr;

@@ -1,5 +1,5 @@
-//! The keys of a machine in development: made once, kept in the data directory for its owner's eyes only, so that tokens and
-//! sealed fields outlive a restart.
+//! The keys of a development machine: generated once and kept in the data directory, readable by its owner only, so that tokens
+//! and sealed fields survive a restart.
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Read as _, Write as _};

@@ -1,7 +1,7 @@
-//! The one reader of the environment and of the configuration file.
+//! The only reader of the environment and of the configuration file.
 //!
-//! [`settings`] is the table of all settings; [`Config`] is what came of it: checked, typed, whole. What is wrong is told all
-//! at once, each fault with the setting's name and the remedy. Secrets do not show in `Debug`.
+//! [`settings`] is the table of all settings; [`Config`] is the checked and typed result. All errors are reported at once, each
+//! with the name of its setting and a remedy. `Debug` does not show secrets.
 
 mod archive;
 mod cache;

@@ -1,5 +1,5 @@
 //! Finds the value of a setting (environment, then its `_FILE`, then the configuration file, then the default) and checks it
-//! against what the settings table says it takes. Faults are collected, so that all are told at once.
+//! against the table of settings. Collects all errors.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -118,7 +118,7 @@ impl<'a> Reader<'a> {
         self.parsed(setting, parse, &format!("one or more of {}, separated by commas", words.join(", ")))
     }
 
-    /// Reads the value, or else tells what is wrong with it and goes on with the default.
+    /// Reads the value; records an error and returns the default if it is invalid.
     pub fn parsed<T>(&mut self, setting: &Setting, parse: impl Fn(&str) -> Option<T>, wanted: &str) -> T {
         let text = self.text(setting).unwrap_or_default();
         if let Some(value) = parse(&text) {

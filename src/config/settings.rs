@@ -1,5 +1,5 @@
-//! Every setting, once: its name, what it takes, its default and what it means. The reader, `docs/configuration.md` and
-//! `.env.example` all come from this table.
+//! The table of settings: name, accepted values, default and meaning. The reader, `docs/configuration.md` and `.env.example` use
+//! this table.
 
 mod archive;
 mod cache;
@@ -149,36 +149,36 @@ pub const CONFIG: Setting = Setting::new(
     "",
     Accepts::Path,
     "",
-    "A TOML file with any of these settings under the keys given here; the environment wins over it.",
+    "A TOML file with any of these settings, under the keys in this table. The environment overrides it.",
 );
 pub const ENVIRONMENT: Setting = Setting::new(
     "CONVOKE_ENV",
     "environment",
     Accepts::OneOf(&["development", "production"]),
     "development",
-    "In development, missing keys are made and kept in the data directory; in production the server does not start without them.",
+    "In development, missing keys are generated and kept in the data directory; in production the server does not start without them.",
 );
 pub const ROLES: Setting = Setting::new(
     "CONVOKE_ROLES",
     "roles",
     Accepts::SomeOf(&["api", "projector", "relay", "maintenance"]),
     "api,projector,relay,maintenance",
-    "What this process does: answers HTTP, folds read models, copies the log to Kafka (where `KAFKA_BROKERS` is set), looks after \
-     the log's partitions.",
+    "Roles of this process: `api` serves HTTP, `projector` folds read models, `relay` copies the log to Kafka (if `KAFKA_BROKERS` \
+     is set), `maintenance` creates partitions of the log and drops what has expired.",
 );
 pub const DATA_DIR: Setting = Setting::new(
     "CONVOKE_DATA_DIR",
     "data_dir",
     Accepts::Path,
     "./.convoke",
-    "Where the private PostgreSQL server and the development keys are kept.",
+    "The directory of the private PostgreSQL server and the development keys.",
 );
 pub const SHUTDOWN_TIMEOUT: Setting = Setting::new(
     "CONVOKE_SHUTDOWN_TIMEOUT",
     "shutdown_timeout",
     Accepts::Time(SECOND, HOUR),
     "25s",
-    "How long a stop waits for what is being answered, before it ends it.",
+    "How long a stop waits for requests in flight before it aborts them.",
 );
 
 pub const HTTP_LISTEN: Setting = Setting::new(
@@ -186,14 +186,14 @@ pub const HTTP_LISTEN: Setting = Setting::new(
     "http.listen",
     Accepts::Address,
     "127.0.0.1:8080",
-    "Where the HTTP API listens; port 0 takes a free one.",
+    "Address of the HTTP API; port 0 selects a free port.",
 );
 pub const HTTP_MAX_CONNECTIONS: Setting = Setting::new(
     "CONVOKE_HTTP_MAX_CONNECTIONS",
     "http.max_connections",
     Accepts::Count(1, 1_000_000),
     "10000",
-    "Connections open at once; further ones wait to be accepted.",
+    "The limit on open connections; further ones are answered 503 and closed.",
 );
 pub const HTTP_BODY_LIMIT: Setting = Setting::new(
     "CONVOKE_HTTP_BODY_LIMIT",
@@ -214,7 +214,7 @@ pub const HTTP_REQUEST_TIMEOUT: Setting = Setting::new(
     "http.request_timeout",
     Accepts::Time(Duration::from_millis(100), HOUR),
     "30s",
-    "How long a request may take to come in, and to be answered (streams apart).",
+    "How long a request may take to arrive, and its response to begin (except streams).",
 );
 pub const HTTP_AT_LEAST_TIMEOUT: Setting = Setting::new(
     "CONVOKE_HTTP_AT_LEAST_TIMEOUT",
@@ -229,16 +229,16 @@ pub const HTTP_SPOOL_DIR: Setting = Setting::new(
     "http.spool_dir",
     Accepts::Path,
     "",
-    "Where answers to long lists of commands wait in temporary files for clients that send all before they read; nothing is \
-     left there. Not given: `spool` in the data directory.",
+    "The directory of temporary files for responses to long lists of commands, used for clients that send everything before they \
+     read. The files are unlinked at once. Default: `spool` in the data directory.",
 );
 pub const HTTP_SPOOL_LIMIT: Setting = Setting::new(
     "CONVOKE_HTTP_SPOOL_LIMIT",
     "http.spool_limit",
     Accepts::Size(0, 1024 * 1024 * MIB),
     "1GiB",
-    "How much room all of these files may take, in whole MiB; 0: there are none. A client that finds no room, and does not \
-     read, is told with its last answer where the list was broken off.",
+    "The limit on the size of all these files, in whole MiB; 0 disables them. At the limit, the last response to a client that \
+     does not read says where the list was cut off.",
 );
 
 pub const STREAMS_LIMIT: Setting = Setting::new(
@@ -253,14 +253,14 @@ pub const STREAMS_BUFFER: Setting = Setting::new(
     "streams.buffer",
     Accepts::Count(1, 1_000_000),
     "1024",
-    "Events that may wait for one slow reader before it is told to come back with its cursor.",
+    "Events buffered for one slow reader before the server asks it to reconnect with its cursor.",
 );
 pub const STREAMS_HEARTBEAT: Setting = Setting::new(
     "CONVOKE_STREAMS_HEARTBEAT",
     "streams.heartbeat",
     Accepts::Time(Duration::from_millis(100), HOUR),
     "15s",
-    "How often an idle stream sends a sign of life.",
+    "The interval of heartbeats on an idle stream.",
 );
 
 pub const LOG_PARTITION_UNIT: Setting = Setting::new(
@@ -268,28 +268,28 @@ pub const LOG_PARTITION_UNIT: Setting = Setting::new(
     "log.partition_unit",
     Accepts::OneOf(&["month", "week", "day"]),
     "month",
-    "The span of one partition of the log. May be changed: the next partition begins where the last one ends.",
+    "The span of one partition of the log. It may change: the next partition begins where the last one ends.",
 );
 pub const LOG_PARTITION_RUNWAY: Setting = Setting::new(
     "CONVOKE_LOG_PARTITION_RUNWAY",
     "log.partition_runway",
     Accepts::Time(DAY, days(3650)),
     "60d",
-    "How far ahead partitions are made.",
+    "How far ahead partitions are created.",
 );
 pub const LOG_IDEMPOTENCY_TTL: Setting = Setting::new(
     "CONVOKE_LOG_IDEMPOTENCY_TTL",
     "log.idempotency_ttl",
     Accepts::Time(Duration::from_secs(2), days(365)),
     "48h",
-    "How long the answer under an idempotency key is kept.",
+    "How long the response under an idempotency key is kept.",
 );
 pub const LOG_APPEND_BATCH: Setting = Setting::new(
     "CONVOKE_LOG_APPEND_BATCH",
     "log.append_batch",
     Accepts::Count(1, 10_000),
     "512",
-    "Commands that are committed together at most.",
+    "The largest number of commands in one commit.",
 );
 pub const LOG_APPEND_QUEUE: Setting = Setting::new(
     "CONVOKE_LOG_APPEND_QUEUE",
@@ -303,23 +303,23 @@ pub const LOG_CONFLICT_RETRIES: Setting = Setting::new(
     "log.conflict_retries",
     Accepts::Count(0, 100),
     "8",
-    "How often a command is decided anew when another process was faster on its room, before it is answered 409.",
+    "Retries of a command after another process wrote to its room first, before the server answers 503.",
 );
 pub const LOG_ROOM_MEMORY: Setting = Setting::new(
     "CONVOKE_LOG_ROOM_MEMORY",
     "log.room_memory",
     Accepts::Size(0, 64 * 1024 * MIB),
     "64MiB",
-    "What the states of rooms that were lately written may take in memory; the others are loaded for their commands. Rooms \
-     whose commands wait are kept beyond it.",
+    "Memory for the states of recently written rooms; other rooms are loaded for their commands. Rooms with waiting commands stay \
+     in memory beyond this limit.",
 );
 pub const LOG_SNAPSHOT_INTERVAL: Setting = Setting::new(
     "CONVOKE_LOG_SNAPSHOT_INTERVAL",
     "log.snapshot_interval",
     Accepts::Count(1, 1_000_000),
     "500",
-    "Events of a room between two snapshots of its state, at least: a snapshot is kept once the room's log has grown by as much \
-     as the snapshot takes.",
+    "The least number of events between two snapshots of a room. A large snapshot also waits until the room's log has grown by \
+     the snapshot's size.",
 );
 
 pub const PROJECTION_BATCH: Setting = Setting::new(
@@ -327,14 +327,14 @@ pub const PROJECTION_BATCH: Setting = Setting::new(
     "projections.batch",
     Accepts::Count(1, 100_000),
     "5000",
-    "Events that a read model takes in one transaction at most.",
+    "The largest number of events that a read model applies in one transaction.",
 );
 pub const PROJECTION_REBUILD_BATCH: Setting = Setting::new(
     "CONVOKE_PROJECTION_REBUILD_BATCH",
     "projections.rebuild_batch",
     Accepts::Count(1, 10_000_000),
     "500000",
-    "Events that a rebuild takes in one transaction: what it loses at most when it is killed.",
+    "Events that a rebuild applies in one transaction, and has to repeat after a crash.",
 );
 
 pub const SIGNING_KEYS: Setting = Setting::new(

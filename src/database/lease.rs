@@ -1,8 +1,8 @@
-//! Who does what only one process may do: a lease in the database, fenced by a number that counts up with every change of hands.
+//! A lease in the database for work that only one process may do, fenced by a number that increases with every new holder.
 //!
-//! A holder that falls silent loses the lease when it runs out, by the database's clock; by its own clock it gives up no later,
-//! since its time begins before its request was sent. A process that slept past its lease may still believe in it for an
-//! instant: what is done under the lease is therefore to be refused elsewhere too, by the fence.
+//! A silent holder loses the lease when it expires, by the database's clock. By its own clock the holder stops no later, since
+//! its time begins before it sends the request. A process that was suspended past its lease may use it for an instant: so the
+//! effects of the work must also be rejected by the fence.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -113,7 +113,7 @@ impl Lease {
     }
 }
 
-/// Waits until it is told to stop or the time has passed; `false`: stopped.
+/// Waits until `stop` or until the time has passed; `false`: stopped.
 pub async fn pause(time: Duration, stop: &CancellationToken) -> bool {
     tokio::select! {
         () = tokio::time::sleep(time) => true,

@@ -1,5 +1,5 @@
-//! What a PostgreSQL has to be like for the program: asked at the start and by `convoke config check`. What a session can set
-//! for itself it sets ([`super::session`]); here is what only whoever runs the server can.
+//! The requirements on a PostgreSQL, checked at the start and by `convoke config check`. Settings that a session can make are in
+//! [`super::session`]; these are the ones that only the operator of the server can make.
 
 use sqlx::Row as _;
 

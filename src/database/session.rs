@@ -1,10 +1,9 @@
-//! What a session says first: the role it acts in, and settings that decide how PostgreSQL plans.
+//! The first statements of a session: its role, and settings of the planner.
 //!
-//! The plan of a statement that runs all the time must not depend on statistics, nor on when it was prepared. PostgreSQL keeps a
-//! plan that it made while a partition was empty and never analysed; at that time it finds that reading the whole table and
-//! sorting it costs next to nothing, and it reads and sorts while the table grows. So sessions that look rows up by key are told
-//! to use indexes, in the order in which an index gives them. Nothing here relies on how a server is configured:
-//! `docs/database-settings.md` has the list.
+//! The plan of a frequent statement must not depend on statistics, nor on the time of its preparation. PostgreSQL may keep a plan
+//! from a time when a partition was empty and not analysed: a full scan and a sort, which look cheap then and become slow as the
+//! table grows. So sessions that look up rows by key make the planner use indexes in their order. Nothing depends on the
+//! configuration of the server; see `docs/database-settings.md`.
 
 use std::time::Duration;
 
@@ -111,6 +110,6 @@ pub fn of_rebuild() -> String {
 /// For migrations and upkeep, with the rights of the database's owner and no time limit on statements; planned as PostgreSQL likes.
 pub fn of_owner() -> String {
     // By default a user called `convoke` would find, and make, things without a schema's name in the schema `convoke`.
-    // Notices (that something is there already) are not for our log.
+    // Notices ("already exists") are not logged.
     format!("SET {NO_COMPILATION}; SET search_path = public; SET client_min_messages = warning")
 }

@@ -1,7 +1,8 @@
-//! A server that falls silent. A machine that lost its power, or a cable that was cut, tells nobody: whoever waits for an answer
-//! waits until TCP gives up, a quarter of an hour later. So those who work for as long as the process does bound their waits,
-//! and the server is asked to look after its own side sooner than by default, which is after two hours: a lock of a process
-//! that is no more would stay for as long.
+//! Time-outs for statements to a server that has fallen silent.
+//!
+//! A machine that lost power or a cut cable sends no notice: without a time-out, a client waits until TCP gives up, after a
+//! quarter of an hour. So long-running tasks bound each wait. In addition, the session settings make the server check its clients
+//! sooner than its default of two hours, because the locks of a lost process would stay for that long.
 
 use std::io;
 use std::time::Duration;

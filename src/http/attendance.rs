@@ -98,8 +98,8 @@ pub fn describe(document: &mut Document) {
     let operation = Operation::get("attendance", "Attendance of a room")
         .tag(Tag::People)
         .about(
-            "Who was there, by identity: each stay, for how long in all, first and last seen, by the times at which they came and \
-             went. Stays that go on count up to now.",
+            "Attendance by identity: sessions, total time, first join and last leave, by occurred time. Open sessions count up to \
+             now.",
         )
         .query("identity", identity, "Of this person only")
         .paged()

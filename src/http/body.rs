@@ -50,7 +50,7 @@ impl<S: Send + Sync> FromRequest<S> for WholeBody {
 fn too_large(limit: usize) -> Problem {
     Problem::new(
         ProblemCode::PayloadTooLarge,
-        format!("The body has more than the {limit} bytes that this route takes."),
+        format!("The body has more than the {limit} bytes that this route accepts."),
     )
 }
 

@@ -108,9 +108,9 @@ pub async fn enqueue(
         let outcome = receipt.await;
         match &outcome {
             Ok(Outcome { position, room_version, replayed, .. }) => {
-                tracing::debug!(%room, command, position, room_version, replayed, "a command was carried out");
+                tracing::debug!(%room, command, position, room_version, replayed, "command succeeded");
             }
-            Err(error) => tracing::debug!(%room, command, %error, "a command was not carried out"),
+            Err(error) => tracing::debug!(%room, command, %error, "command failed"),
         }
         outcome
     }
@@ -163,12 +163,12 @@ impl From<ExecuteError> for Problem {
                 "Other servers changed the room at every attempt. Nothing was done.",
             ),
             ExecuteError::Busy => {
-                Problem::new(ProblemCode::TooBusy, "Too many commands are waiting. This one was not taken.")
+                Problem::new(ProblemCode::TooBusy, "The queue of commands is full. This command was not accepted.")
             }
             ExecuteError::Unavailable(error) => Problem::from(&*error),
             ExecuteError::Sealing(error) => Problem::from(&*error),
             ExecuteError::Stopping => {
-                Problem::new(ProblemCode::Stopping, "The server is being stopped, and takes no more commands.")
+                Problem::new(ProblemCode::Stopping, "The server is stopping, and accepts no more commands.")
             }
         }
     }

@@ -117,7 +117,7 @@ async fn live(
     epoch: Uuid,
 ) -> Result<Response, Problem> {
     if api.stop.is_cancelled() {
-        return Err(Problem::new(ProblemCode::Stopping, "The server is being stopped. Come back with your cursor."));
+        return Err(Problem::new(ProblemCode::Stopping, "The server is stopping. Reconnect with your cursor."));
     }
     if over(api, &scope, after).await? {
         return Ok(StatusCode::NO_CONTENT.into_response());

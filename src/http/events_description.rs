@@ -25,7 +25,7 @@ pub fn describe_events(document: &mut Document, path: &str, operation: Operation
     let cursor = cursor_about(count);
     let operation = operation
         .query("cursor", text.clone(), &cursor)
-        .query("since", json!({ "type": "string", "format": "date-time" }), "In place of a cursor: begin at the first event recorded then or later")
+        .query("since", json!({ "type": "string", "format": "date-time" }), "Instead of a cursor: begin at the first event recorded at or after this time")
         .query("until", text, &format!("Not for streams. The last event to be given: a cursor or a {count}"))
         .query("limit", json!({ "type": "integer", "minimum": 1, "maximum": MOST, "default": 100 }), "Pages only: events in a page")
         .shared("at-least")

@@ -84,7 +84,7 @@ fn begin(form: Form, query: &mut Query, headers: &HeaderMap) -> Result<Begin, Pr
         return Ok(Begin::After { cursor, given_in: "Last-Event-ID" });
     }
     match (cursor.as_deref(), since) {
-        (Some(_), Some(_)) => Err(Problem::parameter("since", "stands in place of a cursor, not beside one")),
+        (Some(_), Some(_)) => Err(Problem::parameter("since", "cannot be combined with a cursor")),
         (Some("now"), None) => Ok(Begin::Now),
         (Some("start"), None) => Ok(Begin::Start),
         (Some(cursor), None) => Ok(Begin::After { cursor: cursor.to_owned(), given_in: "cursor" }),

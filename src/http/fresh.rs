@@ -99,10 +99,10 @@ impl From<StateError> for Problem {
     fn from(error: StateError) -> Self {
         match error {
             StateError::NotReached { at, wanted } => {
-                let detail = format!("The log is at position {at}, not yet at {wanted}.");
+                let detail = format!("The log is at position {at} and has not reached {wanted}.");
                 Problem::new(ProblemCode::PositionNotReached, detail).with("position", at)
             }
-            StateError::Stopping => Problem::new(ProblemCode::Stopping, "The server is being stopped."),
+            StateError::Stopping => Problem::new(ProblemCode::Stopping, "The server is stopping."),
             StateError::Log(error) => Problem::from(&*error),
             StateError::Wait(error) => waited(&error),
             StateError::Read(error) => unread(&error),
@@ -142,11 +142,11 @@ fn waited(error: &WaitError) -> Problem {
         }
         WaitError::Stopped { at, .. } => Problem::new(
             ProblemCode::PositionNotReached,
-            format!("The read model stopped at position {at}; an operator has to see to it."),
+            format!("The read model stopped at position {at}, and an operator has to repair it."),
         )
         .with("position", *at)
         .caused_by(error),
-        WaitError::Stopping => Problem::new(ProblemCode::Stopping, "The server is being stopped."),
+        WaitError::Stopping => Problem::new(ProblemCode::Stopping, "The server is stopping."),
         WaitError::Unavailable(_) => {
             Problem::new(ProblemCode::LogUnavailable, "The database does not answer.").caused_by(error)
         }

@@ -97,15 +97,15 @@ async fn carry_out(around: &Around, mut request: Request, next: Next, arrived: &
     match tokio::time::timeout(around.patience, whole).await {
         Ok(Ok(response)) => response,
         // The panic hook has logged what and where.
-        Ok(Err(_)) => Problem::internal("the program panicked").into_response(),
+        Ok(Err(_)) => Problem::internal("handler panicked").into_response(),
         Err(_) if arrived.load(Ordering::Relaxed) => Problem::new(
             ProblemCode::TooBusy,
-            format!("There was no answer within {:?}. What was asked may still be done.", around.patience),
+            format!("The request exceeded its time limit of {:?}. It may still take effect.", around.patience),
         )
         .into_response(),
         Err(_) => Problem::new(
             ProblemCode::RequestTimeout,
-            format!("The body did not arrive whole within {:?}.", around.patience),
+            format!("The complete body did not arrive within {:?}.", around.patience),
         )
         .into_response(),
     }
@@ -126,10 +126,10 @@ fn as_problem(method: &Method, response: Response) -> Response {
     }
     let (code, detail) = match status.as_u16() {
         404 => (ProblemCode::UnknownRoute, "Nothing is served at this path."),
-        405 => (ProblemCode::MethodNotAllowed, "The path is served, but not with this method: see `Allow`."),
+        405 => (ProblemCode::MethodNotAllowed, "The path exists, but not with this method: see `Allow`."),
         408 => (ProblemCode::RequestTimeout, "The request did not arrive in time."),
-        413 => (ProblemCode::PayloadTooLarge, "The body has more bytes than this route takes."),
-        415 => (ProblemCode::UnsupportedMediaType, "The body's content type is not one that this route reads."),
+        413 => (ProblemCode::PayloadTooLarge, "The body has more bytes than this route accepts."),
+        415 => (ProblemCode::UnsupportedMediaType, "The route does not read the content type of the body."),
         400..=499 => (ProblemCode::MalformedRequest, "The request could not be read."),
         _ => (ProblemCode::Internal, "The server failed while it answered this request."),
     };
@@ -141,10 +141,10 @@ fn log(problem: &Problem, request: Uuid, method: &Method, path: &str) {
     let code = problem.code();
     match problem.cause() {
         Some(cause) if problem.status().is_server_error() => {
-            tracing::error!(%request, %method, path, code, cause, "a request failed");
+            tracing::error!(%request, %method, path, code, cause, "request failed");
         }
-        Some(cause) => tracing::info!(%request, %method, path, code, cause, "a request was refused"),
-        None => tracing::debug!(%request, %method, path, code, detail = problem.detail(), "a request was refused"),
+        Some(cause) => tracing::info!(%request, %method, path, code, cause, "request refused"),
+        None => tracing::debug!(%request, %method, path, code, detail = problem.detail(), "request refused"),
     }
 }
 

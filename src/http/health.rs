@@ -1,7 +1,7 @@
-//! `/health/live`: the process answers. `/health/ready`: it can do its work, each thing it needs told apart; 503 while one
-//! of them is missing or the server is stopping, so that a load balancer sends requests elsewhere.
+//! `/health/live`: the process answers. `/health/ready`: the process can work, with a check for each dependency; 503 while a
+//! check fails or the process stops, so that a load balancer uses other servers.
 //!
-//! Each check has a bounded time, and its result is used again for a second: asking often costs nothing.
+//! Each check has a time limit, and its result is reused for a second, so frequent requests are cheap.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -92,7 +92,7 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
         let stopping = Report { status: "stopping", checks: Vec::new() };
         return (StatusCode::SERVICE_UNAVAILABLE, Json(stopping)).into_response();
     }
-    // Whoever asks while a check runs waits for that one instead of starting another.
+    // Concurrent requests wait for the running check instead of starting another.
     let mut last = shared.last.lock().await;
     let report = match &*last {
         Some((at, report)) if at.elapsed() < FRESH => report.clone(),

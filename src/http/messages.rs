@@ -84,8 +84,8 @@ pub fn describe(document: &mut Document) {
             "What was said, with the text as it was edited last. A person gets what was said to everyone, to staff while they are \
              staff, and what they wrote or were named in; `room_admin` gets everything.",
         )
-        .query("as", identity, "Only what this person may read; for holders of `room_admin`, and for oneself")
-        .query("order", json!({ "enum": ["oldest", "newest"], "default": "oldest" }), "Which come first")
+        .query("as", identity, "Only messages that this person may read; for holders of `room_admin`, and for oneself")
+        .query("order", json!({ "enum": ["oldest", "newest"], "default": "oldest" }), "The order of the messages")
         .paged()
         .json(200, "Messages", &["Convoke-Position"], &page)
         .problems(&[ProblemCode::Forbidden, ProblemCode::CursorMalformed, ProblemCode::CursorOfAnotherEpoch])

@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 use super::problem::Problem;
 use crate::telemetry::metrics::Metrics;
 
-/// How long what was seen is told again.
+/// How long a result is reused.
 const FRESH: Duration = Duration::from_secs(1);
 
 type Look = Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
@@ -39,7 +39,7 @@ where
 }
 
 async fn scrape(State(scraped): State<Arc<Scraped>>) -> Response {
-    // Whoever asks meanwhile waits for this look instead of taking another.
+    // Concurrent requests wait for this result instead of querying again.
     let mut looked = scraped.looked.lock().await;
     if looked.is_none_or(|at| at.elapsed() >= FRESH) {
         (scraped.look)().await;

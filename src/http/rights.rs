@@ -111,7 +111,7 @@ pub fn reads_state(api: &Api, caller: &Caller, key: &RoomKey) -> bool {
     asks_as_person(caller) || api.rooms.is_in_use(key)
 }
 
-/// What goes on in the room: its people, its messages, its events.
+/// The content of a room: its people, its messages, its events.
 pub async fn inside_room(api: &Api, caller: &Caller, key: &RoomKey) -> Result<Access, Problem> {
     if !asks_as_person(caller) {
         // No look at the room's state is needed, only whether it is there.
@@ -197,7 +197,7 @@ fn rights(caller: &Caller, key: &RoomKey, room: &LoadedRoom) -> Result<Rights, P
     }
     Ok(Rights::None(match person {
         Some(identity) => not_in_room(identity),
-        None => forbidden("The token is no person's: it needs room_admin or room_list."),
+        None => forbidden("The token names no person: it needs room_admin or room_list."),
     }))
 }
 
@@ -224,7 +224,7 @@ pub async fn seen_by(api: &Api, access: Access, key: &RoomKey, identity: Identit
         return Ok(access);
     }
     if !access.viewer.admin {
-        return Err(forbidden("Only room_admin reads as somebody else."));
+        return Err(forbidden("Only room_admin can read as another person."));
     }
     let room = api.rooms.current(key, None).await?;
     let (staff, version) = room.read(|room| {
@@ -239,5 +239,5 @@ pub fn staff(access: &Access) -> Result<(), Problem> {
     if access.viewer.admin || access.viewer.staff {
         return Ok(());
     }
-    Err(forbidden("Only hosts and moderators of the room, and servers with room_admin, see who waits."))
+    Err(forbidden("Only hosts and moderators of the room, and servers with room_admin, see the lobby."))
 }

@@ -75,8 +75,8 @@ pub fn describe(document: &mut Document) {
     let operation = Operation::get("room-activity", "Activity in a room")
         .tag(Tag::Rooms)
         .about(
-            "What went on, hour by hour of UTC, by the time at which it happened. Hours in which nobody was there and nothing \
-             happened are left out. Stays and shares that go on count up to now.",
+            "Activity for each hour of UTC, by occurred time. Hours without participants and events are omitted. Open sessions and \
+             shares count up to now.",
         )
         .query("from", time.clone(), "From the hour in which this time lies")
         .query("until", time, "To the hour in which this time lies, that included")

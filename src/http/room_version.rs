@@ -23,7 +23,7 @@ impl Moment {
             (None, None) => Ok(Moment::Now),
             (Some(version), None) => Ok(Moment::Version(version)),
             (None, Some(at)) => Ok(Moment::At(at)),
-            (Some(_), Some(_)) => Err(Problem::parameter("at", "stands in place of a version, not beside one")),
+            (Some(_), Some(_)) => Err(Problem::parameter("at", "cannot be combined with a version")),
         }
     }
 }
@@ -41,8 +41,8 @@ pub async fn load(api: &Api, key: &RoomKey, moment: Moment) -> Result<LoadedRoom
     }
     let head = api.log.room_head(key).await?.ok_or_else(rights::no_such_room)?;
     let detail = match moment {
-        Moment::At(at) => format!("The room was not there yet at {at}: it was created at {}.", head.first_recorded_at),
-        _ => format!("The room has had no version {version}: it is at version {}.", head.version),
+        Moment::At(at) => format!("The room did not exist at {at}: it was created at {}.", head.first_recorded_at),
+        _ => format!("The room never had version {version}: it is at version {}.", head.version),
     };
     Err(Problem::new(ProblemCode::NoSuchVersion, detail).with("room_version", head.version))
 }

@@ -47,7 +47,7 @@ pub fn describe(document: &mut Document) {
     let operation = Operation::get("rooms", "Rooms")
         .tag(Tag::Rooms)
         .about("The tenant's rooms, the newest first; those of which all that is asked for is true. Needs the grant `room_list` or `room_admin`.\n\nA page ends at its limit or, where several of `name` and `label` are given, after so many rooms that were looked at: it may hold fewer rooms than `limit`, or none, while there is a `next_cursor`.")
-        .query("name", text, "With this name: at most one that has not ended, and those of the past")
+        .query("name", text, "Rooms with this name: at most one that has not ended, and ended ones")
         .query("status", status, "In this state")
         .query("label", labels, "With this label, `KEY:VALUE`; given several times, with all of them")
         .query("created_after", time.clone(), "Created later than this")

@@ -73,9 +73,9 @@ pub fn routes() -> Router<Api> {
 
 pub fn describe(document: &mut Document) {
     let page = document.answer::<SessionPage>();
-    let operation = Operation::get("sessions", "Stays in a room")
+    let operation = Operation::get("sessions", "Sessions of a room")
         .tag(Tag::People)
-        .about("Every stay there ever was: who joined when, left when and why, and how long they stayed.")
+        .about("All sessions: join, leave, reason and duration.")
         .paged()
         .json(200, "Stays", &["Convoke-Position"], &page)
         .problems(&[ProblemCode::Forbidden, ProblemCode::CursorMalformed, ProblemCode::CursorOfAnotherEpoch])

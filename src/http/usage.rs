@@ -93,12 +93,12 @@ pub fn describe(document: &mut Document) {
     let operation = Operation::get("usage", "Usage of the tenant")
         .tag(Tag::Operation)
         .about(
-            "For each day of UTC the time that was spent in the tenant's rooms and the most stays at a time, exact, by the time at \
-             which people came and went: history that is moved in counts on its own days. Stays that go on count up to now. \
-             Needs the grant `room_list` or `room_admin`.",
+            "For each day of UTC the time spent in the tenant's rooms and the peak of concurrent sessions, exact, by occurred \
+             time: imported history counts on its own days. Open sessions count up to now. Needs the grant `room_list` or \
+             `room_admin`.",
         )
-        .query("from", day.clone(), "From this day; else from the first on which anybody came")
-        .query("until", day, "To this day, that included; else to today")
+        .query("from", day.clone(), "First day; default: the first day with a join")
+        .query("until", day, "Last day; default: today")
         .paged()
         .json(200, "Days", &["Convoke-Position"], &page)
         .problems(&[ProblemCode::Forbidden, ProblemCode::CursorMalformed, ProblemCode::CursorOfAnotherEpoch]);

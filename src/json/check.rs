@@ -37,7 +37,7 @@ impl<'t> Checked<'t> {
     }
 }
 
-/// Passes a text that is one JSON value and that every reader reads alike: see [`super::scan`] for what is refused.
+/// Passes a text that is one JSON value and that every reader reads alike: see `super::scan` for what is refused.
 pub fn check(text: &[u8]) -> Result<Checked<'_>, BadJson> {
     let (text, whole) = match std::str::from_utf8(text) {
         Ok(text) => (text, true),

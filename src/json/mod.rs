@@ -1,9 +1,8 @@
-//! JSON from outside: one reader that everything passes before anything is believed, whether it came over HTTP, in a list of
-//! commands or in a line of an import.
+//! JSON from outside: one parser for everything that comes over HTTP, in lists of commands and in lines of an import.
 //!
-//! [`check`] refuses what JSON allows and the log, or a reader after us, does not take, and names the field at fault.
-//! [`read`] makes a value of what has passed. [`FreeJson`] keeps a caller's own JSON exactly, numbers included. [`whole`] reads
-//! integers, [`object`] reads structs, [`words`] says in plain words what a type did not take.
+//! `check` refuses JSON that the log or a later reader does not accept, and names the field. `read` deserialises checked
+//! text. [`FreeJson`] keeps a caller's own JSON exactly, numbers included. [`whole`] reads integers, [`object`] reads structs,
+//! and [`words`] translates serde's messages.
 
 mod check;
 mod free;

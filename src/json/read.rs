@@ -1,4 +1,4 @@
-//! Values out of checked text; what is wrong with one is told by field, in words of the domain.
+//! Reads values from checked text; a fault names its field, in terms of the domain.
 
 use serde::Deserialize;
 

@@ -38,10 +38,10 @@ pub struct Cursor {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadCursor {
-    #[error("not a cursor: give one back as it was received, such as {example}")]
+    #[error("not a cursor: send one exactly as it was received, such as {example}")]
     Malformed { example: String },
     #[error(
-        "a cursor over {}: it comes from another list of events than this one",
+        "a cursor over {}: it belongs to another list of events",
         match found { Count::Position => "positions of the whole log", Count::RoomVersion => "versions of one room" }
     )]
     OtherCount { found: Count },

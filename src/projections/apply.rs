@@ -1,4 +1,4 @@
-//! A batch of events applied to a model's tables, on a connection with a transaction open. Live and in bulk it is the same.
+//! Applies a batch of events to the tables of a read model, within an open transaction. Live projections and rebuilds share it.
 
 use sqlx::PgConnection;
 

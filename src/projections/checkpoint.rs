@@ -1,9 +1,9 @@
-//! How far a read model has come: one row in `convoke.projections`, moved in the transaction that writes the model's rows.
+//! The checkpoint of a read model: a row in `convoke.projections` that changes in the same transaction as the rows of the model.
 //!
-//! It moves by compare-and-set on position, generation, worker and the log's epoch. A worker that was replaced, whose tables
-//! were swapped under it, or whose log is another by now, moves nothing, and its transaction writes nothing.
+//! It changes by compare-and-set on position, generation, worker and the log's epoch. After another worker took over, the tables
+//! were swapped, or a new epoch began, the compare-and-set fails and the transaction writes nothing.
 //!
-//! Whoever writes a model's rows or swaps its tables locks its checkpoint before anything else.
+//! Every writer of a model's rows, and every swap of its tables, locks the checkpoint first.
 
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgRow;

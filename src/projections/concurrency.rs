@@ -1,14 +1,12 @@
-//! How many there were at a time, exactly and by the time at which things happened, in whatever order one learns of them.
+//! Counts concurrent sessions or shares exactly, by occurred time, for events in any order.
 //!
-//! Intervals (stays, shares) are half open: who leaves at the instant at which another joins is not counted with them. An
-//! interval is two steps of a count, +1 where it begins and -1 where it ends, so that nothing has to be known of the other
-//! end when one of them comes in. A slice of time keeps its steps by instant ([`Steps`]); a span of many slices (an hour, a
-//! day) keeps of each slice only what it adds up to and how high it went above its beginning ([`Slices`]). A step that comes
-//! late changes one slice and its span, nothing else: what was present before a span is the sum of the spans before it, and is
-//! added by who reads.
+//! Intervals are half open: somebody who leaves at the instant of another's join is not counted together with them. An interval
+//! is two steps of a count, +1 at its beginning and -1 at its end, so each end can be applied without the other. A slice of time
+//! keeps its steps by instant ([`Steps`]). A span of many slices (an hour, a day) keeps only the sum and the peak of each slice,
+//! relative to its beginning ([`Slices`]). A late step changes one slice and its span. The number present before a span is the
+//! sum of the preceding spans, which readers add.
 //!
-//! With `carry` present at its beginning, the most that were there at a time in a slice or span is `carry + peak`, and
-//! `carry + net` are there at its end.
+//! With `carry` present at the beginning of a slice or span, its peak is `carry + peak` and its end has `carry + net`.
 
 use super::rows::{BadField, Field, Kind};
 use crate::events::heap;

@@ -1,4 +1,4 @@
-//! What a fold sees of an event.
+//! An event of the log, decoded for read models.
 
 use crate::events::envelope::{Envelope, UnreadableEvent};
 use crate::events::room::RoomEvent;

@@ -1,5 +1,5 @@
-//! Rooms of months that a model let go of: what happens in them is not folded into it any more, so that a fold from the first
-//! event gives the rows that are left.
+//! The rooms of expired months that a model dropped. The fold ignores their events, so that a rebuild produces the remaining
+//! rows.
 
 use sqlx::PgConnection;
 use uuid::Uuid;

@@ -1,13 +1,13 @@
-//! Read models: folds of the log, with the queries that read them.
+//! Read models (projections of the log) and their queries.
 //!
-//! Invariants: the rows of a model and its checkpoint change in one transaction, and are a function of the log's events up to
-//! the checkpoint. A model that cannot apply an event stops there, visibly; the others go on. Rows hold personal fields sealed
-//! only: whoever answers a reader opens them.
+//! Invariants: the rows of a model and its checkpoint change in one transaction, and are a function of the events up to the
+//! checkpoint. A model stops visibly at an event that it cannot apply; the others continue. Rows hold personal fields sealed; the
+//! code that answers a reader decrypts them.
 //!
-//! One folder or file for each read model: [`rooms`] (with the people in them), [`sessions`], [`messages`], [`activity`],
-//! [`usage`]. [`rows`] is what their tables have in common, [`concurrency`] how the last two count who is there at a time;
-//! [`live`] keeps the models up with the log, [`read`] answers from them, [`cache`] keeps what is read often, [`rebuild`] folds
-//! them anew. [`retention`] lets old months go. [`archives`] takes out of the database what all of them have passed.
+//! Each read model has a folder or file: [`rooms`] (with the people in them), [`sessions`], [`messages`], [`activity`],
+//! [`usage`]. [`rows`] holds what their tables share, and [`concurrency`] the counting of concurrent sessions. [`live`] keeps the
+//! models up to date, [`read`] queries them, [`cache`] caches rooms, [`rebuild`] folds them again from the first event, and
+//! [`retention`] drops expired months. [`archives`] moves partitions that all models have passed out of the database.
 
 pub mod activity;
 pub mod apply;

@@ -1,4 +1,4 @@
-//! What a read model is: some tables and a fold.
+//! The trait of a read model: its tables and its fold.
 
 use super::entry::Entry;
 use super::rows::{AnySet, Table};

@@ -1,4 +1,4 @@
-//! What there is to know of the read models as a whole: for operators, on the command line and over HTTP.
+//! The state of all read models, for operators on the command line and over HTTP.
 
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;

@@ -1,7 +1,7 @@
-//! Reading the models: as the tenant whose rows they are, by an index, in pages.
+//! Queries of the read models: under the tenant's role, by an index, in pages.
 //!
-//! Every query runs in a transaction under the tenant's role: row-level security hides the rows of others, whatever a query
-//! forgot. The queries themselves lie with their models.
+//! Every query runs in a transaction under the role of the tenant. Row-level security hides the rows of other tenants even if a
+//! query omits the condition. The queries are next to their models.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -60,7 +60,7 @@ impl<T> Page<T> {
     }
 }
 
-/// Which list a cursor belongs to: its first byte.
+/// Which list a cursor belongs to: its first byte. No number is used again (5 was another list's).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum List {
@@ -68,7 +68,6 @@ pub(super) enum List {
     Participants = 2,
     Waiting = 3,
     Sessions = 4,
-    SessionsOfIdentity = 5,
     Messages = 6,
     NewestMessages = 7,
     Activity = 8,

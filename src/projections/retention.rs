@@ -1,9 +1,9 @@
-//! Months of rooms that a model lets go of, by configuration, and months made ahead.
+//! Retention: drops the months of rooms that a model need not keep, and creates partitions for coming months.
 //!
-//! The tables that grow lie in partitions by the month in which a room was made (migration 0017). A month whose rooms have all
-//! ended, and that lies further back than a model is to remember, goes in one transaction: its rows are counted out of the
-//! digest, its partitions dropped, the model's generation counted up. Folds leave out its rooms from then on
-//! ([`super::forgotten`]), so that a rebuild gives the rows that are left. The log has everything, as before.
+//! Tables that grow have a partition for each month in which rooms were created (migration 0017). When all rooms of a month have
+//! ended and the month is older than the model's retention, one transaction subtracts its rows from the digest, drops its
+//! partitions and increments the model's generation. The fold ignores these rooms from then on ([`super::forgotten`]), so that a
+//! rebuild produces the remaining rows. The log keeps all events.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ pub enum RetentionError {
     Copy(#[from] BadCopy),
 }
 
-/// A month that a model let go of.
+/// A month that a model dropped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gone {
     pub model: &'static str,
@@ -69,10 +69,10 @@ impl Retention {
             match done {
                 Ok(gone) => gone.iter().for_each(|gone| {
                     let (projection, month) = (gone.model, gone.month.to_string());
-                    tracing::info!(projection, month, rows = gone.rows, "the read model let go of a month");
+                    tracing::info!(projection, month, rows = gone.rows, "dropped an expired month of a read model");
                 }),
-                Err(error) if is_in_use(&error) => tracing::debug!(%error, "read models are in use; months wait"),
-                Err(error) => tracing::warn!(%error, "months of read models were not looked after; it is tried again"),
+                Err(error) if is_in_use(&error) => tracing::debug!(%error, "expired months are in use, retrying later"),
+                Err(error) => tracing::warn!(%error, "retention of read models failed, retrying"),
             }
             tokio::select! {
                 () = tokio::time::sleep(ROUND) => {}
@@ -84,7 +84,7 @@ impl Retention {
     /// Makes months ahead, and lets go of what is older than it should be.
     pub async fn round(&self) -> Result<Vec<Gone>, RetentionError> {
         let mut connection = self.pool.sessions().acquire().await?;
-        // Given up in the middle of a transaction, it is not to come to somebody else.
+        // A connection with an abandoned transaction must not return to the pool.
         connection.close_on_drop();
         while heard(SILENCE, self.make_month(&mut connection)).await? {}
         let mut gone = Vec::new();

@@ -1,5 +1,5 @@
-//! Waits between attempts: each twice as long as the one before, up to a bound, and each shortened by chance, so that those who
-//! failed together do not come back together.
+//! Back-off between attempts: each wait is twice the previous one, up to a limit, and randomly shortened, so that clients that
+//! failed together do not retry together.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
@@ -28,25 +28,6 @@ impl Backoff {
     /// The wait after so many failures in a row, from 0, before chance.
     fn whole(self, failures: u32) -> Duration {
         self.first.saturating_mul(2u32.saturating_pow(failures)).min(self.most)
-    }
-
-    /// Does `work`, and does it again while it fails in a way that `again` says is worth it, `attempts` times in all at most.
-    /// Only for what may be done twice.
-    pub async fn retry<T, E>(
-        self,
-        attempts: u32,
-        again: impl Fn(&E) -> bool,
-        mut work: impl AsyncFnMut() -> Result<T, E>,
-    ) -> Result<T, E> {
-        let mut delays = self.delays();
-        loop {
-            match work().await {
-                Err(error) if delays.failures + 1 < attempts && again(&error) => {
-                    tokio::time::sleep(delays.next_delay()).await;
-                }
-                ended => return ended,
-            }
-        }
     }
 }
 
@@ -115,47 +96,6 @@ mod tests {
         let waits: Vec<_> = (0..100).map(|_| Backoff::new(1_000 * MS, 1_000 * MS).delays().next_delay()).collect();
         let (least, most) = (waits.iter().min().unwrap(), waits.iter().max().unwrap());
         assert!(*most - *least > 200 * MS, "{least:?} to {most:?}");
-    }
-
-    #[tokio::test]
-    async fn what_fails_is_tried_again_a_bounded_number_of_times_and_only_where_that_is_worth_it() {
-        let backoff = Backoff::new(MS, MS);
-        let mut tried = 0;
-        let ended: Result<(), &str> = backoff
-            .retry(
-                3,
-                |_| true,
-                async || {
-                    tried += 1;
-                    Err("no")
-                },
-            )
-            .await;
-        assert_eq!((ended, tried), (Err("no"), 3));
-        let mut tried = 0;
-        let ended: Result<(), &str> = backoff
-            .retry(
-                3,
-                |_| false,
-                async || {
-                    tried += 1;
-                    Err("never")
-                },
-            )
-            .await;
-        assert_eq!((ended, tried), (Err("never"), 1));
-        let mut tried = 0;
-        let ended = backoff
-            .retry(
-                3,
-                |_| true,
-                async || {
-                    tried += 1;
-                    if tried == 2 { Ok(tried) } else { Err("no") }
-                },
-            )
-            .await;
-        assert_eq!(ended, Ok(2));
     }
 
     #[tokio::test]

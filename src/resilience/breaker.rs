@@ -1,8 +1,8 @@
-//! A circuit breaker: closed, calls pass; after failures it opens, and calls are refused at once; after a while it is half-open,
-//! one call at a time passes, and what becomes of those closes it or opens it again for longer.
+//! A circuit breaker. Closed: calls pass. Open, after repeated failures: calls fail at once. Half-open, after a while: one call
+//! at a time passes, and its result closes the breaker or opens it for longer.
 //!
-//! Invariants: a call is counted once, as succeeded, failed or refused; one that was given up counts as none of them. What was
-//! begun before the last change of state changes nothing any more.
+//! Invariants: a call counts once, as succeeded, failed or refused; a cancelled call does not count. Calls that began before the
+//! last change of state have no effect.
 
 mod machine;
 
@@ -51,7 +51,7 @@ impl fmt::Display for State {
 
 /// The breaker is open, or tries with another call.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{target} is not asked for now: it has failed too often")]
+#[error("the circuit breaker of {target} is open: it failed too often")]
 pub struct Refused {
     pub target: Arc<str>,
     /// When it may be worth asking again; nought while a trial is on its way.
@@ -147,7 +147,7 @@ impl Breaker {
         }
     }
 
-    /// Told under the machine's lock, so that the last that is told is what is.
+    /// Reported under the machine's lock, so that the last report is the current state.
     fn moved(&self, before: State, now: State) {
         if before == now {
             return;
@@ -162,9 +162,9 @@ impl Breaker {
         match now {
             State::Open if before == State::Closed => {
                 self.0.metrics.breaker_opened(target);
-                tracing::warn!(target_name = target, "it fails too often and is not asked for a while");
+                tracing::warn!(target_name = target, "circuit breaker opened");
             }
-            State::Closed => tracing::info!(target_name = target, "it answers again"),
+            State::Closed => tracing::info!(target_name = target, "circuit breaker closed"),
             State::Open | State::HalfOpen => {}
         }
     }

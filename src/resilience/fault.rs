@@ -25,9 +25,9 @@ impl Faults {
             FaultAction::Kill => Signal::KILL,
             FaultAction::Stop => Signal::STOP,
         };
-        tracing::warn!(?fault, "the process ends or stops here, as it was told to");
+        tracing::warn!(?fault, "injected fault: the process ends or stops here");
         if let Err(error) = kill_process(getpid(), signal) {
-            tracing::error!(%error, "a signal to this process was refused");
+            tracing::error!(%error, "sending a signal to this process failed");
         }
     }
 }

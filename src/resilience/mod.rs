@@ -1,8 +1,7 @@
-//! What keeps a fault of a neighbour from becoming a fault of ours: a breaker that stops asking who does not answer, waits that
-//! grow from attempt to attempt, and one load at a time of what many ask for.
+//! Isolates faults of other systems: circuit breakers, back-off between attempts, and single flight for concurrent loads.
 //!
-//! A breaker judges what it is told; how long a call may take is the caller's to bound, and whether repeating it is safe the
-//! caller's to know. [`Breakers`] holds the breakers of a process, for `/health/ready` to tell of.
+//! The caller of a breaker bounds the time of its calls, and decides whether a call may be repeated. [`Breakers`] holds the
+//! breakers of a process for `/health/ready`.
 
 mod backoff;
 mod breaker;

@@ -1,4 +1,4 @@
-//! One load of a key at a time: whoever asks for the same meanwhile gets its result.
+//! One load of a key at a time: concurrent callers of the same key share its result.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

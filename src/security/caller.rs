@@ -1,9 +1,9 @@
-//! Who asks: what is left of a token once it is verified.
+//! The caller: the verified content of a token.
 
 use super::grants::Grants;
 use crate::ids::{Actor, Identity, TenantId};
 
-/// Who asks: one verified token, or a part of the system.
+/// The caller: a verified token, or a part of the system.
 #[derive(Clone, Debug)]
 pub struct Caller {
     pub tenant: TenantId,

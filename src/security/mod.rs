@@ -1,7 +1,7 @@
-//! Who calls, what they may do, and what of a person is kept encrypted.
+//! Authentication, authorization data, and encryption of personal fields.
 //!
-//! [`tokens`] says who calls, by the keys of [`signing_keys`]; [`sealing`] keeps personal fields under keys that can be
-//! destroyed; [`watch`] hears what other processes did to keys. May use `config` and `events`.
+//! [`tokens`] authenticates callers by the keys of [`signing_keys`]; [`sealing`] encrypts personal fields under keys that can be
+//! destroyed; [`watch`] learns of key changes by other processes.
 
 pub mod caller;
 pub mod grants;

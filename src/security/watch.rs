@@ -1,6 +1,5 @@
-//! Hears of keys that other processes erased, made or revoked: at once through notifications, which are wake-ups only. One
-//! that is lost costs a delay: keys of persons are believed for [`super::sealing::HELD`] at most, and the signing keys are
-//! read every [`REFRESH`] anyway.
+//! Learns of keys that other processes erased, created or revoked. Notifications only wake it, so a lost one costs a delay: keys
+//! of persons are cached for [`super::sealing::HELD`] at most, and the signing keys are read every [`REFRESH`].
 
 use std::time::Duration;
 
@@ -55,7 +54,7 @@ impl Watch {
             };
             if let Err(error) = heard {
                 if !failing {
-                    tracing::warn!(%error, "cannot listen for changes of keys; trying on");
+                    tracing::warn!(%error, "LISTEN for changes of keys failed, retrying");
                 }
                 failing = true;
             }

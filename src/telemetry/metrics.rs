@@ -1,4 +1,4 @@
-//! Counts and times of all that matters, as Prometheus reads them. [`described`] says what each is.
+//! Counters and histograms for Prometheus. `described` documents each.
 //!
 //! Labels are bounded: names of commands, routes, projections and outcomes, never a room, a person or a tenant.
 
@@ -158,7 +158,7 @@ impl Metrics {
         self.0.projection_lag.with_label_values(&[name]).set(gauge_value(head.saturating_sub(position)));
     }
 
-    /// A projection of this process stopped, or goes on.
+    /// A projection of this process stopped, or continued.
     pub fn projection_stopped(&self, name: &str, stopped: bool) {
         self.0.projection_stopped.with_label_values(&[name]).set(i64::from(stopped));
     }
@@ -241,7 +241,7 @@ impl Metrics {
     pub fn pool(&self, name: impl Into<String>, pool: &PgPool) {
         let name = name.into();
         if let Err(error) = self.0.registry.register(Box::new(PoolWatch::new(&name, pool.clone()))) {
-            tracing::warn!(pool = name, %error, "this pool has no metrics");
+            tracing::warn!(pool = name, %error, "metrics of a connection pool are unavailable");
         }
     }
 

@@ -1,8 +1,7 @@
 //! Logs and metrics.
 //!
-//! Logs go to the error stream, as lines for people or as JSON; what a program prints for its user goes to the output
-//! stream and does not come through here. A request's span carries `id`, `method`, `route`, and `room` and `command` where
-//! they are known, so that each line within it can be found by them.
+//! Logs go to standard error, as lines for people or as JSON; results of commands go to standard output and do not pass here. A
+//! request's span carries `id`, `method`, `route`, and `room` and `command` if known, so that its lines can be found by them.
 
 pub mod metrics;
 mod pool_waits;
@@ -44,15 +43,15 @@ pub fn init(config: &TelemetryConfig) -> Result<(), TelemetryError> {
     Ok(())
 }
 
-/// Where a panic is told, once; whoever catches it only says what becomes of the work.
+/// Logs a panic once; the code that catches it only handles the work.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string).unwrap_or_default();
     let backtrace = std::backtrace::Backtrace::capture();
     let message = panic_message(panic.payload());
     match backtrace.status() {
         std::backtrace::BacktraceStatus::Captured => {
-            tracing::error!(panic = message, place, %backtrace, "the program panicked")
+            tracing::error!(panic = message, place, %backtrace, "panic")
         }
-        _ => tracing::error!(panic = message, place, "the program panicked"),
+        _ => tracing::error!(panic = message, place, "panic"),
     }
 }

@@ -1,5 +1,5 @@
-//! How long a connection of a pool was waited for. The driver tells of each loan as a line of the log that nobody is shown; here
-//! its time is taken.
+//! Measures the wait for a connection of a pool. The driver logs each acquisition at a level that is not shown; this layer takes
+//! the time from it.
 
 use std::fmt::Debug;
 use std::sync::LazyLock;

@@ -1,5 +1,5 @@
-//! Statements that took longer than `CONVOKE_DATABASE_SLOW_STATEMENT`. The driver tells of each as a line of the log, within the span
-//! of the request that asked; here they are counted, whether such lines are shown or not.
+//! Counts statements that took longer than `CONVOKE_DATABASE_SLOW_STATEMENT`. The driver logs each of them within the span of its
+//! request; this layer counts them, whether such lines are shown or not.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,7 +9,7 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-/// By the driver's name for them; what is not slow is told at a lower level.
+/// By the driver's name; statements that are not slow have a lower level.
 const TARGET: &str = "sqlx::query";
 
 static SEEN: AtomicU64 = AtomicU64::new(0);

@@ -67,7 +67,7 @@ async fn migrate_brings_an_empty_database_to_the_schema_once() {
     assert!(behind.stderr.contains("convoke migrate"), "{behind:?}");
     let dry = run().args(["migrate", "--dry-run"]).run().await;
     assert_eq!(dry.status, 1);
-    assert!(dry.stdout.contains("to be applied: 0001 log"), "{dry:?}");
+    assert!(dry.stdout.contains("pending: 0001 log"), "{dry:?}");
     let first = run().args(["migrate"]).run().await;
     assert_eq!(first.status, 0, "{first:?}");
     assert!(first.stdout.contains("applied: 0001 log"), "{first:?}");

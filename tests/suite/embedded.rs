@@ -189,7 +189,7 @@ async fn a_killed_postgresql_is_started_again_under_its_server() {
         .await;
         assert_marked(&run).await;
     }
-    assert!(server.log().contains("the private PostgreSQL is up again"));
+    assert!(server.log().contains("the private PostgreSQL is running again"));
     assert!(server.terminate().await.success());
 }
 

@@ -80,7 +80,7 @@ async fn a_proof_says_whole_or_names_the_position() {
     write(&log, &key, 5).await;
     let whole = Run::on(&db).args(["log", "verify"]).run().await;
     assert_eq!(whole.status, 0, "{whole:?}");
-    assert_eq!(whole.stdout, "whole: 5 events of 1 rooms are as they were written\n");
+    assert_eq!(whole.stdout, "intact: 5 events of 1 rooms\n");
     assert!(whole.stderr.contains("verify: 5 events in "), "{}", whole.stderr);
 
     let mut hand = db.superuser().connect().await.unwrap();

@@ -147,8 +147,8 @@ async fn the_metrics_tell_where_the_log_ends_and_how_long_its_partitions_reach()
     let runway = metric(&server, "convoke_log_runway_seconds").await.unwrap();
     let health: Value = server.get("/health/ready").await.json().await.unwrap();
     let partitions = health["checks"].as_array().unwrap().iter().find(|check| check["name"] == "partitions").unwrap();
-    let days = partitions["detail"].as_str().unwrap().strip_prefix("made ahead for ").unwrap();
-    let days: f64 = days.strip_suffix(" days").unwrap().parse().unwrap();
+    let days = partitions["detail"].as_str().unwrap();
+    let days: f64 = days.strip_suffix(" days ahead").unwrap().parse().unwrap();
     assert!((days - runway / 86_400.0).abs() < 0.1, "{health} {runway}");
 }
 
@@ -195,7 +195,10 @@ async fn partitions_of_the_past_are_made_by_hand_and_listed() {
         Run::on(&db).args(["partition", "ensure"]).args(times).run()
     };
     let made = ensure().await;
-    assert_eq!((made.status, made.stdout.as_str()), (0, "made log_20120101\nmade log_20120201\nmade log_20120301\n"));
+    assert_eq!(
+        (made.status, made.stdout.as_str()),
+        (0, "created log_20120101\ncreated log_20120201\ncreated log_20120301\n")
+    );
     let again = ensure().await;
     assert!(again.stdout.starts_with("every partition from"), "{again:?}");
     let april = ["partition", "ensure", "--json", "--from", "2012-03-01T00:00:00Z", "--until", "2012-04-01T00:00:00Z"];

@@ -111,7 +111,7 @@ async fn a_replica_is_read_while_it_keeps_up_and_left_out_while_it_does_not() {
         caller.joins_and_is_seen(&room, &format!("paused-{number}")).await;
     }
     eventually("a replica that lags is left out", PATIENCE, async || {
-        server.log().contains("a replica is left out").then_some(())
+        server.log().contains("replica is not in use").then_some(())
     })
     .await;
     let health = server.get("/health/ready").await.text().await.unwrap();

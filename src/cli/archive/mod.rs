@@ -8,7 +8,7 @@ use clap::Subcommand;
 
 use super::context::Context;
 
-/// Move old partitions of the log out of the database, to where they still can be read.
+/// Move old partitions of the log out of the database into readable archives.
 #[derive(Debug, Subcommand)]
 pub enum Archive {
     Run(run::Run),

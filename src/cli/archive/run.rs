@@ -20,14 +20,14 @@ use crate::resilience::fault::Faults;
 
 /// Move partitions of the log that are older than the retention to Parquet files.
 ///
-/// Each is written, read back and compared with the log, entered into the catalogue, and only then taken out of the database,
-/// while commands and reads go on. What is archived reads as before. No partition leaves before the relay to Kafka and all
-/// read models have passed it. Killed, it goes on where it was. Needs the rights of the database's owner. Exit code 1 when old
-/// partitions have to wait.
+/// The command writes each partition, reads it back, compares it with the log, adds it to the catalogue, and only then drops it
+/// from the database. Commands and reads continue meanwhile, and archived events stay readable. A partition waits until the
+/// relay to Kafka and all read models have passed it. After an interruption, the next run continues. Needs the rights of the
+/// database's owner. Exit code 1 if old partitions have to wait.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  convoke archive run --dry-run\n  convoke archive run --older-than 90d")]
 pub struct Run {
-    /// Tell what would move, how many events and bytes, and move nothing
+    /// Show what would be archived, with events and bytes, and change nothing
     #[arg(long)]
     dry_run: bool,
     /// How long events stay in the database, such as 90d; default: CONVOKE_ARCHIVE_RETENTION
@@ -56,7 +56,7 @@ impl Run {
         let archive = Archive::configured(&config.archive)?;
         let name = settings::ARCHIVE_URL.name;
         let archive = archive.ok_or_else(|| {
-            anyhow::anyhow!("no place for archives is configured; set {name}, such as file:///srv/convoke/archive")
+            anyhow::anyhow!("no archive is configured; set {name}, such as file:///srv/convoke/archive")
         })?;
         let report =
             context.with_owner(async |owner, system| self.archive(&context, archive, owner, system).await).await?;
@@ -107,9 +107,7 @@ impl Shown {
             Told::Comparing { partition, done, events } => self.count(&format!("compare {partition}"), *done, *events),
             Told::Detaching { partition } => {
                 self.end();
-                output::note(format_args!(
-                    "{partition} leaves the database; transactions that look at it are waited for"
-                ));
+                output::note(format_args!("detaching {partition} from the log; waiting for transactions that use it"));
             }
             Told::Moved(_) | Told::Emptied { .. } => self.end(),
         }
@@ -164,8 +162,8 @@ fn told(report: &Report) -> String {
         text = format!("{table}\n");
     }
     if !report.plan.empty.is_empty() {
-        let verb = if report.dry_run { "would go" } else { "gone" };
-        text += &format!("{verb}, for they never held an event: {}\n", report.plan.empty.join(", "));
+        let verb = if report.dry_run { "would drop" } else { "dropped" };
+        text += &format!("{verb} empty partitions: {}\n", report.plan.empty.join(", "));
     }
     for (one, hindrance) in &report.plan.waiting {
         let (kind, name) = (&hindrance.kind, &hindrance.name);

@@ -13,10 +13,10 @@ use crate::projections::cache::operate::{Question, Reply};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Throw away what is cached, in every running server and in Redis.
+/// Delete cached entries, in every running server and in Redis.
 ///
-/// Never needed for answers to be right. For after a repair by hand of the read models' rows, or to give memory back. Names are
-/// room:ID:view and room:ID:people; * stands for any part. Exit code 1 when a server did not answer or could not.
+/// Responses are correct without it. Use it after a manual repair of rows of the read models, or to free memory. Names are
+/// room:ID:view and room:ID:people; * matches any part. Exit code 1 if a server did not answer or failed.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  convoke cache forget 'room:*'\n  convoke cache forget --tenant acme 'room:01936d2e-*'\n  convoke cache forget 'room:*:people'"

@@ -14,7 +14,7 @@ use super::context::Context;
 use super::output::note;
 use crate::projections::cache::operate::{self, Answers, Question};
 
-/// See, warm and empty what the servers keep of rooms.
+/// Show, warm and empty the servers' caches of rooms.
 #[derive(Debug, Subcommand)]
 pub enum Cache {
     Stats(stats::Stats),
@@ -39,7 +39,7 @@ async fn ask(context: &Context, question: Question, patience: Duration) -> anyho
     database.stop().await;
     let answers = answers?;
     if answers.nodes == 0 {
-        bail!("no server runs on this database, and so there is no cache");
+        bail!("no server runs on this database, so there is no cache");
     }
     Ok(answers)
 }

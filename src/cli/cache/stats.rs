@@ -13,9 +13,9 @@ use crate::projections::cache::stats::{LayerStats, NodeStats};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Show what each running server's cache holds, how often it answers, and how old what it answers with is.
+/// Show the size, the hit rate and the age of each running server's cache.
 ///
-/// Counts are since the server started. Exit code 1 when a server did not answer.
+/// Counts are since the start of the server. Exit code 1 if a server did not answer.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  convoke cache stats --json")]
 pub struct Stats {
@@ -43,7 +43,7 @@ impl Stats {
 }
 
 fn as_text(node: &str, stats: &NodeStats) -> String {
-    let following = if stats.following { "follows the log" } else { "has lost the log and answers nothing" };
+    let following = if stats.following { "follows the log" } else { "cannot read the log and is bypassed" };
     let (through, hit_rate) = (stats.through, stats.hit_rate * 100.0);
     let mut rows = table(
         &["layer", "asked", "hits", "hit rate", "outdated", "unknown", "failed", "mean age s", "held", "of"],
@@ -71,5 +71,5 @@ fn as_text(node: &str, stats: &NodeStats) -> String {
         row(&format!("redis ({})", redis.breaker), &redis.layer, used, limit);
     }
     row("database", &stats.database, String::new(), String::new());
-    format!("{node}: {following}, up to {through}; {hit_rate:.1} % of reads without the database\n{rows}\n\n")
+    format!("{node}: {following}, up to position {through}; {hit_rate:.1} % of reads without the database\n{rows}\n\n")
 }

@@ -12,10 +12,10 @@ use crate::projections::cache::operate::{Question, Reply};
 /// A few thousand rooms, on a database that has other things to do.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Have every running server load the rooms that are open or were used lately.
+/// Make every running server load the rooms that are open or were used recently.
 ///
-/// Servers of the role maintenance do so by themselves, every CONVOKE_CACHE_WARM_INTERVAL. Exit code 1 when a server did not
-/// answer or could not.
+/// Servers of the role maintenance do so by themselves, every CONVOKE_CACHE_WARM_INTERVAL. Exit code 1 if a server did not
+/// answer or failed.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  convoke cache warm")]
 pub struct Warm {
@@ -34,7 +34,7 @@ impl Warm {
         for told in &answers.told {
             match &told.reply {
                 Reply::Warmed(warmed) if !self.json => output::print_line(format_args!(
-                    "{}: {} rooms are open or were used lately; {} of their parts loaded, {} could not be",
+                    "{}: {} rooms are open or were used recently; {} of their entries loaded, {} failed",
                     told.node, warmed.rooms, warmed.loaded, warmed.failed
                 ))?,
                 Reply::Failed(why) => {

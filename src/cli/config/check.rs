@@ -15,9 +15,10 @@ use crate::security::signing_keys::{self, BadSigningKeys};
 /// How long the database may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Show every setting in force and where it comes from; tell all that is wrong, and how to mend it.
+/// Show every setting with its value and source, every mistake, and how to correct it.
 ///
-/// The database of `DATABASE_URL` is asked for its own settings. Secrets are not shown. Exit code 1 where `convoke serve` would not start with this configuration.
+/// Also checks the settings of the database in `DATABASE_URL`. Secrets are not shown. Exit code 1 if `convoke serve` would not
+/// start with this configuration.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  CONVOKE_ENV=production convoke config check")]
 pub struct Check {
@@ -70,7 +71,7 @@ async fn database_fit(config: &Config, warnings: &mut Vec<String>) -> Result<(),
     let found = match tokio::time::timeout(PATIENCE, asking).await {
         Ok(Ok(found)) => found,
         Ok(Err(error)) => {
-            warnings.push(format!("the database could not be asked about its settings: {error}"));
+            warnings.push(format!("the settings of the database cannot be read: {error}"));
             return Ok(());
         }
         Err(_) => {
@@ -82,7 +83,7 @@ async fn database_fit(config: &Config, warnings: &mut Vec<String>) -> Result<(),
     warnings.extend(other.iter().map(|Shortcoming { found, consequence, .. }| format!("{found}: {consequence}")));
     let error = |Shortcoming { found, consequence, .. }| ConfigError {
         setting: "DATABASE_URL".into(),
-        problem: format!("leads to a database that cannot be used, {found}"),
+        problem: format!("names a database that cannot be used, {found}"),
         remedy: consequence.into(),
     };
     let errors: Vec<_> = fatal.into_iter().map(error).collect();
@@ -99,7 +100,7 @@ fn as_text(settings: &[InForce], warnings: &[String], checked: &Result<(), Confi
         text += &format!("warning: {warning}\n");
     }
     match checked {
-        Ok(()) => text + "\nthe configuration is good\n",
+        Ok(()) => text + "\nthe configuration is valid\n",
         Err(errors) => text + &format!("\n{errors}\n"),
     }
 }

@@ -8,7 +8,7 @@ use clap::Subcommand;
 
 pub use check::serving;
 
-/// Look at the configuration.
+/// Check the configuration.
 #[derive(Debug, Subcommand)]
 pub enum Config {
     Check(check::Check),

@@ -23,11 +23,11 @@ use crate::telemetry::metrics::Metrics;
 /// Who the log has it from, when it was ordered here.
 const ACTOR: &str = "operator";
 
-/// Erase a person: what is personal about them reads as erased from now on, everywhere, for good.
+/// Erase a person: delete the key of the person's personal fields, for good.
 ///
-/// The command erase-person, as tenants' own servers may send it: the key that the person's names, messages and metadata are
-/// encrypted under is deleted, and an event says so. What happened stays in the log. Running servers forget the key at once, and
-/// after a minute at the latest. Backups still have the key, encrypted: docs/security.md says what to do about them.
+/// Executes the command erase-person, as a server of the tenant can send it. The person's names, messages and metadata are
+/// encrypted under the deleted key and read as erased from then on. The events stay in the log, and one more records the
+/// erasure. Running servers drop the key within a minute. Backups still have the key, encrypted: see docs/security.md.
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -37,13 +37,13 @@ const ACTOR: &str = "operator";
 pub struct Erase {
     #[command(subcommand)]
     around: Option<Around>,
-    /// Whose person it is
+    /// The tenant of the person
     #[arg(long, required = true)]
     tenant: Option<TenantId>,
-    /// Who, as tokens name them (`sub`)
+    /// The identity of the person, as in tokens (`sub`)
     #[arg(long, required = true)]
     identity: Option<Identity>,
-    /// It cannot be taken back: say so
+    /// Confirm: an erasure cannot be undone
     #[arg(long, required = true)]
     yes: bool,
 }
@@ -72,7 +72,7 @@ impl Erase {
         let outcome = context.with_database(async |pool| execute(pool, &context, tenant, identity).await).await?;
         let answer: Answer = serde_json::from_str(&outcome.body)?;
         if answer.events.is_empty() {
-            output::print_line("nothing personal is kept of them")?;
+            output::print_line("no personal data is stored for this person")?;
         } else {
             output::print_line(format_args!("erased, at position {}", outcome.position))?;
         }

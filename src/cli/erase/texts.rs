@@ -19,17 +19,17 @@ use crate::security::sealing::{MasterKeys, Place, Sealer, key_id};
 
 const PAGE: usize = 2_000;
 
-/// Write down what is known of a person in the clear, for `convoke erase verify` to search for after the erasure.
+/// List a person's texts in the clear, so that `convoke erase verify` can search for them after the erasure.
 ///
-/// Every name, message and text of the metadata that the log has of them, once, as a JSON string a line. Only before the erasure:
-/// afterwards nothing can be read. The list is itself what is to be forgotten: delete it when it has served.
+/// Prints every name, message and metadata text that the log has of the person, once, a JSON string a line. Run it before the
+/// erasure: afterwards the texts cannot be read. The list is personal data itself: delete it after use.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  convoke erase texts --tenant acme --identity alice > alice.txt")]
 pub struct Texts {
-    /// Whose person it is
+    /// The tenant of the person
     #[arg(long)]
     tenant: TenantId,
-    /// Who, as tokens name them (`sub`)
+    /// The identity of the person, as in tokens (`sub`)
     #[arg(long)]
     identity: Identity,
 }
@@ -39,7 +39,7 @@ impl Texts {
         let masters = MasterKeys::configured(&context.config()?.keys).context("the master keys cannot be used")?;
         let written = context.with_database(async |pool| self.write(pool, masters, &context).await).await?;
         match written {
-            Some(0) => output::note("nothing personal is kept of them"),
+            Some(0) => output::note("no personal data is stored for this person"),
             Some(_) => {}
             None => {
                 output::note("interrupted");

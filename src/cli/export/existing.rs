@@ -1,7 +1,6 @@
-//! A file that is to be gone on with: read to its end, so that what is appended begins where it ends.
+//! Reads an existing file to its end, so that an export can continue after its last line.
 //!
-//! That it can be read at all proves it whole: a packed file that was cut off, or lines that are no events, are told before
-//! anything is added to them.
+//! Reading the file also verifies it: a truncated file, or lines that are not events, are reported before anything is appended.
 
 use std::fs::File;
 use std::io::{self, BufRead, Read as _};
@@ -46,7 +45,9 @@ pub fn read(path: &Path, packing: Packing, stop: &CancellationToken) -> anyhow::
     );
     let text = Source::File(path.into()).open().with_context(|| shown.to_string())?;
     last_line(text, stop).with_context(|| {
-        format!("{shown} is not a whole export and is left as it is: export to another file, or over it with --force")
+        format!(
+            "{shown} is not a complete export and was not changed: export to another file, or overwrite it with --force"
+        )
     })
 }
 

@@ -1,14 +1,15 @@
 //! `convoke export`
 //!
 //! ```text
-//! log ─► pages of events ─► lines (reading) ─► packed, written (target), on a thread of its own
+//! log ─► pages of events ─► lines (reading) ─► compressed, written (target), on a thread of its own
 //! ```
 //!
-//! What holds:
-//! - The end is fixed before the first event is read: an export ends, whatever is appended meanwhile.
-//! - Memory is that of three pages, whatever the size of the log.
-//! - A file appears, or changes, only as a whole: done, stopped, or cut off from the log, it ends with a whole line and a whole
-//!   packed stream, and the position is told after which to go on. What cannot be written leaves nothing.
+//! Invariants:
+//! - The end is fixed before the first event is read, so an export ends whatever is appended meanwhile.
+//! - Memory is bounded by three pages, whatever the size of the log.
+//! - A file appears, or changes, only as a whole. After completion, a stop or the loss of the log, it ends with a complete line
+//!   and a complete compressed stream, and the command prints the position after which to continue. If the file cannot be
+//!   written, it stays unchanged.
 
 mod existing;
 mod packing;
@@ -39,31 +40,32 @@ use target::{How, Output, Target};
 /// Pages that wait to be written.
 const WAITING: usize = 1;
 
-/// Write events out, a line of JSON each, in the order of the log.
+/// Export events as lines of JSON, in the order of the log.
 ///
-/// Lines have the shape that the API gives; without --tenant each begins with its tenant. The end is where the log ends when it
-/// begins. A file is packed by its ending (.gz, .zst) and appears once it is whole. Stopped by Ctrl-C it is whole up to where it
-/// came, and what goes on with it is told. Exit code 1: not all is written. More: docs/export.md.
+/// Lines have the shape of the API; without --tenant each begins with its tenant. The export ends where the log ends at its
+/// start. The extension of the file (.gz, .zst) selects the compression. The file appears when it is complete. After Ctrl-C it
+/// is valid up to the last exported event, and the command prints how to continue. Exit code 1 if the export is incomplete. See
+/// docs/export.md.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  convoke export log.ndjson.zst\n  convoke export --append log.ndjson.zst\n  convoke export --tenant acme --from 2026-01-01T00:00:00Z --until 2026-02-01T00:00:00Z --open january.ndjson.gz\n  convoke export --tenant acme --room 01936d2e-7c1a-7b3e-8a44-0f0a4f5d2c11 | jq .type"
 )]
 pub struct Export {
-    /// Where to; `-` is the output stream
+    /// The file; `-` writes to standard output
     #[arg(default_value = "-", hide_default_value = true)]
     file: PathBuf,
     #[command(flatten)]
     selection: Selection,
-    /// Open the personal fields, with the configured master keys; the file is for its owner alone
+    /// Decrypt personal fields with the configured master keys; only the owner can read the file
     #[arg(long)]
     open: bool,
-    /// Write over a file that is there
+    /// Overwrite an existing file
     #[arg(long, conflicts_with = "append")]
     force: bool,
-    /// Go on after the last line of a file that is there
+    /// Continue after the last line of an existing file
     #[arg(long)]
     append: bool,
-    /// The summary as JSON
+    /// Print the summary as JSON
     #[arg(long)]
     json: bool,
 }
@@ -78,9 +80,9 @@ enum Ended {
 
 impl Export {
     pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
-        anyhow::ensure!(!self.append || self.file().is_some(), "--append goes on with a file: name it");
+        anyhow::ensure!(!self.append || self.file().is_some(), "--append needs a file");
         let Some((target, last)) = self.target(&context).await? else {
-            note("stopped before anything was written");
+            note("stopped before the first event was written");
             return Ok(ExitCode::FAILURE);
         };
         context.with_database(async |pool| self.export(pool, target, last, &context).await).await
@@ -174,7 +176,7 @@ impl Export {
             return match ended {
                 Ended::CutOff(error) => Err(error.context("nothing was exported")),
                 Ended::Done | Ended::Stopped => {
-                    note("stopped before anything was written");
+                    note("stopped before the first event was written");
                     Ok(ExitCode::FAILURE)
                 }
             };
@@ -188,10 +190,10 @@ impl Export {
         self.tell(&report)?;
         let Some(go_on) = go_on else { return Ok(ExitCode::SUCCESS) };
         let place = self.file().map_or("what was written".into(), |file| file.display().to_string());
-        let told = format!("{place} is whole up to position {}; go on with:\n  {go_on}", written.through);
+        let told = format!("{place} is valid up to position {}; continue with:\n  {go_on}", written.through);
         note(format_args!("stopped before the end: {told}"));
         match ended {
-            Ended::CutOff(error) => Err(error.context("the export was cut off")),
+            Ended::CutOff(error) => Err(error.context("the export is incomplete")),
             Ended::Done | Ended::Stopped => Ok(ExitCode::FAILURE),
         }
     }

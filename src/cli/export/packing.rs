@@ -1,5 +1,5 @@
-//! Compression of what is written, by the name of the file. Gzip and zstd files laid end to end are one file, which is how an
-//! export is gone on with.
+//! Compression of an export, selected by the extension of the file. Concatenated gzip or zstd files are valid, which is how an
+//! export continues.
 
 use std::io::{self, BufWriter, IntoInnerError, Write};
 use std::path::Path;

@@ -1,7 +1,6 @@
-//! The events of a selection, page by page in position order, as lines.
+//! Reads the events of a selection, page by page in the order of positions, and renders them as lines.
 //!
-//! In memory: one page that is read and shown, one that waits, one that is written. A page is at most [`PAGE`] events, whatever the
-//! size of the log.
+//! Memory holds three pages: one being read and rendered, one waiting, one being written. A page has at most [`PAGE`] events.
 
 use std::collections::{BTreeSet, HashMap};
 

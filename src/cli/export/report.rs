@@ -1,4 +1,4 @@
-//! What an export came to, for people and for programs, and how it is gone on with.
+//! The result of an export, for people and for programs, and the command that continues it.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::reading::Personal;
 use super::selection::{Selection, Stretch};
-use crate::cli::table::{bytes, table};
+use crate::cli::table::{bytes, result, table};
 use crate::ids::Position;
 
 /// What was written, whatever ended it.
@@ -46,7 +46,7 @@ pub struct Report {
     erased: u64,
     seconds: f64,
     events_per_second: f64,
-    /// What goes on with it; absent when it is done.
+    /// The command that continues the export; absent when it is complete.
     #[serde(skip_serializing_if = "Option::is_none")]
     go_on: Option<String>,
 }
@@ -99,11 +99,11 @@ impl Report {
         if let Some(size) = self.file_bytes {
             row("file", bytes(size));
         }
-        format!("{table}\n\n{} events in {:.1} s, {:.0} events/s\n", self.events, self.seconds, self.events_per_second)
+        format!("{table}\n\n{}\n", result(self.events, "events", Duration::from_secs_f64(self.seconds)))
     }
 }
 
-/// The command that goes on after a position, to be pasted. `file`: `None` goes on with the output stream.
+/// The command that continues after a position, for a shell. `file`: `None` is standard output.
 pub fn to_go_on(selection: &Selection, open: bool, through: Position, file: Option<&Path>) -> String {
     let mut command = String::from("convoke export");
     let mut option = |name: &str, value: Option<String>| {

@@ -9,7 +9,7 @@ use crate::events::log::EventLog;
 use crate::events::time::Timestamp;
 use crate::ids::{Position, RoomId, RoomKey, TenantId};
 
-/// Names told to those who asked for a tenant that is not there.
+/// Tenants listed in the error about an unknown tenant.
 const TENANTS_TOLD: u16 = 10;
 
 #[derive(Clone, Debug, Args)]
@@ -20,16 +20,16 @@ pub struct Selection {
     /// Only events of this room of the tenant
     #[arg(long, value_name = "ROOM", requires = "tenant")]
     pub room: Option<RoomId>,
-    /// From what was recorded at this time on (RFC 3339)
+    /// Begin at the first event recorded at or after this time (RFC 3339)
     #[arg(long, value_name = "TIME")]
     pub from: Option<Timestamp>,
-    /// Up to what was recorded before this time (RFC 3339)
+    /// End before the first event recorded at or after this time (RFC 3339)
     #[arg(long, value_name = "TIME")]
     pub until: Option<Timestamp>,
-    /// After this position of the log
+    /// Begin after this position
     #[arg(long, value_name = "POSITION")]
     pub after: Option<Position>,
-    /// Up to this position, itself included [default: the end of the log now]
+    /// End with this position [default: the end of the log now]
     #[arg(long, value_name = "POSITION")]
     pub to: Option<Position>,
 }
@@ -46,7 +46,7 @@ impl Selection {
         Some(RoomKey { tenant: self.tenant.clone()?, room: self.room? })
     }
 
-    /// The positions to be looked at. `last`: of a file that is gone on with.
+    /// The positions to read. `last`: the last line of the file to continue.
     pub async fn stretch(&self, log: &EventLog, last: Option<&LastLine>) -> anyhow::Result<Stretch> {
         let head = log.head().await?.position;
         self.in_order(head)?;

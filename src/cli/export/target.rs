@@ -1,9 +1,9 @@
-//! Where lines go: standard output, or a file that appears only once it is whole.
+//! The target of an export: standard output, or a file that appears only when it is complete.
 //!
-//! A file is written as `FILE.part` beside its place, put onto the disk and then renamed: at every moment FILE is what it was, or
-//! is whole. To go on with a file, what it holds is copied first (file systems that share blocks copy nothing). A `.part` left by a
-//! process that was killed is taken over by the next export to the same file; two at once exclude each other by a lock on it.
-//! What is no regular file (a device, a pipe) is written to as it is.
+//! A file is written as `FILE.part` next to FILE, synced to disk and then renamed: at every moment FILE is unchanged or complete.
+//! To continue a file, its content is copied first (for free on file systems that share blocks). The next export to the same file
+//! takes over the `.part` of a killed process; a lock on it excludes concurrent exports. A target that is not a regular file (a
+//! device, a pipe) is written directly.
 
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read as _};
@@ -23,7 +23,7 @@ const COPIED_AT_ONCE: u64 = 64 * 1024 * 1024;
 /// Of files with personal fields in the clear: for their owner alone.
 const PRIVATE: u32 = 0o600;
 
-/// What may become of a file that is there already.
+/// What to do with an existing file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum How {
     /// It must not be there.
@@ -80,10 +80,7 @@ impl Target {
                 let to = OpenOptions::new().write(true).open(path).with_context(|| shown.to_string())?;
                 return Ok(Self { to, packing, part: None, is_stdout: false });
             }
-            ensure!(
-                how != How::New,
-                "{shown} is there already: --append goes on after its last line, --force writes over it"
-            );
+            ensure!(how != How::New, "{shown} exists: --append continues after its last line, --force overwrites it");
         }
         // Through a symbolic link: the link stays, what it names is replaced.
         let target = if there.is_some() { fs::canonicalize(path)? } else { path.to_owned() };
@@ -100,7 +97,7 @@ impl Target {
         self.packing
     }
 
-    /// The file that it goes on with, where there is one.
+    /// The file to continue, if any.
     pub fn existing(&self) -> Option<&Path> {
         let part = self.part.as_ref()?;
         (part.how == How::Append && part.target.exists()).then_some(&*part.target)
@@ -138,13 +135,13 @@ fn locked_part(target: PathBuf, how: How) -> anyhow::Result<(File, Part)> {
         .mode(0o666)
         .open(&path)
         .with_context(|| format!("{} cannot be written", path.display()))?;
-    let in_use = || format!("another export to {} is under way: wait for it, or name another file", target.display());
+    let in_use = || format!("another export to {} is running: wait for it, or name another file", target.display());
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => bail!(in_use()),
         Err(TryLockError::Error(error)) => return Err(error).with_context(|| path.display().to_string()),
     }
-    // Whoever held the lock may have just put the file in its place.
+    // The previous holder of the lock may have just renamed its file.
     let same = fs::metadata(&path).is_ok_and(|there| file.metadata().is_ok_and(|ours| there.ino() == ours.ino()));
     ensure!(same, in_use());
     let part = Part { path, target, how, remove: true };
@@ -201,11 +198,11 @@ impl Part {
             How::New => rename_new(&self.path, &self.target),
             How::Overwrite | How::Append => fs::rename(&self.path, &self.target),
         };
-        // From here on the name may be that of somebody else's.
+        // From here on the name may belong to another process's file.
         self.remove = false;
         renamed.with_context(|| {
             let (part, target) = (self.path.display(), self.target.display());
-            format!("the export is whole and lies in {part}: it could not be renamed to {target}")
+            format!("the export is complete in {part}, but could not be renamed to {target}")
         })?;
         let folder = self.target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         File::open(folder).and_then(|folder| folder.sync_all()).with_context(|| folder.display().to_string())

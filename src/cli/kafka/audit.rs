@@ -10,11 +10,11 @@ use crate::cli::output;
 use crate::cli::progress::Progress;
 use crate::events::topic::audit::{self, AuditError};
 
-/// Hold the topic against the log, position by position.
+/// Compare the topic with the log, position by position.
 ///
-/// Reads every committed record as it is now and compares it with the event of its position: missing, doubled, out of order
-/// (within a partition and within a room), different. Records that have run out of their retention are not missed. Exit code
-/// 1 where any of the four is not nought.
+/// Reads every committed record and compares it with the event of its position. Counts missing, doubled, out of order (within
+/// a partition and within a room) and different records. Records that their retention deleted do not count as missing. Exit
+/// code 1 if one of the four counts is not zero.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  KAFKA_BROKERS=127.0.0.1:9092 convoke kafka audit --json")]
 pub struct Audit {
@@ -61,7 +61,7 @@ fn sentence(topic: &str, found: &audit::Audit) -> String {
          missing {missing}\ndoubled {doubled}\nout of order {out_of_order}\ndifferent {different}"
     );
     if *ended > 0 {
-        text.push_str(&format!("\n{ended} records are of histories that the log has given up"));
+        text.push_str(&format!("\n{ended} records belong to former epochs of the log"));
     }
     text
 }

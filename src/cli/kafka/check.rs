@@ -8,10 +8,10 @@ use crate::cli::context::Context;
 use crate::cli::output;
 use crate::events::topic::admin::Admin;
 
-/// Compare the topic with what it is declared to be.
+/// Compare the topic with its declaration.
 ///
-/// Partitions, copies and settings, as kafka/topics.toml or the file of CONVOKE_KAFKA_TOPICS says. Changes nothing. Exit code 1
-/// where the topic is missing or differs.
+/// Compares partitions, replication and settings with kafka/topics.toml or the file in CONVOKE_KAFKA_TOPICS. Changes nothing.
+/// Exit code 1 if the topic is missing or differs.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  KAFKA_BROKERS=127.0.0.1:9092 convoke kafka check")]
 pub struct Check {}

@@ -8,10 +8,10 @@ use crate::cli::context::Context;
 use crate::cli::output;
 use crate::events::topic::admin::Admin;
 
-/// Make the topic where it is missing.
+/// Create the topic if it is missing.
 ///
-/// As kafka/topics.toml or the file of CONVOKE_KAFKA_TOPICS declares it. A topic that is there is compared and never changed:
-/// exit code 1 where it differs.
+/// Creates it as kafka/topics.toml or the file in CONVOKE_KAFKA_TOPICS declares it. Compares an existing topic and never
+/// changes it: exit code 1 if it differs.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  KAFKA_BROKERS=127.0.0.1:9092 convoke kafka ensure")]
 pub struct Ensure {}
@@ -21,7 +21,7 @@ impl Ensure {
         let (client, shape) = super::configured(&context)?;
         let (made, found) = Admin::new(&client)?.ensure(&shape).await?;
         if made {
-            output::print_line(format_args!("made {}", shape.name))?;
+            output::print_line(format_args!("created {}", shape.name))?;
         }
         let (told, code) = super::told(&shape, &found);
         output::print_line(told)?;

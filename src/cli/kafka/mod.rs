@@ -16,7 +16,7 @@ use crate::events::topic::admin::{Checked, Difference};
 use crate::events::topic::client;
 use crate::events::topic::shape::{self, Shape};
 
-/// Look after the topic that the log is copied to.
+/// Create, check and audit the topic to which the relay copies the log.
 #[derive(Debug, Subcommand)]
 pub enum Kafka {
     Ensure(ensure::Ensure),
@@ -59,10 +59,10 @@ fn told(shape: &Shape, found: &Checked) -> (String, ExitCode) {
 
 fn remedy(differences: &[Difference]) -> &'static str {
     if differences.iter().any(|difference| difference.what == "partitions") {
-        "A topic in use keeps its partitions, for another number would move rooms from one to another: declare what is there \
-         (CONVOKE_KAFKA_TOPICS), or let a topic of another prefix be filled anew"
+        "The number of partitions of a topic in use cannot change, because rooms would move between partitions: declare the present \
+         number (CONVOKE_KAFKA_TOPICS), or set another prefix to fill a new topic"
     } else {
-        "Change the topic by the tools of Kafka (kafka-configs, kafka-reassign-partitions), or declare what is there \
+        "Change the topic with Kafka's tools (kafka-configs, kafka-reassign-partitions), or declare its present settings \
          (CONVOKE_KAFKA_TOPICS)"
     }
 }

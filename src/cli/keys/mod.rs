@@ -8,7 +8,7 @@ use clap::Subcommand;
 
 use super::context::Context;
 
-/// Look after the keys that personal fields are encrypted under.
+/// Manage the keys that encrypt personal fields.
 #[derive(Debug, Subcommand)]
 pub enum Keys {
     Rewrap(rewrap::Rewrap),

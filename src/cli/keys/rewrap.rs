@@ -9,10 +9,10 @@ use crate::cli::output;
 use crate::cli::progress::Progress;
 use crate::security::sealing::{MasterKeys, Rewrapped, Sealer};
 
-/// Encrypt all keys anew under the newest master key, the first one of the configuration.
+/// Encrypt all keys under the newest master key, which is the first one in the configuration.
 ///
-/// The log is not touched. May run beside servers, be stopped and be run again. When it is done it names the master keys that
-/// are not needed any more. Exit code 1 if it was stopped, or if keys are damaged and were left as they are.
+/// The log does not change. The command can run beside servers, and can be stopped and run again. At the end it names the
+/// master keys that are no longer needed. Exit code 1 if it was stopped, or if damaged keys were skipped.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  \
     CONVOKE_MASTER_KEYS_FILE=/run/secrets/master-keys convoke keys rewrap")]
@@ -49,14 +49,14 @@ impl Rewrap {
 }
 
 fn as_text(rewrapped: &Rewrapped) -> String {
-    let mut text = format!("{} keys are encrypted anew", rewrapped.done);
+    let mut text = format!("{} keys rewrapped", rewrapped.done);
     if rewrapped.damaged > 0 {
-        text += &format!("; {} are damaged and were left as they are", rewrapped.damaged);
+        text += &format!("; {} damaged keys skipped", rewrapped.damaged);
     }
     if rewrapped.stopped {
-        text += "; stopped: run it again for the rest";
+        text += "; stopped: run the command again for the rest";
     } else if !rewrapped.retired.is_empty() {
-        text += &format!("; not needed any more: {}", rewrapped.retired.join(", "));
+        text += &format!("; no longer needed: {}", rewrapped.retired.join(", "));
     }
     text
 }

@@ -9,15 +9,14 @@ use serde_json::json;
 use crate::cli::context::Context;
 use crate::cli::output;
 
-/// Begin a new epoch: every cursor given out before is refused from now on.
+/// Begin a new epoch of the log, which makes all earlier cursors invalid.
 ///
-/// For after a restore or a failover that lost events. The same positions will hold other events then, and a reader that went
-/// on with an old cursor would not notice; refused, it starts again. Read models that are ahead of the log stop and say so:
-/// rebuild them.
+/// Use it after a restore or a failover that lost events. Other events will take the lost positions, and a reader with an old
+/// cursor would not notice; with an invalid cursor it starts again. Read models that are ahead of the log stop: rebuild them.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  convoke log fence --yes")]
 pub struct Fence {
-    /// Do it: all readers will have to start again
+    /// Confirm: all readers have to start again
     #[arg(long)]
     yes: bool,
     /// For a program: one JSON object, with the epochs that `ended` and that has `begun`
@@ -28,7 +27,7 @@ pub struct Fence {
 impl Fence {
     pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         if !self.yes {
-            bail!("this makes every reader start again; say --yes if events were lost and that is wanted");
+            bail!("all readers will have to start again; confirm with --yes");
         }
         let (before, after) = context
             .with_database(async |pool| {

@@ -14,7 +14,7 @@ use clap::Subcommand;
 
 use super::context::Context;
 
-/// Look at the log, and guard it.
+/// Read, verify and repair the log.
 #[derive(Debug, Subcommand)]
 pub enum Log {
     Stat(stat::Stat),

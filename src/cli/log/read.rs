@@ -14,7 +14,7 @@ use crate::ids::Position;
 /// Events read at a time.
 const PAGE: usize = 1_000;
 
-/// Show events of the log, or of one room, from a place on.
+/// Show events of the log, or of one room.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  convoke log read --from 1000 --limit 20\n  convoke log read --at 2026-01-31T09:30:00Z \
@@ -23,13 +23,13 @@ const PAGE: usize = 1_000;
 pub struct Read {
     #[command(flatten)]
     selection: Selection,
-    /// From this position on; with --room from this room version on
+    /// Begin at this position, with --room at this room version
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     from: Position,
-    /// From what was recorded at this time on (RFC 3339)
+    /// Begin at the first event recorded at or after this time (RFC 3339)
     #[arg(long, value_name = "TIME", conflicts_with = "from")]
     at: Option<Timestamp>,
-    /// At most so many; 0: all
+    /// The largest number of events; 0 for all
     #[arg(long, value_name = "COUNT", default_value_t = 100)]
     limit: usize,
 }

@@ -21,18 +21,18 @@ use crate::telemetry::metrics::Metrics;
 /// Under which this command's events stand in the log: `system:names`.
 const ACTOR: &str = "names";
 
-/// Write the table of rooms' names anew from the events.
+/// Rebuild the table of room names from the events.
 ///
-/// The table decides who may take a name. Where `convoke log verify` says that it contradicts the events, this makes it what the
-/// events say. Rooms that have one name and have not ended are listed: the one that was created first keeps the name. Exit code 1
-/// where such rooms are left.
+/// The table decides which room may take a name. Use this command if `convoke log verify` reports that the table contradicts
+/// the events. The command lists rooms that share a name and have not ended; the one that was created first keeps the name.
+/// Exit code 1 if such rooms are left.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  convoke log repair-names --dry-run\n  convoke log repair-names --end-twins")]
 pub struct RepairNames {
-    /// Only tell what would be done
+    /// Show what would change, and change nothing
     #[arg(long, conflicts_with = "end_twins")]
     dry_run: bool,
-    /// End the rooms whose name an older room holds
+    /// End the rooms whose name an older open room has
     #[arg(long)]
     end_twins: bool,
     /// For a program: one JSON object

@@ -15,7 +15,7 @@ const PAGE: usize = 1_000;
 
 /// Show events as they are recorded, until Ctrl-C.
 ///
-/// A place beyond the end is told and waited for. Exit code 1 when the database is lost.
+/// Waits if --from is beyond the end. Exit code 1 if the connection to the database is lost.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  convoke log tail\n  convoke log tail --tenant dev --json\n  convoke log tail --from 1"
@@ -75,7 +75,7 @@ impl Tail {
                 let version = log.room_head(&key).await?.map(|head| head.version);
                 match (version, from) {
                     (None, _) => {
-                        note(format_args!("tenant {} has no room {} yet: waiting for it", key.tenant, key.room))
+                        note(format_args!("tenant {} has no room {} yet, waiting for it", key.tenant, key.room))
                     }
                     (Some(version), Some(from)) => {
                         selection::tell_beyond_end("room version", from, version, "the room")

@@ -12,16 +12,16 @@ use crate::events::log::EventLog;
 use crate::events::log::verify::Verdict;
 use crate::ids::{Position, RoomId, RoomKey, TenantId};
 
-/// Prove that the log, or one room, is what was written.
+/// Verify that the log, or one room, is complete and unchanged.
 ///
-/// Walks over every event: positions and room versions follow, recorded time never goes back, every hash is the one that the
-/// event and all before it in its room give, and every room ends where it stands. Exit code 1 where that is not so; the
-/// first position at fault is named.
+/// Reads every event and checks that positions and room versions have no gaps, that recorded time never goes back, that every
+/// hash matches the event and its predecessors in the room, and that every room ends at its recorded version. Exit code 1 if
+/// a check fails; the command prints the first position at fault.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  convoke log verify\n  convoke log verify --tenant dev --room \
     01936d2e-7c1a-7b3e-8a44-0f0a4f5d2c11 --json")]
 pub struct Verify {
-    /// Whose room
+    /// The tenant of the room
     #[arg(long, value_name = "TENANT", requires = "room")]
     tenant: Option<TenantId>,
     /// Only this room
@@ -104,8 +104,8 @@ impl Report {
                 let room = self.room.as_deref().map(|room| format!(" (room {room})")).unwrap_or_default();
                 format!("BROKEN at position {position}{room}: {fault}")
             }
-            _ if self.interrupted => format!("interrupted: the first {events} events, of {rooms} rooms, are whole"),
-            _ => format!("whole: {events} events of {rooms} rooms are as they were written"),
+            _ if self.interrupted => format!("interrupted: the first {events} events of {rooms} rooms are intact"),
+            _ => format!("intact: {events} events of {rooms} rooms"),
         }
     }
 }

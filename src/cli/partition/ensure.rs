@@ -10,19 +10,19 @@ use crate::cli::output;
 use crate::events::log::EventLog;
 use crate::events::time::{Clock, Timestamp};
 
-/// Make the partitions of the log that are missing.
+/// Create the missing partitions of the log.
 ///
-/// A server does this by itself; by hand it is for a history that is to be imported, or for when no server ran for long.
+/// A server does this by itself. Use the command before an import of history, or if no server ran for a long time.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  convoke partition ensure --from 2012-01-01T00:00:00Z --until 2013-12-31T00:00:00Z")]
 pub struct Ensure {
-    /// From the partition of this time on [default: now]
+    /// Begin with the partition of this time [default: now]
     #[arg(long, value_name = "TIME")]
     from: Option<Timestamp>,
-    /// Up to the partition of this time [default: the configured runway from now]
+    /// End with the partition of this time [default: CONVOKE_LOG_PARTITION_RUNWAY from now]
     #[arg(long, value_name = "TIME")]
     until: Option<Timestamp>,
-    /// For a program: one JSON object, with the names of what was `made`
+    /// For a program: one JSON object, with the names of the created partitions in `made`
     #[arg(long)]
     json: bool,
 }
@@ -45,10 +45,10 @@ impl Ensure {
             return Ok(ExitCode::SUCCESS);
         }
         for name in &made {
-            output::print_line(format_args!("made {name}"))?;
+            output::print_line(format_args!("created {name}"))?;
         }
         if made.is_empty() {
-            output::print_line(format_args!("every partition from {from} to {until} is there"))?;
+            output::print_line(format_args!("every partition from {from} to {until} exists"))?;
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -9,7 +9,7 @@ use crate::cli::{output, table};
 use crate::events::log::EventLog;
 use crate::events::log::runway::Partition;
 
-/// List the partitions of the log: their times, what they hold, their size.
+/// List the partitions of the log with their times, events and sizes.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  convoke partition list --json")]
 pub struct List {

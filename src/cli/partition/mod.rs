@@ -9,7 +9,7 @@ use clap::Subcommand;
 
 use super::context::Context;
 
-/// Look after the partitions of the log.
+/// List and create partitions of the log.
 #[derive(Debug, Subcommand)]
 pub enum Partition {
     List(list::List),

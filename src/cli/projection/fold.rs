@@ -18,7 +18,7 @@ pub struct Fold {
     /// Which read models: rooms, sessions, messages [default: all]
     #[arg(value_name = "NAME", value_parser = MODELS.iter().map(|model| model.name).collect::<Vec<_>>())]
     names: Vec<String>,
-    /// Fold what comes from here: the tables of the log, or the Kafka topic
+    /// Read the events from the tables of the log, or from the Kafka topic
     #[arg(long, value_name = "FROM", value_parser = ["log", "kafka"], default_value = "log")]
     from: String,
     /// Print the report as JSON
@@ -81,9 +81,9 @@ async fn show(mut watched: tokio::sync::watch::Receiver<rebuild::Progress>, purp
             }
             match phase {
                 Phase::Folding => {}
-                Phase::Indexing => output::note(format_args!("{purpose}: making the indexes")),
+                Phase::Indexing => output::note(format_args!("{purpose}: creating indexes")),
                 Phase::Comparing => output::note(format_args!("{purpose}: comparing with the live rows")),
-                Phase::Swapping => output::note(format_args!("{purpose}: putting the fresh rows in place")),
+                Phase::Swapping => output::note(format_args!("{purpose}: swapping in the new rows")),
             }
         }
         if phase == Phase::Folding {
@@ -102,15 +102,15 @@ async fn show(mut watched: tokio::sync::watch::Receiver<rebuild::Progress>, purp
 /// In what they are not the same.
 pub fn difference(comparison: &Comparison) -> String {
     match comparison {
-        Comparison::Equal { at, .. } => format!("the same at position {at}"),
+        Comparison::Equal { at, .. } => format!("equal at position {at}"),
         Comparison::Different { at, live, fold } => {
             format!(
-                "the live rows differ from the log at position {at}: their digest is {live}, a fresh fold gives {fold}"
+                "the live rows differ from the log at position {at}: their digest is {live}, the rebuild has {fold}"
             )
         }
         Comparison::Changed { at, rows, checkpoint, fold } => format!(
-            "the live rows were changed by another hand before position {at}: their digest is {rows}, what was folded into \
-             them has {checkpoint}, a fresh fold gives {fold}"
+            "the live rows were changed outside of the projection before position {at}: their digest is {rows}, their \
+             checkpoint has {checkpoint}, the rebuild has {fold}"
         ),
         Comparison::Impossible(why) => format!("not compared: {why}"),
     }

@@ -9,9 +9,9 @@ use crate::cli::context::Context;
 use crate::cli::{output, table};
 use crate::projections::overview::{self, ProjectionStatus, ProjectionView};
 
-/// List the read models: how far each has come, whether it stopped and why.
+/// List the read models with their checkpoints and errors.
 ///
-/// Exit code 1 when one of them has stopped.
+/// Exit code 1 if one of them has stopped.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  convoke projection list --json")]
 pub struct List {

@@ -11,7 +11,7 @@ use clap::Subcommand;
 
 use super::context::Context;
 
-/// See, rebuild and verify the read models.
+/// List, rebuild and verify the read models.
 #[derive(Debug, Subcommand)]
 pub enum Projection {
     List(list::List),

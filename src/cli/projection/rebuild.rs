@@ -8,10 +8,10 @@ use super::fold::{self, Fold};
 use crate::cli::context::Context;
 use crate::projections::rebuild::{Comparison, Purpose};
 
-/// Fold read models anew from the first event and put them in the place of the live ones.
+/// Rebuild read models from the first event and replace the live ones.
 ///
-/// The live ones serve on meanwhile. What was folded is compared with them at the same position, and a difference is told;
-/// the fresh rows are put in place either way. Stopped or killed, the next run goes on from there.
+/// The live read models serve reads meanwhile. The command compares the new rows with the live rows at the same position,
+/// prints a difference, and swaps them in either case. After an interruption the next run continues.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  convoke projection rebuild\n  convoke projection rebuild rooms messages --json")]
 pub struct Rebuild {
@@ -24,7 +24,7 @@ impl Rebuild {
         let reports = self.fold.run(&context, Purpose::Rebuild).await?;
         self.fold.print(&reports, |report| {
             let compared = match &report.comparison {
-                Comparison::Equal { at, .. } => format!("the live rows were the same at position {at}"),
+                Comparison::Equal { at, .. } => format!("the live rows were equal at position {at}"),
                 other => fold::difference(other),
             };
             format!("{}: rebuilt up to position {}, digest {}; {compared}", report.name, report.position, report.digest)

@@ -8,10 +8,10 @@ use super::fold::{self, Fold};
 use crate::cli::context::Context;
 use crate::projections::rebuild::{Comparison, Purpose};
 
-/// Prove that live read models are what a fresh fold of the log gives.
+/// Verify that live read models equal a rebuild from the log.
 ///
-/// Folds from the first event, compares the rows by digest at the position at which the live model was when the proof
-/// began, and drops what was folded. Exit code 1 when they are not the same or could not be compared.
+/// Folds the events from the first one, compares the digests of the rows at the position of the live model at the start, and
+/// drops the new rows. Exit code 1 if they differ or could not be compared.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  convoke projection verify\n  convoke projection verify rooms --json")]
 pub struct Verify {

@@ -38,7 +38,7 @@ fn first_steps(key: &SigningKey, address: SocketAddr, now: Timestamp) -> String 
     let token = mint(&key.kid, &key.secret, &claims);
     let tenant = tenant.as_ref().map(TenantId::as_str).unwrap_or_default();
     format!(
-        "\nA token for development, good for {TOKEN_DAYS} days, which may do everything in tenant {tenant} and see what operators see:\n\n  {token}\n\n\
+        "\nA token for development, valid for {TOKEN_DAYS} days, with all rights in tenant {tenant} and those of operators:\n\n  {token}\n\n\
          This creates a room:\n\n  \
          curl -sS http://{address}/v1/rooms -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' \
          -d '{{\"name\":\"lobby\",\"if_exists\":\"return\"}}'\n\n"

@@ -26,7 +26,7 @@ pub struct Foundation {
     /// For what is read to answer.
     pub reads: Pool,
     pub log: EventLog,
-    /// Where what happens is taken from by those who live by it.
+    /// The source of events for streams and read models.
     pub source: Source,
     /// The newest events, for all in the process who follow the log.
     pub window: Window,
@@ -47,7 +47,7 @@ impl Foundation {
     pub async fn lay(config: &Config, database: &Database) -> anyhow::Result<(Self, CacheWork)> {
         let owner = pool::owner(database.options(), &config.database);
         for migration in migrate::run(&owner).await? {
-            tracing::info!(migration, "the database was brought to a newer schema");
+            tracing::info!(migration, "migration applied");
         }
         pool::close(owner).await;
         let (pool, reads) = database.pools(&config.database).await?;
@@ -87,7 +87,7 @@ impl Foundation {
         Maintenance::new(self.log.clone(), self.config.log.clone(), self.clock.clone())
     }
 
-    /// Closes what is open.
+    /// Closes all connections.
     pub async fn leave(self) {
         self.replicas.leave().await;
         pool::close(self.reads).await;
@@ -95,17 +95,17 @@ impl Foundation {
     }
 }
 
-/// Tells what the server of the database falls short of; refuses one that cannot be used at all.
+/// Logs unsuitable settings of the database; fails if it cannot be used at all.
 async fn refuse_unfit(pool: &Pool, config: &Config) -> anyhow::Result<()> {
     let pooled = config.database.pool_size + config.database.read_pool_size;
     for Shortcoming { found, consequence, fatal } in requirements::shortcomings(pool, pooled).await? {
         anyhow::ensure!(!fatal, "the database cannot be used, {found}: {consequence}");
-        tracing::warn!(found, "the database is not set up well: {consequence}");
+        tracing::warn!(found, "unsuitable database setting: {consequence}");
     }
     Ok(())
 }
 
-/// Each with a pool of its own, as large as the primary's for reads.
+/// Creates a pool for each replica, as large as the primary's read pool.
 fn replicas(config: &Config, primary: &Pool, breakers: &Breakers, metrics: &Metrics) -> anyhow::Result<Replicas> {
     let mut pools = Vec::new();
     for (number, url) in (1..).zip(&config.database.read_urls) {

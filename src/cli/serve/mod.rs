@@ -1,8 +1,8 @@
-//! `convoke serve`: puts the parts together, runs them, takes them apart again.
+//! `convoke serve`: wires the parts of the server, runs them, and shuts them down.
 //!
-//! The order of a start: address, database, schema, what the parts stand on ([`foundation`]), work behind the answers
-//! ([`workers`]), listening socket, answers ([`routes`]). The address comes first so that an occupied one is told before anything is
-//! made. A stop goes the other way: no new connections, answers in flight, then the work behind them, the database last.
+//! Start: address, database, schema, shared services (`foundation`), background tasks (`workers`), listening socket, routes
+//! (`routes`). The address comes first, so that an occupied one is reported before anything is created. A stop runs in the
+//! reverse order: no new connections, requests in flight, background tasks, the database.
 
 mod announce;
 mod api;
@@ -31,17 +31,17 @@ use foundation::Foundation;
 
 /// Run the server.
 ///
-/// Without DATABASE_URL it starts a private PostgreSQL and keeps its data in ./.convoke. The first signal (Ctrl-C, SIGTERM)
-/// lets it finish what it has begun, the second one ends it at once.
+/// Without DATABASE_URL it starts a private PostgreSQL with its data in ./.convoke. On the first signal (Ctrl-C, SIGTERM) it
+/// finishes the requests in flight, on the second one it ends at once.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  convoke serve\n  DATABASE_URL=postgres://convoke@db/convoke convoke serve --roles api"
 )]
 pub struct Serve {
-    /// What this process does, separated by commas: api, projector, relay, maintenance [default: all, or CONVOKE_ROLES]
+    /// Roles of this process, separated by commas: api, projector, relay, maintenance [default: all, or CONVOKE_ROLES]
     #[arg(long, value_name = "ROLES")]
     roles: Option<String>,
-    /// Where the API listens; port 0 takes a free one [default: 127.0.0.1:8080, or CONVOKE_HTTP_LISTEN]
+    /// Address of the API; port 0 selects a free port [default: 127.0.0.1:8080, or CONVOKE_HTTP_LISTEN]
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<String>,
 }
@@ -70,7 +70,7 @@ impl Serve {
 }
 
 fn occupied(config: &Config) -> String {
-    format!("cannot listen on {}; {} names another address", config.http.listen, settings::HTTP_LISTEN.name)
+    format!("cannot listen on {}; set {} to another address", config.http.listen, settings::HTTP_LISTEN.name)
 }
 
 async fn serve(config: &Config, address: Reserved, database: &Database, stop: CancellationToken) -> anyhow::Result<()> {

@@ -52,29 +52,30 @@ impl Topic {
         Some(Self { log: foundation.log.clone(), name, relay })
     }
 
-    /// A topic that is behind makes the process no less able to take commands and to answer: it is told, no more.
+    /// A lagging topic does not affect commands and reads, so the check reports it and does not fail.
     async fn told(self) -> CheckResult {
         let head = self.log.head().await.map_err(|error| error.to_string())?.position;
         let position = relayed(self.log.pool(), &self.name).await.map_err(|error| error.to_string())?;
         let behind = head.saturating_sub(position.unwrap_or(0));
         let told = format!("{} is {behind} events behind the log", self.name);
         Ok(match self.relay.map(|relay| relay.state()) {
-            Some(State::Away { why }) => format!("{told}; the relay cannot go on and tries again: {why}"),
-            Some(State::Refused { why }) => format!("{told}; the relay refuses to go on: {why}"),
+            Some(State::Away { why }) => format!("{told}; the relay failed and retries: {why}"),
+            Some(State::Refused { why }) => format!("{told}; the relay stopped and needs an operator: {why}"),
             _ => told,
         })
     }
 }
 
-/// A read model that stopped makes the process no less able to take commands and to answer from the others: it is told here,
-/// and is no reason to send requests elsewhere.
+/// A stopped read model does not affect commands and the other models, so the check reports it and does not fail.
 async fn projections(pool: Pool) -> CheckResult {
     let found = checkpoint::all(&pool).await.map_err(|error| error.to_string())?;
     let stopped: Vec<String> = found
         .iter()
         .filter_map(|model| match &model.status {
             Status::Running => None,
-            Status::Stopped { error, .. } => Some(format!("{} stopped at {}: {error}", model.name, model.position)),
+            Status::Stopped { error, .. } => {
+                Some(format!("{} stopped at position {}: {error}", model.name, model.position))
+            }
         })
         .collect();
     Ok(if stopped.is_empty() { "all follow the log".into() } else { stopped.join("; ") })
@@ -88,7 +89,7 @@ async fn database(pool: Pool) -> CheckResult {
 }
 
 async fn partitions(maintenance: Maintenance) -> CheckResult {
-    let days = |left: Duration| format!("made ahead for {:.1} days", left.as_secs_f64() / 86_400.0);
+    let days = |left: Duration| format!("{:.1} days ahead", left.as_secs_f64() / 86_400.0);
     match maintenance.runway().await {
         Ok(Runway::Enough(left)) => Ok(days(left)),
         Ok(Runway::Short(left)) => Err(format!("{} only; run `convoke partition ensure`", days(left))),

@@ -1,5 +1,5 @@
-//! What `/metrics` tells of the log and the cache: where the log ends, how long its partitions reach, how far the topic has come,
-//! what the cache holds.
+//! The metrics of the log and the cache that are read on each scrape: the end of the log, the reach of its partitions, the
+//! position of the topic, the content of the cache.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::events::time::Timestamp;
 use crate::events::topic::shape::events_topic;
 use crate::telemetry::metrics::LogStanding;
 
-/// A log that takes longer does not tell. Below the ten seconds that Prometheus waits for all metrics.
+/// After this long the log's metrics are omitted. Below the ten seconds that Prometheus waits for all metrics.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Looks at the log and tells the metrics.
+/// Reads the state of the log into the metrics.
 pub fn look(
     foundation: &Foundation,
 ) -> impl Fn() -> futures_util::future::BoxFuture<'static, ()> + Send + Sync + use<> {

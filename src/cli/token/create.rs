@@ -16,37 +16,36 @@ use crate::ids::{Identity, TenantId};
 use crate::security::grants::Grants;
 use crate::security::tokens::{Claims, DEVELOPMENT_TENANT, MAX_LIFE_S, NumericDate, mint};
 
-/// Make a token, signed with a key of the configuration (HS256).
+/// Create a token, signed with a key of the configuration (HS256).
 ///
-/// The token goes to the output stream by itself. Whoever has it may do what it grants until it ends: it cannot be taken back
-/// but by revoking its key.
+/// Standard output gets the token alone. The token is valid for its holder until it expires, or until its key is revoked.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     convoke token create --identity alice --grant room_join --room standup --ttl 8h\n  \
     convoke token create --tenant acme --grant all --ttl 30d    # for a server: acts as its key")]
 pub struct Create {
-    /// Whose rooms it is for [default: the tenant of the key; in development, dev]
+    /// The tenant whose rooms it grants access to [default: the tenant of the key; in development, dev]
     #[arg(long)]
     tenant: Option<TenantId>,
-    /// Who bears it; without it, the bearer acts as the key
+    /// The person it names; without it, the holder acts as the key
     #[arg(long)]
     identity: Option<Identity>,
-    /// What it allows; may be repeated
+    /// A grant; may be repeated
     #[arg(long = "grant", value_name = "GRANT", required = true)]
     grants: Vec<Grant>,
-    /// The one room it is for, by id or name; without it, any room of the tenant
+    /// The only room it is valid for, by id or name [default: all rooms of the tenant]
     #[arg(long)]
     room: Option<String>,
     /// The highest role that a join may have: viewer, speaker, moderator or host [default: speaker; with all, host]
     #[arg(long, value_parser = role)]
     role: Option<Role>,
-    /// How long it is good, such as 15m, 8h, 30d; at most 366d
+    /// Time until it expires, such as 15m, 8h, 30d; at most 366d
     #[arg(long, default_value = "1h", value_parser = life)]
     ttl: Duration,
     /// The id of the key that signs it [default: the first one that may sign for the tenant]
     #[arg(long, value_name = "KID")]
     key: Option<String>,
-    /// For a program: one JSON object, with `token` and what is in it
+    /// For a program: one JSON object, with `token` and its claims
     #[arg(long)]
     json: bool,
 }
@@ -59,7 +58,7 @@ enum Grant {
     RoomCreate,
     RoomList,
     RoomRecord,
-    /// How the log and the read models of all tenants stand; for a server, under a key for all tenants
+    /// Read the state of the log and the read models; for a server, under a key for all tenants
     Operator,
     /// All of the tenant (all but operator), and the role host
     All,
@@ -72,7 +71,7 @@ fn role(text: &str) -> Result<Role, String> {
 fn life(text: &str) -> Result<Duration, String> {
     let life = duration(text).ok_or("a time is a whole number and a unit, such as 15m, 8h or 30d")?;
     let whole = 1..=u64::try_from(MAX_LIFE_S).unwrap_or(0);
-    if whole.contains(&life.as_secs()) { Ok(life) } else { Err("a token is good for 1 second to 366 days".into()) }
+    if whole.contains(&life.as_secs()) { Ok(life) } else { Err("a token is valid for 1 second to 366 days".into()) }
 }
 
 impl Create {
@@ -82,10 +81,10 @@ impl Create {
         let tenant = self.tenant(config, key)?;
         let grants = self.grants();
         if self.identity.is_none() && grants.room_join && !grants.room_admin {
-            bail!("room_join without room_admin is for a person: say who with --identity");
+            bail!("room_join without room_admin is for a person: add --identity");
         }
         if grants.operator && self.identity.is_some() {
-            bail!("operator is for a server: leave out --identity");
+            bail!("operator is for a server: omit --identity");
         }
         if grants.operator
             && let Some(tenant) = &key.tenant
@@ -142,7 +141,7 @@ impl Create {
             }
             (Some(tenant), _) | (None, Some(tenant)) => Ok(tenant.clone()),
             (None, None) if config.environment == Environment::Development => Ok(TenantId::new(DEVELOPMENT_TENANT)?),
-            (None, None) => bail!("say whose rooms it is for with --tenant"),
+            (None, None) => bail!("--tenant is needed"),
         }
     }
 

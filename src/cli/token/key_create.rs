@@ -13,14 +13,14 @@ use crate::ids::TenantId;
 use crate::security::sealing::MasterKeys;
 use crate::security::signing_keys::KeyStore;
 
-/// Make a key that signs tokens for one tenant, for a server of the tenant's own.
+/// Create a key for a server of one tenant, with which it signs tokens.
 ///
-/// The secret is shown this once; the database keeps it encrypted. It signs HS256 as it is written: it is not BASE64 to be
-/// decoded. Running servers know it within seconds.
+/// The secret is shown only once; the database stores it encrypted. It signs HS256 as a plain string: do not decode it as
+/// base64. Running servers accept the key within seconds.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  convoke token key create --tenant acme --key acme-backend")]
 pub struct KeyCreate {
-    /// The one tenant that it signs for
+    /// The tenant that the key signs for
     #[arg(long)]
     tenant: TenantId,
     /// Its id, the `kid` of its tokens [default: a random one]
@@ -35,7 +35,7 @@ impl KeyCreate {
     pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         let masters = Arc::new(MasterKeys::configured(&context.config()?.keys)?);
         let taken = context.config()?.keys.signing.iter().find(|key| Some(&key.kid) == self.key.as_ref());
-        anyhow::ensure!(taken.is_none(), "the configuration has a key of this id: choose another one");
+        anyhow::ensure!(taken.is_none(), "the configuration has a key with this id: choose another one");
         let (tenant, kid) = (&self.tenant, self.key.as_deref());
         let made = context
             .with_database(async |pool| {

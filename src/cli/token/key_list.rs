@@ -15,7 +15,7 @@ use crate::security::sealing::MasterKeys;
 use crate::security::signing_keys::{self, KeyStore, StoredKey};
 use crate::security::tokens::BadKeys;
 
-/// List the keys that verify tokens, and those that were revoked.
+/// List the keys that verify tokens, and revoked keys.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  convoke token key list --json")]
 pub struct KeyList {

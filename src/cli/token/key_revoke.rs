@@ -11,9 +11,9 @@ use crate::events::time::Clock;
 use crate::security::sealing::MasterKeys;
 use crate::security::signing_keys::KeyStore;
 
-/// Take no token of this key any more, wherever the key comes from.
+/// Revoke a key, of the database or of the configuration, for good.
 ///
-/// For good: the id never comes back. Running servers refuse its tokens within seconds.
+/// Running servers refuse its tokens within seconds. The id cannot be used again.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  convoke token key revoke acme-backend")]
 pub struct KeyRevoke {
@@ -29,7 +29,7 @@ impl KeyRevoke {
         let revoked = context
             .with_database(async |pool| Ok(KeyStore::new(pool, masters).revoke(kid, Clock::system().now()).await?))
             .await?;
-        output::print_line(if revoked { "revoked" } else { "it was revoked already" })?;
+        output::print_line(if revoked { "revoked" } else { "the key was revoked before" })?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -11,7 +11,7 @@ use clap::Subcommand;
 
 use super::context::Context;
 
-/// Make tokens, and look after the keys that sign them.
+/// Create tokens, and manage the keys that sign them.
 #[derive(Debug, Subcommand)]
 pub enum Token {
     Create(create::Create),
@@ -19,7 +19,7 @@ pub enum Token {
     Key(Key),
 }
 
-/// Keys that sign tokens: those of the configuration, and those made here for one tenant.
+/// Manage the keys that sign tokens: those of the configuration, and those created for one tenant.
 #[derive(Debug, Subcommand)]
 pub enum Key {
     Create(key_create::KeyCreate),

@@ -1,7 +1,7 @@
-//! What a caller is answered, and how the same answer is given again.
+//! The response to a command, and its repetition under the same idempotency key.
 //!
-//! An answer's text is kept without position and recorded time, which only the append knows; [`render`] puts them in front.
-//! The first answer and every later one under the same key come out of the same two parts: they are equal, byte for byte.
+//! The stored text lacks position and recorded time, which only the append knows; [`render`] adds them in front. The first and
+//! every later response consist of the same two parts, so they are equal byte for byte.
 
 use serde::Serialize;
 use serde_json::value::RawValue;

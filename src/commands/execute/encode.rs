@@ -1,4 +1,4 @@
-//! Facts as the events that the log keeps: encoded as JSON, their personal parts sealed.
+//! Encodes new events for the log: JSON data, and sealed personal fields.
 
 use serde_json::value::RawValue;
 

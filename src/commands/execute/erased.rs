@@ -1,12 +1,11 @@
-//! Who is erased by a batch.
+//! The persons that a batch erases.
 //!
-//! Whether somebody has a key to lose is asked right before the batch is decided. Another process that erases them meanwhile
-//! writes to the stream of the same tenant: this batch is then left out and decided again, and asks again. So there is one
-//! event for each key that goes.
+//! The executor reads whether a person has a key immediately before it decides the batch. If another process erases the person
+//! meanwhile, it writes to the stream of the same tenant; this batch then conflicts and is decided again with a new read. So each
+//! deleted key has exactly one event.
 //!
-//! The keys to seal with are made ready at the same time. Whoever is erased in the batch must not be written of under the old
-//! key by a later command of it, which would read as erased without ever having been read; and once the batch is written the
-//! old key is to be forgotten.
+//! The executor reads the keys for sealing at the same time. A later command of the batch must not seal data of an erased person
+//! under the old key, since nobody could ever read them. After the append, the old key is removed from memory.
 
 use std::collections::HashMap;
 

@@ -1,9 +1,9 @@
-//! History taken in by a writer: nobody waits for answers, so that the next batch is decided while one is on its way.
+//! Batches of an import. Nobody waits for responses, so the next batch is decided while the previous one is being appended.
 //!
-//! What is decided on a batch that is still on its way counts only if that batch is written. A batch of an intake is written
-//! whole or not at all ([`Batch::progress`]); where it is not, what was decided on it is undone: the rooms are forgotten and its
-//! submissions come back. Should a state in memory be wrong nonetheless, the append finds out by the rooms' versions, also of
-//! those that nothing is written to.
+//! Decisions on a batch in flight count only if that batch is written. The append writes a batch of an import completely or not
+//! at all ([`Batch::progress`]). If it is not written, the decisions on it are undone: their rooms are dropped from memory, and
+//! their commands are submitted again. If a state in memory is wrong nevertheless, the append detects it by the versions of the
+//! rooms, including rooms without new events.
 
 use std::time::Instant;
 
@@ -127,7 +127,7 @@ impl Writer {
         let rooms: Vec<_> = batch.rooms.iter().map(|append| (append.key.clone(), append.events.len())).collect();
         let mut snapshots = Vec::new();
         for (index, (mut room, (key, _))) in states.into_iter().zip(&rooms).enumerate() {
-            // A room that is still absent is asked for again: somebody else may create it.
+            // A room that is still absent is loaded again: another process may create it.
             if room.version == 0 {
                 continue;
             }

@@ -1,9 +1,9 @@
-//! The keys that a batch seals under: those that persons have, and new ones for persons who have none.
+//! The keys under which a batch seals personal fields: existing keys, and new ones for persons without a key.
 //!
-//! A new key is made when an accepted command first seals something of the person, and stored by the append that writes those
-//! events: a command that is refused, or left out of the append, stores no key. Each new key is stored with the units that use
-//! it. Where another process stored a key for the same person first, nothing of the batch is written
-//! ([`Conflict::PersonKey`](crate::events::log::append::Conflict::PersonKey)) and it is decided again, with the other key.
+//! A new key is created when an accepted command first seals data of the person, and stored by the append that writes the events.
+//! A refused command stores no key, and neither does a unit that is not written. If another process stored a key for the person
+//! first, the append writes nothing of the batch ([`Conflict::PersonKey`](crate::events::log::append::Conflict::PersonKey)), and
+//! the batch is decided again with the other key.
 
 use std::collections::HashMap;
 

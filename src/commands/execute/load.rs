@@ -1,4 +1,4 @@
-//! Rooms out of the log: the newest snapshot at or before the wanted version, and the events since.
+//! Loads a room from the log: the newest snapshot at or before the wanted version, and the events after it.
 
 use std::sync::Arc;
 
@@ -170,7 +170,7 @@ impl Loader {
     pub async fn keep(&self, key: &RoomKey, room: &LoadedRoom) {
         let Some(snapshot) = preserve(room) else { return };
         if let Err(error) = self.log.keep_snapshot(key, STATE_SHAPE, &snapshot).await {
-            tracing::warn!(%error, tenant = %key.tenant, room = %key.room, version = room.version, "a snapshot was not kept");
+            tracing::warn!(%error, tenant = %key.tenant, room = %key.room, version = room.version, "snapshot was not stored");
         }
     }
 }

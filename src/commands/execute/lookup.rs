@@ -1,5 +1,5 @@
-//! Facts that a rule needs besides the room, looked up before the command joins the queue. They may be old by the time of the
-//! decision: names and keys are looked at once more inside the append.
+//! Looks up data that a rule needs besides the room, before the command enters the queue. The data may be outdated at the
+//! decision: the append checks names and keys again.
 
 use std::collections::HashMap;
 

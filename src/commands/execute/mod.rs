@@ -1,20 +1,20 @@
-//! Executing: from a request to a durable answer, in one direction.
+//! Executes commands: from a request to a durable response, in one direction.
 //!
 //! ```text
-//! Executor::enqueue ─► Queue collects a batch ─► Plan decides it ─► Writer appends it ─► resolve answers ─► Receipt
+//! Executor::enqueue ─► Queue collects a batch ─► Plan decides it ─► Writer appends it ─► resolve responds ─► Receipt
 //! ```
 //!
-//! [`executor`] puts a [`request`] into the queue and gives a receipt; [`queue`] collects what waits into a batch and loads
-//! the rooms; [`writer`] has [`plan`] decide the batch in memory, room after room, and appends it in one transaction;
-//! [`resolve`] answers each [`submission`] or puts it off. Each file uses only those behind it; a test holds that.
+//! [`executor`] puts a [`request`] into the queue and returns a receipt; [`queue`] collects waiting commands into a batch and
+//! loads the rooms; [`writer`] has [`plan`] decide the batch in memory, room after room, and appends it in one transaction;
+//! [`resolve`] answers each [`submission`] or defers it. Each file uses only those behind it; a test enforces that.
 //!
-//! One [`writer::Writer`] a process owns the states of the rooms it lately wrote. Commands that wait at the same time are decided
-//! one after another and committed together, those of one room too, so that a room takes as many commands as the log takes
-//! events, not one a commit. Any number of processes may do this on one log: what another wrote meanwhile shows as a version
-//! that does not fit; the room is then loaded anew and the command decided again, a bounded number of times.
+//! Each process has one [`writer::Writer`], which owns the states of recently written rooms. It decides waiting commands one
+//! after another and commits them together, including several for one room. So a room accepts as many commands as the log accepts
+//! events, not one per commit. Any number of processes can do this on one log: another process's events show as a version
+//! conflict; the room is then loaded again and the command decided again, up to a limit.
 //!
-//! What holds: a command is answered only when its events are durable, or when its refusal is true of the room as the log
-//! has it; the same idempotency key gives the same answer, byte for byte; refusals change nothing.
+//! Invariants: the response to a command is sent when its events are durable, or when its refusal holds for the room's state in
+//! the log; the same idempotency key gives the same response, byte for byte; a refusal changes nothing.
 
 mod answer;
 mod encode;

@@ -1,10 +1,11 @@
-//! What a batch will write: commands decided one after another on the states of their rooms, in memory.
+//! Plans a batch: decides commands one after another on the states of their rooms, in memory.
 //!
-//! Each command sees what those before it in the batch did. A command that cannot be part of this batch is put off to the
-//! next, and with it all later commands to its rooms, so that commands to one room keep their order. Put off are: a second use
-//! of an idempotency key, another room's change of a name (unless the batch is one whole), a group whose rooms are in the batch already, a command to a room that
-//! is not loaded, one whose person's key was not looked up, one whose person is erased by the batch, and one that erases a person
-//! whose key the batch makes. Within a group each command sees the names that those before it took and let go.
+//! Each command sees the effects of the preceding ones in the batch. A command that cannot be part of the batch is deferred to
+//! the next one, together with all later commands to its rooms, so that commands to one room keep their order. Reasons to defer a
+//! command: its idempotency key is in the batch already; it changes a name that another room of the batch changes (unless the
+//! batch is one unit); it belongs to a group whose rooms are in the batch already; its room is not loaded; the key of its person
+//! was not looked up; the batch erases its person; it erases a person whose key the batch creates. Within a group, each command
+//! sees the names that the preceding ones took and released.
 
 use std::collections::{HashMap, HashSet};
 

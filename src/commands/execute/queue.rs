@@ -1,6 +1,7 @@
-//! The queue before the writer: what waits is gathered while a batch is on its way, and goes together in the next.
+//! The queue in front of the writer: collects commands while a batch is being appended, and submits them together as the next
+//! one.
 //!
-//! Rooms are loaded beside it; commands to a room that is being loaded wait for it in order, and hold up no other room.
+//! Rooms are loaded concurrently. Commands to a room wait in order for its load and do not delay other rooms.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -62,7 +63,7 @@ impl Queue {
             }
             let Committed { answered, put_off } = self.writer.commit(batch).await;
             for (ticket, verdict) in answered {
-                // Whoever asked may have gone; what was written stays written.
+                // The caller may be gone; the written events stay.
                 let _ = ticket.send(verdict);
             }
             let later = std::mem::take(&mut self.ready);
@@ -164,7 +165,7 @@ impl Queue {
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, tenant = %key.tenant, room = %key.room, "a room was not loaded");
+                tracing::warn!(%error, tenant = %key.tenant, room = %key.room, "loading a room failed");
                 let error = Arc::new(error);
                 for submission in waiting {
                     let error = ExecuteError::Unavailable(error.clone());

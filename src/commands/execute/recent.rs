@@ -1,8 +1,8 @@
-//! Answers given lately, so that a caller who asks again does not disturb the room. Only a short cut: what is not here is found
-//! in the log's own table of outcomes.
+//! A cache of recent responses, so that a repeated request does not reach the writer. It is only an optimisation: the log's table
+//! of outcomes has every response.
 //!
-//! Every command comes by here and hardly any is asked for again. So nothing is kept in order of its use: answers gather in one
-//! generation, and when that is full, the one before it is let go.
+//! Every command passes here and few are repeated, so the cache does not track use: responses fill one generation, and when it is
+//! full, the previous one is dropped.
 
 use std::hash::BuildHasher as _;
 use std::sync::{Arc, Mutex, PoisonError};

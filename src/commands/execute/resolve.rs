@@ -1,4 +1,4 @@
-//! What a batch's fate means for each submission in it: answered, or to be submitted again.
+//! Determines the result of each submission from the result of its batch: a response, or another attempt.
 
 use super::answer::{self, Outcome};
 use super::error::ExecuteError;

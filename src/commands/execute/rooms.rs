@@ -1,7 +1,7 @@
-//! The states of the rooms that were lately written, bounded in bytes.
+//! The states of recently written rooms, bounded in bytes.
 //!
-//! A state of which somebody waits is never let go of, or a group of commands could wait for its rooms in turn for ever. So the
-//! bound is kept between batches, by whoever knows what waits ([`Rooms::trim`]), and what is put here stays until then.
+//! A state with waiting commands stays in memory; otherwise the rooms of a group could evict each other for ever. So the writer
+//! enforces the limit between batches ([`Rooms::trim`]), when it knows the waiting commands, and every state stays until then.
 
 use std::collections::HashSet;
 

@@ -1,7 +1,7 @@
-//! The writer: the states of rooms in memory, and batches of commands decided on them and appended.
+//! The writer: holds room states in memory, decides batches of commands on them, and appends the batches.
 //!
-//! States in memory may be old when other processes write to the same rooms. What is decided on an old state never counts: the
-//! append leaves it out, and where nothing is to be written the versions are asked for before anything is answered.
+//! States may be outdated when other processes write to the same rooms. A decision on an outdated state has no effect: the append
+//! rejects it, and if there is nothing to append, the writer compares versions before it responds.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -150,7 +150,7 @@ impl Writer {
             Err(error) => {
                 // It may have been committed before the connection was lost.
                 erased.forget(&self.on.sealer);
-                tracing::warn!(%error, events, "a batch was not appended");
+                tracing::warn!(%error, events, "append of a batch failed");
                 let error = Arc::new(error);
                 let failed = || Verdict::Failed { index: 0, error: ExecuteError::Unavailable(error.clone()) };
                 let answered = answers.into_iter().map(|planned| (planned.submission.ticket, failed())).collect();
@@ -219,7 +219,7 @@ impl Writer {
     }
 }
 
-/// Two parts of a batch that was refused, the first to be taken from the end first; one submission alone is answered.
+/// Splits a rejected batch in two, to be popped first part first; answers a single submission with the error.
 fn divide<T>(
     mut submissions: Vec<Submission<T>>,
     error: LogError,
@@ -231,13 +231,13 @@ fn divide<T>(
         parts.extend([second, submissions]);
     } else if let Some(alone) = submissions.pop() {
         let rooms: Vec<String> = alone.keys().iter().map(|key| format!("{}/{}", key.tenant, key.room)).collect();
-        tracing::error!(%error, ?rooms, "the log refuses a command; it fails alone");
+        tracing::error!(%error, ?rooms, "the log rejected a command; the other commands of its batch are appended without it");
         let verdict = Verdict::Failed { index: 0, error: ExecuteError::Unavailable(Arc::new(error)) };
         committed.answered.push((alone.ticket, verdict));
     }
 }
 
-/// Of what comes later: what goes to the rooms of those that were put off is put off behind them.
+/// Defers the later commands to the rooms of deferred ones, behind them.
 fn hold_back<T>(submissions: Vec<Submission<T>>, put_off: &mut Vec<Submission<T>>) -> Vec<Submission<T>> {
     let mut held: HashSet<RoomKey> = put_off.iter().flat_map(Submission::keys).collect();
     let mut free = Vec::with_capacity(submissions.len());
@@ -253,7 +253,7 @@ fn hold_back<T>(submissions: Vec<Submission<T>>, put_off: &mut Vec<Submission<T>
     free
 }
 
-/// Gives an append up that takes too long.
+/// Cancels an append that takes too long.
 pub(super) async fn patiently(append: impl Future<Output = Result<Appended, LogError>>) -> Result<Appended, LogError> {
     let done = tokio::time::timeout(APPEND_PATIENCE, append).await;
     done.unwrap_or_else(|_| Err(LogError::Unavailable(sqlx::Error::PoolTimedOut)))

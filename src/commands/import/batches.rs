@@ -1,5 +1,5 @@
-//! Batches of an import: decided, sent on their way, and what comes of them. The next one is decided while one is on its way; where
-//! that is not written, both are decided anew.
+//! The batches of an import. The next batch is decided while the previous one is being appended; if that is not written, both are
+//! decided again.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

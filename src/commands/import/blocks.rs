@@ -1,5 +1,5 @@
-//! Lines in blocks, so that they are handed on and read many at a time. Memory is bounded whatever the source holds: a line
-//! that is too long is passed over without being loaded.
+//! Splits a source into blocks of lines for the parsing threads. Memory is bounded: a line that exceeds the limit is skipped
+//! without loading it.
 
 use std::collections::BTreeSet;
 use std::io::{self, BufRead, Read};

@@ -1,7 +1,7 @@
-//! Ids that lines give to their commands (`command_id`). What a command creates takes its id for ever, so that no two lines of a
-//! room may have the same: an id is claimed before its line is decided, and given up where the line creates nothing.
+//! Ids that lines give to their commands (`command_id`). What a command creates takes its id, so two lines of a room cannot share
+//! one. An id is claimed before its line is decided, and released if the line creates nothing.
 //!
-//! An id that no line gives is made of the import's name and the line's number, and is nobody else's.
+//! Without a `command_id`, the id derives from the import's name and the number of the line, and is unique.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! One line: a command, and what is said around it. `docs/import.md` describes it to those who write such lines.
+//! A line of an import: a command and its metadata. `docs/import.md` documents the format.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

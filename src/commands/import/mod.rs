@@ -1,21 +1,20 @@
-//! Moving history in: commands of the past, line by line, judged by the same rules as those of the present.
+//! Imports history: commands of the past, line by line, under the same rules as new commands.
 //!
 //! ```text
 //! source ─► blocks ─► lines, on threads of their own ─► Import: batches decided, appended ─► tally
 //! ```
 //!
-//! What holds:
-//! - Every line is dealt with once: applied, found to be so already, or counted as refused by reason. None stops the others.
-//! - The lines of a room are taken in their order. Across rooms the order is that of the lines too, but for a line that cannot
-//!   share a batch with one before it (the same name or idempotency key once more).
-//! - How far it has come is kept in each batch's own transaction, with the counts: whatever is killed, an import that is begun
-//!   again goes on where it was and reports on the whole. A batch is written whole or not at all.
-//! - Two imports of one name exclude one another; a batch that was still on its way when its process was killed is waited for
-//!   before its progress is read.
-//! - The next batch is decided while one is on its way, on what that leads to. Where that is not written, nothing that was
-//!   decided on it is.
+//! Invariants:
+//! - Every line has one result: applied, unchanged, or refused for a counted reason. A refused line does not stop the import.
+//! - The lines of a room are executed in order, and so are all lines, except a line that cannot share a batch with a preceding
+//!   one (the same name or idempotency key).
+//! - Progress and counts are stored in the transaction of each batch. After a crash, the same import continues and reports on all
+//!   lines. A batch is written completely or not at all.
+//! - Two imports of one name exclude each other. An import waits for a batch of a killed process that is still in flight before
+//!   it reads the progress.
+//! - The next batch is decided on the expected result of the batch in flight. If that is not written, neither is the next one.
 //!
-//! Left to others: what the rules are, how it is told ([`crate::cli`]).
+//! Rules and output are left to others ([`crate::cli`]).
 
 mod batches;
 mod blocks;

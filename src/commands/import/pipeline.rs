@@ -1,5 +1,5 @@
-//! Reading ahead: while a batch is being written, one thread unpacks the source and others read its lines. Blocks go round
-//! the readers in turn and come back in turn, so that lines keep their order; each step waits for the next when it is ahead.
+//! The pipeline of an import: while a batch is being appended, one thread decompresses the source and others parse lines. Blocks
+//! go to the parsers and return in rotation, so lines keep their order. Each stage waits when it is ahead of the next.
 
 use std::io;
 use std::sync::mpsc as blocking;

@@ -1,7 +1,7 @@
-//! Where lines come from: a file or the input stream; plain, gzip or zstd, told by its first bytes, whatever the name.
+//! The source of an import: a file or standard input; plain, gzip or zstd, detected by its first bytes.
 //!
-//! Lines are UTF-8. A byte order mark in front of them is no part of the text. What cannot be lines of commands is refused as a whole,
-//! before any line is taken: UTF-16, another packing, an export of events.
+//! Lines are UTF-8; a byte order mark is skipped. A source that cannot hold lines of commands is refused before the first line:
+//! UTF-16, another compression, an export of events.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};

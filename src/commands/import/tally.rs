@@ -1,4 +1,4 @@
-//! What became of the lines: counted, kept with each batch, told at the end.
+//! Counts the results of lines, stores the counts with each batch, and reports them at the end.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +20,7 @@ const MAX_DETAIL: usize = 300;
 pub struct Tally {
     /// Accepted, and something was written.
     pub applied: u64,
-    /// Accepted, and it was so already.
+    /// Accepted, without an effect.
     pub unchanged: u64,
     /// Accepted before under the line's idempotency key.
     pub repeated: u64,
@@ -54,7 +54,7 @@ const MANY: u64 = 100;
 /// What stands in [`Tally::wholly_refused`] for lines that are no commands.
 pub const NOT_COMMANDS: &str = "lines that are no commands";
 
-/// What a line came to, for those who count by command.
+/// The result of a line, for the counts by command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Became {
     Taken,

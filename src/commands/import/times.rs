@@ -1,4 +1,4 @@
-//! Partitions for the times at which lines occurred.
+//! Partitions for the times at which imported events occurred.
 
 use crate::commands::execute::Submission;
 use crate::config::PartitionUnit;

@@ -22,7 +22,7 @@ pub struct Admit {
 
 impl Command for Admit {
     const NAME: &'static str = "admit";
-    const SUMMARY: &'static str = "Let somebody in from the lobby";
+    const SUMMARY: &'static str = "Admit a person from the lobby";
     const DESCRIPTION: &'static str = "For staff, and for servers with `room_admin`. The person joins with the session, role and \
         name of the request; also while the room is locked.";
     const EVENTS: &'static [&'static str] = &["room.participant-admitted", "room.participant-joined"];

@@ -18,7 +18,7 @@ pub struct AdmitAll {}
 
 impl Command for AdmitAll {
     const NAME: &'static str = "admit-all";
-    const SUMMARY: &'static str = "Let everybody in from the lobby";
+    const SUMMARY: &'static str = "Admit everybody from the lobby";
     const DESCRIPTION: &'static str = "For staff, and for servers with `room_admin`. In the order in which they asked, as many as the \
         room has places for; refused where it has none. Nobody waits, nothing is written.";
     const EVENTS: &'static [&'static str] = &["room.participant-admitted", "room.participant-joined"];

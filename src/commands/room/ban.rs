@@ -32,7 +32,7 @@ pub struct Ban {
 
 impl Command for Ban {
     const NAME: &'static str = "ban";
-    const SUMMARY: &'static str = "Keep somebody out";
+    const SUMMARY: &'static str = "Ban a person";
     const DESCRIPTION: &'static str = "For staff over people of a lower role or not present, and for servers with `room_admin`; also \
         while the room is scheduled. Somebody present leaves, reason `banned`; somebody in the lobby is denied. A new ban \
         replaces the old one; to ban without end who is banned without end changes nothing.";

@@ -118,7 +118,7 @@ impl Command for CreateRoom {
             return Err(Refusal::new(RefusalCode::RoomIdMismatch, detail));
         }
         if *room != Room::Absent {
-            return self.taken(RefusalCode::RoomIdTaken, "a room with this id is there", room, context.room);
+            return self.taken(RefusalCode::RoomIdTaken, "a room with this id exists", room, context.room);
         }
         if let Some(holder) = context.facts.name_holder {
             return self.taken(RefusalCode::RoomNameTaken, "another room has this name", room, holder);

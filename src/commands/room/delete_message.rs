@@ -31,9 +31,8 @@ impl Command for DeleteMessage {
     const NAME: &'static str = "delete-message";
     const SUMMARY: &'static str = "Delete a message";
     const DESCRIPTION: &'static str = "For its author while present, staff who may read it, and servers with `room_admin`; whatever the \
-        setting `chat`. A message that is deleted stays deleted: nothing is written. Only of one that was sent before the \
-        1,024 newest deleted ones the room does not know it any more: then the fact may be there twice, and readers take \
-        the first.";
+        setting `chat`. Nothing is written for a deleted message. The room does not remember deletions of messages that were \
+        sent before its 1,024 newest deleted ones: then the event may be written twice, and readers use the first one.";
     const EVENTS: &'static [&'static str] = &["room.message-deleted"];
     const REFUSALS: &'static [RefusalCode] = &[
         RefusalCode::NotGranted,

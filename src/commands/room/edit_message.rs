@@ -35,7 +35,7 @@ impl Command for EditMessage {
     const NAME: &'static str = "edit-message";
     const SUMMARY: &'static str = "Edit a message";
     const DESCRIPTION: &'static str = "For its author, who has to be present and by the settings could write to the same people now. \
-        Texts are sealed, so that no rule can see whether one is new: each call is a fact.";
+        Texts are sealed, so that no rule can see whether one is new: each call writes an event.";
     const EVENTS: &'static [&'static str] = &["room.message-edited"];
     const REFUSALS: &'static [RefusalCode] = &[
         RefusalCode::NotGranted,

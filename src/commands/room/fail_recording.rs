@@ -29,7 +29,7 @@ pub struct FailRecording {
 
 impl Command for FailRecording {
     const NAME: &'static str = "fail-recording";
-    const SUMMARY: &'static str = "Tell that the recording failed";
+    const SUMMARY: &'static str = "Report that the recording failed";
     const DESCRIPTION: &'static str = "Needs the grant `room_record`: what a recorder sends when it cannot go on. What it holds so far \
         may be incomplete.";
     const EVENTS: &'static [&'static str] = &["room.recording-failed"];

@@ -49,14 +49,14 @@ pub struct Join {
 impl Command for Join {
     const NAME: &'static str = "join";
     const SUMMARY: &'static str = "Join a room";
-    const DESCRIPTION: &'static str = "Needs the grant `room_join`, or `room_admin` to have somebody else join. The stay's \
-        session is the id of the command.\n\n\
-        Where the lobby applies the person waits until staff admits them; who asks again while waiting waits by the newer \
-        request. Somebody who is present already and joins again keeps role and place: with `duplicate_identity` `replace` \
-        the older session leaves, with `allow` both stay, with `refuse` the join is refused. A `display_name` or `metadata` \
-        given then replaces both; a join without either leaves them.\n\n\
-        A scheduled room whose time has come opens by the join. Only staff can join a locked room, or whom a server \
-        brings in. A moderator who joins a room without a host becomes host.";
+    const DESCRIPTION: &'static str = "Needs the grant `room_join`, or `room_admin` for another person. The id of the session is the \
+        id of the command.\n\n\
+        If the lobby applies, the person waits until staff admits them; a second request replaces the first one. Somebody \
+        present who joins again keeps role and place: with `duplicate_identity` `replace` the older session ends, with \
+        `allow` both continue, with `refuse` the join is refused. A `display_name` or `metadata` in such a join replaces \
+        both; a join without either keeps them.\n\n\
+        A join opens a scheduled room whose opening time has passed. Only staff, and people for whom a server joins, can \
+        join a locked room. A moderator who joins a room without a host becomes host.";
     const EVENTS: &'static [&'static str] = &[
         "room.opened",
         "room.participant-denied",
@@ -117,10 +117,7 @@ impl Command for Join {
 }
 
 pub(super) fn full(open: &Open) -> Refusal {
-    Refusal::new(
-        RefusalCode::RoomFull,
-        format!("{} people are in the room, as many as it may hold", open.people.count()),
-    )
+    Refusal::new(RefusalCode::RoomFull, format!("{} people are in the room, which is its limit", open.people.count()))
 }
 
 impl Join {
@@ -141,7 +138,7 @@ impl Join {
         let role = self.role.unwrap_or(if own { caller.grants.role } else { Role::Speaker });
         if role > caller.grants.role && !caller.grants.room_admin {
             let (wanted, granted) = (role.as_str(), caller.grants.role.as_str());
-            let detail = format!("{wanted} was asked for, the token grants {granted} at most");
+            let detail = format!("the role {wanted} is higher than the role {granted} that the token grants");
             return Err(Refusal::new(RefusalCode::RoleNotGranted, detail));
         }
         Ok(role)

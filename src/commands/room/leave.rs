@@ -27,9 +27,9 @@ pub struct Leave {
 impl Command for Leave {
     const NAME: &'static str = "leave";
     const SUMMARY: &'static str = "Leave a room";
-    const DESCRIPTION: &'static str = "Needs the grant `room_join`, or `room_admin` to have somebody else leave. Ends all of the \
-        person's stays, or the one that `session` names; or their waiting in the lobby. Their tracks end; with the last stay \
-        the hand falls and the spotlight clears. When the last host leaves, the longest-present moderator becomes host.";
+    const DESCRIPTION: &'static str = "Needs the grant `room_join`, or `room_admin` for another person. Ends all of the person's \
+        sessions, or the one in `session`, or their wait in the lobby. Their tracks end; with the last session the hand is \
+        lowered and the spotlight clears. When the last host leaves, the longest-present moderator becomes host.";
     const EVENTS: &'static [&'static str] =
         &["room.participant-left", "room.participant-denied", "room.host-transferred", "room.track-unpublished"];
     const REFUSALS: &'static [RefusalCode] = &[

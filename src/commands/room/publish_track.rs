@@ -56,11 +56,11 @@ impl Command for PublishTrack {
     const NAME: &'static str = "publish-track";
     const SUMMARY: &'static str = "Publish a track";
     const DESCRIPTION: &'static str = "Needs the grant `room_join`, or `room_admin` to publish for somebody else; the setting \
-        `publish` says which roles may publish what. The track is the id of the command, and ends with the stay that \
-        published it.\n\n\
-        A second screen is refused where the setting `one_screen` is `refuse`; where it is `replace`, the screen that is \
-        there ends, and the sound that was shared with it. A microphone begins muted where `mute_on_entry` is on. What \
-        staff has muted of somebody begins muted by staff, until allow-unmute.";
+        `publish` says which roles may publish what. The id of the track is the id of the command, and the track ends with \
+        the session that published it.\n\n\
+        If the setting `one_screen` is `refuse`, a second screen is refused; if it is `replace`, the present screen and \
+        its sound end. A microphone begins muted if `mute_on_entry` is on. A source that staff muted begins muted by \
+        staff, until allow-unmute.";
     const EVENTS: &'static [&'static str] = &["room.track-unpublished", "room.track-published", "room.track-muted"];
     const REFUSALS: &'static [RefusalCode] = &[
         RefusalCode::NotGranted,

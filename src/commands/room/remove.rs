@@ -29,9 +29,9 @@ pub struct Remove {
 
 impl Command for Remove {
     const NAME: &'static str = "remove";
-    const SUMMARY: &'static str = "Send somebody out of the room";
+    const SUMMARY: &'static str = "Remove a person from the room";
     const DESCRIPTION: &'static str = "For staff over people of a lower role, and for servers with `room_admin`. All of the person's \
-        stays end, reason `removed`. Somebody in the lobby is turned away with `deny`.";
+        sessions end, reason `removed`. For somebody in the lobby use `deny`.";
     const EVENTS: &'static [&'static str] =
         &["room.participant-left", "room.host-transferred", "room.track-unpublished", "room.identity-banned"];
     const REFUSALS: &'static [RefusalCode] = &[

@@ -31,7 +31,7 @@ impl Command for Rename {
     const SUMMARY: &'static str = "Change a display name";
     const DESCRIPTION: &'static str = "One's own, where the setting `self_rename` is on or one is staff; that of somebody of a lower \
         role, for staff; anybody's, for servers with `room_admin`. Names are sealed, so that no rule can see whether one is \
-        new: each call is a fact.";
+        new: each call writes an event.";
     const EVENTS: &'static [&'static str] = &["room.participant-renamed"];
     const REFUSALS: &'static [RefusalCode] = &[
         RefusalCode::NotGranted,

@@ -27,7 +27,7 @@ impl Rank {
         }
         Err(Refusal::new(
             RefusalCode::RankTooLow,
-            format!("{} is {} here, which is not below the caller", who.quoted(), role.as_str()),
+            format!("{} is {} here, and the caller's role is not higher", who.quoted(), role.as_str()),
         ))
     }
 }
@@ -66,7 +66,7 @@ pub fn acts_for<'a>(named: Option<&'a Identity>, context: &Context<'a>) -> Resul
         }
         (_, None) => Err(Refusal::new(
             RefusalCode::IdentityRequired,
-            "the token is no person's: the command has to name one in `identity`",
+            "the token names no person: the command has to name one in `identity`",
         )),
     }
 }

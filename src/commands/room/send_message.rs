@@ -41,9 +41,9 @@ impl Command for SendMessage {
     const NAME: &'static str = "send-message";
     const SUMMARY: &'static str = "Send a message";
     const DESCRIPTION: &'static str = "Needs the grant `room_join`, or `room_admin` to send for somebody else; its author has to be \
-        present. With the setting `chat` `staff`, who is not staff may write to staff only; with `off` nobody may write. \
-        With `direct_messages` off nobody may write to named people. The message is named by the room version of its \
-        fact. Every call sends a message: use an idempotency key to repeat one.";
+        present. With the setting `chat` `staff`, people who are not staff may write to staff only; with `off` nobody may \
+        write. With `direct_messages` off nobody may write to named people. The room version of its event identifies the \
+        message. Every call sends a message: use an idempotency key for retries.";
     const EVENTS: &'static [&'static str] = &["room.message-sent"];
     const REFUSALS: &'static [RefusalCode] = &[
         RefusalCode::NotGranted,

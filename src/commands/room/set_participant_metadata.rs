@@ -30,7 +30,7 @@ impl Command for SetParticipantMetadata {
     const NAME: &'static str = "set-participant-metadata";
     const SUMMARY: &'static str = "Replace a person's metadata";
     const DESCRIPTION: &'static str = "One's own; that of somebody of a lower role, for staff; anybody's, for servers with \
-        `room_admin`. Metadata is sealed, so that no rule can see whether it is new: each call is a fact.";
+        `room_admin`. Metadata is sealed, so that no rule can see whether it is new: each call writes an event.";
     const EVENTS: &'static [&'static str] = &["room.participant-metadata-set"];
     const REFUSALS: &'static [RefusalCode] = &[
         RefusalCode::NotGranted,

@@ -21,7 +21,7 @@ pub struct SetSpotlight {
 
 impl Command for SetSpotlight {
     const NAME: &'static str = "set-spotlight";
-    const SUMMARY: &'static str = "Put somebody in the spotlight";
+    const SUMMARY: &'static str = "Spotlight a person";
     const DESCRIPTION: &'static str = "For staff and servers. One person is in the spotlight at a time; another takes the place. It \
         clears by itself when they leave. Somebody who is in it already stays: nothing is written.";
     const EVENTS: &'static [&'static str] = &["room.spotlight-set"];

@@ -38,7 +38,7 @@ impl Command for StartRecording {
             return Err(Refusal::not_granted("room_record"));
         }
         if let Some(running) = &room.open()?.recording {
-            let detail = format!("the recording {} runs since {}", running.recording, running.started_at);
+            let detail = format!("the recording {} has been running since {}", running.recording, running.started_at);
             return Err(Refusal::new(RefusalCode::AlreadyRecording, detail));
         }
         let recording = RecordingId::from_uuid(context.command_id.uuid());

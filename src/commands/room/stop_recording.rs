@@ -55,7 +55,7 @@ pub(super) fn running(room: &Room, named: Option<RecordingId>, context: &Context
     match (&room.open()?.recording, named) {
         (None, _) => refused("the room is not being recorded".into()),
         (Some(running), Some(named)) if running.recording != named => {
-            refused(format!("the recording that runs is {}", running.recording))
+            refused(format!("the current recording is {}", running.recording))
         }
         (Some(running), _) => Ok(running.recording),
     }

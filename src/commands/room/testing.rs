@@ -204,7 +204,7 @@ impl Outcome {
         self.and()
     }
 
-    /// It is so already.
+    /// The command has no effect.
     #[track_caller]
     pub fn then_nothing(self) -> Given {
         self.then([])

@@ -22,7 +22,7 @@ pub struct TransferHost {
 
 impl Command for TransferHost {
     const NAME: &'static str = "transfer-host";
-    const SUMMARY: &'static str = "Hand the room over to another host";
+    const SUMMARY: &'static str = "Transfer the host role";
     const DESCRIPTION: &'static str = "For hosts, who become moderators by it, and for servers with `room_admin`: these take it from \
         the longest-present host, and change nothing where the person is host already. To oneself changes nothing. Tracks \
         that a new role may not publish end in the same append.";

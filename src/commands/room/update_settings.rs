@@ -22,10 +22,10 @@ impl Command for UpdateSettings {
     const NAME: &'static str = "update-settings";
     const SUMMARY: &'static str = "Change settings";
     const DESCRIPTION: &'static str = "For staff, and for servers with `room_admin`; also while the room is scheduled. The body is \
-        the settings that change; `labels`, `publish` and `metadata` are replaced whole. The fact holds what differs from \
-        before; nothing differs, nothing is written.\n\n\
-        New settings bear on what comes after: nobody is removed by a lower `max_participants`, no track ends by other \
-        rights to publish, and who waits in the lobby waits until admitted.";
+        the settings that change; `labels`, `publish` and `metadata` are replaced as a whole. The event holds the settings \
+        that differ; if none differs, nothing is written.\n\n\
+        New settings apply to later commands: a lower `max_participants` removes nobody, other rights to publish end no \
+        track, and people in the lobby wait until they are admitted.";
     const EVENTS: &'static [&'static str] = &["room.settings-changed"];
     const REFUSALS: &'static [RefusalCode] =
         &[RefusalCode::NotGranted, RefusalCode::RoomNotFound, RefusalCode::RoomEnded, RefusalCode::StaffOnly];

@@ -1,6 +1,6 @@
-//! `erase-person`: what is personal about somebody reads as erased from now on.
+//! `erase-person`: deletes the key of a person, so that their personal fields read as erased.
 //!
-//! The event and the end of the person's key are one transaction: the table of the log deletes the key where the event is
+//! The event and the deletion of the key are one transaction: a trigger of the log's table deletes the key when the event is
 //! inserted (migration 0014).
 
 use schemars::JsonSchema;

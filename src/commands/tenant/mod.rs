@@ -1,6 +1,6 @@
-//! What may be asked of a tenant itself, outside its rooms. Each command has a file of its own and one line in the list of
-//! [`super::room`], since it goes the same way: queue, rule, append, answer. In place of a room stands
-//! [`RoomId::TENANT`](crate::ids::RoomId::TENANT).
+//! Commands to a tenant, outside of its rooms. Each command has a file and a line in the list of [`super::room`], since it takes
+//! the same path: queue, rule, append, response. [`RoomId::TENANT`](crate::ids::RoomId::TENANT) takes the place of a
+//! room.
 
 mod erase_person;
 

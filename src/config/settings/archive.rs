@@ -12,8 +12,8 @@ pub const ARCHIVE_URL: Setting = Setting::new(
     "archive.url",
     Accepts::Text,
     "",
-    "Where old partitions of the log go as Parquet files: `file:///FOLDER`, which all processes see, or `s3://BUCKET/PREFIX`. Unset: \
-     `archive` in the data directory, where the database is the private one; else there are no archives.",
+    "The location of archived partitions (Parquet files): `file:///FOLDER`, visible to all processes, or `s3://BUCKET/PREFIX`. Default: \
+     `archive` in the data directory with the private database, none otherwise.",
 );
 pub const ARCHIVE_OPTIONS: Setting = Setting::new(
     "CONVOKE_ARCHIVE_OPTIONS",
@@ -21,13 +21,13 @@ pub const ARCHIVE_OPTIONS: Setting = Setting::new(
     Accepts::Keys,
     "",
     "Options of the object store, `name=value` separated by `;` or line breaks, such as \
-     `region=eu-central-1;access_key_id=…;secret_access_key=…`; for another server that speaks S3 also `endpoint=https://…`. Without keys \
-     those of the machine's role are used.",
+     `region=eu-central-1;access_key_id=…;secret_access_key=…`; for other servers with the S3 API also `endpoint=https://…`. Without keys \
+     the machine's role is used.",
 );
 pub const ARCHIVE_RETENTION: Setting = Setting::new(
     "CONVOKE_ARCHIVE_RETENTION",
     "archive.retention",
     Accepts::Time(HOUR, Duration::from_secs(100 * 366 * DAY.as_secs())),
     "400d",
-    "How long events stay in PostgreSQL before `convoke archive run` moves their partition; counted from the partition's end.",
+    "How long events stay in PostgreSQL before `convoke archive run` archives their partition, from the partition's end.",
 );

@@ -23,44 +23,44 @@ pub const DATABASE_URL: Setting = Setting::new(
     "database.url",
     Accepts::Url,
     "",
-    "A PostgreSQL of yours, 15 or newer. Without it the program runs a private one in the data directory.",
+    "The URL of a PostgreSQL, 15 or newer. Without it, the program runs a private one in the data directory.",
 );
 pub const DATABASE_POOLER_URL: Setting = Setting::new(
     "DATABASE_POOLER_URL",
     "database.pooler_url",
     Accepts::Url,
     "",
-    "A pooler in transaction mode (PgBouncer) in front of that database. A server's statements go through it; what needs a session \
-     goes to `DATABASE_URL`.",
+    "A pooler in transaction mode (PgBouncer) in front of that database. A server's statements go through it; connections that need a \
+     session use `DATABASE_URL`.",
 );
 pub const DATABASE_READ_URLS: Setting = Setting::new(
     "DATABASE_READ_URLS",
     "database.read_urls",
     Accepts::Url,
     "",
-    "Streaming replicas of that database, separated by commas. Read models are read from one that has what the reader asks for; from \
-     the primary where none has.",
+    "Streaming replicas of that database, separated by commas. Read models are read from a replica that has the position of the reader, \
+     or from the primary if none has.",
 );
 pub const DATABASE_REPLICA_LAG: Setting = Setting::new(
     "CONVOKE_DATABASE_REPLICA_LAG",
     "database.replica_lag",
     Accepts::Time(SECOND, HOUR),
     "5s",
-    "A replica that has not replayed what the primary had so long ago is not read from until it has.",
+    "The largest lag of a replica behind the primary; a replica that lags more is not read.",
 );
 pub const DATABASE_POOL_SIZE: Setting = Setting::new(
     "CONVOKE_DATABASE_POOL_SIZE",
     "database.pool_size",
     Accepts::Count(2, 1000),
     "16",
-    "Connections to the database that this process keeps at most for commands, read models and upkeep; appends have one more.",
+    "The largest number of database connections for commands, read models and maintenance; appends use one more.",
 );
 pub const DATABASE_READ_POOL_SIZE: Setting = Setting::new(
     "CONVOKE_DATABASE_READ_POOL_SIZE",
     "database.read_pool_size",
     Accepts::Count(2, 1000),
     "16",
-    "Connections that it keeps at most for answers and streams: to the primary, and to each replica.",
+    "The largest number of database connections for reads and streams: to the primary, and to each replica.",
 );
 pub const DATABASE_ACQUIRE_TIMEOUT: Setting = Setting::new(
     "CONVOKE_DATABASE_ACQUIRE_TIMEOUT",
@@ -74,19 +74,19 @@ pub const DATABASE_STATEMENT_TIMEOUT: Setting = Setting::new(
     "database.statement_timeout",
     Accepts::Time(Duration::from_millis(10), HOUR),
     "30s",
-    "How long one statement may run; migrations and rebuilds are not bound by it.",
+    "Time limit of a statement; migrations and rebuilds are exempt.",
 );
 pub const DATABASE_SLOW_STATEMENT: Setting = Setting::new(
     "CONVOKE_DATABASE_SLOW_STATEMENT",
     "database.slow_statement",
     Accepts::Time(MS, HOUR),
     "100ms",
-    "Statements that take longer are logged, with their text and never with their values, and counted.",
+    "Statements that take longer are logged, with their text and without their values, and counted.",
 );
 pub const POSTGRES_BIN: Setting = Setting::new(
     "CONVOKE_POSTGRES_BIN",
     "database.postgres_bin",
     Accepts::Path,
     "",
-    "The folder of the binaries (postgres, initdb) for the private server; without it, the newest one found in the usual places.",
+    "The folder of the binaries (postgres, initdb) of the private server; default: the newest in the usual folders.",
 );

@@ -7,7 +7,7 @@ pub const KAFKA_BROKERS: Setting = Setting::new(
     "kafka.brokers",
     Accepts::Text,
     "",
-    "Where to find the Kafka cluster: `host:port`, several separated by commas. Unset: the log is not copied to a topic.",
+    "Brokers of the Kafka cluster: `host:port`, separated by commas. Unset: the log is not copied to a topic.",
 );
 pub const KAFKA_PROPERTIES: Setting = Setting::new(
     "KAFKA_PROPERTIES",
@@ -22,41 +22,41 @@ pub const KAFKA_PREFIX: Setting = Setting::new(
     "kafka.prefix",
     Accepts::Text,
     "convoke",
-    "What the names of topics begin with, `convoke.events`, and the relay's transactional id: one for each log.",
+    "The prefix of the topic (`convoke.events`) and of the relay's transactional id; unique for each log.",
 );
 pub const KAFKA_TOPICS: Setting = Setting::new(
     "CONVOKE_KAFKA_TOPICS",
     "kafka.topics",
     Accepts::Path,
     "",
-    "A file in the shape of `kafka/topics.toml` that says how topics are to be: partitions, replication, retention. Unset: as there.",
+    "A file in the format of `kafka/topics.toml` that declares the topic: partitions, replication, retention. Default: `kafka/topics.toml`.",
 );
 pub const KAFKA_PERSONAL: Setting = Setting::new(
     "CONVOKE_KAFKA_PERSONAL",
     "kafka.personal",
     Accepts::OneOf(&["sealed", "omitted", "clear"]),
     "sealed",
-    "How personal fields go to the topic: sealed as in the log (erasing a person erases them there too), left out, or in the clear.",
+    "Personal fields in the topic: sealed as in the log (an erasure applies to them too), omitted, or in the clear.",
 );
 pub const RELAY_BATCH: Setting = Setting::new(
     "CONVOKE_RELAY_BATCH",
     "kafka.relay_batch",
     Accepts::Count(1, 20_000),
     "2000",
-    "Most events that the relay puts into one transaction. What is there goes at once; it is not waited for more.",
+    "The largest number of events in one transaction of the relay. The relay does not wait for a batch to fill.",
 );
 pub const RELAY_LEASE: Setting = Setting::new(
     "CONVOKE_RELAY_LEASE",
     "kafka.relay_lease",
     Accepts::Time(SECOND, HOUR),
     "10s",
-    "How long the relay of a log may be silent before another process takes its place.",
+    "Lifetime of the relay's lease, after which another process takes over from a silent one.",
 );
 pub const FEED: Setting = Setting::new(
     "CONVOKE_FEED",
     "feed",
     Accepts::OneOf(&["log", "kafka"]),
     "log",
-    "Where streams and read models take what happens from: the log's tail, or the Kafka topic, which spares the database. What the \
-     topic lacks is read from the log.",
+    "The source of events for streams and read models: the log, or the Kafka topic, which relieves the database. Events that the \
+     topic lacks are read from the log.",
 );

@@ -12,20 +12,20 @@ pub const RETENTION_SESSIONS: Setting = Setting::new(
     "retention.sessions",
     Accepts::Time(Duration::ZERO, LONGEST),
     "0s",
-    "How long after a month of rooms has ended its stays (and so attendance) can be read; by a room's id, and for as long as one of the \
-     month's rooms has not ended. 0s: for ever. The log has them either way.",
+    "How long the sessions (and so the attendance) of a month's rooms are kept after the month, by the time in a room's id, and at least \
+     until all of its rooms have ended. 0s: for ever. The log keeps the events in any case.",
 );
 pub const RETENTION_MESSAGES: Setting = Setting::new(
     "CONVOKE_RETENTION_MESSAGES",
     "retention.messages",
     Accepts::Time(Duration::ZERO, LONGEST),
     "0s",
-    "The same of messages.",
+    "The same for messages.",
 );
 pub const RETENTION_ACTIVITY: Setting = Setting::new(
     "CONVOKE_RETENTION_ACTIVITY",
     "retention.activity",
     Accepts::Time(Duration::ZERO, LONGEST),
     "0s",
-    "The same of what went on in rooms hour by hour.",
+    "The same for activity by the hour.",
 );

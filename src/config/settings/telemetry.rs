@@ -7,12 +7,12 @@ pub const LOG_FORMAT: Setting = Setting::new(
     "telemetry.format",
     Accepts::OneOf(&["auto", "human", "json"]),
     "auto",
-    "How the process's own log is written; auto: human in development, json in production.",
+    "The format of the process's own log; auto: human in development, json in production.",
 );
 pub const LOG_LEVEL: Setting = Setting::new(
     "CONVOKE_LOG_LEVEL",
     "telemetry.level",
     Accepts::Text,
     "info",
-    "What is logged: error, warn, info, debug, trace, or a filter such as info,convoke::events=debug.",
+    "The log level: error, warn, info, debug, trace, or a filter such as info,convoke::events=debug.",
 );

@@ -1,8 +1,8 @@
-//! The private PostgreSQL of a machine without a `DATABASE_URL`: the installed server's binaries, data of its own.
+//! The private PostgreSQL of a machine without a `DATABASE_URL`: the installed binaries with a data directory of its own.
 //!
-//! What holds: one process owns a data directory at a time ([`place::Lock`]), a second one is told who does. The server is
-//! reached by a Unix socket only. It runs with fsync and synchronous commits. It does not outlive its owner, and comes
-//! back by itself when it dies first. `docs/embedded-database.md` tells it to users.
+//! Invariants: one process owns a data directory at a time (`place::Lock`), and a second one reports the owner. The server is
+//! reachable by a Unix socket only. It runs with fsync and synchronous commits. It stops with its owner, and is restarted if it
+//! dies first. `docs/embedded-database.md` documents it for users.
 
 mod binaries;
 mod errors;
@@ -70,7 +70,7 @@ impl Embedded {
         let binaries = Binaries::find(launch, &data_dir.join("postgres/data"))?;
         let place = Place::prepare(&data_dir)?;
         if !place.data().exists() {
-            tracing::info!(data = %place.data().display(), version = binaries.major, "making a private PostgreSQL");
+            tracing::info!(data = %place.data().display(), version = binaries.major, "creating a private PostgreSQL");
             process::init(&binaries, &place).await?;
         }
         let socket_folder = place.socket_folder()?;
@@ -91,7 +91,7 @@ impl Embedded {
     }
 
     /// Starts the server again whenever it ends by itself, until told to stop. Fails when no start has succeeded for
-    /// [`GIVE_UP`]: what passes (a full disk, say) is waited for.
+    /// `GIVE_UP`: what passes (a full disk, say) is waited for.
     pub async fn keep_running(&self, stop: &CancellationToken) -> Result<(), EmbeddedError> {
         let mut process = self.process.lock().await;
         loop {
@@ -99,12 +99,12 @@ impl Embedded {
                 () = stop.cancelled() => return Ok(()),
                 () = process.wait() => {}
             }
-            tracing::error!("the private PostgreSQL has died; starting it again");
+            tracing::error!("the private PostgreSQL died, restarting it");
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 started = self.start_again() => *process = started?,
             }
-            tracing::info!("the private PostgreSQL is up again");
+            tracing::info!("the private PostgreSQL is running again");
         }
     }
 
@@ -116,7 +116,7 @@ impl Embedded {
             match start_until_ready(&self.binaries, &self.place, &self.settings, &self.options).await {
                 Err(error) if begun.elapsed() < GIVE_UP => {
                     pause = (pause * 2).min(LONGEST_PAUSE);
-                    tracing::error!(%error, "trying again in {pause:?}");
+                    tracing::error!(%error, "restarting the private PostgreSQL failed, retrying in {pause:?}");
                 }
                 ended => return ended,
             }

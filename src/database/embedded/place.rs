@@ -1,9 +1,9 @@
-//! Where the private server lives and who it runs as.
+//! The data directory of the private server, and the user it runs as.
 //!
-//! `<data dir>/postgres/` belongs to the server's user and is closed to everybody else: who may enter it may read the data
-//! anyway, so the socket in it asks for no password. PostgreSQL refuses to run as root: then it runs as `postgres` or
-//! `nobody`. Where that user cannot reach the data directory (below `/root`, say), the server's folder lies in `/var/lib` and
-//! `<data dir>/postgres` is a link to it.
+//! `<data dir>/postgres/` belongs to the server's user and is closed to others: anybody with access to the directory could read
+//! the data anyway, so the socket in it asks for no password. PostgreSQL refuses to run as root and then runs as `postgres` or
+//! `nobody`. If that user cannot reach the data directory (for example below `/root`), the server's directory is in `/var/lib`,
+//! and `<data dir>/postgres` is a link to it.
 
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};

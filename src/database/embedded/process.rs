@@ -1,8 +1,8 @@
-//! The server's process: made, started, watched, stopped.
+//! The process of the private server: creates, starts, watches and stops it.
 //!
-//! A shell stands between it and us and holds the reading end of a pipe of ours: when we die, however we die, the pipe
-//! closes and the shell stops the server (fast: transactions are rolled back, everything is written). What even the shell's
-//! death leaves running is stopped at the next start.
+//! A shell between this process and the server holds the reading end of a pipe. When this process dies, in whatever way, the pipe
+//! closes and the shell stops the server (fast: it rolls back transactions and writes everything). If the shell dies too, the
+//! next start stops the server.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -89,7 +89,7 @@ impl Process {
             return;
         }
         tracing::warn!(
-            "the private PostgreSQL takes long to stop; stopping it at once, it will recover at the next start"
+            "the private PostgreSQL did not stop in time; forcing it to stop, it recovers at the next start"
         );
         if let Some(pid) = postmaster(&self.data) {
             end(pid, &[(Signal::QUIT, IMMEDIATE_STOP), (Signal::KILL, IMMEDIATE_STOP)]).await;
@@ -144,7 +144,7 @@ pub fn end_leftovers(data: &Path, waited: Duration) {
         let of_ours = fs::read_link(entry.path().join("cwd")).is_ok_and(|folder| folder == data);
         let postgres = fs::read_to_string(entry.path().join("comm")).is_ok_and(|name| name.trim() == "postgres");
         if let Some(pid) = Pid::from_raw(number).filter(|_| of_ours && postgres) {
-            tracing::warn!(pid = number, "ending a process that a killed PostgreSQL left behind");
+            tracing::warn!(pid = number, "killing a process that a killed PostgreSQL left behind");
             // An error means that it has ended.
             let _ = kill_process(pid, Signal::KILL);
         }

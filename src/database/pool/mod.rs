@@ -75,14 +75,14 @@ pub async fn close(pool: impl Into<Pool>) {
     let pool = pool.into();
     let both = async { tokio::join!(pool.connections().close(), pool.sessions().close()) };
     if tokio::time::timeout(GOODBYE, both).await.is_err() {
-        tracing::warn!("the database does not answer to the end of its connections; leaving it");
+        tracing::warn!("the database did not confirm the end of its connections in time, abandoning them");
     }
 }
 
 fn tested(config: &DatabaseConfig) -> PgPoolOptions {
     PgPoolOptions::new()
         .acquire_timeout(config.acquire_timeout)
-        // Each loan is told of: telemetry::pool_waits counts how long it was waited for.
+        // Logs each acquisition, from which telemetry::pool_waits measures the wait.
         .acquire_time_level(LevelFilter::Trace)
         // A test before every loan would be a round trip on every request.
         .test_before_acquire(false)

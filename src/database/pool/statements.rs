@@ -1,8 +1,8 @@
-//! A pool whose statements may go through a pooler in transaction mode (PgBouncer), where what a client says next may be
-//! heard by another server process: nothing outlives a transaction there, neither settings nor prepared statements.
+//! A pool whose statements may go through a pooler in transaction mode (PgBouncer). There, another server process may execute a
+//! client's next statement, so neither settings nor prepared statements outlive a transaction.
 //!
-//! Through one, each statement that is given to the pool is a transaction of its own, and every transaction begins with all that
-//! it needs. What does need a session (listening, locks that outlive a transaction) has connections to the server itself.
+//! Through a pooler, each statement is a transaction of its own, and every transaction begins with all of its settings. Work that
+//! needs a session (LISTEN, session locks) uses direct connections.
 
 use std::sync::Arc;
 

@@ -1,9 +1,9 @@
-//! Transactions on connections of a pool, none of which is ever lent on with a transaction open.
+//! Transactions on pooled connections. A connection with an open transaction never returns to the pool.
 //!
-//! The driver notes that it is inside a transaction when the server has answered to its beginning. A caller that gives up before
-//! that (who asked has hung up, time is over), and a beginning that fails half-way, would leave the connection to the next one in
-//! a transaction that nobody knows of: what that one writes would not be committed, and what it reads would be of somebody
-//! else's tenant. Here the connection is closed then.
+//! The driver knows that it is in a transaction only after the server has answered `BEGIN`. A caller that is cancelled before
+//! that (a disconnected client, a time-out), or a `BEGIN` that fails half-way, would return the connection inside an unknown
+//! transaction: the next user's writes would not be committed, and its reads would run as another tenant. This module closes such
+//! a connection.
 
 use std::ops::{Deref, DerefMut};
 

@@ -1,12 +1,12 @@
-//! Archives: partitions of the log that left PostgreSQL, as Parquet files in a folder or an object store. They read as the
-//! log does; who reads the log does not notice where an event lies.
+//! Archives: partitions of the log that left PostgreSQL, as Parquet files in a folder or an object store. Readers of the log read
+//! them transparently.
 //!
 //! A partition becomes two files. `….events.parquet` holds its events in the order of their positions, in row groups of
-//! [`GROUP_EVENTS`]; `….rooms.parquet` tells in which of them each room has events ([`spans`]). What is in them is decided by
-//! [`shape`], written by [`writing`] and read by [`opened`]; [`store`] knows where they lie. Other tools read them as they are.
+//! [`GROUP_EVENTS`]; `….rooms.parquet` maps each room to the row groups with its events ([`spans`]). [`shape`] defines the
+//! columns, [`writing`] writes and [`opened`] reads them, and [`store`] knows their location. Other tools can read the files.
 //!
-//! Nothing in a file is believed unproven: the catalogue in PostgreSQL has the hash of a file's footer, the footer has the
-//! hash of each row group. A byte that is not the one that was written is an error that names the file, never a wrong answer.
+//! Every read is verified: the catalogue in PostgreSQL has the hash of a file's footer, and the footer has the hash of each row
+//! group. A changed byte is an error that names the file, never a wrong result.
 
 pub mod columns;
 pub mod opened;

@@ -1,5 +1,5 @@
-//! Archives as those who read the log ask them: from a position, a room from a version, where a time lies. Footers and the row
-//! groups that were asked for last stay in memory.
+//! Reads archives like the log: from a position, a room from a version, the position of a time. Caches footers and recent row
+//! groups.
 
 use std::sync::Arc;
 

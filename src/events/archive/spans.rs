@@ -1,5 +1,5 @@
-//! The index of rooms: in which row groups of an archive a room has events, and of which versions. Sorted by room, so that a
-//! look-up unpacks one row group of it.
+//! The index of rooms: the row groups of an archive with events of a room, and their versions. Sorted by room, so that a look-up
+//! decompresses one of its row groups.
 
 use bytes::Bytes;
 use parquet::data_type::{ByteArray, ByteArrayType, FixedLenByteArray, FixedLenByteArrayType, Int32Type, Int64Type};
@@ -28,7 +28,7 @@ pub struct Span {
     pub last_version: RoomVersion,
     pub first_recorded_at: Timestamp,
     pub last_recorded_at: Timestamp,
-    /// The room's chain after the last of them: whoever proves what follows begins with it.
+    /// The room's chain after the last of them: the verification of the following events begins with it.
     pub chain: Hash,
 }
 

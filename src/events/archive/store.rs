@@ -1,4 +1,4 @@
-//! Where archives lie: a folder, or a bucket of whoever speaks the S3 API.
+//! The location of archives: a folder, or a bucket with the S3 API.
 
 use std::ops::Range;
 use std::path::PathBuf;

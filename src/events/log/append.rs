@@ -1,7 +1,7 @@
-//! Appending: a batch of many rooms' events in one transaction and one round trip (`convoke.append`, migration 0004).
+//! Appends a batch of events of many rooms in one transaction and one round trip (`convoke.append`, migration 0004).
 //!
-//! A batch is told apart into units. A unit is written whole or left out whole; the others of the batch are not held up. A
-//! batch that says how far its source has come is one whole: with one unit of it left out, nothing is written.
+//! A batch consists of units. The append writes a unit completely or not at all; one unit does not delay the others. A batch that
+//! carries the progress of an import is one unit as a whole: if one unit conflicts, the append writes nothing.
 
 mod appender;
 mod batch;
@@ -81,7 +81,7 @@ impl EventLog {
         };
         lent.back();
         let appended = answer(batch, &chains.rooms, &rows)?;
-        // Before anybody is told of the position, and before the commands are answered.
+        // Before readers are notified of the position, and before the commands are answered.
         if let Some(own) = &self.own {
             own.keep(batch, chains, &appended);
         }

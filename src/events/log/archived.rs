@@ -1,9 +1,9 @@
-//! The seam: what readers ask of the log and lies in an archive.
+//! Reads from archives what has left the database.
 //!
-//! Partitions leave the database oldest first, so that all of an archive lies before all of the database, in the log and in each
-//! room. A reader asks the database first where it can: positions and versions have no gaps, so what left shows as a gap at the
-//! front. That holds for a process, too, that has not heard of the partition's leaving. The catalogue names an archive before
-//! the partition is gone: what the one lacks, the other has.
+//! Partitions leave the database oldest first, so an archive precedes everything in the database, in the log and in each room. A
+//! reader asks the database first. Positions and versions have no gaps, so archived events show as a gap at the front of the
+//! result. This also works in a process that has not noticed that the partition left. The catalogue lists an archive before the
+//! partition is dropped: at every moment one of the two has the events.
 
 use std::collections::HashMap;
 use std::sync::Arc;

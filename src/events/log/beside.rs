@@ -1,4 +1,4 @@
-//! What the append keeps beside the log: where rooms stand, outcomes under idempotency keys, names of rooms.
+//! The tables that an append maintains beside the log: heads of rooms, outcomes under idempotency keys, names of rooms.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Which rooms changed, and where: the log for those who want to know that something happened and not what.
+//! Reads which rooms changed and at which positions, without the events.
 
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;

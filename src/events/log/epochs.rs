@@ -1,5 +1,5 @@
-//! The histories of the log. A restore that lost events, made known by `convoke log fence`, begins a new one: the same
-//! positions come to hold other events, from some position on.
+//! The epochs of the log. After a restore that lost events, `convoke log fence` begins a new epoch, in which other events take
+//! the lost positions.
 
 use uuid::Uuid;
 

@@ -1,4 +1,4 @@
-//! The hashes of events, for those who compare the log with a copy of it.
+//! Reads the hashes of events, to compare a copy of the log with it.
 
 use std::collections::HashMap;
 

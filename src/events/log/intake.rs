@@ -1,5 +1,5 @@
-//! What those who feed the log need besides [`append`](super::append): how far they had come, that nobody else feeds the same,
-//! which of many rooms are there, whose an id is, partitions for history.
+//! Support for imports, besides [`append`](super::append): the progress of an import, a lock per source, the existence of rooms,
+//! claimed ids, and partitions for past times.
 
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;

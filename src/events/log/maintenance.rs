@@ -1,7 +1,7 @@
-//! What the log needs done for it now and then: partitions made ahead, outcomes past their life dropped.
+//! Periodic maintenance of the log: creates partitions ahead of time and drops expired outcomes.
 //!
-//! Any number of processes may run this; each piece of work is done by the one that gets its lock in the database, for as
-//! long as its transaction lasts, so that a process that dies leaves nothing held. A database that is away is waited for.
+//! Any number of processes may run this. For each task one of them gets a lock in the database, for the duration of its
+//! transaction, so that a process that dies holds no lock. When the database is unavailable, the task waits and retries.
 
 use std::time::Duration;
 
@@ -62,7 +62,7 @@ impl Maintenance {
         let until = newest.plus_seconds(runway);
         let made = self.log.ensure_partitions(self.config.partition_unit, now, until).await?;
         if !made.is_empty() {
-            tracing::info!(partitions = made.join(", "), "partitions of the log were made");
+            tracing::info!(partitions = made.join(", "), "created partitions of the log");
         }
         Ok(())
     }
@@ -84,11 +84,11 @@ impl Maintenance {
             };
             match done {
                 Ok(()) if std::mem::take(&mut health.failing) => {
-                    tracing::info!("the maintenance of the log works again");
+                    tracing::info!("maintenance of the log recovered");
                 }
                 Ok(()) => {}
                 Err(error) => {
-                    tracing::error!(%error, "the maintenance of the log failed; it is tried again");
+                    tracing::error!(%error, "maintenance of the log failed, retrying");
                     health.failing = true;
                 }
             }
@@ -124,7 +124,7 @@ impl Maintenance {
             Ok(cleaned) => {
                 transaction.commit().await?;
                 if cleaned {
-                    tracing::debug!("outcomes past their life were dropped");
+                    tracing::debug!("dropped expired outcomes");
                 }
                 Ok(())
             }

@@ -1,12 +1,13 @@
-//! The log: one total order of what happened, in PostgreSQL, partitioned by recorded time.
+//! The event log: a total order of events in PostgreSQL, partitioned by recorded time.
 //!
-//! What holds (each has a test in `tests/suite/log*`): positions are gapless and in commit order; recorded time never goes
-//! back; (room, version) is unique and gapless over all partitions; nothing in it changes. Why it is built as it is:
-//! `docs/decisions/0001-the-log.md`.
+//! Invariants (each has a test in `tests/suite/log*`): positions have no gaps and follow the order of commits; recorded time
+//! never goes back; (room, version) is unique and has no gaps across all partitions; events never change. For the reasons of the
+//! design see `docs/decisions/0001-the-log.md`.
 //!
-//! [`port`] says what any engine must hold. [`append`] is the one way in, [`read`] and [`wake`] the ways out, [`chain`] and [`verify`] the proof that nobody changed it, [`names`] what the events say of rooms' names,
-//! [`archived`] the seam to partitions that left the database,
-//! [`snapshots`] what makes a long room open fast, [`runway`] and [`maintenance`] what keeps partitions ahead of time. What events mean is not known here, but for names.
+//! [`append`] writes events, [`read`] reads them, and [`wake`] notifies readers of new ones. [`chain`] and [`verify`] prove that
+//! events are unchanged, and [`names`] compares the names of rooms with the events. `archived` reads partitions that left the
+//! database, [`snapshots`] stores states of long rooms, and [`runway`] and [`maintenance`] create partitions ahead of time. The
+//! log does not interpret events, except for names.
 
 pub mod append;
 mod archived;
@@ -20,7 +21,6 @@ pub mod maintenance;
 pub mod names;
 mod partitions;
 mod picked;
-pub mod port;
 pub mod read;
 mod rows;
 pub mod runway;

@@ -1,8 +1,8 @@
-//! Names of rooms, as the events tell them, held against the table that the append keeps.
+//! Compares the names of rooms in the events with the table that the append maintains.
 //!
-//! The table decides who may take a name, and is written in the append's own transaction. The events are what is true: a room
-//! holds its name from its creation to its end. Where the two contradict each other, or two rooms that have not ended hold one
-//! name, [`EventLog::verify`] says so and [`EventLog::repair_names`] writes the table anew from the events.
+//! The table decides which room may take a name, and changes in the append's transaction. The events are authoritative: a room
+//! holds its name from its creation to its end. Where table and events differ, or two rooms that have not ended hold one name,
+//! [`EventLog::verify`] reports it and [`EventLog::repair_names`] rebuilds the table from the events.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -1,8 +1,8 @@
-//! What a reader knows of the partitions: which times to ask for, given a position, and which of them lie in an archive.
+//! A reader's knowledge of the partitions: the times to query for a position, and which partitions are archived.
 //!
-//! A partition's first position never changes once it has one, so what was learned stays true but for two things. The newest
-//! known partition may meanwhile have been followed by others, which is why nothing is asked with an upper bound there. And a
-//! partition may have gone to an archive: then the database answers with a gap, and whoever meets one looks here again.
+//! The first position of a partition never changes, so cached knowledge stays true with two exceptions. The newest known
+//! partition may have successors, so queries have no upper bound there. And a partition may have been archived: the database then
+//! answers with a gap, and the reader refreshes this knowledge.
 
 use std::sync::{Arc, PoisonError, RwLock};
 

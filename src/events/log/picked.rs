@@ -1,4 +1,4 @@
-//! Single events of many rooms, by their versions: one statement, however many.
+//! Reads single events of many rooms, by their versions, in one statement.
 
 use std::collections::HashMap;
 

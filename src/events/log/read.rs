@@ -1,7 +1,7 @@
-//! Reading: the log from a position, a tenant's part of it, a room from a version, and where a time lies in each.
+//! Reads the log from a position, the events of a tenant, a room from a version, and finds the position or version of a time.
 //!
-//! Every statement names the times it wants, so that PostgreSQL visits only partitions that can hold them. What has left the
-//! database shows as a gap at the front of what is found, and is read from where it lies ([`super::archived`]).
+//! Every statement bounds the recorded time, so that PostgreSQL visits only the partitions that can match. Archived events show
+//! as a gap at the front of a result and are read from their archive (`super::archived`).
 
 use std::sync::Arc;
 
@@ -108,7 +108,7 @@ impl EventLog {
         self.walk(after, limit).await
     }
 
-    /// The same, for those who follow the end of the log: what this process appended itself is at hand.
+    /// The same for readers at the end of the log: uses the events that this process appended itself.
     pub async fn read_shared(&self, after: Position, limit: usize) -> Result<Vec<Arc<Envelope>>, LogError> {
         let mut wanted = limit;
         if let Some(own) = &self.own {
@@ -246,7 +246,7 @@ impl EventLog {
         self.joined(key, after, limit, live).await
     }
 
-    /// Some of the tenants that have rooms, by name; told to those who asked for one that has none.
+    /// Some of the tenants that have rooms, by name, for the error about a tenant without rooms.
     pub async fn some_tenants(&self, limit: u16) -> Result<Vec<TenantId>, LogError> {
         // From name to name by the index: it may hold millions of rooms.
         let names: Vec<String> = sqlx::query_scalar(

@@ -1,4 +1,4 @@
-//! Rows of the log's tables as values of the program.
+//! Decodes rows of the log's tables.
 
 use std::borrow::Cow;
 
@@ -87,7 +87,7 @@ pub(super) fn room_head(row: &PgRow) -> Result<RoomHead, LogError> {
     })
 }
 
-/// The envelope in a row of [`COLUMNS`], by their order.
+/// The envelope in a row of the columns that `columns!` lists, by their order.
 pub(super) fn envelope(row: &PgRow) -> Result<Envelope, LogError> {
     let position = position(row.try_get(0)?)?;
     read_envelope(position, row).map_err(|error| LogError::BadRow { position, what: error.to_string() })

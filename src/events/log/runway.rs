@@ -1,4 +1,4 @@
-//! Partitions as an operator sees them: which there are, how far they reach, making them ahead.
+//! The partitions of the log for operators: a list with sizes, how far they reach, and their creation ahead of time.
 
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;

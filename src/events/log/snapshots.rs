@@ -1,5 +1,5 @@
-//! Snapshots of rooms: states kept so that a long room opens as fast as a short one, at any of its versions. Disposable: with
-//! all of them deleted everything still works, slower. What a state means is not known here, nor when one is worth keeping.
+//! Snapshots of room states, so that a long room loads as fast as a short one, at any of its versions. Snapshots are disposable:
+//! without them everything works, more slowly. The log does not interpret a state; the executor decides when to store one.
 
 use super::{EventLog, LogError, SILENCE, rows};
 use crate::database::silence::heard;

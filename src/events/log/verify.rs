@@ -1,8 +1,8 @@
-//! Proof that the log is what was written: positions follow, recorded time never goes back, versions follow in each room, and
-//! every hash is the one that its event and all before it in its room give. And that what the append keeps beside the log agrees
-//! with it: where rooms stand, and their names.
+//! Verifies that the log is as it was written: positions and room versions have no gaps, recorded time never goes back, and every
+//! hash matches its event and its predecessors in the room. Also verifies that the heads and the names of rooms agree with the
+//! events.
 //!
-//! Memory: 100 bytes or so for each room that the log holds.
+//! Memory: about 100 bytes for each room in the log.
 
 use super::names::Names;
 pub use super::walk::Fault;

@@ -1,6 +1,5 @@
-//! How readers learn that the log grew: at once in the process that appended, and in others through one notification per
-//! batch. A notification is a wake-up only, never data, and one that is lost costs a delay: the head is asked for now and
-//! then anyway.
+//! Notifies readers that the log grew: at once in the process that appended, and in other processes by one notification per
+//! batch. A notification carries no data and may be lost, which costs a delay: readers also query the head periodically.
 
 use std::time::Duration;
 
@@ -29,7 +28,7 @@ pub async fn run(log: EventLog, stop: CancellationToken) {
         };
         if let Err(error) = heard {
             if !failing {
-                tracing::warn!(%error, "cannot listen for appends of other processes; trying on");
+                tracing::warn!(%error, "LISTEN for appends of other processes failed, retrying");
             }
             failing = true;
         }

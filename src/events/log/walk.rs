@@ -1,4 +1,4 @@
-//! A walk over events in their order, which checks each against what came before it.
+//! Checks events in their order, each against its predecessors.
 
 use std::collections::HashMap;
 

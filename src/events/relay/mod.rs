@@ -1,11 +1,10 @@
-//! The relay: copies the log to its topic, each event once for readers of committed records, in the order of the log within a
-//! room, whatever is killed when. Why it is built as it is: `docs/decisions/0002-the-relay.md`.
+//! The relay: copies the log to the topic. A reader of committed records gets each event once, in the order of its room, whatever
+//! process is killed. For the reasons of its design see `docs/decisions/0002-the-relay.md`.
 //!
-//! One process at a time is the relay of a log, under a lease ([`crate::database::lease`]) and under a transactional id that
-//! never changes: Kafka refuses what an older relay still sends. A session of the relay goes: make sure of the topic, take the
-//! transactional id (which ends what a predecessor left open), look where the topic ends ([`resume`]), then copy page by page,
-//! a transaction each ([`publisher`]). Whatever fails ends the session, and the next one looks again where the topic ends: there
-//! is one way on, and it is taken after every fault. Nothing is skipped.
+//! One process at a time runs the relay of a log, under a lease ([`crate::database::lease`]) and a constant transactional id, by
+//! which Kafka rejects an older relay. A session of the relay creates or checks the topic, takes the transactional id (which
+//! aborts a predecessor's transaction), finds the end of the topic (`resume`), and then copies page by page, one transaction each
+//! ([`publisher`]). Every failure ends the session, and the next session finds the end of the topic again. No event is skipped.
 
 mod copy;
 pub mod personal;
@@ -148,7 +147,7 @@ impl Relay {
             let again = halt.map(|halt| self.end(&halt));
             // Who comes next need not wait for the lease to run out.
             if let Err(error) = heard(SILENCE, lease.release()).await {
-                tracing::debug!(%error, "the relay's lease is left to run out");
+                tracing::debug!(%error, "release of the relay's lease failed; it expires by itself");
             }
             let Some(again) = again else { return };
             let go_on = match again {
@@ -161,7 +160,7 @@ impl Relay {
         }
     }
 
-    /// One session under a lease; ends with the reason why it cannot go on.
+    /// One session under a lease; returns the reason of its end.
     async fn session(&self, lease: &Lease, waits: &mut Delays) -> Halt {
         let permit = match self.breaker.admit() {
             Ok(permit) => permit,
@@ -183,7 +182,7 @@ impl Relay {
         copy.run().await
     }
 
-    /// Everything before the first event is copied.
+    /// Prepares a session, up to the first copied event.
     async fn begin(&self, lease: &Lease) -> Result<Copy<'_>, Halt> {
         let shape = shape::events(&self.config)?;
         self.make_sure(&shape).await?;
@@ -200,7 +199,7 @@ impl Relay {
         let progress =
             heard(SILENCE, Progress::claim(self.log.pool(), &shape.name, lease.fence, after, head.epoch)).await?;
         let progress = progress.ok_or(Halt::Replaced)?;
-        tracing::info!(topic = shape.name, after, head = head.position, "the relay copies the log, {why}");
+        tracing::info!(topic = shape.name, after, head = head.position, "the relay started, {why}");
         Ok(Copy {
             log: &self.log,
             lease: lease.clone(),
@@ -218,7 +217,7 @@ impl Relay {
     async fn make_sure(&self, shape: &Shape) -> Result<(), Halt> {
         let (made, found) = Admin::new(&self.client)?.ensure(shape).await?;
         if made {
-            tracing::info!(topic = shape.name, partitions = shape.partitions, "the topic was made");
+            tracing::info!(topic = shape.name, partitions = shape.partitions, "created the topic");
         }
         match found {
             Checked::AsDeclared => Ok(()),
@@ -227,7 +226,7 @@ impl Relay {
         }
     }
 
-    /// Tells of the end of a session, once for a row of ends of one kind.
+    /// Logs the end of a session, once for consecutive ends of one kind.
     fn end(&self, halt: &Halt) -> Again {
         self.metrics.relaying(false);
         let (state, again) = match halt {
@@ -242,9 +241,13 @@ impl Relay {
         };
         if self.standing.set(state.clone()) {
             match state {
-                State::Refused { why } => tracing::error!(topic = self.topic(), why, "the relay refuses to go on"),
-                State::Away { why } => tracing::warn!(topic = self.topic(), why, "the relay cannot go on; trying on"),
-                _ => tracing::warn!(topic = self.topic(), why = %halt, "a session of the relay has ended"),
+                State::Refused { why } => {
+                    tracing::error!(topic = self.topic(), why, "the relay stopped and needs an operator")
+                }
+                State::Away { why } => tracing::warn!(topic = self.topic(), why, "the relay failed, retrying"),
+                _ => {
+                    tracing::warn!(topic = self.topic(), why = %halt, "a session of the relay ended, starting another")
+                }
             }
         }
         again

@@ -1,5 +1,5 @@
-//! How far the topic has come, kept in the database: for looking, for the archives, and for a topic whose end has run out of
-//! its retention. Moved by compare-and-set under the lease's fence, and only in the epoch that the session began in.
+//! The position of the topic, stored in the database for operators, for archives, and for a topic whose last record has expired.
+//! Changes by compare-and-set under the lease's fence, and only in the epoch of the session.
 
 use uuid::Uuid;
 

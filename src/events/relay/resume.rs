@@ -1,6 +1,6 @@
-//! Where to go on. The topic's committed end says what was sent; the log says whether that is what it holds, by the hash of
-//! each event. Where the two part, the log was rewound: refused until somebody has begun a new epoch, and then gone on from
-//! the last event that both have.
+//! Finds the position after which a session continues. The topic's committed end says what was sent, and the hashes of the events
+//! show whether the log has the same events. If they differ, the log was rewound: the relay stops until an operator begins a new
+//! epoch, and then continues after the last common event.
 
 use uuid::Uuid;
 

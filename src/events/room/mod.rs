@@ -2,7 +2,7 @@
 //! to a tenant outside its rooms ([`super::tenant`]) is in the same list, since it goes the same ways.
 //!
 //! The stored name and version are explicit and never follow a Rust name. A shape, once written, never changes: a change is
-//! a new version here, and an upcaster in [`upcast`] from the old one. `tests/golden/` keeps every version ever written.
+//! a new version here, and an upcaster in `upcast` from the old one. `tests/golden/` keeps every version ever written.
 
 mod access;
 mod audience;

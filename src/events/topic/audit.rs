@@ -1,7 +1,6 @@
-//! The topic held against the log, position by position: what is missing, doubled, out of order, or another event than the
-//! log's.
+//! Compares the topic with the log, position by position: missing, doubled, out of order and different records.
 //!
-//! For each position eight bytes are kept in memory: a hundred million events take 800 MB.
+//! Memory: eight bytes for each position, 800 MB for a hundred million events.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

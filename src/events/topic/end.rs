@@ -1,7 +1,7 @@
-//! Where the topic ends: its newest committed records, looked for backwards.
+//! Finds the end of the topic: its newest committed records, searched backwards.
 //!
-//! Markers of transactions and records of aborted ones take up offsets too, so that the last record of a partition may lie
-//! far before its end: the look goes back in steps that grow.
+//! Transaction markers and aborted records take offsets too, so the last record of a partition may be far before its end: the
+//! search goes back in growing steps.
 
 use rdkafka::message::Message as _;
 

@@ -1,8 +1,8 @@
-//! The topic: the log as it stands in Kafka. What it is to be like ([`shape`], [`admin`]), how an event is written as a
-//! record and read back ([`record`]), how it is read from any position ([`reader`], [`places`]) and where it ends ([`end`]).
+//! The topic: the copy of the log in Kafka. [`shape`] and [`admin`] declare it, [`record`] encodes and decodes events, [`reader`]
+//! and [`places`] read it from any position, and [`end`] finds its end.
 //!
-//! The log has the authority: what the topic lacks is in the log, what it holds beyond the log is an error that stops the
-//! relay. Positions rise within a partition, since one relay writes them in order; a room's events are in one partition.
+//! The log is authoritative: events missing in the topic are in the log, and events beyond the log are an error that stops the
+//! relay. Positions increase within a partition, since one relay writes them in order; the events of a room are in one partition.
 
 pub mod admin;
 pub mod audit;

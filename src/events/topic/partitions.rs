@@ -14,7 +14,7 @@ use super::client::{self, PATIENCE};
 use super::record::BadRecord;
 use super::said::{self, Said};
 
-/// How long a walk goes on hearing nothing.
+/// How long a walk continues without a message.
 const SILENCE: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(200);
 
@@ -172,7 +172,7 @@ impl Partitions {
     }
 }
 
-/// Whether the client goes on by itself after telling this.
+/// Whether the client recovers by itself from this error.
 pub fn passes(error: &KafkaError) -> bool {
     !matches!(
         error.rdkafka_error_code(),

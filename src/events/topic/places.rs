@@ -1,5 +1,5 @@
-//! From a position to offsets: where in each partition to read on behind it. Positions rise within a partition, so the place
-//! is found by halving, in all partitions at once.
+//! Maps a position to offsets: where to read each partition for the events after it. Positions increase within a partition, so a
+//! binary search finds the offset, in all partitions at once.
 
 use rdkafka::message::Message as _;
 

@@ -1,5 +1,5 @@
-//! Reads the topic on a thread of its own and hands on what it reads, event by event in the order of each partition. A reader
-//! that has fallen behind is not run ahead of: partitions that are far before the position it waits for are paused.
+//! Reads the topic on a thread of its own and returns the events in the order of each partition. It pauses partitions that are
+//! far ahead of the position that its consumer waits for.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

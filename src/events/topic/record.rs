@@ -1,9 +1,8 @@
 //! An event as a record of the topic: CloudEvents 1.0.2, binary mode of its Kafka binding.
 //!
-//! The key is the room. The value is the event's `data`, byte for byte as the log keeps it. All else stands in headers, each
-//! an attribute of CloudEvents under `ce_`; [`HEADERS`] says what each is, and the AsyncAPI description takes its words from
-//! there. The id is the event's hash: the same event has the same id for ever, also when a topic is filled anew, and another
-//! event has never the same.
+//! The key is the room. The value is the event's `data`, byte for byte as in the log. Everything else is in headers, each an
+//! attribute of CloudEvents under `ce_`; [`HEADERS`] documents them, also for the AsyncAPI description. The id is the event's
+//! hash: an event keeps its id, also when a topic is filled again, and no other event has it.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! What the Kafka library says beside its answers. Those often end in a time-out whose reason (a refused password, a certificate
-//! that nobody trusts, a name that nobody knows) goes only to the library's own log.
+//! Collects the Kafka library's own log messages. Its calls often end in a time-out, and the reason (a refused password, an
+//! untrusted certificate, an unknown name) appears only in its log.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -73,14 +73,14 @@ fn is_of_the_connection(error: &KafkaError) -> bool {
 
 impl ClientContext for Said {
     fn log(&self, _level: RDKafkaLogLevel, facility: &str, text: &str) {
-        tracing::debug!(facility, text, "the Kafka client says");
+        tracing::debug!(facility, text, "message from the Kafka client");
         if facility == FAILURE {
             self.say(text);
         }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(%error, reason, "the Kafka client says");
+        tracing::debug!(%error, reason, "message from the Kafka client");
         // That all are down is what everybody sees; why they are was said before.
         if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
             self.say(reason);

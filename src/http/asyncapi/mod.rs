@@ -14,10 +14,10 @@ use super::{description, openapi};
 use crate::events::room::RoomEvent;
 use crate::events::schemas::flow;
 
-const ABOUT: &str = "What happens in rooms, live, as server-sent events (WHATWG HTML, 9.2) and as a Kafka topic. A stream goes on from any cursor \
-    and misses nothing and repeats nothing: each event's `id` is the cursor behind it, and a reader that comes back with it in \
-    `Last-Event-ID` gets what came after.\n\nEvents are shown in the newest version of their shape. A reader must go on at a \
-    type, and at fields, that it does not know: a newer server may write to the same log.";
+const ABOUT: &str = "Events of rooms, live, as server-sent events (WHATWG HTML, 9.2) and as a Kafka topic. A stream continues from any cursor \
+    without gaps or repetitions: the `id` of each event is a cursor, and a reader that reconnects with it in `Last-Event-ID` \
+    gets the events after it.\n\nEvents have the newest version of their shape. A reader must ignore unknown types and unknown \
+    fields: a newer server may write to the same log.";
 
 /// The whole description.
 pub fn document() -> Value {
@@ -26,7 +26,7 @@ pub fn document() -> Value {
         // Each message says which event it is.
         event.remove("oneOf");
         event.remove("discriminator");
-        event.insert("description".into(), "What every event has.".into());
+        event.insert("description".into(), "The members of every event.".into());
     }
     schemas.insert("Goodbye".into(), streams::goodbye_schema());
     schemas.extend(topic::shapes());
@@ -78,7 +78,8 @@ fn messages() -> Map<String, Value> {
         flow(&mut schema);
         messages.insert(kind.name.into(), streams::message(kind.name, &schema["description"], &payload));
     }
-    let about = "The last of a stream: why it ends. Come back with the last id, if there is a reason to.".into();
+    let about =
+        "The last message of a stream: the reason why it ends. Reconnect with the last id if appropriate.".into();
     let payload = json!({ "$ref": "#/components/schemas/Goodbye" });
     messages.insert(streams::GOODBYE.into(), streams::message(streams::GOODBYE, &about, &payload));
     messages.extend(topic::messages());

@@ -96,9 +96,9 @@ impl Channel {
                     "cursor": text(&cursor_about(self.count)),
                     "since": {
                         "type": "string", "format": "date-time",
-                        "description": "In place of a cursor: begin at the first event recorded then or later",
+                        "description": "Instead of a cursor: begin at the first event recorded at or after this time",
                     },
-                    "at_least": text("Wait, a bounded time, until the log has this position, as `Convoke-Position` gave it"),
+                    "at_least": text("Wait for a bounded time until the log has this position, as in `Convoke-Position`"),
                 } },
                 "bindingVersion": "0.3.0",
             } },

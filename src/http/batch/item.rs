@@ -82,7 +82,7 @@ fn target(item: &CommandItem, data: Checked<'_>, place: &str) -> Result<(Option<
         Err(CommandFault::Unknown(_)) => {}
         command => {
             if item.room.is_some() {
-                return Err(at_fault(&join(place, "room"), "is not taken: the command is to the tenant itself"));
+                return Err(at_fault(&join(place, "room"), "is not allowed: the command is for the tenant itself"));
             }
             return Ok((Some(RoomId::TENANT), command.map_err(faulty)?));
         }
@@ -90,7 +90,7 @@ fn target(item: &CommandItem, data: Checked<'_>, place: &str) -> Result<(Option<
     let command = RoomCommand::parse_checked(&item.command, data).map_err(faulty)?;
     let room = match (item.room, command.wanted_room()) {
         (None, None) if command.name() != CreateRoom::NAME => {
-            let detail = "is missing: only create-room and commands to the tenant go without";
+            let detail = "is missing: only create-room and commands to the tenant work without it";
             return Err(at_fault(&join(place, "room"), detail));
         }
         (room, wanted) => room.or(wanted),

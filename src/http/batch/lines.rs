@@ -99,8 +99,8 @@ impl Lines {
         while let Some(chunk) = self.chunk().await {
             let unread = !answers.push(chunk).await;
             if unread && !self.ended {
-                let detail = "The answers were not read, and there is no more room for them to wait: this line and those behind \
-                              it were not carried out. Read answers while you send, send shorter lists, or send `Prefer: return=minimal`.";
+                let detail = "The responses were not read, and their buffer is full: this line and all following lines were not \
+                              executed. Read responses while you send, send shorter lists, or send `Prefer: return=minimal`.";
                 self.refuse(Problem::new(ProblemCode::TooBusy, detail)).await;
             }
         }
@@ -170,7 +170,7 @@ impl Lines {
 
     async fn overdue(&mut self) {
         let patience = self.api.http.request_timeout;
-        let detail = format!("No whole line came within {patience:?}: what was sent of one was not read.");
+        let detail = format!("No complete line arrived within {patience:?}. The incomplete line was discarded.");
         self.refuse(Problem::new(ProblemCode::RequestTimeout, detail)).await;
     }
 
@@ -199,7 +199,7 @@ impl Lines {
     async fn stop(&mut self) {
         self.refuse(Problem::new(
             ProblemCode::Stopping,
-            "The server is being stopped: this line and those behind it were not read.",
+            "The server is stopping: this line and all following lines were not read.",
         ))
         .await;
     }
@@ -250,7 +250,7 @@ impl Lines {
             self.scanned = self.buffer.len();
             let limit = self.api.http.body_limit;
             if self.scanned > limit {
-                let detail = format!("The line has more than {limit} bytes. It and those behind it were not read.");
+                let detail = format!("The line has more than {limit} bytes. It and all following lines were not read.");
                 self.refuse(Problem::new(ProblemCode::PayloadTooLarge, detail)).await;
             }
             return false;

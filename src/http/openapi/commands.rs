@@ -70,7 +70,7 @@ pub fn describe_command(document: &mut Document, path: &str, operation: Operatio
     let mut operation = command_headers(operation)
         .about(kind.description)
         .body("", body(document, kind))
-        .json(200, "Done, or so already", &headers, &answer)
+        .json(200, "Executed, or without a change", &headers, &answer)
         .problems(COMMAND_PROBLEMS)
         .refusals(kind.refusals);
     if kind.name == CreateRoom::NAME {

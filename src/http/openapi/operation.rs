@@ -35,14 +35,14 @@ impl Tag {
 
     pub fn about(self) -> &'static str {
         match self {
-            Tag::Rooms => "Creating, listing and reading rooms, now or as they were.",
+            Tag::Rooms => "Creating, listing and reading rooms, at present or at an earlier version.",
             Tag::Commands => {
-                "What may be asked of a room. Repeating what is already so is accepted, changes nothing and writes nothing."
+                "Commands to a room. A command without an effect is accepted, changes nothing and writes nothing."
             }
-            Tag::People => "Who is in a room, who ever was, and what was said.",
-            Tag::Events => "What happened: in pages, as lines, or live from any cursor.",
-            Tag::Tenant => "What may be asked of a tenant as a whole.",
-            Tag::Operation => "The state of the log and of what is derived from it.",
+            Tag::People => "Participants, sessions and messages of a room.",
+            Tag::Events => "Events: in pages, as lines, or live from any cursor.",
+            Tag::Tenant => "Commands to a tenant as a whole.",
+            Tag::Operation => "The state of the log and of the read models.",
         }
     }
 }
@@ -103,7 +103,7 @@ impl Operation {
         self
     }
 
-    /// One of [`shared_parameters`].
+    /// One of `shared_parameters`.
     pub fn shared(mut self, name: &str) -> Self {
         self.parameters.push(json!({ "$ref": format!("#/components/parameters/{name}") }));
         self
@@ -123,7 +123,7 @@ impl Operation {
         self
     }
 
-    /// What is answered; `content` by media type, `headers` of [`shared_headers`].
+    /// What is answered; `content` by media type, `headers` of `shared_headers`.
     pub fn answer(mut self, status: u16, about: &str, headers: &[&str], content: Option<Value>) -> Self {
         let mut answer = Map::new();
         answer.insert("description".into(), about.into());
@@ -196,13 +196,13 @@ impl Operation {
 const SHARED: &[(u16, &str, &[ProblemCode])] = &[
     (
         401,
-        "No token, or one that is not valid",
+        "No token, or an invalid one",
         &[ProblemCode::Unauthenticated, ProblemCode::TokenInvalid, ProblemCode::TokenExpired],
     ),
-    (500, "A fault of the server", &[ProblemCode::Internal]),
+    (500, "An error of the server", &[ProblemCode::Internal]),
     (
         503,
-        "Not now; `Retry-After` says when to come back",
+        "Temporarily unavailable; `Retry-After` says when to retry",
         &[
             ProblemCode::LogUnavailable,
             ProblemCode::TooBusy,
@@ -254,18 +254,18 @@ pub(super) fn problem_schema() -> Value {
     let text = |about: &str| json!({ "type": "string", "description": about });
     json!({
         "type": "object",
-        "description": "What was not done, and why (RFC 9457)",
+        "description": "The reason why a request failed (RFC 9457)",
         "required": ["type", "title", "status", "detail", "code"],
         "properties": {
             "type": { "type": "string", "format": "uri-reference", "description": "`/problems/CODE`: a page about it" },
             "title": text("A few words, the same for each case of the code"),
             "status": { "type": "integer", "minimum": 400, "maximum": 599, "description": "The HTTP status" },
             "detail": text("A sentence about this case"),
-            "instance": { "type": "string", "format": "uri-reference", "description": "This one occurrence, to report it by" },
+            "instance": { "type": "string", "format": "uri-reference", "description": "The id of this occurrence, for reports" },
             "code": text("The last part of `type`; never changes its meaning"),
             "errors": {
                 "type": "array",
-                "description": "What is at fault, one by one",
+                "description": "The invalid parts of the request",
                 "items": {
                     "type": "object",
                     "required": ["field", "detail"],
@@ -275,8 +275,8 @@ pub(super) fn problem_schema() -> Value {
                     },
                 },
             },
-            "room": { "type": "string", "format": "uuid", "description": "The room that is in the way" },
-            "room_version": { "type": "integer", "description": "The version that the room has" },
+            "room": { "type": "string", "format": "uuid", "description": "The room that conflicts" },
+            "room_version": { "type": "integer", "description": "The current version of the room" },
         },
     })
 }
@@ -294,7 +294,7 @@ pub(super) fn shared_headers() -> Value {
             "schema": { "type": "string" },
         },
         "Idempotency-Replayed": {
-            "description": "`true`: the command was done before, under the same key; this is its answer",
+            "description": "`true`: the command was executed before under the same key; this is its response",
             "schema": { "type": "boolean" },
         },
     })
@@ -315,11 +315,11 @@ pub(super) fn shared_parameters() -> Value {
         ),
         "if-match": header(
             "If-Match",
-            "The `ETag` of the room that the command was decided upon: refused with 412 if the room has another version by now",
+            "The expected `ETag` of the room: the command fails with 412 if the room has another version",
             json!({ "type": "string" }),
         ),
-        "causation-id": header("Convoke-Causation-Id", "What made the caller send this; kept with the events", uuid.clone()),
-        "correlation-id": header("Convoke-Correlation-Id", "What this is part of; kept with the events", uuid),
+        "causation-id": header("Convoke-Causation-Id", "The id of the cause of this request; stored with the events", uuid.clone()),
+        "correlation-id": header("Convoke-Correlation-Id", "The id of the process that this request is part of; stored with the events", uuid),
         "at-least": {
             "name": "at_least", "in": "query", "schema": { "type": "string" },
             "description": "Wait, a bounded time, until the answer shows this position, as `Convoke-Position` gave it. The header \
@@ -327,11 +327,11 @@ pub(super) fn shared_parameters() -> Value {
         },
         "version": {
             "name": "version", "in": "query", "schema": { "type": "integer", "minimum": 1 },
-            "description": "As it was at this version of the room",
+            "description": "The state at this version of the room",
         },
         "at": {
             "name": "at", "in": "query", "schema": { "type": "string", "format": "date-time" },
-            "description": "As it was at this time, by the time at which the log recorded",
+            "description": "The state at this time, by recorded time",
         },
         "if-none-match": header(
             "If-None-Match",
@@ -345,7 +345,7 @@ pub(super) fn shared_parameters() -> Value {
         ),
         "traceparent": header(
             "traceparent",
-            "W3C trace context; kept with the events. One that cannot be read is left out",
+            "W3C trace context; stored with the events. An invalid one is ignored",
             json!({ "type": "string" }),
         ),
     })

@@ -1,11 +1,11 @@
-//! What a client is told when something was not done: RFC 9457, `application/problem+json`.
+//! Problem responses: RFC 9457, `application/problem+json`.
 //!
 //! A [`Problem`] has a documented code, which is the last part of its `type` (`/problems/<code>`, served by [`pages`]), a
-//! sentence about this very case, and for bad fields a list of them. The members beside those of the RFC: `code`, the
-//! same word without a path; `errors`; and what a code promises (`room_version`, `room`).
+//! sentence about the case, and for invalid fields a list of them. Further members: `code`, the same word without a path;
+//! `errors`; and those that a code defines (`room_version`, `room`).
 //!
-//! A cause that is not for the client (`Problem::internal`) travels with the answer to the [`super::guard`], which logs it
-//! once and adds the `instance`.
+//! A cause that clients must not see (`Problem::internal`) travels with the response to the [`super::guard`], which logs it once
+//! and adds the `instance`.
 
 mod causes;
 mod code;
@@ -52,7 +52,7 @@ impl Problem {
         Self(Box::new(Told { about, detail: detail.into(), errors: Vec::new(), members: Map::new(), cause: None }))
     }
 
-    /// A fault of the server: the client is told that there was one, the log is told which.
+    /// An error of the server: the response says that there was one, the log says which.
     pub fn internal(cause: impl std::fmt::Display) -> Self {
         Self::new(ProblemCode::Internal, "The server failed while it answered this request.").caused_by(cause)
     }
@@ -62,7 +62,7 @@ impl Problem {
         Self::new(ProblemCode::InvalidParameters, format!("{name}: {fault}")).with_error(name, fault.to_string())
     }
 
-    /// What the log is told, and the client is not.
+    /// A cause for the log only, not for the client.
     pub fn caused_by(mut self, cause: impl std::fmt::Display) -> Self {
         self.0.cause = Some(cause.to_string());
         self
@@ -162,7 +162,7 @@ mod tests {
         assert_eq!(
             problem.to_json(Some("urn:uuid:1")),
             serde_json::json!({
-                "type": "/problems/invalid-fields", "title": "Fields of the body are at fault", "status": 422,
+                "type": "/problems/invalid-fields", "title": "Fields of the body are invalid", "status": 422,
                 "detail": "name: too long", "instance": "urn:uuid:1", "code": "invalid-fields",
                 "errors": [{ "field": "name", "detail": "at most 128 characters" }], "room_version": 7,
             })

@@ -39,7 +39,7 @@ pub fn choose(headers: &HeaderMap, forms: &[Form]) -> Result<usize, Problem> {
 
 fn not_acceptable(forms: &[Form]) -> Problem {
     let names: Vec<_> = forms.iter().filter_map(|form| form.0.first().copied()).collect();
-    Problem::new(ProblemCode::NotAcceptable, format!("This is answered as {} only.", names.join(" or ")))
+    Problem::new(ProblemCode::NotAcceptable, format!("This route produces only {}.", names.join(" or ")))
 }
 
 /// For routes that answer in JSON only. Nothing is done where the caller does not take JSON.

@@ -1,4 +1,4 @@
-//! Who asks: the bearer token of a request (RFC 6750, section 2.1).
+//! The caller of a request, from its bearer token (RFC 6750, section 2.1).
 
 use std::sync::Arc;
 

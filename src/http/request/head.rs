@@ -17,13 +17,13 @@ fn host(version: Version, headers: &HeaderMap) -> Result<(), Problem> {
     let mut hosts = headers.get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
         (None, _) if version < Version::HTTP_11 => Ok(()),
-        (None, _) => Err(malformed("The request has no Host header, and HTTP/1.1 asks for one.")),
+        (None, _) => Err(malformed("The request has no Host header, which HTTP/1.1 requires.")),
         (Some(_), Some(_)) => Err(malformed("The request has more than one Host header.")),
         (Some(host), None) => {
             let text = host.to_str().unwrap_or(" ").trim();
             // What is asked for may have no authority: then the header is there and empty.
             let valid = text.is_empty() || (!text.contains('@') && text.parse::<Authority>().is_ok());
-            if valid { Ok(()) } else { Err(malformed("The Host header is not a host with or without a port.")) }
+            if valid { Ok(()) } else { Err(malformed("The Host header is not HOST or HOST:PORT.")) }
         }
     }
 }
@@ -40,7 +40,7 @@ fn transfer_coding(headers: &HeaderMap) -> Result<(), Problem> {
         }
         _ => Err(Problem::new(
             ProblemCode::TransferCodingNotImplemented,
-            "The body comes in a Transfer-Encoding other than chunked.",
+            "The Transfer-Encoding of the body is not chunked.",
         )),
     }
 }

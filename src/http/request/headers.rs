@@ -107,7 +107,7 @@ pub enum BodyType {
 pub fn body_type(headers: &HeaderMap) -> Result<BodyType, Problem> {
     let coding = single(headers, header::CONTENT_ENCODING)?;
     if coding.is_some_and(|coding| !coding.trim_ascii().eq_ignore_ascii_case(b"identity")) {
-        return Err(unsupported("the body has to come as it is, without Content-Encoding"));
+        return Err(unsupported("the body has to be sent without Content-Encoding"));
     }
     let Some(value) = single(headers, header::CONTENT_TYPE)? else { return Ok(BodyType::Json) };
     let text = String::from_utf8_lossy(value).to_ascii_lowercase();

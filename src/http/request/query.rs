@@ -70,8 +70,8 @@ impl Query {
     pub fn finish(self) -> Result<(), Problem> {
         let Some((name, _)) = self.pairs.first() else { return Ok(()) };
         let fault = match self.known.len() {
-            0 => "is not known here: this route takes no parameters".to_owned(),
-            _ => format!("is not known here; known are {}", self.known.join(", ")),
+            0 => "is unknown: this route takes no parameters".to_owned(),
+            _ => format!("is unknown; this route takes {}", self.known.join(", ")),
         };
         Err(Problem::parameter(name, fault))
     }

@@ -70,7 +70,7 @@ impl Service {
 
         let mut wire = connection.into_parts().io.into_inner();
         if wire.head_overdue() {
-            let detail = format!("The head of the request did not arrive whole within {:?}.", self.head_patience);
+            let detail = format!("The complete head of the request did not arrive within {:?}.", self.head_patience);
             let _ = wire.write_all(&on_the_wire(&Problem::new(ProblemCode::RequestTimeout, detail))).await;
         }
         if result.is_err() || !(draining || wire.is_read_to_end()) {
@@ -110,7 +110,7 @@ impl hyper::service::Service<Request<Incoming>> for Calls {
     }
 }
 
-/// An answer that goes on after its head.
+/// A response with a streaming body.
 struct Answering {
     body: Body,
     turn: Arc<Turn>,

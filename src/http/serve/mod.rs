@@ -1,11 +1,11 @@
-//! The server: accepts connections up to a bound, answers HTTP/1.1 on each, drains when stopped.
+//! The server: accepts connections up to a limit, serves HTTP/1.1 on each, drains when stopped.
 //!
-//! What a stop promises: no new connection is taken, idle ones are closed, a request in flight is answered (with
-//! `Connection: close`). [`Server::run`] returns when the last connection has ended; whoever runs it bounds that time and
-//! drops it, which closes what is left. Live streams end by the token they hold themselves.
+//! On a stop it accepts no connection, closes idle ones and finishes requests in flight (with `Connection: close`).
+//! [`Server::run`] returns when the last connection has ended; its caller bounds that time and drops it, which closes the rest.
+//! Live streams end by their own stop token.
 //!
-//! Against clients that would hold a connection for nothing: a bound on connections, on the head in bytes and in time, on
-//! silence between requests, in a body and in reading an answer. Each is a constant here or a setting.
+//! Limits protect against clients that occupy a connection: on connections, on the head in bytes and time, and on silence between
+//! requests, within a body and while reading a response. Each is a constant here or a setting.
 
 mod connection;
 mod listen;
@@ -83,7 +83,7 @@ impl Server {
         }
         let Self { listener, .. } = self;
         drop(listener);
-        tracing::info!(open = connections.len(), "no more connections are taken; those in flight are answered");
+        tracing::info!(open = connections.len(), "no longer accepting connections; finishing the requests in flight");
         while let Some(ended) = connections.join_next().await {
             settle(ended);
         }
@@ -134,12 +134,12 @@ impl Drop for Open {
     }
 }
 
-/// A client that is gone before it is accepted is its own affair; anything else (no file descriptors left) is told, and
-/// accepting goes on after a moment.
+/// Ignores a client that disconnected before it was accepted; logs any other error (no file descriptors left) and waits before the
+/// next accept.
 async fn pause(error: &io::Error) {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset};
     if !matches!(error.kind(), ConnectionAborted | ConnectionReset) {
-        tracing::error!(%error, "a connection could not be accepted");
+        tracing::error!(%error, "accept failed");
         tokio::time::sleep(ACCEPT_PAUSE).await;
     }
 }
@@ -149,6 +149,6 @@ fn settle(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended
         && !error.is_cancelled()
     {
-        tracing::error!(%error, "a connection was cut by a fault of the server");
+        tracing::error!(%error, "connection closed after an error of the server");
     }
 }

@@ -1,9 +1,9 @@
-//! The socket as hyper sees it, with three things that hyper has no setting for:
+//! The socket under hyper, with three features that hyper has no setting for:
 //!
-//! - The head of a request has a time-out of its own, from its first byte, apart from that of an idle connection.
-//! - An answer that its client does not read, while it sends nothing either, is given up.
-//! - What hyper answers by itself when it cannot parse a head (a status without a body) is told as a problem. It is known
-//!   by its form, while no request is being answered: every error of ours has a body.
+//! - The head of a request has a time-out of its own, from its first byte, besides that of an idle connection.
+//! - A response is aborted if its client neither reads it nor sends anything.
+//! - hyper's own response to an unparsable head (a status without a body) becomes a problem response. It is recognised by its
+//!   form while no request is being answered: all other errors have a body.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -137,10 +137,10 @@ fn hypers_own(bytes: &[u8]) -> Option<Problem> {
     let head = std::str::from_utf8(bytes).ok()?;
     head.contains("\r\ncontent-length: 0\r\n").then_some(())?;
     let (code, detail) = match head.get(9..12)? {
-        "400" => (ProblemCode::MalformedRequest, "The head of the request is not one of HTTP/1.1."),
-        "414" => (ProblemCode::UriTooLong, "The request line is longer than the server reads."),
+        "400" => (ProblemCode::MalformedRequest, "The head of the request is not valid HTTP/1.1."),
+        "414" => (ProblemCode::UriTooLong, "The request line is longer than the server accepts."),
         "431" => {
-            (ProblemCode::HeadersTooLarge, "The head of the request has more bytes or lines than the server reads.")
+            (ProblemCode::HeadersTooLarge, "The head of the request has more bytes or lines than the server accepts.")
         }
         _ => return None,
     };

@@ -127,7 +127,7 @@ impl Answers {
 
     fn no_files(&self, error: &io::Error) {
         let folder = self.0.room.folder.display();
-        tracing::warn!(%folder, %error, "answers to a long list cannot wait in a temporary file");
+        tracing::warn!(%folder, %error, "temporary files for long responses cannot be written; long lists are refused");
         self.0.queue().no_files = true;
     }
 }

@@ -1,9 +1,8 @@
-//! Answers that wait for their client to read them.
+//! Buffers responses until their client reads them.
 //!
-//! Most clients of HTTP send the whole of a body before they read the first byte of the answer. While such a client sends a long
-//! list, its answers wait here: in memory up to a bound, then in temporary files, which have no name and vanish with the
-//! process. All lists together have a bound for either; where both are full, whoever writes waits for the client to read, and
-//! is told when it does not.
+//! Most HTTP clients send a whole body before they read the first byte of the response. While such a client sends a long list,
+//! its responses wait here: in memory up to a limit, then in temporary files, which have no name and vanish with the process.
+//! Both have a limit over all lists; when both are full, the writer waits for the client to read, and learns when it does not.
 
 mod answers;
 #[cfg(test)]
@@ -110,7 +109,7 @@ struct Queue {
     /// There was no room for an answer, and the client did not read.
     overfull: bool,
     ended: bool,
-    /// Whoever wrote has gone without an end.
+    /// The writer was dropped without an end.
     broken: bool,
     /// A file could not be written: no more of them.
     no_files: bool,
@@ -143,7 +142,7 @@ impl Queue {
 
 impl Shared {
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        // What the queue holds is whole at every moment: whoever panicked left nothing half done.
+        // The queue is consistent at every moment, so a panic leaves nothing half done.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

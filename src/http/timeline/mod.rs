@@ -1,10 +1,9 @@
-//! `GET /v1/rooms/{room}/timeline`: what happened in a room, in sentences for people to read.
+//! `GET /v1/rooms/{room}/timeline`: the events of a room as sentences for people.
 //!
-//! Made from the log when it is asked for, not kept. Every event is a line, so a table of lines would be the room's log once
-//! more; the lines name people, so it would have to be cleaned when one of them is forgotten, while what is opened at the
-//! moment of reading is right by itself; and what a reader may see is decided event by event, as for
-//! [the events](super::room_events). What a page needs besides its own events, who is called what and scope a track is, is in
-//! the room's state at its beginning, which snapshots give whatever the age of the room.
+//! The timeline is rendered from the log on each read. A table of lines would duplicate the log and, since lines name people, an
+//! erasure would have to clean it; rights are decided event by event, as for [the events](super::room_events). Names and owners
+//! of tracks from earlier events come from the room's state at the beginning of the page, which snapshots provide for rooms of
+//! any age.
 
 mod cast;
 mod sentence;

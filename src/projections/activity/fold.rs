@@ -1,4 +1,4 @@
-//! What events do to the counts of their room.
+//! Applies events to the activity counts of their room.
 
 use super::hours::{Both, Hour, HoursOfDay, Steppings};
 use super::{Activity, Count, DayRow, HourRow, MinuteRow, RoomRow, ScreenRow, StayRow};

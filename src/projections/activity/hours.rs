@@ -1,9 +1,9 @@
-//! The hours of a day, in the row of the day.
+//! The hours of a day, stored in the row of the day.
 //!
-//! Most hours of most rooms are quiet: somebody comes, somebody writes. Rows of their own would be many and nearly empty, and
-//! would make a rebuild write a row for every event. So the day keeps the steps of its hours, until an hour has more of them
-//! than [`MOST_STEPS`]; that hour's steps lie apart then, minute by minute, and the day keeps what they come to. It stays so,
-//! whatever comes later: what the rows are depends on nothing but the events before.
+//! Most hours of most rooms have a few joins or messages. A row for each would make the table large and sparse, and a rebuild
+//! would write a row for every event. So the row of the day keeps the steps of its hours until an hour has more than
+//! [`MOST_STEPS`]. From then on the steps of that hour are in rows of minutes, and the day keeps their summary. The rows depend
+//! only on the preceding events.
 
 use crate::events::heap;
 use crate::projections::concurrency::{Outline, Steps};

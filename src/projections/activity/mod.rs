@@ -1,14 +1,13 @@
-//! What went on in a room, hour by hour of UTC: joins, the most that were present at once, messages, and for how long a screen
-//! was shared.
+//! Activity in a room for each hour of UTC: joins, peak of sessions, messages, and time of screen shares.
 //!
-//! By the time at which things happened, and exact in whatever order they come in: stays and shares are steps of two counts
-//! ([`concurrency`](super::concurrency) says how that works). They lie with their hours in the row of the day ([`hours`]). Those
-//! of a busy hour lie apart: of the people minute by minute, so that an event in an hour with ten thousand joins rewrites a
-//! minute and not the hour; of shared screens, which are few, in the hour's row. Hours and days in which nothing changed have no
-//! place: who reads knows what went on from those before. With several screens at once the time is that in which there was
-//! any; a share that spans hours lies in each for as long as it was in it.
+//! Activity counts by occurred time and is exact for events in any order. Sessions and shares are steps of two counts (see
+//! [`concurrency`](super::concurrency)). The steps are in the row of the day with their hours (`hours`). A busy hour has rows of
+//! its own: for sessions a row per minute, so that an event in an hour with ten thousand joins rewrites a minute and not the
+//! hour; for shares, which are few, the row of the hour. Hours and days without a change have no row: readers derive them from
+//! the preceding ones. With several screens at once, the time counts while at least one is shared. A share over several hours
+//! counts in each of them.
 //!
-//! A share ends with its stay. An end that is told to have happened before its beginning makes a stay or a share of no length.
+//! A share ends with its session. If an end precedes its beginning, the session or share has no length.
 
 mod fold;
 mod hours;

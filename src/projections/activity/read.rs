@@ -1,4 +1,4 @@
-//! The hours of a room.
+//! Reads the activity of a room by the hour.
 
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;

@@ -1,4 +1,4 @@
-//! `convoke.log_archives`, as a run writes it.
+//! The catalogue of archives, `convoke.log_archives`, as an archive run writes it.
 
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;

@@ -1,8 +1,8 @@
-//! A partition is written to its files, and what was written is read back and proven.
+//! Writes a partition to its archive files, reads them back, and verifies both.
 //!
-//! Proven means, for what the log gave as for what the file gives back: every position is there, recorded time never goes back,
-//! versions follow in each room, and each event has the hash that it and all before it in its room give. Rooms that began in
-//! earlier partitions go on from the chains that their archives end with. Both have the same digest.
+//! The verification checks, for the events from the log as well as from the files, that every position is present, that recorded
+//! time never goes back, that room versions have no gaps, and that each hash matches its event and its predecessors in the room.
+//! Rooms from earlier partitions continue the chains at the end of their archives. Log and files must have the same digest.
 
 use std::collections::{HashMap, HashSet};
 

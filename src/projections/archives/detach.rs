@@ -1,5 +1,5 @@
-//! A partition leaves the log without stopping anybody: `DETACH … CONCURRENTLY` waits for those who still look at it while
-//! appends and reads go on.
+//! Detaches a partition from the log. `DETACH … CONCURRENTLY` waits for transactions that use the partition, while appends and
+//! reads continue.
 
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;

@@ -1,16 +1,16 @@
-//! Old partitions of the log go to an archive: written, read back, compared, entered into the catalogue, and only then taken
-//! out of the database. Nothing leaves that somebody who keeps a place in the log has not passed.
+//! Archives old partitions of the log: writes each one to files, reads it back, compares, lists it in the catalogue, and then
+//! drops it from the database. A partition stays until every consumer with a position in the log has passed it.
 //!
 //! ```text
 //! plan ─► copy ─► proof ─► kept ─► detach ─► drop        one partition after another, oldest first
 //! ```
 //!
-//! Each step says in the catalogue (`convoke.log_archives`) that it is done, or shows in PostgreSQL's own: whoever is killed
-//! is gone on with by the next run. A file that was being written is written anew. One run at a time, under a lock of the
-//! database; it needs the rights of the database's owner, since the running program can take nothing out of the log.
+//! Each step records its end in the catalogue (`convoke.log_archives`) or shows in PostgreSQL's own, so that the next run
+//! continues after a crash. It writes an incomplete file again. A lock in the database admits one run at a time. A run needs the
+//! rights of the database's owner, because the server's role cannot remove anything from the log.
 //!
-//! [`plan`] says what may move and what stands in the way, [`copy`] writes and proves the files, [`detach`] takes a partition
-//! out without stopping appends.
+//! `plan` determines the partitions to archive and what delays them, `copy` writes and verifies the files, `detach` removes a
+//! partition while appends continue.
 
 mod catalogue;
 mod copy;
@@ -56,7 +56,7 @@ pub enum ArchivingError {
     Database(#[from] sqlx::Error),
 }
 
-/// What a run tells while it goes on.
+/// The steps that a run reports.
 #[derive(Clone, Debug)]
 pub enum Told {
     Writing {

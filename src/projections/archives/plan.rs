@@ -1,4 +1,4 @@
-//! What may leave the database, and what stands in its way.
+//! Determines the partitions to archive, and the consumers that delay them.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;

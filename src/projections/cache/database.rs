@@ -1,4 +1,4 @@
-//! The last layer: PostgreSQL, with the checkpoint that the rows belong to, out of one picture of the database.
+//! The last layer: PostgreSQL. It reads rows and the checkpoint that they belong to from one database snapshot.
 
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row as _};

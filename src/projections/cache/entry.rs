@@ -1,4 +1,4 @@
-//! What is cached: a room as it is shown, or the people in it; and what it is true of.
+//! The cached values: the view of a room or its people, with the checkpoint at which they were read.
 
 use std::sync::Arc;
 

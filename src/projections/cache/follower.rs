@@ -1,9 +1,9 @@
-//! Follows the log, so that this node knows by itself which entries are still true. One in each process that caches; it depends on
-//! nobody's message but the log. Where the process stands on the topic, what happens comes from there, and the log is only asked
-//! where it ends: as long as the topic has not come so far, nothing is answered out of memory as if it had.
+//! Follows the log, so that each node determines by itself which cache entries are still true. Each process with a cache runs one
+//! follower. It depends on the log alone, not on messages of other nodes. With `CONVOKE_FEED=kafka` it takes changes from the
+//! topic and reads only the head from the log: until the topic reaches the head, memory does not answer.
 //!
-//! Where the log was lost, for whatever reason, it begins anew: all that is in memory is thrown away, since what happened
-//! meanwhile (a restore, a new epoch) cannot be known. So does a swap of the read model's tables.
+//! When the follower loses the log, it starts again and empties the memory, because it cannot know what happened meanwhile (a
+//! restore, a new epoch). It does the same when the tables of the read model are swapped.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -70,7 +70,7 @@ impl Follower {
                 Ok(()) => delays.reset(),
                 Err(error) => {
                     if !failing {
-                        tracing::warn!(%error, "the cache has lost the log; it answers nothing until it has found it again");
+                        tracing::warn!(%error, "the cache cannot read the log; it is bypassed until it can");
                     }
                     failing = true;
                     if !delays.pause(&stop).await {

@@ -1,7 +1,7 @@
-//! What the follower knows, shared with readers: read at a glance on every hit, locked where an entry is judged and put in.
+//! The follower's knowledge, shared with readers. A hit reads it without a lock; judging and inserting an entry takes the lock.
 //!
-//! The follower marks entries, then moves its position, both under the lock; an entry is judged and put in under the same lock. So
-//! whoever reads the position first and the entry then holds an entry that was marked by every event up to that position.
+//! The follower marks entries and then advances its position, both under the lock; inserts use the same lock. So a reader that
+//! loads first the position and then the entry sees an entry that every event up to the position has marked.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,8 +1,8 @@
-//! What a node knows of the log, and so which entries are true: how far it has followed it (`through`), and for each room that
-//! changed after `since` where it changed last. Pure.
+//! An index of recent changes, from which a node judges cache entries: the position up to which it followed the log (`through`),
+//! and for each room that changed after `since` its last change. Pure.
 //!
-//! An entry says what the log says up to its position. It is still true if its room has not changed after that; whether it has
-//! is known from `since` on. What cannot be judged is not used.
+//! An entry holds the state at its position. It is still true if its room has not changed since, which the index knows from
+//! `since` on. An entry that cannot be judged is not used.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -1,4 +1,4 @@
-//! The layers together: which one answers, and what is kept of it where.
+//! Combines the layers: asks them in order, and stores results in the faster ones.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,7 +1,7 @@
-//! The first layer: entries in this process, bounded in bytes.
+//! The first layer: entries in the memory of this process, bounded in bytes.
 //!
-//! An entry that the follower has not marked is true up to where the follower is: marks are set before the follower's position
-//! moves, and entries are put in under the follower's lock ([`super::knowledge`]).
+//! An unmarked entry is true up to the follower's position: the follower marks entries before it advances, and inserts happen
+//! under the follower's lock ([`super::knowledge`]).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

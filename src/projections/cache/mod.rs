@@ -1,20 +1,20 @@
-//! Rooms and their people, read out of layers: memory of this process, Redis that the nodes share, PostgreSQL (a replica, or the
+//! Reads rooms and their people through layers: memory of this process, Redis shared by the nodes, PostgreSQL (a replica or the
 //! primary).
 //!
-//! Invariants, whatever is slow, away or restored from an old dump:
+//! Invariants, also while a part is slow, unavailable or restored from an old dump:
 //!
-//! - A reader who shows a position never gets anything older.
-//! - Nobody gets anything that the read model itself would no longer answer, but for the few milliseconds that an event takes to this
-//!   node.
-//! - Where the log cannot be followed, nothing is answered out of a cache: the database is asked.
+//! - A reader who presents a position never gets an older state.
+//! - Nobody gets a state that the read model itself would no longer return, except for the few milliseconds that an event takes
+//!   to reach this node.
+//! - While the log cannot be followed, no cache answers: reads go to the database.
 //!
-//! How: each node follows the log by itself ([`follower`]) and knows for the rooms that changed lately where they changed last
-//! ([`known`]). An entry carries the checkpoint that it was read at, in one picture of the database ([`database`]), and is used only if
-//! its room is known not to have changed after that. By the same rule an entry out of Redis is judged, so that Redis may hold
-//! anything at all: an old dump, a write that came late, another epoch. What cannot be judged is a miss.
+//! Each node follows the log by itself (`follower`) and keeps the last change of recently changed rooms (`known`). An entry
+//! carries the checkpoint at which it was read, from one database snapshot (`database`), and is used only if its room has
+//! provably not changed since. The same rule judges entries from Redis, so Redis may hold anything: an old dump, a late write,
+//! another epoch. An entry that cannot be judged counts as a miss.
 //!
-//! Entries hold what the read model holds, personal fields sealed. Who may read what, and the opening of those fields, are left
-//! to who answers the reader. Listening to operators ([`operate`]) is a task of its own; nothing rests on it.
+//! Entries hold what the read model holds, with personal fields sealed. Authorization and decryption are left to the caller.
+//! [`operate`] answers the commands of operators as a task of its own.
 
 mod database;
 mod entry;
@@ -93,7 +93,7 @@ pub struct Seen<T> {
     pub current: bool,
 }
 
-/// What the cache stands on.
+/// The dependencies of the cache.
 pub struct Parts {
     /// Where what happens is taken from; with the log behind it.
     pub source: Source,

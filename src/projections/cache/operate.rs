@@ -1,7 +1,6 @@
-//! What operators ask of the caches of all nodes: a question is a notification on a direct connection, and so is each answer.
+//! The protocol of `convoke cache`: a question to all nodes is a notification on a direct connection, and so is each answer.
 //!
-//! Nothing rests on it: an answer that does not come is one that is missing in a list. Nodes are counted by the connections on
-//! which they listen.
+//! A lost answer only shows as missing in the list of nodes. The number of nodes is the number of connections that listen.
 
 use std::io;
 use std::time::Duration;
@@ -155,7 +154,9 @@ impl Desk {
             };
             match ended {
                 Ok(()) => delays.reset(),
-                Err(error) if !failing => tracing::warn!(%error, "the cache cannot hear operators; trying on"),
+                Err(error) if !failing => {
+                    tracing::warn!(%error, "LISTEN for commands of `convoke cache` failed, retrying")
+                }
                 Err(_) => {}
             }
             failing = true;

@@ -1,4 +1,4 @@
-//! Which entries: `room:*`, `room:01936d2e-*`, `room:*:people`.
+//! Patterns that select entries: `room:*`, `room:01936d2e-*`, `room:*:people`.
 
 use super::entry::Key;
 use crate::ids::TenantId;

@@ -1,8 +1,8 @@
-//! The second layer: Redis, which the nodes share. It speeds up and decides nothing: what it holds is judged by the reader's own
-//! knowledge of the log, as everything is. Every call has a time-out and goes through the breaker; what fails is a miss.
+//! The second layer: Redis, shared by the nodes. It only saves time: each reader judges its entries by its own knowledge of the
+//! log. Every call has a time-out and passes a circuit breaker; a failed call counts as a miss.
 //!
-//! Keys: `convoke:cache:v<shape>:<tenant>:room:<id>:<part>`, where the shape counts up with the form of the values; values: a head
-//! of fixed length that names lineage and position, then JSON. A value is replaced by a newer one only.
+//! Keys: `convoke:cache:v<shape>:<tenant>:room:<id>:<part>`; the shape increases with the format of values. Values: a head of
+//! fixed length with lineage and position, then JSON. A write replaces only older values.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -117,7 +117,7 @@ impl Shared {
         let found = match self.ask::<Option<Vec<u8>>>(Cmd::new().arg("GET").arg(name(key)), self.timeout).await {
             Ok(found) => found,
             Err(error) => {
-                tracing::debug!(%error, "the cache in Redis does not answer");
+                tracing::debug!(%error, "read from the cache in Redis failed");
                 self.metrics.read(Layer::Redis, Outcome::Failed);
                 return None;
             }
@@ -230,7 +230,7 @@ impl Shared {
                 self.metrics.written("older", wrote.len() as u64 - newer);
             }
             Err(error) => {
-                tracing::debug!(%error, "the cache in Redis was not written");
+                tracing::debug!(%error, "write to the cache in Redis failed");
                 self.metrics.written("failed", values.len() as u64);
             }
         }

@@ -1,4 +1,4 @@
-//! How a cache does, in numbers: for operators.
+//! Cache statistics for operators.
 
 use serde::{Deserialize, Serialize};
 

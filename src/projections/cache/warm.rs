@@ -1,4 +1,4 @@
-//! Warming: rooms that are likely to be read are loaded before anybody asks.
+//! Cache warming: loads rooms that are likely to be read.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -97,9 +97,9 @@ impl RoomCache {
                     rooms = warmed.rooms,
                     loaded = warmed.loaded,
                     failed = warmed.failed,
-                    "the cache is warm"
+                    "cache warmed"
                 ),
-                Err(error) => tracing::warn!(%error, "the cache was not warmed"),
+                Err(error) => tracing::warn!(%error, "warming the cache failed"),
             }
         }
     }

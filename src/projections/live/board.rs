@@ -1,5 +1,5 @@
-//! Where each model stands, as this process knows it: what its own workers did at once, what those of other processes did by
-//! looking at the checkpoints, which is done only while somebody waits.
+//! The checkpoints of the models as this process knows them. Workers of this process report theirs at once; checkpoints of other
+//! processes are read from the database, only while a reader waits.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

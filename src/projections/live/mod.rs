@@ -1,4 +1,4 @@
-//! Read models that follow the log: one worker for each, wherever it runs, and what others may know of them.
+//! Live projections: one worker for each read model among all processes, and its progress for readers.
 
 mod board;
 mod tail;

@@ -1,5 +1,5 @@
-//! The end of the log, read once for all models of a process: those that keep up ask for the same events at about the same
-//! time, and the first to ask reads and decodes them for the others.
+//! Reads the end of the log once for all models of a process. Models that keep up need the same events at about the same time:
+//! the first one reads and decodes them for the others.
 
 use std::collections::VecDeque;
 use std::ops::Range;

@@ -1,9 +1,11 @@
-//! The one worker of a read model: reads what comes after the checkpoint, folds it, writes rows and checkpoint together.
+//! The worker of a read model: reads the events after the checkpoint, folds them, and writes rows and checkpoint in one
+//! transaction.
 //!
-//! Any number of processes may have one; an advisory lock lets in one at a time. The lock and the writes are on one
-//! connection, so that who loses the lock cannot write; and the checkpoint moves by compare-and-set besides.
+//! Any number of processes may run a worker for a model; an advisory lock admits one at a time. Lock and writes share a
+//! connection, so a worker that loses the lock cannot write. In addition, the checkpoint changes by compare-and-set.
 //!
-//! Commits do not wait for the disk: what a crash of the server takes back, rows and checkpoint alike, is folded again.
+//! Commits do not wait for the disk. A crash of the database loses rows together with their checkpoint, and the worker folds the
+//! events again.
 
 use std::marker::PhantomData;
 use std::ops::RangeInclusive;
@@ -39,7 +41,7 @@ const CHECK: Duration = Duration::from_secs(1);
 const GATHER: RangeInclusive<Duration> = Duration::from_millis(25)..=Duration::from_millis(250);
 /// A worker rests for so many times as long as it worked, within [`GATHER`]: the more there is to do, the more is done at once.
 const REST: u32 = 9;
-/// From here on a statement is told as slow.
+/// Statements that take longer are logged as slow.
 const SLOW: Duration = Duration::from_secs(2);
 /// Of any one statement.
 const STATEMENT: Duration = Duration::from_secs(60);
@@ -50,7 +52,7 @@ const READ_SILENCE: Duration = Duration::from_secs(30);
 /// The same where next to nothing is asked.
 const SHORT_SILENCE: Duration = Duration::from_secs(10);
 
-/// Why a worker let go of its model.
+/// Why a worker released its model.
 enum End {
     /// It was asked to.
     Stopped,
@@ -129,7 +131,7 @@ impl<M: ReadModel> Worker<M> {
             place.forget();
         }
         if !*failing {
-            tracing::warn!(projection = M::NAME, %error, "the read model cannot go on for now; trying on");
+            tracing::warn!(projection = M::NAME, %error, "projection failed, retrying");
         }
         *failing = true;
     }
@@ -328,7 +330,7 @@ impl<M: ReadModel> Worker<M> {
             position = checkpoint.position,
             failed_position = obstacle.position,
             error = obstacle.error,
-            "the read model stopped; the others go on"
+            "projection stopped at an event that it cannot apply; the other projections continue"
         );
         while pause(CHECK, stop).await {
             let now = heard(SHORT_SILENCE, checkpoint::find(connection, M::NAME)).await?;

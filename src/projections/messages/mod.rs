@@ -1,6 +1,6 @@
-//! What was said in a room, and to whom. Texts stay sealed; a deleted message keeps its place without its text.
+//! Messages of a room and their audiences. Texts stay sealed; a deleted message keeps its row without a text.
 //!
-//! Rows lie apart by audience, because every reader reads by audience: an index range for each one the reader belongs to.
+//! Rows are ordered by audience, because every reader reads by audience: one index range for each audience of the reader.
 
 mod read;
 

@@ -1,4 +1,4 @@
-//! What a reader may read of what was said in a room.
+//! Reads the messages that a reader may see.
 
 use std::collections::HashMap;
 

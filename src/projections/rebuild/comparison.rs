@@ -1,8 +1,8 @@
-//! Live and fresh rows compared by digest at one position: where the live model is when the fold begins. The fold notes its
-//! own digest when it passes there.
+//! Compares live and new rows by digest at one position: the position of the live model at the start of the rebuild. The rebuild
+//! records its digest when it passes this position.
 //!
-//! A rebuild, which replaces the live rows anyway, takes the digest that the live model kept of them. A verification reads the
-//! rows themselves, from a picture of their tables taken when it begins, while everything goes on.
+//! A rebuild, which replaces the live rows in any case, uses the digest in the live checkpoint. A verification computes the
+//! digest from the live rows themselves, in a database snapshot taken at its start, while the live model continues.
 
 use futures_util::StreamExt as _;
 use sqlx::{Connection as _, PgConnection};
@@ -44,7 +44,7 @@ impl Comparison {
     }
 }
 
-/// A picture of the live model: its checkpoint, and a transaction that sees its rows as they were then.
+/// A snapshot of the live model: its checkpoint, and a transaction that sees its rows at that moment.
 struct Picture {
     connection: PgConnection,
     model: ModelInfo,
@@ -53,7 +53,7 @@ struct Picture {
 
 impl Picture {
     async fn take(mut connection: PgConnection, model: ModelInfo) -> Result<Self, RebuildError> {
-        // Ends with the connection, which is this picture's own.
+        // Ends with the connection, which belongs to this snapshot.
         sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").execute(&mut connection).await?;
         let checkpoint = checkpoint::find(&mut connection, model.name).await?;
         Ok(Self { connection, model, checkpoint })

@@ -1,4 +1,4 @@
-//! Rows that a fold in bulk holds, kept aside with each transaction so that a killed rebuild finds them again.
+//! Stores the buffered rows of a rebuild with each transaction, so that a rebuild continues after a crash.
 
 use futures_util::StreamExt as _;
 use sqlx::{AssertSqlSafe, Executor as _, PgConnection};

@@ -1,5 +1,5 @@
-//! One model's part of a rebuild: takes the chunks that all models share, folds them into its fresh tables, and puts these in
-//! the place of the live ones in the end.
+//! The rebuild of one model: folds the chunks that all models share into new tables, and finally replaces the live tables with
+//! them.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub trait Lane: Send {
     /// Decides at which position fresh and live rows are compared, and begins to look at the live ones.
     fn begin_comparison(&mut self) -> BoxFuture<'_, Result<(), RebuildError>>;
 
-    /// Folds chunks until there are no more. `moved` is told each position that is safe.
+    /// Folds chunks until there are no more. Calls `moved` with each committed position.
     fn consume<'a>(
         &'a mut self,
         chunks: mpsc::Receiver<Arc<Chunk>>,
@@ -242,7 +242,7 @@ impl<M: ReadModel> ModelLane<M> {
         Ok(())
     }
 
-    /// Ends the open transaction: what it did is done, and the next run goes on from here.
+    /// Commits the open transaction, after which the next run would continue from here.
     async fn commit(&mut self) -> Result<(), RebuildError> {
         let Some(open) = self.open.take() else { return Ok(()) };
         let space = self.space();

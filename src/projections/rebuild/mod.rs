@@ -1,5 +1,5 @@
-//! Read models folded anew from the first event, beside the live ones, and either put in their place (a rebuild) or only
-//! compared with them (a verification).
+//! Rebuilds read models from the first event, beside the live ones, and either replaces the live ones (a rebuild) or only
+//! compares them (a verification).
 //!
 //! ```text
 //! log ─ binary COPY ─► chunks ─ decoded ─┬─► rooms    ─ fold ─ binary COPY ─► rm_rooms__r7, …
@@ -8,15 +8,15 @@
 //!                                        └─► …
 //! ```
 //!
-//! The log is read once for all models. A row is written when no later event touches it; those that later events may touch
-//! are held in memory and kept aside with each transaction ([`held`]). Rows, what is held and how far it is are one
-//! transaction: a killed rebuild goes on from its last one. Once there are too many rows to hold, all are written, and what is
-//! needed is read back from the fresh tables.
+//! All models share one read of the log. A row is written when no later event can change it; other rows are buffered in memory
+//! and stored with each transaction (`held`). Rows, buffer and position change in one transaction, so a rebuild continues after a
+//! crash from its last commit. When the buffer exceeds its limit, all rows are written, and later events read rows back from the
+//! new tables.
 //!
-//! Live and fresh rows are compared by digest at one position ([`comparison`]).
+//! `comparison` compares live and new rows by digest at one position.
 //!
-//! A swap locks the live checkpoint, folds what is missing, renames the tables and moves the checkpoint, all in one
-//! transaction. Queries go on before and after; none sees half of it.
+//! A swap locks the live checkpoint, folds the missing events, renames the tables and moves the checkpoint, all in one
+//! transaction. Queries see either the old or the new tables.
 
 mod comparison;
 mod held;
@@ -153,7 +153,7 @@ pub enum Phase {
     Swapping,
 }
 
-/// How far it is, for those who watch.
+/// The progress of a rebuild, for observers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
     pub phase: Phase,
@@ -219,7 +219,7 @@ impl Rebuild {
         self.progress.subscribe()
     }
 
-    /// Runs to the end, or until told to stop; then what was done is kept and the next run goes on from there.
+    /// Runs to the end, or until `stop`; after a stop, the next run continues from the committed position.
     pub async fn run(
         self,
         models: &[ModelInfo],

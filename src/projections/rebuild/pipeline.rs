@@ -1,4 +1,4 @@
-//! The log read once, its chunks shared out to all lanes.
+//! Reads the log once and distributes its chunks to the rebuilds of all models.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -1,5 +1,5 @@
-//! The log in bulk: binary COPY, partition by partition, cut into chunks and decoded on another thread while the next chunk
-//! is on its way. Reads only the columns that folds need.
+//! Reads the log in bulk: binary COPY, partition by partition, in chunks. Another thread decodes a chunk while the next one
+//! arrives. The scan reads only the columns that folds need.
 
 use std::collections::HashMap;
 

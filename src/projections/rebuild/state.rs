@@ -1,5 +1,5 @@
-//! How far a fresh fold has come: one row in `convoke.projection_rebuilds`, moved in the transaction that writes the fold's
-//! rows, so that a killed rebuild goes on where it was.
+//! The progress of a rebuild: a row in `convoke.projection_rebuilds` that changes in the same transaction as the new rows, so
+//! that a rebuild continues after a crash.
 
 use sqlx::postgres::PgRow;
 use sqlx::{Connection as _, PgConnection, Row as _};
@@ -44,7 +44,7 @@ fn digest(row: &PgRow, column: &str) -> sqlx::Result<Option<Digest>> {
 }
 
 impl Fresh {
-    /// Goes on with what an earlier run left, if that is still of use, or begins anew.
+    /// Continues the rows of an earlier run if they are still usable, or starts again.
     pub async fn open(
         connection: &mut PgConnection,
         model: ModelInfo,

@@ -1,5 +1,5 @@
-//! Fresh tables in the place of the live ones, in one transaction: the live checkpoint is locked, what is missing is folded,
-//! the tables take the live names, the checkpoint says what the fold's said.
+//! Replaces the live tables with the new ones in one transaction: locks the live checkpoint, folds the missing events, renames
+//! the tables, and copies the rebuild's position to the checkpoint.
 
 use std::time::Duration;
 

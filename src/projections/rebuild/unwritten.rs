@@ -1,4 +1,4 @@
-//! Rows on their way into fresh tables: a `COPY` has a price of its own, so the rows of several chunks go in one.
+//! Collects rows for the new tables. A `COPY` has a fixed cost, so one `COPY` writes the rows of several chunks.
 
 use sqlx::PgConnection;
 

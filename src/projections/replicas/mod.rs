@@ -1,10 +1,10 @@
-//! Replicas of the database, to read from: which of them has replayed what a reader asks for.
+//! Read replicas: selects one that has replayed the position that a reader asks for.
 //!
-//! Each is asked every so often how far its read models are. One that does not answer, has not replayed what the primary had a
-//! while ago, or has what the primary does not have (a primary that was restored, another epoch of the log), is left out and
-//! comes back by itself. A reader names the model and the position that it wants to be shown at least; where no replica has it the
-//! primary is read. A replica that fails in the middle of a question is left out at once, and the question put to the primary;
-//! one that fails again and again is not asked by readers for a while (a circuit breaker around each).
+//! Each replica is polled for the checkpoints of its read models. A replica is excluded if it does not answer, lags behind the
+//! primary by more than the configured time, or is ahead of it (a restored primary, another epoch). It is included again
+//! automatically. A reader names the model and the least position; if no replica has it, the read goes to the primary. If a query
+//! on a replica fails, the replica is excluded at once and the primary answers. A circuit breaker around each replica stops
+//! repeated failures.
 
 mod standing;
 
@@ -147,7 +147,7 @@ impl Replicas {
             Ok(answer) => Some(answer),
             Err(CallError::Refused(_)) => None,
             Err(CallError::Failed(error)) => {
-                tracing::debug!(replica = replica.number, %error, "a replica does not answer; asking the primary");
+                tracing::debug!(replica = replica.number, %error, "query on a replica failed, using the primary");
                 replica.failed();
                 self.metrics.replica_used(&replica.number, false);
                 None
@@ -166,7 +166,7 @@ impl Replicas {
         told.collect::<Vec<_>>().join("; ")
     }
 
-    /// Closes what is open.
+    /// Closes all connections.
     pub async fn leave(self) {
         for replica in self.all.iter() {
             pool::close(replica.pool.clone()).await;
@@ -227,11 +227,11 @@ impl Replicas {
         };
         self.metrics.replica_used(&replica.number, left_out.is_none());
         match (seen.left_out.as_deref(), left_out.as_deref()) {
-            (Some(_), None) => tracing::info!(replica = replica.number, "a replica is read from"),
+            (Some(_), None) => tracing::info!(replica = replica.number, "replica is in use"),
             // It was read from, or nothing was known of it; and waiting for a second answer is nothing to tell.
             (None | Some(NOT_ASKED | ANSWERED_ONCE), Some(why)) if why != ANSWERED_ONCE => {
                 let error = error.map(tracing::field::display);
-                tracing::warn!(replica = replica.number, why, error, "a replica is left out");
+                tracing::warn!(replica = replica.number, why, error, "replica is not in use");
             }
             _ => {}
         }

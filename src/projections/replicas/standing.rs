@@ -1,4 +1,4 @@
-//! How far read models are at some place, and what that says of a replica. Pure.
+//! The checkpoints of the read models in a database, and the decision whether a replica may be read. Pure.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! When time alone will open or end a room; `commands::room::state` says the same of the same events.
+//! The deadline at which a room opens or ends by itself; equals the deadline in `commands::room::state` after the same events.
 
 use sqlx::Row as _;
 

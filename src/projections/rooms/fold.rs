@@ -1,4 +1,4 @@
-//! What events do to a room's own row.
+//! Applies events to the row of the room.
 
 use std::collections::BTreeMap;
 

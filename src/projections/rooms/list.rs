@@ -1,4 +1,4 @@
-//! Rooms as callers see them: one, or a tenant's, the newest first.
+//! Reads one room, or the rooms of a tenant, the newest first.
 
 use std::collections::BTreeMap;
 

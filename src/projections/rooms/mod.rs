@@ -1,10 +1,10 @@
-//! Rooms, and who is in them: one read model, because how many are present, whose hand is up and whom the spotlight shows are
-//! facts about people, and a room must be seen with its people as they were at one version.
+//! Rooms and the people in them. They are one read model, because the number of people, the raised hands and the spotlight depend
+//! on the people, and a reader must see a room and its people at the same version.
 //!
-//! A room is one small row, each person present one row of their own: in a room of ten thousand an event writes two rows, not
-//! ten thousand. What the rows say is what `commands::room::state` says after the same events; a test holds the two together.
+//! A room is one small row, and each person present is one row: in a room of ten thousand people an event writes two rows, not
+//! ten thousand. The rows equal the state in `commands::room::state` after the same events, which a test checks.
 //!
-//! The fold relies on the rules for one thing: when a room ends, everybody left it by events before that.
+//! The fold relies on one rule: before a room ends, events record that everybody left.
 
 mod due;
 mod fold;

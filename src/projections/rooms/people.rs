@@ -1,4 +1,4 @@
-//! What events do to the people in a room: those present, with their hands and tracks, and those in the lobby.
+//! Applies events to the people in a room: those present, with their hands and tracks, and those in the lobby.
 
 use super::tables::{ParticipantRow, TrackRow, WaitingRow};
 use super::{Rooms, person_key, track_key};

@@ -1,4 +1,4 @@
-//! Who is in a room, and who waits to be let in.
+//! Reads the people in a room and its lobby.
 
 use serde::{Deserialize, Serialize};
 use sqlx::AssertSqlSafe;

@@ -1,4 +1,4 @@
-//! The rows of the model.
+//! The tables of the model.
 
 use crate::events::room::view::{RoomStatus, SessionView, TrackView};
 use crate::events::room::{EndReason, Role, Settings};

@@ -1,9 +1,9 @@
-//! The digest of a read model: a number over all its rows that does not depend on their order, so that it can be kept up to
-//! date row by row and still equals the one taken from a scan.
+//! The digest of a read model: a sum over its rows that does not depend on their order. It can be updated row by row, and equals
+//! the digest of a full scan.
 //!
-//! Each row (its table's name and its bytes as binary `COPY` has them) is hashed with SHA-256, and the hashes are added as
-//! four 64-bit numbers, each modulo 2^64. Two models with the same digest hold the same rows, unless somebody who can choose
-//! the rows made an effort that nobody who can write to the tables would need.
+//! SHA-256 hashes each row (the name of its table and its bytes in binary `COPY` format), and the hashes are added as four 64-bit
+//! numbers modulo 2^64. Equal digests mean equal rows, except for rows that an attacker constructs; whoever can write to the
+//! tables needs no such construction.
 
 use std::fmt;
 

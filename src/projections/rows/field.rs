@@ -1,5 +1,5 @@
-//! Values as PostgreSQL's binary format has them: the bytes of a field in `COPY … WITH (FORMAT binary)`, of an element of a
-//! bound array and of a column of a prepared statement's answer are the same, so that one encoding serves all three.
+//! Values in PostgreSQL's binary format. A field in `COPY … WITH (FORMAT binary)`, an element of a bound array and a column in a
+//! result have the same bytes, so one encoding serves all three.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

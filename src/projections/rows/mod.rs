@@ -1,5 +1,5 @@
-//! What every read model's tables have in common: rows declared once, held in memory through a batch, written in one
-//! statement a table, and summed up in a digest. Knows nothing of events.
+//! Shared code of the read models' tables: declares rows, buffers them during a batch, writes each table with one statement, and
+//! computes the digest. It does not know events.
 
 mod digest;
 mod field;

@@ -1,4 +1,4 @@
-//! Rows in and out of the database: one statement for each table of a batch, whatever the number of rows.
+//! Loads and writes rows: one statement for each table of a batch, for any number of rows.
 
 use sqlx::encode::{Encode, IsNull};
 use sqlx::error::BoxDynError;

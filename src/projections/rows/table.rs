@@ -1,4 +1,4 @@
-//! A table of a read model and the struct of its rows, declared once by [`read_model_table!`].
+//! A table of a read model and the struct of its rows, declared together by [`read_model_table!`].
 
 use std::hash::Hash;
 

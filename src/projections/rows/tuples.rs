@@ -1,4 +1,4 @@
-//! Rows as bytes, in the format of binary `COPY`: the form in which they are written in bulk, hashed, and scanned.
+//! Rows as bytes in the format of binary `COPY`, for bulk writes, hashing and scans.
 
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -91,7 +91,7 @@ impl TupleWriter<'_> {
 pub struct Tuple<'a>(&'a [u8]);
 
 impl<'a> Tuple<'a> {
-    /// Of the bytes of a row as [`split`] gives them.
+    /// From the bytes of one row, its count of fields first.
     pub fn of(row: &'a [u8]) -> Self {
         Self(row.get(2..).unwrap_or_default())
     }

@@ -1,13 +1,12 @@
-//! The rows of one table that a fold has in hand: loaded before a batch, changed in memory, written after it as inserts,
-//! updates and deletes, with what that does to the digest.
+//! The rows of one table that a fold works on: loaded before a batch, changed in memory, and written after it as inserts, updates
+//! and deletes, together with the change of the digest.
 //!
-//! Between batches, rows that later events may touch stay here, so that a room full of people is not read again for each
-//! batch. That is right as long as nobody else writes them: the checkpoint is moved by compare-and-set, and whoever fails to
-//! move it throws its working sets away, as does whoever fails in any other manner.
+//! Rows that later events may change stay in memory between batches, so that a batch does not load a full room again. This is
+//! safe while there is no other writer: the checkpoint changes by compare-and-set, and a worker discards its working sets
+//! whenever that, or anything else, fails.
 //!
-//! In bulk, a set *holds* rows: they are written once, when no later event touches them, and none is ever read back, but for
-//! those of times that had passed ([`Keep::UntilPassed`]). What is held has to be kept aside by whoever wants to go on after a
-//! kill ([`AnySet::held`]).
+//! In a rebuild, a set *holds* rows: it writes each row once, when no later event can change it, and reads none back, except rows
+//! with [`Keep::UntilPassed`]. The rebuild stores the held rows ([`AnySet::held`]) to continue after a crash.
 
 use std::hash::{Hash, Hasher};
 

@@ -1,7 +1,7 @@
-//! Who attended a room, and for how long: its stays, put together by person when it is asked for. Every stay is in the table,
-//! and an index has those of a person in a room beside each other, so a model of its own would only say the same again.
+//! Attendance of a room: sessions grouped by person at the time of the query. The table has every session, and an index orders
+//! the sessions of a room by person, so a separate model would only duplicate them.
 //!
-//! The time is that in which the person was there at all: what two devices were there for at once counts once.
+//! A person's time counts once while they are present with several devices.
 
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;

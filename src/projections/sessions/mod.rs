@@ -1,6 +1,6 @@
-//! Every stay that ever was: when somebody joined, when they left and why, and how long they stayed by occurred time.
+//! All sessions: when somebody joined, when and why they left, and the duration by occurred time.
 //!
-//! A stay is written when it begins and once more when it ends; nothing else touches it.
+//! A session is written when it begins and once more when it ends.
 
 mod attendance;
 mod read;

@@ -1,24 +1,24 @@
-//! How much a tenant uses: for each day of UTC the time that people spent in its rooms, how many joined, and how many were
-//! there at once at most. A stay counts, not a person: who is there with two devices is there twice, as carriers count it.
+//! Usage of a tenant for each day of UTC: the time that people spent in its rooms, the number of joins, and the peak of
+//! concurrent sessions. It counts sessions, not persons: somebody with two devices counts twice, as carriers count.
 //!
-//! All of it is by the time at which things happened, and exact, although events may come in any order of those times: history
-//! is moved in room by room, long after the days it is about. Three observations make a fold of it.
+//! Usage counts by occurred time and is exact for events in any order: an import writes rooms one after another, long after the
+//! days in question. Three observations make a fold possible.
 //!
-//! *Time needs no pairs.* The time spent on a day is the count of those present, summed over its instants. With `carry`
-//! present at midnight it is `carry` whole days, plus the rest of the day for each join, minus the rest of the day for each
-//! leave. So a day keeps the sum of those rests (`area_us`) and by how much the count changed (`net`); `carry` is the sum of
-//! `net` over the days before, taken by who reads. A stay that crosses midnights, or has not ended, is nothing special.
+//! *Time needs no pairs.* The time of a day is the number of sessions, integrated over the day. With `carry` sessions at midnight
+//! it is `carry` whole days, plus the rest of the day for each join, minus the rest of the day for each leave. So the row of a
+//! day keeps the sum of these rests (`area_us`) and the change of the count (`net`); readers compute `carry` as the sum of `net`
+//! over the preceding days. Sessions over midnight and open sessions need no special case.
 //!
-//! *A peak needs instants, but only of its own slice.* Every five minutes in which anything happened keep their steps; the day
-//! keeps of each slice its sum and its peak above its beginning ([`concurrency`](super::concurrency)). An event that comes
-//! late changes one slice, of a few bytes for each step in it, and the day's row.
+//! *A peak needs the instants of its slice only.* Each slice of five minutes with events keeps its steps; the day keeps the sum
+//! and the peak of each slice, relative to its beginning ([`concurrency`](super::concurrency)). A late event changes one slice, a
+//! few bytes for each step, and the row of the day.
 //!
-//! *Nobody leaves before they came.* The two ends of a stay are two events with a time each; where an end is told to have
-//! happened before its beginning, the stay has no length. Hence [`StayRow`]: who is there, since when. A leave that belongs
-//! to no such row changes nothing, so that the count never goes astray for good.
+//! *Nobody leaves before they join.* Both ends of a session are events with their own times; if the end precedes the beginning,
+//! the session has no length. Hence [`StayRow`]: who is present, since when. A leave without such a row changes nothing, so an
+//! odd event cannot distort the count for good.
 //!
-//! Slices and days stay in memory until the tenant has moved on, and are hardly ever read: what lies later than all that a
-//! tenant has had so far ([`TenantRow`]) is not in the tables yet.
+//! Slices and days stay in memory until the tenant's events move on, and are rarely read: times after the latest one of the
+//! tenant ([`TenantRow`]) are not in the tables yet.
 
 mod read;
 

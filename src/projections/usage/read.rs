@@ -1,4 +1,4 @@
-//! What a tenant used, day by day.
+//! Reads the usage of a tenant by the day.
 
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;

@@ -1,7 +1,7 @@
-//! Keys held in memory for a short time, so that most batches ask the database for nothing.
+//! A short-lived cache of keys in memory, so that most batches need no query.
 //!
-//! What was read from the table before a key was forgotten must not be put here after it: readers note the moment at which
-//! they began, and what they bring is taken only while nothing was forgotten since.
+//! A key read before an erasure must not enter the cache after it: a reader notes the moment at which it began, and its result is
+//! stored only if no key was forgotten since.
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;

@@ -173,7 +173,7 @@ impl OpeningKeys {
         self.try_open(place, sealed).unwrap_or_else(|problem| {
             tracing::error!(
                 tenant = %place.tenant, room = %place.room, room_version = place.room_version, %problem,
-                "personal fields cannot be opened"
+                "decryption of personal fields failed"
             );
             None
         })

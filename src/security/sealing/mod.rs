@@ -11,7 +11,7 @@
 //! - A new key is in memory only ([`Sealer::new_key`]) until the append that writes the first thing sealed under it, which
 //!   stores it in the same transaction (migration 0020): what is refused leaves no key behind.
 //! - A key is held for later batches only once that append is committed ([`Sealer::keep`]).
-//! - After [`Sealer::erase`] returns, this process opens nothing more of that person. Another process forgets the key when
+//! - After [`Sealer::forget`] returns, this process opens nothing more of that person. Another process forgets the key when
 //!   it hears of it, within milliseconds, and in any case after [`HELD`].
 //! - What a process seals in that time under a key it has not yet forgotten reads as erased: the error is on the side of
 //!   forgetting.

@@ -1,7 +1,7 @@
-//! A new master key: all keys are wrapped anew under it, the log is not touched.
+//! Rewraps all keys under a new master key. The log does not change.
 //!
-//! Each batch stands by itself, so that it can be stopped and started again at any time, beside running servers. A row that
-//! changed since it was read is left to who changed it.
+//! Each batch is independent, so the work can stop and start at any time, beside running servers. A row that changed since it was
+//! read is left alone.
 
 use sqlx::AssertSqlSafe;
 use tokio_util::sync::CancellationToken;
@@ -153,7 +153,7 @@ impl Sealer {
             let master = self.masters.get(&row.master)?;
             let opened = (table.bound)(row).and_then(|bound| Some((master.open(&row.wrapped, &bound)?, bound)));
             let Some((plain, bound)) = opened else {
-                tracing::error!(table = table.name, key = row.key, master = row.master, "a key does not unwrap");
+                tracing::error!(table = table.name, key = row.key, master = row.master, "unwrapping a key failed");
                 damaged += 1;
                 continue;
             };

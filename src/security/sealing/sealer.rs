@@ -1,5 +1,5 @@
-//! The keys of persons: found in batches, made, loaded, forgotten. A new key is stored by the append that writes what is sealed
-//! under it; keys are deleted where the log takes `person.erased`.
+//! The keys of persons: finds them in batches, creates, loads and forgets them. The append that writes the sealed fields stores a
+//! new key; the log deletes a key when it takes `person.erased`.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -57,7 +57,7 @@ impl Sealer {
         if missing.is_empty() {
             return Ok(found);
         }
-        // Whoever has no key may get a new one, wrapped under the newest master key.
+        // Persons without a key may get a new one, wrapped under the newest master key.
         self.check_masters().await?;
         let missing: Vec<Person> = missing.into_iter().collect();
         for (number, key) in self.read_keys(&missing).await? {
@@ -90,7 +90,7 @@ impl Sealer {
         self.cache.keep_persons(keys.moment, fresh);
     }
 
-    /// Index in `persons`, and key, of those who have one.
+    /// Index in `persons` and key of each person with a key.
     async fn read_keys(&self, persons: &[Person]) -> Result<Vec<(usize, Arc<PersonKey>)>, KeyError> {
         let rows: Vec<(i64, Uuid, String, Vec<u8>)> = sqlx::query_as(
             "SELECT

@@ -81,7 +81,7 @@ fn of(tenant: &Option<TenantId>) -> String {
 /// By key id.
 pub type Keys = HashMap<Arc<str>, Arc<VerifyingKey>>;
 
-/// The keys of the configuration. All that is wrong with them is told at once.
+/// The keys of the configuration, or all of their errors.
 pub fn configured(config: &KeysConfig) -> Result<Keys, Vec<BadSigningKeys>> {
     let mut keys = Keys::new();
     let mut problems = Vec::new();

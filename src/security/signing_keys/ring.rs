@@ -16,7 +16,7 @@ pub const REFRESH: Duration = Duration::from_secs(5);
 /// From this age on a verification reads the table itself, one at a time, while the others go on with what is held.
 const OVERDUE: Duration = Duration::from_secs(10);
 
-/// From this age on nothing is verified: with the table out of reach, a revoked key must not go on for ever.
+/// From this age on no token is verified: while the table is unavailable, a revoked key must not stay valid.
 const TOO_OLD: Duration = Duration::from_secs(60);
 
 /// The table is small: a database that says nothing for this long has fallen silent, and others wait.
@@ -75,7 +75,7 @@ struct Held {
     read_at: Option<Instant>,
 }
 
-/// Whoever holds it reads the table.
+/// The holder of the lock reads the table.
 #[derive(Default)]
 struct Reader {
     rows: Vec<KeyRow>,
@@ -94,7 +94,7 @@ impl Rings {
             Some(age) if age < OVERDUE => Ok(held.ring),
             Some(age) if age < TOO_OLD => {
                 if let Ok(reader) = self.reader.try_lock() {
-                    // What is held is still good; the failure is told when it no longer is.
+                    // The cached keys are still valid; the failure is reported once they are not.
                     _ = self.read(reader).await;
                 }
                 Ok(self.held().ring)
@@ -157,7 +157,7 @@ impl Rings {
                 Ok(Some(key)) => _ = ring.keys.entry(key.kid.clone()).or_insert_with(|| Arc::new(key)),
                 Ok(None) => _ = ring.revoked.insert(row.kid.clone()),
                 // One bad row must not shut out everybody: its key alone does not verify.
-                Err(problem) => tracing::error!(kid = row.kid, %problem, "a signing key cannot be used"),
+                Err(problem) => tracing::error!(kid = row.kid, %problem, "signing key is unusable"),
             }
         }
         ring

@@ -124,6 +124,6 @@ async fn the_log_of_the_program_names_room_command_and_position() {
     let lines = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     let lines: Vec<_> = lines.map(|line| line.to_string()).filter(|line| line.contains(&room)).collect();
     let holds = |parts: &[&str]| lines.iter().any(|line| parts.iter().all(|part| line.contains(part)));
-    assert!(holds(&["a command was carried out", "lock-room", "\"position\":2"]), "{lines:#?}");
-    assert!(holds(&["a request was refused", "stop-recording", "not-recording"]), "{lines:#?}");
+    assert!(holds(&["command succeeded", "lock-room", "\"position\":2"]), "{lines:#?}");
+    assert!(holds(&["request refused", "stop-recording", "not-recording"]), "{lines:#?}");
 }

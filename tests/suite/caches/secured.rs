@@ -30,7 +30,7 @@ async fn rooms_lie_in_a_redis_over_tls_whose_certificate_is_trusted_and_in_no_ot
     read_a_room(&maker, &stranger).await;
     eventually("a certificate that nobody vouches for is refused", PATIENCE, async || {
         let log = stranger.log();
-        (log.contains("the cache in Redis was not written") && log.contains("UnknownIssuer")).then_some(())
+        (log.contains("write to the cache in Redis failed") && log.contains("UnknownIssuer")).then_some(())
     })
     .await;
     assert!(redis.keys().await.is_empty());

@@ -95,5 +95,5 @@ async fn an_erasure_that_is_killed_is_whole_or_was_not() {
         sqlx::query_scalar("SELECT count(*) FROM convoke.person_keys").fetch_one(&service.db.owner).await.unwrap();
     assert_eq!(keys, 0);
     let whole = service.run.clone().args(["log", "verify"]).run().await;
-    assert!(whole.status == 0 && whole.stdout.starts_with("whole: "), "{whole:?}");
+    assert!(whole.status == 0 && whole.stdout.starts_with("intact: "), "{whole:?}");
 }

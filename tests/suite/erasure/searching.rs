@@ -189,8 +189,8 @@ async fn who_gives_no_text_or_none_that_can_be_searched_for_is_told_so() {
     let db = TestDb::new().await;
     let run = Run::on(&db).args(["erase", "verify", "--tenant", "acme", "--identity", "alice-miller"]);
     for (texts, said) in [
-        (vec![], "there is nothing to search for"),
-        (vec!["Al"], "under 4 bytes"),
+        (vec![], "no text to search for"),
+        (vec!["Al"], "less than 4 bytes"),
         (vec!["alice"], "part of the identity"),
         (vec!["--texts", "not-there.txt"], "not-there.txt"),
     ] {

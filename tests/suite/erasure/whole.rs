@@ -131,7 +131,7 @@ async fn who_is_erased_is_erased_in_every_process_and_store_and_a_search_finds_n
     }
     let nothing = service.run.clone().args(["erase", "texts", "--tenant", "acme", "--identity", "alice"]).run().await;
     assert!(
-        nothing.status == 0 && nothing.stdout.is_empty() && nothing.stderr.contains("nothing personal"),
+        nothing.status == 0 && nothing.stdout.is_empty() && nothing.stderr.contains("no personal data"),
         "{nothing:?}"
     );
     for log in [first.log(), service.server.log()] {

@@ -116,7 +116,7 @@ async fn stopped_it_leaves_a_whole_file_that_is_gone_on_with_as_it_says() {
         held.close().await.unwrap();
         let (status, _, stderr) = ends(child).await;
         assert_eq!(status, Some(1), "{stderr}");
-        assert!(stderr.contains(&format!("whole up to position {FIRST}; go on with")), "{stderr}");
+        assert!(stderr.contains(&format!("valid up to position {FIRST}; continue with")), "{stderr}");
         assert_eq!(positions(&text(&file)), (1..=FIRST as u64).collect::<Vec<_>>());
         let gone_on = pasted(&db, &stderr).run().await;
         assert_eq!(gone_on.status, 0, "{gone_on:?}");
@@ -158,7 +158,7 @@ async fn cut_off_from_the_log_the_file_is_whole_as_far_as_it_came() {
     cut_off(&db).await;
     let (status, stdout, stderr) = ends(child).await;
     held.close().await.unwrap();
-    assert!(status == Some(1) && stderr.contains("error: the export was cut off: "), "{stderr}");
+    assert!(status == Some(1) && stderr.contains("error: the export is incomplete: "), "{stderr}");
     let report = &serde_json::from_str::<serde_json::Value>(&stdout).unwrap();
     assert_eq!((&report["done"], &report["through"]), (&false.into(), &FIRST.into()), "{report}");
     assert_eq!(positions(&text(&file)).len(), FIRST);
@@ -285,7 +285,7 @@ async fn a_file_grows_with_the_log_and_only_with_its_own() {
 
         std::fs::write(&file, &before[..before.len() - 5]).unwrap();
         let cut = append(&[]).await;
-        assert!(cut.status == 1 && cut.stderr.contains("is not a whole export"), "{cut:?}");
+        assert!(cut.status == 1 && cut.stderr.contains("is not a complete export"), "{cut:?}");
         let again = export(&db, &[path]).run().await;
         assert!(again.status == 1 && again.stderr.contains("--force"), "{again:?}");
         assert_eq!(export(&db, &["--force", path]).run().await.status, 0);

@@ -27,7 +27,7 @@ async fn with_kafka_away_commands_and_streams_go_on_and_the_topic_catches_up() {
         let health = server.get("/health/ready").await;
         assert_eq!(health.status(), 200);
         let health = health.text().await.unwrap();
-        health.contains("the relay cannot go on and tries again").then_some(health)
+        health.contains("the relay failed and retries").then_some(health)
     })
     .await;
     assert!(told.contains("events behind the log"), "{told}");

@@ -83,7 +83,7 @@ async fn a_slow_and_then_silent_wire_to_kafka_costs_callers_and_streams_nothing(
     eventually("health says so", PATIENCE, async || {
         let health = server.get("/health/ready").await;
         assert_eq!(health.status(), 200);
-        health.text().await.unwrap().contains("the relay cannot go on and tries again").then_some(())
+        health.text().await.unwrap().contains("the relay failed and retries").then_some(())
     })
     .await;
     wire.mend();

@@ -1,4 +1,4 @@
-//! The log: `conformance` holds what every engine must, the other modules what is PostgreSQL's own. The functions below make rooms
+//! The log: `conformance` tests what holds for any log, the other modules what is PostgreSQL's own. The functions below make rooms
 //! and events that mean nothing.
 
 mod conformance;
@@ -12,13 +12,13 @@ mod time;
 use std::sync::Arc;
 
 use convoke::events::log::append::{Batch, NewEvent, RoomAppend};
-use convoke::events::log::port::Log;
 use convoke::events::log::{EventLog, chain};
 use convoke::events::time::{Clock, Timestamp};
 use convoke::ids::{Actor, CommandId, RoomId, RoomKey, RoomVersion, TenantId};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use self::conformance::port::Log;
 use crate::harness::TestDb;
 
 pub fn log_of(db: &TestDb) -> EventLog {

@@ -155,7 +155,6 @@ async fn ask_everything(pool: &Pool, room: RoomId) {
     models.participant(&acme, room, &ann).await.unwrap();
     models.waiting(&acme, room, ALL).await.unwrap();
     models.sessions(&acme, room, ALL).await.unwrap();
-    models.sessions_of_identity(&acme, &ann, ALL).await.unwrap();
     for newest_first in [false, true] {
         models.messages(&acme, room, MessageReader::All, newest_first, ALL).await.unwrap();
         for staff in [false, true] {

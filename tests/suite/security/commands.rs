@@ -63,14 +63,14 @@ async fn a_token_of_the_command_line_is_taken_until_its_key_is_revoked() {
 async fn what_no_token_should_hold_is_refused_with_the_remedy() {
     let run = || Run::new().with("CONVOKE_SIGNING_KEYS", &format!("acme-1@acme:{SECRET}"));
     for (args, told) in [
-        (&["--grant", "room_join"][..], "say who with --identity"),
+        (&["--grant", "room_join"][..], "add --identity"),
         (&["--grant", "room_list", "--tenant", "other"], "no signing key"),
         (&["--grant", "room_list", "--tenant", "other", "--key", "acme-1"], "signs for the tenant acme only"),
         (&["--grant", "room_list", "--key", "nobody"], "there is no signing key nobody"),
         (&["--grant", "room_list", "--ttl", "367d"], "366 days"),
         (&["--grant", "room_list", "--ttl", "soon"], "15m, 8h or 30d"),
         (&["--grant", "operator"], "the key acme-1 signs for acme only"),
-        (&["--grant", "operator", "--identity", "alice"], "leave out --identity"),
+        (&["--grant", "operator", "--identity", "alice"], "omit --identity"),
         (&["--grant", "everything"], "possible values"),
         (&["--grant", "room_list", "--tenant", "No Tenant"], "a tenant is"),
         (&[], "--grant"),
@@ -122,7 +122,7 @@ async fn an_erased_person_reads_as_erased_from_a_running_server_and_the_room_goe
     let event = page.body["events"].as_array().unwrap().last().unwrap();
     assert_eq!((&event["type"], &event["actor"]), (&json!("person.erased"), &json!("system:operator")));
     let again = service.run.clone().args(erase).args(["--yes"]).run().await;
-    assert_eq!((again.status, again.stdout.as_str()), (0, "nothing personal is kept of them\n"));
+    assert_eq!((again.status, again.stdout.as_str()), (0, "no personal data is stored for this person\n"));
     let gone = (Value::Null, json!(true));
     eventually("alice reads as erased", SOON, async || {
         (names().await == [gone.clone(), open("The bob")]).then_some(())
@@ -159,7 +159,7 @@ async fn keys_are_wrapped_anew_on_the_command_line() {
     let done = both.clone().args(["--json"]).json().await;
     assert_eq!(done, json!({ "total": 50, "done": 50, "damaged": 0, "retired": ["a"], "stopped": false }));
     let again = with(format!("b:{}", key(b'b'))).run().await;
-    assert_eq!((again.status, again.stdout.as_str()), (0, "0 keys are encrypted anew\n"), "{again:?}");
+    assert_eq!((again.status, again.stdout.as_str()), (0, "0 keys rewrapped\n"), "{again:?}");
     assert_eq!(count(&db.owner, "master_keys").await, 1);
 }
 

@@ -65,7 +65,7 @@ pub async fn digests(service: &Service, command: &str) -> Vec<(String, String)> 
 
 pub async fn log_is_whole(service: &Service) {
     let ended = service.run.clone().args(["log", "verify"]).run().await;
-    assert!(ended.status == 0 && ended.stdout.starts_with("whole: "), "{ended:?}");
+    assert!(ended.status == 0 && ended.stdout.starts_with("intact: "), "{ended:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,5 @@
-//! Events that lie in archives: read through the log, as any reader of the past does. Those that are still in the database as well
-//! are searched in both places.
+//! Searches archived events, through the log like any other reader of old events. Events that are still in the database are
+//! searched in both places.
 
 use tokio_util::sync::CancellationToken;
 

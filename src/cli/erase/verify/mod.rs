@@ -27,27 +27,26 @@ use crate::config::settings;
 use crate::events::topic::{client, shape};
 use crate::ids::{Identity, TenantId};
 
-/// Search everything that is kept for texts of a person, and find none.
+/// Search all stored data for texts of an erased person.
 ///
-/// Searches every table of the database, what is archived, Redis where REDIS_URL is set and the topic where KAFKA_BROKERS is set:
-/// as the texts are, as JSON writes them, in base64 and in hexadecimal. Tells where something was found, never what. Backups,
-/// PostgreSQL's write-ahead log and files that were exported are not searched: docs/security.md says what to do about them. Exit
-/// code 1 when something was found.
+/// Searches every table of the database, the archives, Redis (if REDIS_URL is set) and the topic (if KAFKA_BROKERS is set) for
+/// the texts in plain form, as JSON, in base64 and in hexadecimal. Prints the places, never the texts. Does not search backups,
+/// PostgreSQL's write-ahead log and exported files: see docs/security.md. Exit code 1 if a text was found.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  convoke erase texts --tenant acme --identity alice > alice.txt    # before\n  convoke erase --tenant acme --identity alice --yes\n  convoke erase verify --tenant acme --identity alice --texts alice.txt\n  convoke erase verify --tenant acme --identity alice 'Alice Miller' alice@example.com"
 )]
 pub struct Verify {
-    /// Whose person it is
+    /// The tenant of the person
     #[arg(long)]
     tenant: TenantId,
-    /// Who, as tokens name them (`sub`)
+    /// The identity of the person, as in tokens (`sub`)
     #[arg(long)]
     identity: Identity,
-    /// What is known of them: a text a line, as it is or as a JSON string, or an open export; `-` is the input stream
+    /// The texts: one a line, plain or as a JSON string, or an open export; `-` reads standard input
     #[arg(long, value_name = "FILE")]
     texts: Option<PathBuf>,
-    /// The same, one by one
+    /// Further texts
     #[arg(value_name = "TEXT")]
     given: Vec<String>,
     /// For a program: one JSON object
@@ -71,7 +70,7 @@ struct Report<'s> {
 impl Verify {
     pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         let known = self.known()?;
-        let needles = Needles::new(known.wanted()).context("these texts cannot be searched for at once")?;
+        let needles = Needles::new(known.wanted()).context("these texts cannot be searched for in one run")?;
         let texts = needles.texts;
         let Some((search, has_key)) = self.search(Search::new(needles), &context).await? else {
             note("interrupted");
@@ -133,18 +132,15 @@ impl Verify {
         }
         if known.short > 0 {
             let (short, least) = (known.short, needles::SHORTEST);
-            note(format_args!("{short} texts are left out: under {least} bytes, they are found anywhere"));
+            note(format_args!("skipped {short} texts of less than {least} bytes, which match by chance"));
         }
         if known.in_identity > 0 {
             let count = known.in_identity;
-            note(format_args!("{count} texts are left out: they are part of the identity, which stays"));
+            note(format_args!("skipped {count} texts that are part of the identity, which is not erased"));
         }
         let count = known.wanted().len();
-        anyhow::ensure!(
-            count > 0,
-            "there is nothing to search for: give texts of the person, or a file of them (--texts)"
-        );
-        anyhow::ensure!(count <= MOST, "{count} texts are too many at once: give at most {MOST}, and the rest apart");
+        anyhow::ensure!(count > 0, "no text to search for: give texts of the person, or a file of them (--texts)");
+        anyhow::ensure!(count <= MOST, "{count} texts are too many for one run: give at most {MOST}");
         Ok(known)
     }
 }
@@ -174,7 +170,7 @@ impl Report<'_> {
             found => format!("FOUND in {found} values\n"),
         };
         if self.has_key {
-            text.push_str("they have a key: they were not erased, or were seen again since\n");
+            text.push_str("the person has a key: they were not erased, or new personal data was stored afterwards\n");
         }
         text + &verdict
     }

@@ -1,5 +1,5 @@
-//! The topic, from its first record to its last: keys, headers, values. Records of transactions that were given up too, for
-//! they lie there as well.
+//! Searches the topic from its first record to its last: keys, headers, values. Includes the records of aborted transactions,
+//! because they are stored as well.
 
 use std::sync::mpsc;
 

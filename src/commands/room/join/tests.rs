@@ -1,4 +1,4 @@
-//! Who may join, who waits, and what a second join of the same person does.
+//! Tests of joins: rights, the lobby, and a second join of the same person.
 
 use super::*;
 use crate::commands::room::testing::*;

@@ -1,5 +1,5 @@
-//! Bodies of commands, made from their JSON Schemas. Ids are mostly those of things that are in the room, so that commands
-//! often have something to act on, and sometimes of nothing.
+//! Generates bodies of commands from their JSON Schemas. Most ids belong to the room, so that commands often have something to
+//! act on; some do not.
 
 use serde_json::{Map, Value, json};
 

@@ -1,4 +1,4 @@
-//! Random choices that follow from one number, so that a walk can be repeated and made smaller.
+//! Pseudo-random choices from a seed, so that a run can be repeated and shrunk.
 
 pub struct Dice(u64);
 

@@ -1,5 +1,5 @@
-//! The books on a room: what its events say, kept in another way than the state does, and each event held to what was
-//! before it. One leave for each join, one end for each wait, no track without a stay.
+//! An independent record of a room's events, which checks each event against the preceding ones: one leave for each join, one end
+//! for each wait, no track without a session.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,6 +1,5 @@
-//! Whatever is asked by whomever in whatever order, a room keeps its promises. Random walks send commands of every kind,
-//! with bodies made from the commands' own schemas ([`bodies`]), to one room; [`ledger`] keeps the books on every fact, in
-//! its own way, and [`promises`] compares them with the state. A new command takes part without a line here.
+//! Property tests of a room: random sequences of all commands, with bodies generated from their schemas ([`bodies`]). [`ledger`]
+//! records every event independently, and [`promises`] compares it with the state. New commands take part automatically.
 
 mod bodies;
 mod dice;

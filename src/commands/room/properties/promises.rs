@@ -1,4 +1,4 @@
-//! What a room promises, whatever was asked of it.
+//! The invariants of a room.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! One room, and one command after another.
+//! A random sequence of commands to one room.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;

@@ -1,4 +1,4 @@
-//! What publishing a track gives and refuses.
+//! Tests of publishing tracks.
 
 use serde_json::{Value, json};
 

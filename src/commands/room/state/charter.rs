@@ -1,4 +1,4 @@
-//! What holds for a room be anybody in it or not: its name and settings, its lock, who is kept out.
+//! The part of a room's state that does not depend on people: its name, settings, lock and bans.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! What happens to a room by the mere passing of time, and when.
+//! The deadlines of a room: transitions that happen at a time, without a request.
 
 use super::Room;
 use crate::events::time::Timestamp;

@@ -1,9 +1,9 @@
-//! Which messages were deleted. Texts, authors and audiences are not part of the state: they never change, so that rules have
-//! them looked up. Whether a message was deleted does change, and two callers may ask at the same instant; so it is known
-//! here, where commands are decided one after another.
+//! The deleted messages of a room. Texts, authors and audiences never change, so they are not part of the state, and rules look
+//! them up. Whether a message is deleted changes, and two callers may ask at the same instant, so it is part of the state, on
+//! which commands are decided one after another.
 //!
-//! What is known is bounded: of the deleted messages, the [`KEPT`] that were sent last. Of a message that is older than all
-//! of those it is not known whether it was deleted; rules take care that it does no harm ([`Standing::Unknown`]).
+//! The state is bounded: it keeps the [`KEPT`] deleted messages that were sent last. For a message older than all of those it is
+//! unknown whether it was deleted, and the rules treat it safely ([`Standing::Unknown`]).
 
 use std::collections::BTreeSet;
 

@@ -1,11 +1,11 @@
 //! The state of a room, as far as rules need it: a fold of its events.
 //!
-//! [`Room::evolve`] cannot fail: what is in the log has happened. An event that makes no sense in the present state changes
-//! nothing. Each step costs at most the logarithm of the number of people, and moves no more than a pointer.
-//! Personal fields stay sealed in here, and no rule looks inside them.
+//! [`Room::evolve`] cannot fail, because an event in the log is a fact. An event that contradicts the state changes nothing. Each
+//! step takes time logarithmic in the number of people and shares unchanged parts. Personal fields stay sealed, and no rule reads
+//! them.
 //!
-//! States are serialised as snapshots. A change to what is serialised, or to what an event does to it, is a new
-//! [`STATE_SHAPE`]: older snapshots are then left aside and the room is folded anew.
+//! Snapshots are serialised states. A change of the serialised form, or of the effect of an event, needs a new [`STATE_SHAPE`]:
+//! older snapshots are then ignored, and the room is folded again.
 
 mod charter;
 mod deadlines;

@@ -1,6 +1,6 @@
-//! Who is in a room, who waits to be let in, and who leads.
+//! The people in a room: those present, the lobby, and the hosts.
 //!
-//! A person counts once, however many stays they have. Their role is the person's, not the stay's.
+//! A person counts once, with any number of sessions. The role belongs to the person, not to the session.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;

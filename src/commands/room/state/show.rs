@@ -1,4 +1,4 @@
-//! A state as it is shown: the room as it was at a version.
+//! The view of a room state: the room as it was at a version.
 
 use super::{Ended, Open, Room, Waiter};
 use crate::events::room::view::{

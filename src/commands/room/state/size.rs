@@ -1,4 +1,4 @@
-//! How big a state is: what a cache of states and the snapshots of a room are bounded by.
+//! The size of a state, for the limit of the states in memory and the interval of snapshots.
 
 use std::mem::size_of_val;
 

@@ -1,4 +1,4 @@
-//! What events make of a room, what a snapshot keeps of it, and how it is shown.
+//! Tests of the state: the effect of events, snapshots, and views.
 
 use super::*;
 use crate::commands::room::testing::*;

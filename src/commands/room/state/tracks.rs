@@ -1,4 +1,4 @@
-//! Published tracks, whose they are, and what staff holds muted.
+//! Published tracks with their owners, and mutes by staff.
 
 use std::collections::{BTreeMap, BTreeSet};
 

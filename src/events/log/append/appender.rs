@@ -1,5 +1,5 @@
-//! The connection that appends: the same one each time. It has the statements planned and the tables at hand; lent in turns,
-//! every connection of the pool would have to come to that, and to keep it.
+//! The connection for appends. It is always the same one, because it has the prepared plans and the catalogue entries of all
+//! partitions; with a different connection each time, every connection of the pool would have to build and keep them.
 
 use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};

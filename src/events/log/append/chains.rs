@@ -1,5 +1,4 @@
-//! What a batch's events give before the log has answered: the running hash of each room, and the times they are recorded at
-//! where those come with them.
+//! The hash chain and the recorded times of a batch, computed before the append as far as the batch determines them.
 
 use super::super::chain::{self, Link};
 use super::batch::{Batch, NewEvent, RoomAppend};

@@ -1,4 +1,4 @@
-//! A batch as the arrays that `convoke.append` takes: one for each column.
+//! A batch as the arrays that `convoke.append` takes: one array for each column.
 
 use chrono::{DateTime, Utc};
 use sqlx::Arguments as _;

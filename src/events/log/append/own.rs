@@ -1,8 +1,8 @@
-//! What this process appended lately, as it lies in the log: whoever follows the end of the log takes it from here and need not
-//! read it back.
+//! The events that this process appended recently. Readers that follow the end of the log take them from here instead of reading
+//! them back.
 //!
-//! Batches are kept in the order of their positions. Between two of them another process may have appended: a reader takes what
-//! follows its position without a gap, and reads the log where there is one.
+//! Batches are in the order of their positions. Another process may have appended between two of them: a reader takes the events
+//! that follow its position without a gap, and reads the log at a gap.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};

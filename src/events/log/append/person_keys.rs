@@ -1,5 +1,5 @@
 //! New keys of persons, stored by the statement that appends the events sealed under them (`convoke.insert_person_keys`,
-//! migration 0020): a unit that is left out stores no key.
+//! migration 0020). A unit that is not written stores no key.
 
 use std::sync::LazyLock;
 

@@ -7,10 +7,10 @@ use std::task::Poll;
 
 use convoke::events::log::LogError;
 use convoke::events::log::append::{Appended, Batch, Conflict};
-use convoke::events::log::port::Log;
 use convoke::events::log::verify::Verdict;
 
 use super::super::{fresh, now, room};
+use super::port::Log;
 use super::{Engine, keyed};
 
 const WRITERS: usize = 60;

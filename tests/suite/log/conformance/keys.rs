@@ -1,11 +1,11 @@
 //! Idempotency keys and names.
 
 use convoke::events::log::append::{Batch, Conflict, NameChange, NewOutcome, OutcomeAt, RoomAppend, StoredOutcome};
-use convoke::events::log::port::Log;
 use convoke::ids::RoomKey;
 
 use super::super::{fresh, more, now, room, tenant, write};
 use super::Engine;
+use super::port::Log;
 
 fn outcome(key: &str, about: &RoomKey, body: &str, at: OutcomeAt) -> NewOutcome {
     NewOutcome { key: key.into(), fingerprint: [7; 32], status: 200, about: about.room, body: body.into(), at }

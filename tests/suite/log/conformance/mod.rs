@@ -1,16 +1,17 @@
-//! What every engine of the log must hold, asked through the port alone. An engine is held to it by one line at the end.
+//! Conformance tests of a log, written against the trait [`Log`] alone. The last line runs them on PostgreSQL.
 
 mod crash;
 mod keys;
 mod order;
+pub mod port;
 mod tail;
 
 use convoke::database::pool;
-use convoke::events::log::port::Log;
 use convoke::events::log::{EventLog, wake};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use self::keys::keyed;
+use self::port::Log;
 use crate::harness::{TestDb, database_config};
 
 /// An engine with an empty log of its own, which goes with it.

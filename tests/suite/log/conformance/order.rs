@@ -2,11 +2,11 @@
 
 use convoke::events::log::append::{Batch, Conflict};
 use convoke::events::log::chain;
-use convoke::events::log::port::Log;
 use convoke::events::log::verify::Verdict;
 
 use super::super::{event, fresh, more, now, room, write};
 use super::Engine;
+use super::port::Log;
 
 pub async fn positions_and_versions_begin_at_one_and_follow(engine: impl Engine) {
     let log = engine.process().await;

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use convoke::events::log::port::Log;
-
 use super::super::{now, room, room_of, tenant, write};
 use super::Engine;
+use super::port::Log;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 

@@ -1,21 +1,17 @@
-//! The log as a port: what commands and readers ask of a log, whatever keeps it. [`EventLog`] keeps it in PostgreSQL; the
-//! conformance suite, `tests/suite/log/conformance`, asks nothing that is not here, so that any other engine can be held to the
-//! same.
+//! The operations of a log that the conformance tests use. [`EventLog`] is the only implementation; the server uses it directly.
 //!
-//! Promised by every engine: positions are gapless and in commit order; recorded time never goes back; (room, version) is unique
-//! and gapless; a unit of a batch is written whole or left out whole; an outcome is stored with the events it speaks of, and
-//! given again to whoever uses its key; what was answered is durable; what was written is seen by every later read, of any
-//! process, and never changes.
+//! The tests check these promises: positions are gapless and in commit order; recorded time never goes back; (room, version) is
+//! unique and gapless; a unit of a batch is written whole or not at all; an outcome is stored together with its events and
+//! returned for its key; an acknowledged event is durable, visible to every later read of any process, and never changes.
 
+use convoke::events::envelope::Envelope;
+use convoke::events::log::append::{Appended, Batch, StoredOutcome};
+use convoke::events::log::read::TenantPage;
+use convoke::events::log::verify::Verdict;
+use convoke::events::log::{EventLog, Head, LogError, RoomHead};
+use convoke::events::time::Timestamp;
+use convoke::ids::{Position, RoomId, RoomKey, RoomVersion, TenantId};
 use tokio::sync::watch;
-
-use super::append::{Appended, Batch, StoredOutcome};
-use super::read::TenantPage;
-use super::verify::Verdict;
-use super::{EventLog, Head, LogError, RoomHead};
-use crate::events::envelope::Envelope;
-use crate::events::time::Timestamp;
-use crate::ids::{Position, RoomId, RoomKey, RoomVersion, TenantId};
 
 /// Handles are cheap to clone. Each method is described where [`EventLog`] has it.
 pub trait Log: Clone + Send + Sync + 'static {
@@ -52,7 +48,6 @@ pub trait Log: Clone + Send + Sync + 'static {
     fn position_before(&self, at: Timestamp) -> impl Future<Output = Result<Position, LogError>> + Send;
     fn version_at(&self, key: &RoomKey, at: Timestamp) -> impl Future<Output = Result<RoomVersion, LogError>> + Send;
 
-    /// Walks all of it.
     fn verify(&self) -> impl Future<Output = Result<Verdict, LogError>> + Send;
 }
 
