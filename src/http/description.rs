@@ -11,7 +11,7 @@ use super::routes;
 use crate::live::event_view::EventView;
 
 /// The shapes of events and of all that they are made of: `Event`, what callers see of any, and for each kind what it has of
-/// its own, under its [`openapi::event_shape_name`].
+/// its own, under its `openapi::event_shape_name`.
 pub fn event_shapes() -> BTreeMap<String, Value> {
     let mut document = Document::default();
     openapi::describe_event_shapes(&mut document);

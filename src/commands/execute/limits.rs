@@ -7,7 +7,7 @@ use crate::config::LogConfig;
 pub struct Limits {
     /// Commands decided and committed together, at most.
     pub batch: usize,
-    /// Commands that may wait; more are answered [`ExecuteError::Busy`].
+    /// Commands that may wait; more are answered `ExecuteError::Busy`.
     pub queue: usize,
     /// How often a command is decided again after a conflict.
     pub conflict_retries: u32,

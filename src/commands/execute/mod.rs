@@ -4,9 +4,9 @@
 //! Executor::enqueue ─► Queue collects a batch ─► Plan decides it ─► Writer appends it ─► resolve responds ─► Receipt
 //! ```
 //!
-//! [`executor`] puts a [`request`] into the queue and returns a receipt; [`queue`] collects waiting commands into a batch and
-//! loads the rooms; [`writer`] has [`plan`] decide the batch in memory, room after room, and appends it in one transaction;
-//! [`resolve`] answers each [`submission`] or defers it. Each file uses only those behind it; a test enforces that.
+//! `executor` puts a `request` into the queue and returns a receipt; `queue` collects waiting commands into a batch and
+//! loads the rooms; [`writer`] has `plan` decide the batch in memory, room after room, and appends it in one transaction;
+//! `resolve` answers each `submission` or defers it. Each file uses only those behind it; a test enforces that.
 //!
 //! Each process has one [`writer::Writer`], which owns the states of recently written rooms. It decides waiting commands one
 //! after another and commits them together, including several for one room. So a room accepts as many commands as the log accepts

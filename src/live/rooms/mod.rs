@@ -7,13 +7,13 @@
 //! 2. What this node has acknowledged is in every state that is given out after that.
 //! 3. What is taken of a room under one [`Current::read`] is of one version.
 //! 4. Loading a state for a reader takes no connection, permit or lock that a command needs. One load of a room runs at a time;
-//!    others join it. Loads are fair among tenants ([`permits`]).
+//!    others join it. Loads are fair among tenants (`permits`).
 //! 5. States are bounded in bytes; those that were longest not read leave. A reader never waits for a writer of another room.
 //! 6. While the end of the log cannot be followed, nothing is answered from memory as current: the database is asked.
 //!
-//! How: [`follow`] takes events from the process's [`Window`](crate::events::feed::Window) and applies them ([`cell`]). What this
+//! How: `follow` takes events from the process's [`Window`](crate::events::feed::Window) and applies them (`cell`). What this
 //! process appends is in the window within microseconds; a reader that comes in between waits for its room alone. A state that is
-//! being loaded gathers the events that arrive meanwhile ([`table`]).
+//! being loaded gathers the events that arrive meanwhile (`table`).
 
 mod cell;
 mod events;
