@@ -15,7 +15,6 @@ use crate::http::spool::SpoolRoom;
 use crate::ids::CommandId;
 use crate::live::Live;
 use crate::live::rooms::RoomStates;
-use crate::projections::cache::{Patience, RoomCache};
 use crate::projections::live::Board;
 use crate::projections::read::ReadModels;
 use crate::projections::replicas::Replicas;
@@ -41,8 +40,6 @@ pub struct Parts {
     pub board: Board,
     /// Rooms in use on this node, as the log has them.
     pub rooms: RoomStates,
-    /// The other rooms and their people.
-    pub cache: RoomCache,
     pub clock: Clock,
     pub metrics: Metrics,
     /// Cancelled when the server drains: streams then end.
@@ -88,11 +85,6 @@ impl Api {
         let epoch = self.log.head().await?.epoch;
         *known = Some((Instant::now(), epoch));
         Ok(epoch)
-    }
-
-    /// How long a reader of the cache is let wait.
-    pub fn patience(&self) -> Patience {
-        Patience { model: self.http.at_least_timeout, stop: self.stop.clone() }
     }
 
     /// An id for a command that comes in now.

@@ -8,9 +8,8 @@ use super::api::Api;
 use super::events_request;
 use super::problem::{Problem, ProblemCode};
 use super::request::query::Query;
-use crate::ids::{Position, RoomKey};
+use crate::ids::Position;
 use crate::live::rooms::StateError;
-use crate::projections::cache::CacheError;
 use crate::projections::live::WaitError;
 use crate::projections::read::{ReadError, ReadModels};
 
@@ -51,16 +50,6 @@ pub async fn wanted(api: &Api, query: &mut Query, headers: &HeaderMap) -> Result
     Ok(Some(events_request::position(&given, api.epoch().await?, "at_least")?))
 }
 
-/// The same for a room that is not in use on this node: at least what it acknowledged of it.
-pub async fn wanted_of_room(
-    api: &Api,
-    key: &RoomKey,
-    query: &mut Query,
-    headers: &HeaderMap,
-) -> Result<Option<Position>, Problem> {
-    Ok(wanted(api, query, headers).await?.max(api.rooms.acknowledged_before(key)))
-}
-
 /// The same as [`reading`] for what is read from the log itself.
 pub async fn log_reached(api: &Api, query: &mut Query, headers: &HeaderMap) -> Result<(), Problem> {
     let Some(given) = events_request::at_least(query, headers)? else { return Ok(()) };
@@ -83,16 +72,6 @@ pub async fn reached(api: &Api, wanted: Position) -> Result<(), Problem> {
     let at = api.log.head().await?.position;
     let detail = format!("The log is at position {at}, not yet at {wanted}.");
     Err(Problem::new(ProblemCode::PositionNotReached, detail).with("position", at))
-}
-
-impl From<CacheError> for Problem {
-    fn from(error: CacheError) -> Self {
-        match error {
-            CacheError::Wait(error) => waited(&error),
-            CacheError::Read(error) => unread(&error),
-            CacheError::Crashed => Problem::internal(&error),
-        }
-    }
 }
 
 impl From<StateError> for Problem {

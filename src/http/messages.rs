@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::api::Api;
-use super::fresh::{self, Reading};
+use super::fresh;
 use super::json_answer::{json_answer, list_of};
 use super::openapi::{self, Document, Operation, Tag};
 use super::personal::{Opener, Part};
@@ -30,9 +30,7 @@ use crate::ids::{Identity, Position, RoomKey, RoomVersion};
 use crate::live::event_view::PersonalView;
 use crate::live::rooms::{self, SharedMessage};
 use crate::live::viewer::Viewer;
-use crate::projections::messages::{Message, MessageReader, Messages, cursor};
-use crate::projections::model::ReadModel as _;
-use crate::projections::read::ReadModels;
+use crate::projections::messages::{Message, MessageReader, cursor};
 
 const PATH: &str = "/v1/rooms/{room}/messages";
 
@@ -114,36 +112,28 @@ async fn messages(
         Some(identity) => rights::seen_by(&api, access, &key, identity).await?,
         None => access,
     };
-    if rights::reads_state(&api, &caller, &key) {
-        let wanted_position = fresh::wanted(&api, &mut query, &headers).await?;
-        query.finish()?;
-        return newest(&api, &key, &access, wanted_position, newest_first, &paging).await;
-    }
-    let wanted_position = fresh::wanted_of_room(&api, &key, &mut query, &headers).await?;
+    let wanted_position = fresh::wanted(&api, &mut query, &headers).await?;
     query.finish()?;
-    let Reading { models, position } = fresh::reading_at(&api, Messages::NAME, wanted_position).await?;
-    let page = read(&api, &models, &key, &access, newest_first, &paging).await?;
-    Ok(answer(page, position))
+    page(&api, &key, &access, wanted_position, newest_first, &paging).await
 }
 
 /// A page out of the read model.
 async fn read(
     api: &Api,
-    models: &ReadModels,
     key: &RoomKey,
     access: &Access,
     newest_first: bool,
     paging: &Paging,
 ) -> Result<MessagePage, Problem> {
     let reader = reader(&access.viewer);
-    let page = models.messages(&key.tenant, key.room, reader, newest_first, paging.request()).await?;
+    let page = api.models.messages(&key.tenant, key.room, reader, newest_first, paging.request()).await?;
     let opener = opener(api, key, access, page.items.iter()).await?;
     let page = page.map(|message| shown(message, &opener));
     Ok(MessagePage { messages: page.items, next_cursor: page.next_cursor })
 }
 
-/// A page out of memory, as far as that reaches back.
-async fn newest(
+/// A page out of memory, as far as that reaches back, else out of the read model.
+async fn page(
     api: &Api,
     key: &RoomKey,
     access: &Access,
@@ -163,7 +153,7 @@ async fn newest(
             Ok(json_answer(list_of("messages", &rendered, &rest), at))
         }
         rooms::MessagePage::Older { at } => {
-            let page = read(api, &api.models, key, access, newest_first, paging).await?;
+            let page = read(api, key, access, newest_first, paging).await?;
             Ok(answer(page, at))
         }
     }

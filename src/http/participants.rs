@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::api::Api;
-use super::fresh::{self, Reading};
+use super::fresh;
 use super::json_answer::json_answer;
 use super::openapi::{self, Document, Operation, Tag};
 use super::personal::{Opener, Part};
@@ -24,16 +24,13 @@ use super::rights::{self, Access};
 use super::room_version::{self, Moment};
 use crate::commands::context::Caller;
 use crate::commands::execute::load::LoadedRoom;
-use crate::commands::room::state;
+use crate::commands::room::state::{Participant, Waiting};
 use crate::events::room::view::{ParticipantView, WaitingView};
 use crate::ids::{Position, RoomKey, RoomVersion};
 use crate::live::event_view::PersonalView;
 use crate::live::rooms::{Current, Made, PageKey};
-use crate::projections::model::ReadModel as _;
 use crate::projections::read::Page;
-use crate::projections::rooms::{
-    Participant, Rooms, Waiting, lobby_cursor, page_of_people, people_cursor, read_lobby_cursor, read_people_cursor,
-};
+use crate::projections::rooms::{lobby_cursor, people_cursor, read_lobby_cursor, read_people_cursor};
 
 const PARTICIPANTS: &str = "/v1/rooms/{room}/participants";
 const WAITING: &str = "/v1/rooms/{room}/waiting";
@@ -118,22 +115,15 @@ async fn participants(
     let moment = Moment::read(&mut query)?;
     let paging = Paging::read(&mut query)?;
     let key = RoomKey { tenant: caller.tenant.clone(), room };
-    if moment == Moment::Now && rights::reads_state(&api, &caller, &key) {
+    if moment == Moment::Now {
         let wanted = fresh::wanted(&api, &mut query, &headers).await?;
         query.finish()?;
         return present(&api, &caller, &key, wanted, paging).await;
     }
     let access = rights::inside_room(&api, &caller, &key).await?;
-    let (page, position) = if moment == Moment::Now {
-        let wanted = fresh::wanted_of_room(&api, &key, &mut query, &headers).await?;
-        query.finish()?;
-        let seen = api.cache.people(&key, paging.request(), wanted, &api.patience()).await?;
-        (seen.value, seen.at)
-    } else {
-        fresh::log_reached(&api, &mut query, &headers).await?;
-        query.finish()?;
-        at(&api, &key, moment, &paging).await?
-    };
+    fresh::log_reached(&api, &mut query, &headers).await?;
+    query.finish()?;
+    let (page, position) = at(&api, &key, moment, &paging).await?;
     Ok(answer(people_page(&api, &key, &access, page).await?, position))
 }
 
@@ -158,7 +148,12 @@ enum Taken<T> {
     Parts(RoomVersion, Page<T>),
 }
 
-/// Who is present now, out of the room's state.
+fn people_page_of(people: Vec<Participant>, more: bool) -> Page<Participant> {
+    let next_cursor = people.last().filter(|_| more).map(|last| people_cursor(&last.view.identity));
+    Page { items: people, next_cursor }
+}
+
+/// Who is present now.
 async fn present(
     api: &Api,
     caller: &Caller,
@@ -180,8 +175,7 @@ async fn present(
             return Taken::Made(made);
         }
         let (people, more) = room.state.participants_after(after.as_ref(), paging.limit);
-        let next_cursor = people.last().filter(|_| more).map(|last| people_cursor(&last.view.identity));
-        Taken::Parts(room.version, Page { items: people, next_cursor }.map(Participant::from))
+        Taken::Parts(room.version, people_page_of(people, more))
     };
     let inside = rights::look_inside(api, caller, key, wanted, take).await?;
     let page = match inside.taken {
@@ -194,14 +188,7 @@ async fn present(
             page
         }
     };
-    Ok(json_answer(page, inside.room.at))
-}
-
-impl From<state::Participant> for Participant {
-    fn from(person: state::Participant) -> Self {
-        let state::Participant { view, name, metadata } = person;
-        Self { view, name, metadata }
-    }
+    Ok(json_answer(page, inside.position))
 }
 
 /// The people of a room as it was.
@@ -211,9 +198,10 @@ async fn at(
     moment: Moment,
     paging: &Paging,
 ) -> Result<(Page<Participant>, Position), Problem> {
+    let after = read_people_cursor(paging.cursor.as_deref())?;
     let loaded = room_version::load(api, key, moment).await?;
-    let people = loaded.state.participants().into_iter().map(Participant::from);
-    Ok((page_of_people(people.collect(), paging.request())?, loaded.position))
+    let (people, more) = loaded.state.participants_after(after.as_ref(), paging.limit);
+    Ok((people_page_of(people, more), loaded.position))
 }
 
 async fn waiting(
@@ -226,37 +214,17 @@ async fn waiting(
     let mut query = Query::read(&uri)?;
     let paging = Paging::read(&mut query)?;
     let key = RoomKey { tenant: caller.tenant.clone(), room };
-    if rights::reads_state(&api, &caller, &key) {
-        let wanted = fresh::wanted(&api, &mut query, &headers).await?;
-        query.finish()?;
-        return in_lobby(&api, &caller, &key, wanted, &paging).await;
-    }
-    let access = rights::inside_room(&api, &caller, &key).await?;
-    rights::staff(&access)?;
-    let wanted = fresh::wanted_of_room(&api, &key, &mut query, &headers).await?;
+    let wanted = fresh::wanted(&api, &mut query, &headers).await?;
     query.finish()?;
-    let Reading { models, position } = fresh::reading_at(&api, Rooms::NAME, wanted).await?;
-    let page: Page<Waiting> = models.waiting(&key.tenant, room, paging.request()).await?;
-    Ok(answer(lobby_page(&api, &key, &access, page).await?, position))
-}
-
-/// Who waits now, out of the room's state.
-async fn in_lobby(
-    api: &Api,
-    caller: &Caller,
-    key: &RoomKey,
-    wanted: Option<Position>,
-    paging: &Paging,
-) -> Result<Response, Problem> {
     let after = read_lobby_cursor(paging.cursor.as_deref())?;
     let take = |room: &LoadedRoom, _: &Access, _: &Current| room.state.waiting_after(after, paging.limit);
-    let inside = rights::look_inside(api, caller, key, wanted, take).await?;
+    let inside = rights::look_inside(&api, &caller, &key, wanted, take).await?;
     rights::staff(&inside.access)?;
     let (waiting, more) = inside.taken;
     let next_cursor = waiting.last().filter(|_| more).map(|(since, _)| lobby_cursor(*since));
-    let items = waiting.into_iter().map(|(_, state::Waiting { view, personal })| Waiting { view, personal }).collect();
-    let page = lobby_page(api, key, &inside.access, Page { items, next_cursor }).await?;
-    Ok(answer(page, inside.room.at))
+    let items = waiting.into_iter().map(|(_, waiting)| waiting).collect();
+    let page = lobby_page(&api, &key, &inside.access, Page { items, next_cursor }).await?;
+    Ok(answer(page, inside.position))
 }
 
 async fn lobby_page(api: &Api, key: &RoomKey, access: &Access, page: Page<Waiting>) -> Result<WaitingPage, Problem> {

@@ -99,27 +99,8 @@ fn itself(caller: &Caller, key: &RoomKey, room: &LoadedRoom) -> Result<(), Probl
     room_itself(caller, key.room, charter.name.as_deref())
 }
 
-/// Whether the room's state has to be looked at to tell what the caller may see: everything is granted without it to others.
-fn asks_as_person(caller: &Caller) -> bool {
-    let grants = &caller.grants;
-    let person = grants.room_join && caller.identity().is_some();
-    grants.room.is_some() || !(grants.room_admin || grants.room_list && !person)
-}
-
-/// Whether the room is read out of its state on this node: of persons always, of servers where the room is in use here.
-pub fn reads_state(api: &Api, caller: &Caller, key: &RoomKey) -> bool {
-    asks_as_person(caller) || api.rooms.is_in_use(key)
-}
-
 /// The content of a room: its people, its messages, its events.
 pub async fn inside_room(api: &Api, caller: &Caller, key: &RoomKey) -> Result<Access, Problem> {
-    if !asks_as_person(caller) {
-        // No look at the room's state is needed, only whether it is there.
-        if !api.cache.knows(key) && !api.rooms.is_in_use(key) {
-            api.log.room_head(key).await?.ok_or_else(no_such_room)?;
-        }
-        return Ok(if caller.grants.room_admin { Access::admin() } else { Access::outsider() });
-    }
     Ok(look_inside(api, caller, key, None, |_, _, _| ()).await?.access)
 }
 
@@ -128,6 +109,8 @@ pub struct Inside<T> {
     pub access: Access,
     pub taken: T,
     pub room: Current,
+    /// A position at which the log has the room as it was taken.
+    pub position: Position,
 }
 
 /// Takes something of the room as it is now, for a caller who may see what goes on in it.
@@ -140,12 +123,12 @@ pub async fn look_inside<T>(
 ) -> Result<Inside<T>, Problem> {
     let current = api.rooms.current(key, wanted).await?;
     let looked = current.read(|room| match rights(caller, key, room)? {
-        Rights::Sees(access) => Ok(Looked::At(take(room, &access, &current), access)),
+        Rights::Sees(access) => Ok(Looked::At(take(room, &access, &current), access, current.position(room))),
         Rights::IfEverIn(identity) => Ok(Looked::Ended(identity, room.position, room.version)),
         Rights::None(problem) => Err(problem),
     })?;
     let (identity, position, version) = match looked {
-        Looked::At(taken, access) => return Ok(Inside { access, taken, room: current }),
+        Looked::At(taken, access, position) => return Ok(Inside { access, taken, room: current, position }),
         Looked::Ended(identity, position, version) => (identity, position, version),
     };
     // A room that has ended stays as it is: what is taken now is of the same version.
@@ -157,12 +140,12 @@ pub async fn look_inside<T>(
     } else {
         return Err(not_in_room(&identity));
     };
-    let taken = current.read(|room| take(room, &access, &current));
-    Ok(Inside { access, taken, room: current })
+    let (taken, position) = current.read(|room| (take(room, &access, &current), current.position(room)));
+    Ok(Inside { access, taken, room: current, position })
 }
 
 enum Looked<T> {
-    At(T, Access),
+    At(T, Access, Position),
     Ended(Identity, Position, RoomVersion),
 }
 

@@ -21,7 +21,7 @@ use super::room_version::{self, Moment};
 use crate::commands::context::Caller;
 use crate::events::room::view::RoomView;
 use crate::ids::{Position, RoomKey};
-use crate::projections::cache::Shown;
+use crate::live::rooms::Shown;
 
 const PATH: &str = "/v1/rooms/{room}";
 
@@ -59,11 +59,11 @@ async fn view(
     let moment = Moment::read(&mut query)?;
     let known = headers::if_none_match(&headers);
     let key = RoomKey { tenant: caller.tenant.clone(), room };
-    let (body, position) = match moment {
+    let (shown, position) = match moment {
         Moment::Now => {
             let wanted = fresh::wanted(&api, &mut query, &headers).await?;
             query.finish()?;
-            now(&api, &caller, &key, wanted).await?
+            now(&api, &key, wanted).await?
         }
         Moment::Version(_) | Moment::At(_) => {
             fresh::log_reached(&api, &mut query, &headers).await?;
@@ -71,12 +71,12 @@ async fn view(
             past(&api, &caller, &key, moment).await?
         }
     };
-    let view = &*body.view;
+    let view = &*shown.view;
     rights::room_itself(&caller, room, view.name.as_deref())?;
     let unchanged = known.is_some_and(|tags| tags.matches_weakly(view.version));
     let etag = etags::etag(view.version);
     let mut response =
-        if unchanged { StatusCode::NOT_MODIFIED.into_response() } else { Body::from(body.json).into_response() };
+        if unchanged { StatusCode::NOT_MODIFIED.into_response() } else { Body::from(shown.json).into_response() };
     let answer = response.headers_mut();
     if !unchanged {
         answer.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -89,25 +89,9 @@ async fn view(
     Ok(response)
 }
 
-/// Out of the room's state where it is in use here, else out of the cache or the read model.
-async fn now(
-    api: &Api,
-    caller: &Caller,
-    key: &RoomKey,
-    wanted: Option<Position>,
-) -> Result<(Shown, Position), Problem> {
-    if rights::reads_state(api, caller, key) {
-        let current = api.rooms.current(key, wanted).await?;
-        let view = current.view(key.room).ok_or_else(rights::no_such_room)?;
-        return Ok((view.map_err(Problem::internal)?, current.at));
-    }
-    let wanted = wanted.max(api.rooms.acknowledged_before(key));
-    let seen = api.cache.room(key, wanted, &api.patience()).await?;
-    match seen.value {
-        Some(shown) => Ok((shown, seen.at)),
-        None if seen.current => Err(rights::no_such_room()),
-        None => at(api, key, Moment::Now).await,
-    }
+async fn now(api: &Api, key: &RoomKey, wanted: Option<Position>) -> Result<(Shown, Position), Problem> {
+    let current = api.rooms.current(key, wanted).await?;
+    current.view(key.room).ok_or_else(rights::no_such_room)?.map_err(Problem::internal)
 }
 
 /// Which versions there are is told to those only who may see the room.

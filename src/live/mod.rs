@@ -5,14 +5,17 @@
 //! history and what is live for each reader, [`renderer`] leaves out what is not for the reader, and [`published`] keeps what was
 //! rendered for all who see the event alike.
 
+pub mod cache;
 pub mod cursor;
 pub mod event_view;
 pub mod follow;
 pub mod hub;
 mod opened;
+pub mod pattern;
 pub mod published;
 pub mod renderer;
 pub mod rooms;
+pub mod snapshots;
 mod texts;
 pub mod viewer;
 

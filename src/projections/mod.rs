@@ -6,13 +6,12 @@
 //!
 //! Each read model has a folder or file: [`rooms`] (with the people in them), [`sessions`], [`messages`], [`activity`],
 //! [`usage`]. [`rows`] holds what their tables share, and [`concurrency`] the counting of concurrent sessions. [`live`] keeps the
-//! models up to date, [`read`] queries them, [`cache`] caches rooms, [`rebuild`] folds them again from the first event, and
+//! models up to date, [`read`] queries them, [`rebuild`] folds them again from the first event, and
 //! [`retention`] drops expired months. [`archives`] moves partitions that all models have passed out of the database.
 
 pub mod activity;
 pub mod apply;
 pub mod archives;
-pub mod cache;
 pub mod checkpoint;
 pub mod concurrency;
 pub mod entry;

@@ -28,7 +28,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
-    ("live", &["commands", "events", "ids", "projections", "resilience", "security", "telemetry"]),
+    (
+        "live",
+        &["commands", "config", "database", "events", "ids", "projections", "resilience", "security", "telemetry"],
+    ),
     ("commands", &["config", "events", "ids", "json", "security", "telemetry"]),
     ("projections", &["config", "database", "events", "ids", "json", "resilience", "security", "telemetry"]),
     ("security", &["config", "database", "events", "ids", "json", "telemetry"]),

@@ -8,21 +8,20 @@ use clap::Args;
 use crate::cli::context::Context;
 use crate::cli::output;
 use crate::ids::TenantId;
-use crate::projections::cache::Pattern;
-use crate::projections::cache::operate::{Question, Reply};
+use crate::live::cache::operate::{Question, Reply};
+use crate::live::pattern::Pattern;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Delete cached entries, in every running server and in Redis.
+/// Drop rooms from the memory of every running server, and their snapshots from Redis.
 ///
-/// Responses are correct without it. Use it after a manual repair of rows of the read models, or to free memory. Names are
-/// room:ID:view and room:ID:people; * matches any part. Exit code 1 if a server did not answer or failed.
+/// Responses are correct without it; use it to free memory. A room's name is room:ID; * matches any part. Exit code 1 if a server did not answer or failed.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  convoke cache forget 'room:*'\n  convoke cache forget --tenant acme 'room:01936d2e-*'\n  convoke cache forget 'room:*:people'"
+    after_help = "Examples:\n  convoke cache forget 'room:*'\n  convoke cache forget --tenant acme 'room:01936d2e-*'"
 )]
 pub struct Forget {
-    /// Which entries
+    /// Which rooms
     pattern: String,
     /// Of this tenant only
     #[arg(long, value_name = "TENANT")]
@@ -45,7 +44,7 @@ impl Forget {
             match &told.reply {
                 Reply::Forgot { memory, redis } if !self.json => {
                     let redis = redis.map_or_else(String::new, |redis| format!(", {redis} in Redis"));
-                    output::print_line(format_args!("{}: {memory} entries in memory{redis}", told.node))?;
+                    output::print_line(format_args!("{}: {memory} rooms in memory{redis}", told.node))?;
                 }
                 Reply::Failed(why) => {
                     output::note(format_args!("{}: {why}", told.node));

@@ -12,7 +12,7 @@ use clap::Subcommand;
 
 use super::context::Context;
 use super::output::note;
-use crate::projections::cache::operate::{self, Answers, Question};
+use crate::live::cache::operate::{self, Answers, Question};
 
 /// Show, warm and empty the servers' caches of rooms.
 #[derive(Debug, Subcommand)]

@@ -8,8 +8,8 @@ use clap::Args;
 use crate::cli::context::Context;
 use crate::cli::output;
 use crate::cli::table::{bytes, table};
-use crate::projections::cache::operate::{Question, Reply};
-use crate::projections::cache::stats::{LayerStats, NodeStats};
+use crate::live::cache::operate::{Question, Reply};
+use crate::live::cache::stats::{LayerStats, NodeStats};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -43,11 +43,12 @@ impl Stats {
 }
 
 fn as_text(node: &str, stats: &NodeStats) -> String {
-    let following = if stats.following { "follows the log" } else { "cannot read the log and is bypassed" };
+    let following =
+        if stats.following { "follows the log" } else { "cannot read the log, so every read asks the database" };
     let (through, hit_rate) = (stats.through, stats.hit_rate * 100.0);
     let mut rows = table(
-        &["layer", "asked", "hits", "hit rate", "outdated", "unknown", "failed", "mean age s", "held", "of"],
-        &[1, 2, 3, 4, 5, 6, 7, 8, 9],
+        &["layer", "asked", "hits", "hit rate", "unknown", "failed", "mean age s", "held", "of"],
+        &[1, 2, 3, 4, 5, 6, 7, 8],
     );
     let mut row = |name: &str, layer: &LayerStats, held: String, of: String| {
         rows.add_row([
@@ -55,7 +56,6 @@ fn as_text(node: &str, stats: &NodeStats) -> String {
             layer.asked.to_string(),
             layer.hits.to_string(),
             format!("{:.1} %", layer.hit_rate * 100.0),
-            layer.outdated.to_string(),
             layer.unknown.to_string(),
             layer.failed.to_string(),
             format!("{:.1}", layer.mean_age_s),
@@ -63,7 +63,7 @@ fn as_text(node: &str, stats: &NodeStats) -> String {
             of,
         ]);
     };
-    let held = format!("{} in {} entries", bytes(stats.size.bytes), stats.size.entries);
+    let held = format!("{} in {} rooms", bytes(stats.size.bytes), stats.size.entries);
     row("memory", &stats.memory, held, bytes(stats.size.limit));
     if let Some(redis) = &stats.redis {
         let used = redis.used.map_or_else(|| "no answer".to_owned(), bytes);

@@ -7,14 +7,14 @@ use clap::Args;
 
 use crate::cli::context::Context;
 use crate::cli::output;
-use crate::projections::cache::operate::{Question, Reply};
+use crate::live::cache::operate::{Question, Reply};
 
 /// A few thousand rooms, on a database that has other things to do.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Make every running server load the rooms that are open or were used recently.
+/// Make every running server load the open rooms, the newest first.
 ///
-/// Servers of the role maintenance do so by themselves, every CONVOKE_CACHE_WARM_INTERVAL. Exit code 1 if a server did not
+/// Servers of the role api do so by themselves, every CONVOKE_CACHE_WARM_INTERVAL. Exit code 1 if a server did not
 /// answer or failed.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  convoke cache warm")]
@@ -34,7 +34,7 @@ impl Warm {
         for told in &answers.told {
             match &told.reply {
                 Reply::Warmed(warmed) if !self.json => output::print_line(format_args!(
-                    "{}: {} rooms are open or were used recently; {} of their entries loaded, {} failed",
+                    "{}: {} open rooms; {} loaded, {} failed",
                     told.node, warmed.rooms, warmed.loaded, warmed.failed
                 ))?,
                 Reply::Failed(why) => {

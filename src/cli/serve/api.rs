@@ -12,8 +12,11 @@ use crate::events::time::Timestamp;
 use crate::http::api::{Api, Parts};
 use crate::http::{docs, routes};
 use crate::ids::RoomKey;
+use crate::live::cache::Cache;
+use crate::live::cache::operate::Desk;
 use crate::live::hub::{self, Hub};
 use crate::live::rooms::RoomStates;
+use crate::live::snapshots::{self, Snapshots};
 use crate::live::{self, Live};
 use crate::projections::read::ReadModels;
 use crate::projections::rooms as room_model;
@@ -22,8 +25,9 @@ use crate::security::tokens::Verifier;
 use crate::security::watch::Watch;
 use crate::tasks::Tasks;
 
-pub async fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Result<Router> {
-    let Foundation { config, pool, reads, log, window, clock, metrics, board, cache, replicas, .. } = foundation;
+/// The routes, and what operators may ask of the rooms in memory.
+pub async fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Result<(Router, Cache)> {
+    let Foundation { config, pool, reads, log, window, clock, metrics, board, replicas, .. } = foundation;
     let masters = MasterKeys::configured(&config.keys).context("the master keys cannot be used")?;
     let sealer = Sealer::new(pool.clone(), masters);
     let verifier = Verifier::new(&config.keys, pool.clone()).context("the signing keys cannot be used")?;
@@ -43,6 +47,7 @@ pub async fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Resul
     if !replicas.is_empty() {
         tasks.spawn("replicas", |stop| replicas.clone().run(stop));
     }
+    let snapshots = snapshots(foundation, &sealer, tasks)?;
     let models = ReadModels::new(reads.clone()).counting(metrics.clone());
     let rooms = RoomStates::new(live::rooms::Parts {
         log: log.reading_from(reads.clone()),
@@ -50,6 +55,9 @@ pub async fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Resul
         models: models.clone(),
         board: board.clone(),
         snapshot_interval: config.log.snapshot_interval,
+        snapshots: snapshots.clone(),
+        metrics: metrics.cache().clone(),
+        clock: clock.clone(),
         memory: config.cache.memory,
         patience: config.http.at_least_timeout,
         stop: tasks.token().clone(),
@@ -58,6 +66,9 @@ pub async fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Resul
     let (publisher, stretches) = hub::publisher();
     tasks.spawn("rooms", |stop| rooms.clone().run(publisher, stop));
     tasks.spawn("hub", |stop| hub.clone().run(stretches, stop));
+    let cache = Cache { rooms: rooms.clone(), snapshots, metrics: metrics.cache().clone(), pool: pool.clone() };
+    tasks.spawn("cache-desk", |stop| Desk::new(cache.clone()).run(stop));
+    tasks.spawn("cache-warming", |stop| cache.clone().keep_warm(config.cache.warm_interval, stop));
     let live = Live::new(live::Parts { rooms: rooms.clone(), hub, sealer: sealer.clone(), metrics: metrics.clone() });
     let (orders, hand, ask) = (executor.clone(), clock.clone(), pool.clone());
     tasks.spawn("deadlines", |stop| deadlines::run(orders, hand, move |now| due_rooms(ask.clone(), now), stop));
@@ -71,14 +82,25 @@ pub async fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Resul
         replicas: replicas.clone(),
         board: board.clone(),
         rooms,
-        cache: cache.clone(),
         clock: clock.clone(),
         metrics: metrics.clone(),
         stop: tasks.token().clone(),
         http: config.http.clone(),
         streams: config.streams.clone(),
     }));
-    Ok(api.merge(docs::routes()))
+    Ok((api.merge(docs::routes()), cache))
+}
+
+/// Snapshots of room states in Redis, if one is configured.
+fn snapshots(foundation: &Foundation, sealer: &Sealer, tasks: &mut Tasks) -> anyhow::Result<Option<Snapshots>> {
+    let Foundation { config, clock, metrics, breakers, .. } = foundation;
+    let parts = snapshots::Parts { sealer: sealer.clone(), clock: clock.clone(), metrics: metrics.cache().clone() };
+    let around_redis = || breakers.around("redis", snapshots::BREAKER);
+    let made = Snapshots::new(&config.cache, parts, around_redis).context("REDIS_URL cannot be used")?;
+    Ok(made.map(|(snapshots, writer)| {
+        tasks.spawn("snapshots", |stop| writer.run(stop));
+        snapshots
+    }))
 }
 
 async fn due_rooms(pool: Pool, now: Timestamp) -> sqlx::Result<Vec<Candidate>> {

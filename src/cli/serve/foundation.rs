@@ -12,9 +12,7 @@ use crate::events::log::EventLog;
 use crate::events::log::maintenance::Maintenance;
 use crate::events::time::Clock;
 use crate::projections::MODELS;
-use crate::projections::cache::{self, CacheWork, RoomCache};
 use crate::projections::live::Board;
-use crate::projections::read::ReadModels;
 use crate::projections::replicas::Replicas;
 use crate::resilience::Breakers;
 use crate::telemetry::metrics::Metrics;
@@ -36,15 +34,13 @@ pub struct Foundation {
     pub board: Board,
     /// Around what the process can do without.
     pub breakers: Breakers,
-    pub cache: RoomCache,
     /// Of the database, to read from.
     pub replicas: Replicas,
 }
 
 impl Foundation {
     /// Brings the database up to date: its schema, and partitions of the log for now and the time ahead.
-    /// With it, the work that the cache needs to answer.
-    pub async fn lay(config: &Config, database: &Database) -> anyhow::Result<(Self, CacheWork)> {
+    pub async fn lay(config: &Config, database: &Database) -> anyhow::Result<Self> {
         let owner = pool::owner(database.options(), &config.database);
         for migration in migrate::run(&owner).await? {
             tracing::info!(migration, "migration applied");
@@ -65,22 +61,11 @@ impl Foundation {
         let source = Source::configured(log.reading_from(reads.clone()), config, metrics.clone());
         let clock = Clock::system();
         let replicas = replicas(config, &reads, &breakers, &metrics)?;
-        let parts = cache::Parts {
-            source: source.clone(),
-            models: ReadModels::new(reads.clone()).counting(metrics.clone()),
-            replicas: replicas.clone(),
-            board: board.clone(),
-            clock: clock.clone(),
-            metrics: metrics.clone(),
-        };
-        let around_redis = || breakers.around("redis", cache::BREAKER);
-        let (cache, work) = RoomCache::new(parts, &config.cache, around_redis).context("REDIS_URL cannot be used")?;
         let config = config.clone();
         let window = Window::default();
-        let foundation =
-            Self { config, pool, reads, log, source, window, clock, metrics, board, breakers, cache, replicas };
+        let foundation = Self { config, pool, reads, log, source, window, clock, metrics, board, breakers, replicas };
         foundation.maintenance().prepare().await?;
-        Ok((foundation, work))
+        Ok(foundation)
     }
 
     pub fn maintenance(&self) -> Maintenance {

@@ -74,12 +74,12 @@ fn occupied(config: &Config) -> String {
 }
 
 async fn serve(config: &Config, address: Reserved, database: &Database, stop: CancellationToken) -> anyhow::Result<()> {
-    let (foundation, cache) = Foundation::lay(config, database).await?;
+    let foundation = Foundation::lay(config, database).await?;
     let mut tasks = Tasks::new(stop);
     tasks.spawn("database", |stop| database.clone().keep_running(stop));
     let relay = relay::relay(&foundation)?;
     let standing = relay.as_ref().map(Relay::standing);
-    workers::spawn(&foundation, relay, cache, &mut tasks);
+    workers::spawn(&foundation, relay, &mut tasks);
     let listener = address.listen().with_context(|| occupied(config))?;
     let address = listener.local_addr()?;
     let router = routes::router(&foundation, standing, &mut tasks).await?;

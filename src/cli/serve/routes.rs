@@ -11,8 +11,14 @@ use crate::tasks::Tasks;
 /// Every process answers for its health and its metrics, whatever its roles.
 pub async fn router(foundation: &Foundation, relay: Option<Standing>, tasks: &mut Tasks) -> anyhow::Result<Router> {
     let checks = readiness::checks(foundation, relay, tasks.token().clone());
+    let (api, cache) = if foundation.config.roles.api {
+        let (api, cache) = api::router(foundation, tasks).await?;
+        (api, Some(cache))
+    } else {
+        (Router::new(), None)
+    };
     let router = http::health::routes(checks)
-        .merge(http::metrics::routes(foundation.metrics.clone(), standing::look(foundation)))
+        .merge(http::metrics::routes(foundation.metrics.clone(), standing::look(foundation, cache)))
         .merge(http::problem::pages::routes());
-    if foundation.config.roles.api { Ok(router.merge(api::router(foundation, tasks).await?)) } else { Ok(router) }
+    Ok(router.merge(api))
 }

@@ -9,6 +9,7 @@ use crate::events::log::{EventLog, LogError};
 use crate::events::relay::relayed;
 use crate::events::time::Timestamp;
 use crate::events::topic::shape::events_topic;
+use crate::live::cache::Cache;
 use crate::telemetry::metrics::LogStanding;
 
 /// After this long the log's metrics are omitted. Below the ten seconds that Prometheus waits for all metrics.
@@ -17,16 +18,18 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Reads the state of the log into the metrics.
 pub fn look(
     foundation: &Foundation,
+    cache: Option<Cache>,
 ) -> impl Fn() -> futures_util::future::BoxFuture<'static, ()> + Send + Sync + use<> {
     let (log, maintenance, metrics) = (foundation.log.clone(), foundation.maintenance(), foundation.metrics.clone());
     let kafka = &foundation.config.kafka;
     let topic = kafka.brokers.is_some().then(|| events_topic(&kafka.prefix));
-    let cache = foundation.cache.clone();
     move || {
         let (log, maintenance, metrics, topic) = (log.clone(), maintenance.clone(), metrics.clone(), topic.clone());
         let cache = cache.clone();
         Box::pin(async move {
-            cache.look().await;
+            if let Some(cache) = cache {
+                cache.look().await;
+            }
             // Why it does not tell is what `/health/ready` says.
             let told = tokio::time::timeout(PATIENCE, stand(&log, &maintenance)).await.ok().and_then(Result::ok);
             let head = told.map(|told| told.position);

@@ -3,27 +3,16 @@
 use super::foundation::Foundation;
 use crate::events::log::wake;
 use crate::events::relay::Relay;
-use crate::projections::cache::CacheWork;
-use crate::projections::cache::operate::Desk;
 use crate::projections::live::{Runner, Tail};
 use crate::projections::retention::Retention;
 use crate::tasks::Tasks;
 
-pub fn spawn(foundation: &Foundation, relay: Option<Relay>, caching: CacheWork, tasks: &mut Tasks) {
-    let Foundation { config, log, source, window, metrics, board, cache, .. } = foundation;
+pub fn spawn(foundation: &Foundation, relay: Option<Relay>, tasks: &mut Tasks) {
+    let Foundation { config, log, source, window, metrics, board, .. } = foundation;
     if config.roles.maintenance {
         tasks.spawn("maintenance", |stop| foundation.maintenance().run(stop));
         let retention = Retention::new(foundation.pool.clone(), config.retention.clone(), foundation.clock.clone());
         tasks.spawn("retention", |stop| retention.run(stop));
-    }
-    // Who answers readers, and who warms what they share.
-    if config.roles.api || config.roles.maintenance {
-        tasks.spawn("cache", |stop| caching.run(stop));
-        tasks.spawn("cache-desk", |stop| Desk::new(cache.clone()).run(stop));
-    }
-    if config.roles.maintenance {
-        let every = config.cache.warm_interval;
-        tasks.spawn("cache-warming", |stop| cache.clone().keep_warm(every, stop));
     }
     if config.roles.api || config.roles.projector {
         tasks.spawn("window", |stop| window.clone().run(source.clone(), stop));

@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 use crate::commands::room::state::{Room, STATE_SHAPE, StateSize};
 use crate::events::envelope::{Envelope, Hash};
 use crate::events::log::snapshots::Snapshot;
-use crate::events::log::{EventLog, LogError, chain};
+use crate::events::log::{EventLog, LogError, RoomHead, chain};
 use crate::events::room::RoomEvent;
 use crate::events::sealed::Sealed;
 use crate::events::time::Timestamp;
@@ -82,6 +82,36 @@ impl LoadedRoom {
         Ok(decoded)
     }
 
+    /// The state as a snapshot; `None`: the room has no events.
+    pub fn snapshot(&self) -> Option<Snapshot> {
+        let json = serde_json::to_vec(&Kept { happened_at: self.happened_at, state: &self.state }).ok()?;
+        Some(Snapshot {
+            version: self.version,
+            position: self.position,
+            recorded_at: self.recorded_at?,
+            chain: self.chain,
+            state: zstd::bulk::compress(&json, COMPRESSION).ok()?,
+        })
+    }
+
+    /// `None`: it cannot be read; the room is folded from its beginning.
+    fn restored(kept: &Snapshot) -> Option<Self> {
+        let json = zstd::stream::decode_all(kept.state.as_slice()).ok()?;
+        let read: Kept<Room> = serde_json::from_slice(&json).ok()?;
+        let mut room = Self {
+            state: read.state,
+            version: kept.version,
+            position: kept.position,
+            recorded_at: Some(kept.recorded_at),
+            happened_at: read.happened_at,
+            chain: kept.chain,
+            snapshot: kept.version,
+            ..Self::default()
+        };
+        room.measure();
+        Some(room)
+    }
+
     /// Looks at all of the state. Done again only once it may have grown by half, so that it costs little for each event.
     fn measure(&mut self) {
         self.size = self.state.size();
@@ -133,6 +163,39 @@ impl Loader {
         }
     }
 
+    /// The room as it is, taken on from a snapshot that is kept elsewhere if the log has the event that it ends with, else from
+    /// the log alone. `kept` looks for one, given the room's version. Returns whether the snapshot was used.
+    pub async fn now_from<F>(
+        &self,
+        key: &RoomKey,
+        kept: impl FnOnce(RoomVersion) -> F,
+    ) -> Result<(LoadedRoom, bool), LogError>
+    where
+        F: Future<Output = Option<Snapshot>> + Send,
+    {
+        let _permit = self.at_once.acquire().await;
+        let Some(head) = self.log.room_head(key).await? else { return Ok((LoadedRoom::default(), false)) };
+        let kept = kept(head.version).await.filter(|kept| kept.version <= head.version);
+        if let Some(mut room) = kept.and_then(|kept| LoadedRoom::restored(&kept))
+            && self.is_of_log(key, &room, &head).await?
+        {
+            self.follow(key, &mut room, head.version).await?;
+            return Ok((room, true));
+        }
+        Ok((self.fold(key, head.version).await?, false))
+    }
+
+    /// Whether the log has the event that a state ends with.
+    async fn is_of_log(&self, key: &RoomKey, room: &LoadedRoom, head: &RoomHead) -> Result<bool, LogError> {
+        if room.version == head.version {
+            return Ok(room.chain == head.chain && room.position == head.last_position);
+        }
+        let Some(recorded_at) = room.recorded_at.filter(|_| room.version > 0) else { return Ok(false) };
+        let last = self.log.read_room(key, room.version - 1, Some(recorded_at), 1).await?;
+        let hash = chain::seal(&room.chain, room.position, recorded_at);
+        Ok(last.first().is_some_and(|last| last.position == room.position && last.hash == hash))
+    }
+
     /// The room as it was at a version; absent where the room has not come so far.
     pub async fn at_version(&self, key: &RoomKey, version: RoomVersion) -> Result<LoadedRoom, LogError> {
         let _permit = self.at_once.acquire().await;
@@ -146,7 +209,13 @@ impl Loader {
         // A room that never was long enough has no snapshot: not worth the question.
         let snapshot =
             if version < self.snapshot_interval { None } else { self.log.snapshot(key, STATE_SHAPE, version).await? };
-        let mut room = snapshot.and_then(|kept| restore(&kept)).unwrap_or_default();
+        let mut room = snapshot.and_then(|kept| LoadedRoom::restored(&kept)).unwrap_or_default();
+        self.follow(key, &mut room, version).await?;
+        Ok(room)
+    }
+
+    /// Takes a room on to a version.
+    async fn follow(&self, key: &RoomKey, room: &mut LoadedRoom, version: RoomVersion) -> Result<(), LogError> {
         let since = room.recorded_at;
         while room.version < version {
             let wanted = usize::try_from(version - room.version).unwrap_or(PAGE).min(PAGE);
@@ -159,16 +228,16 @@ impl Loader {
             }
             // A snapshot that the writer is about to take is left to the writer.
             if room.snapshot_missing(self.snapshot_interval) {
-                self.keep(key, &room).await;
+                self.keep(key, room).await;
                 room.snapshot_taken();
             }
         }
-        Ok(room)
+        Ok(())
     }
 
     /// Keeps a snapshot. A snapshot is disposable: where it cannot be kept, nothing is lost but time.
     pub async fn keep(&self, key: &RoomKey, room: &LoadedRoom) {
-        let Some(snapshot) = preserve(room) else { return };
+        let Some(snapshot) = room.snapshot() else { return };
         if let Err(error) = self.log.keep_snapshot(key, STATE_SHAPE, &snapshot).await {
             tracing::warn!(%error, tenant = %key.tenant, room = %key.room, version = room.version, "snapshot was not stored");
         }
@@ -182,33 +251,4 @@ const COMPRESSION: i32 = 1;
 struct Kept<S> {
     happened_at: Option<Timestamp>,
     state: S,
-}
-
-fn preserve(room: &LoadedRoom) -> Option<Snapshot> {
-    let json = serde_json::to_vec(&Kept { happened_at: room.happened_at, state: &room.state }).ok()?;
-    Some(Snapshot {
-        version: room.version,
-        position: room.position,
-        recorded_at: room.recorded_at?,
-        chain: room.chain,
-        state: zstd::bulk::compress(&json, COMPRESSION).ok()?,
-    })
-}
-
-/// `None`: it cannot be read; the room is folded from its beginning.
-fn restore(kept: &Snapshot) -> Option<LoadedRoom> {
-    let json = zstd::stream::decode_all(kept.state.as_slice()).ok()?;
-    let read: Kept<Room> = serde_json::from_slice(&json).ok()?;
-    let mut room = LoadedRoom {
-        state: read.state,
-        version: kept.version,
-        position: kept.position,
-        recorded_at: Some(kept.recorded_at),
-        happened_at: read.happened_at,
-        chain: kept.chain,
-        snapshot: kept.version,
-        ..LoadedRoom::default()
-    };
-    room.measure();
-    Some(room)
 }

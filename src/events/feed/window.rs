@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::{RETRY, Source};
 use crate::database::silence::heard;
@@ -48,6 +49,8 @@ struct Kept {
 pub struct End {
     /// How often the window began. 0: not yet.
     pub era: u64,
+    /// The log's epoch; nil: the window has not begun.
+    pub epoch: Uuid,
     /// Where it began: what is behind it was in the window.
     pub begun: Position,
     /// Of its last event, or where it began.
@@ -136,7 +139,7 @@ impl Window {
     async fn follow(&self, source: &Source, failing: &mut bool) -> Result<(), LogError> {
         let log = source.its_log();
         let Head { position: begun, epoch, .. } = heard(super::SILENCE, log.head()).await?;
-        self.begin(begun);
+        self.begin(begun, epoch);
         let mut feed = source.open(begun);
         let (mut after, mut ends) = (begun, begun);
         let mut asked = Instant::now();
@@ -165,9 +168,9 @@ impl Window {
         }
     }
 
-    fn begin(&self, position: Position) {
+    fn begin(&self, position: Position, epoch: Uuid) {
         *self.kept() = Some(Kept { after: position, ..Kept::default() });
-        self.0.end.send_modify(|end| *end = End { era: end.era + 1, begun: position, position });
+        self.0.end.send_modify(|end| *end = End { era: end.era + 1, epoch, begun: position, position });
         self.0.grown.send_replace(position);
     }
 

@@ -177,11 +177,6 @@ impl EventLog {
         self.own.as_ref().is_some_and(|own| own.has(room))
     }
 
-    /// A position behind which this process appended nothing to the room.
-    pub fn appended_before(&self, room: &RoomKey) -> Position {
-        self.own.as_ref().map_or(0, |own| own.last_of(room))
-    }
-
     fn saw(&self, position: Position) {
         self.head.send_if_modified(|known| {
             let newer = position > *known;

@@ -148,7 +148,7 @@ impl Seen {
         stop: &CancellationToken,
         report: &Report,
     ) -> Result<Self, AuditError> {
-        let partitions = Partitions::open(client, topic)?;
+        let partitions = Partitions::open_settled(client, topic)?;
         let count = partitions.bounds.len();
         let mut seen = Self {
             audit: Audit::default(),

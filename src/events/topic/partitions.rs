@@ -60,6 +60,20 @@ impl Partitions {
         Self::over(&reader, topic)
     }
 
+    /// For reading all that was committed before. Kafka ends a transaction in one partition after another, also after it told the
+    /// writer that the transaction is committed: waits, a bounded time, until those under way have ended everywhere.
+    pub fn open_settled(client: &ClientConfig, topic: &str) -> Result<Self, TopicError> {
+        let written = Self::open_for_everything(client, topic)?.bounds;
+        let mut partitions = Self::open(client, topic)?;
+        let until = Instant::now() + PATIENCE;
+        let behind = |bounds: &[Bounds]| bounds.iter().zip(&written).any(|(ended, written)| ended.high < written.high);
+        while behind(&partitions.bounds) && Instant::now() < until {
+            std::thread::sleep(POLL);
+            partitions.ask()?;
+        }
+        Ok(partitions)
+    }
+
     fn over(reader: &ClientConfig, topic: &str) -> Result<Self, TopicError> {
         let consumer = BaseConsumer::from_config_and_context(reader, Said::default()).map_err(TopicError::Client)?;
         let mut partitions = Self { consumer, topic: topic.to_owned(), bounds: Vec::new() };

@@ -1,8 +1,9 @@
 //! One room in memory.
 
-use crate::ids::{RoomId, RoomVersion};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -11,12 +12,14 @@ use super::Part;
 use super::events::EventsOfRoom;
 use super::messages::{MessagesOfRoom, SharedMessage};
 use super::pages::{Made, PageKey, Pages};
+use super::shown::Shown;
 use crate::commands::execute::load::LoadedRoom;
 use crate::events::envelope::Envelope;
 use crate::events::log::LogError;
 use crate::events::room::RoomEvent;
+use crate::ids::{Position, RoomId, RoomVersion};
 use crate::live::published::PublishedEvent;
-use crate::projections::cache::Shown;
+use crate::live::snapshots;
 use crate::projections::messages::{Message, MessageReader, read_cursor};
 use crate::projections::read::{PageRequest, ReadError};
 use crate::security::sealing::Moment;
@@ -61,6 +64,7 @@ pub struct Cell {
     view: Mutex<Option<Shown>>,
     pages: Mutex<Pages>,
     bytes: AtomicUsize,
+    pub loaded: Instant,
 }
 
 impl Cell {
@@ -68,7 +72,7 @@ impl Cell {
         let version = watch::channel(room.version).0;
         let bytes = AtomicUsize::new(CELL + room.memory());
         let now = RwLock::new(Now { room, messages: MessageState::Unknown, events: EventState::Unknown });
-        Self { now, version, view: Mutex::default(), pages: Mutex::default(), bytes }
+        Self { now, version, view: Mutex::default(), pages: Mutex::default(), bytes, loaded: Instant::now() }
     }
 
     // What these locks guard is whole at every moment, also after a panic.
@@ -93,16 +97,20 @@ impl Cell {
         self.bytes.load(Ordering::Relaxed) + self.pages().bytes()
     }
 
-    /// Takes the room on by one of its events; one that is in the state already changes nothing. An error: the state is not to be
-    /// used any more.
-    pub fn apply(&self, published: &Arc<PublishedEvent>) -> Result<(), LogError> {
+    /// Takes the room on by one of its events; one that is in the state already changes nothing. Returns whether the nodes should
+    /// get a new snapshot of it. An error: the state is not to be used any more.
+    pub fn apply(&self, published: &Arc<PublishedEvent>) -> Result<bool, LogError> {
         let envelope = &published.envelope;
         let mut now = self.change();
         let Now { room, messages, events } = &mut *now;
         if envelope.room_version <= room.version {
-            return Ok(());
+            return Ok(false);
         }
         let event = room.follow(envelope)?;
+        let due = room.snapshot_due(snapshots::EVERY);
+        if due {
+            room.snapshot_taken();
+        }
         match messages {
             MessageState::Unknown => {}
             MessageState::Gathering(gathered) => gathered.push((envelope.clone(), event)),
@@ -117,7 +125,7 @@ impl Cell {
         let version = now.room.version;
         drop(now);
         self.version.send_replace(version);
-        Ok(())
+        Ok(due)
     }
 
     /// Waits until the state is at a version or behind it.
@@ -126,16 +134,17 @@ impl Cell {
         _ = self.version.subscribe().wait_for(|at| *at >= version).await;
     }
 
-    /// The room as it is shown, made once for each version.
-    pub fn view(&self, id: RoomId) -> Option<serde_json::Result<Shown>> {
+    /// The room as it is shown, made once for each version, and the position of its last event.
+    pub fn view(&self, id: RoomId) -> Option<(serde_json::Result<Shown>, Position)> {
         let now = self.now();
+        let position = now.room.position;
         let mut made = self.view.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(made) = made.as_ref().filter(|made| made.view.version == now.room.version) {
-            return Some(Ok(made.clone()));
+            return Some((Ok(made.clone()), position));
         }
         let shown = Shown::of(now.room.state.view(id, now.room.version)?);
         *made = shown.as_ref().ok().cloned();
-        Some(shown)
+        Some((shown, position))
     }
 
     pub fn page(&self, key: &PageKey, version: RoomVersion, moment: Moment) -> Option<Bytes> {
@@ -201,16 +210,17 @@ impl Cell {
         }
     }
 
-    /// A page of messages, and whether there are more; `None`: they are not here, or not all of them.
+    /// A page of messages, whether there are more, and the position of the room's last event; `None`: they are not here, or not
+    /// all of them.
     pub fn messages(
         &self,
         reader: MessageReader<'_>,
         newest_first: bool,
         page: PageRequest<'_>,
-    ) -> Result<Option<Part<SharedMessage>>, ReadError> {
+    ) -> Result<Option<(Part<SharedMessage>, Position)>, ReadError> {
         let behind = read_cursor(newest_first, page.cursor)?;
         let now = self.now();
         let MessageState::Known(known) = &now.messages else { return Ok(None) };
-        Ok(known.page(reader, newest_first, behind, page.limit))
+        Ok(known.page(reader, newest_first, behind, page.limit).map(|page| (page, now.room.position)))
     }
 }

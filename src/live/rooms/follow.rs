@@ -31,7 +31,9 @@ impl RoomStates {
                     Some(events) => {
                         let events: Vec<_> = events.into_iter().map(PublishedEvent::new).collect();
                         for event in &events {
-                            inner.table.apply(event);
+                            if let Some((key, cell)) = inner.table.apply(event) {
+                                inner.share(&key, end.epoch, || cell.read(|now| now.room.clone()));
+                            }
                         }
                         after = events.last().map_or(after, |last| last.envelope.position);
                         inner.moved(after);
@@ -58,6 +60,7 @@ impl Inner {
     /// What was in memory may lack events up to here: all of it goes.
     fn begin(&self, position: u64, publisher: &mut Publisher) {
         self.table.clear();
+        self.parts.metrics.began();
         self.moved(position);
         publisher.begin_anew(position);
     }

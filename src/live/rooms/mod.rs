@@ -21,6 +21,7 @@ mod follow;
 mod messages;
 mod pages;
 mod permits;
+mod shown;
 mod table;
 
 use std::sync::Arc;
@@ -30,9 +31,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 pub use messages::SharedMessage;
 pub use pages::{Made, PageKey};
+pub use shown::Shown;
+pub use table::Size;
 
 use self::cell::Cell;
 use self::permits::Permits;
@@ -41,15 +45,18 @@ use crate::commands::execute::load::{LoadedRoom, Loader};
 use crate::events::feed::Window;
 use crate::events::log::append::Acknowledged;
 use crate::events::log::{EventLog, LogError};
+use crate::events::time::{Clock, Timestamp};
 use crate::ids::{Position, RoomId, RoomKey, RoomVersion};
+use crate::live::pattern::Pattern;
 use crate::live::published::PublishedEvent;
-use crate::projections::cache::Shown;
+use crate::live::snapshots::{self, Snapshots};
 use crate::projections::live::{Board, WaitError};
 use crate::projections::messages::{MessageReader, Messages};
 use crate::projections::model::ReadModel as _;
 use crate::projections::read::{PageRequest, ReadError, ReadModels};
 use crate::resilience::SingleFlight;
 use crate::security::sealing::Moment;
+use crate::telemetry::metrics::cache::{CacheMetrics, Layer, Outcome};
 
 /// How long a reader waits for what this node appended to its room; it takes microseconds, unless events of other nodes come
 /// in between and have to be read.
@@ -96,6 +103,10 @@ pub struct Parts {
     pub models: ReadModels,
     pub board: Board,
     pub snapshot_interval: u64,
+    /// Shared by the nodes, if a Redis is configured.
+    pub snapshots: Option<Snapshots>,
+    pub metrics: CacheMetrics,
+    pub clock: Clock,
     /// Bytes that states may take; 0: none is kept.
     pub memory: usize,
     /// How long a reader waits for a position that it names.
@@ -123,8 +134,8 @@ pub struct RoomStates(Arc<Inner>);
 /// The state of a room, as current as this node knows it. Goes on with the room while it is held.
 pub struct Current {
     cell: Arc<Cell>,
-    /// The state contains every event of its room up to here.
-    pub at: Position,
+    /// The state contains every event of its room up to here; it may contain later ones.
+    at: Position,
 }
 
 impl Current {
@@ -133,9 +144,17 @@ impl Current {
         self.cell.read(|now| take(&now.room))
     }
 
-    /// The room as it is shown, made once for each of its versions; `None`: there is no such room.
-    pub fn view(&self, id: RoomId) -> Option<serde_json::Result<Shown>> {
-        self.cell.view(id)
+    /// A position at which the log has the room exactly as what is read of it here.
+    pub fn position(&self, room: &LoadedRoom) -> Position {
+        // No event of the room lies between its last one and `at`.
+        self.at.max(room.position)
+    }
+
+    /// The room as it is shown, made once for each of its versions, and a position at which the log has it so; `None`: there is
+    /// no such room.
+    pub fn view(&self, id: RoomId) -> Option<serde_json::Result<(Shown, Position)>> {
+        let (shown, position) = self.cell.view(id)?;
+        Some(shown.map(|shown| (shown, self.at.max(position))))
     }
 
     /// A page made earlier at this version, of what was opened at this moment.
@@ -177,21 +196,46 @@ impl RoomStates {
         }))
     }
 
+    /// Every event of the log up to here is in the states.
+    pub fn applied(&self) -> Position {
+        self.0.applied.load(Ordering::Acquire)
+    }
+
+    /// Whether the end of the log is followed, so that states in memory are current.
+    pub fn is_following(&self) -> bool {
+        self.0.parts.window.is_current()
+    }
+
+    /// How much is in memory, and since when on average, in seconds.
+    pub fn size(&self) -> (Size, f64) {
+        self.0.table.size()
+    }
+
+    /// Whether a further room pushes another one out, or is not kept at all.
+    pub fn is_full(&self) -> bool {
+        self.0.table.is_full()
+    }
+
+    pub fn has(&self, key: &RoomKey) -> bool {
+        self.0.table.has(key)
+    }
+
+    /// Lets go of rooms that a pattern names; returns how many.
+    pub fn forget(&self, pattern: &Pattern) -> u64 {
+        self.0.table.forget(pattern)
+    }
+
     /// Whether the room is in memory, or is to come into it: this node appended to it so lately that the read models may not
     /// contain it.
     pub fn is_in_use(&self, key: &RoomKey) -> bool {
         self.0.parts.memory > 0 && (self.0.table.has(key) || self.0.parts.log.appended_lately(key))
     }
 
-    /// A read model that has come to this position contains all that this node acknowledged of the room; `None`: any does.
-    pub fn acknowledged_before(&self, key: &RoomKey) -> Option<Position> {
-        Some(self.0.parts.log.appended_before(key)).filter(|position| *position > 0)
-    }
-
     /// The room as it is; a room without events is absent, at version 0. `wanted`: a position that the answer has to contain.
     pub async fn current(&self, key: &RoomKey, wanted: Option<Position>) -> Result<Current, StateError> {
         let inner = &*self.0;
         if !inner.parts.window.is_current() || inner.parts.memory == 0 {
+            inner.parts.metrics.read(Layer::Memory, Outcome::Unknown);
             return inner.uncached(key, wanted).await;
         }
         if let Some(wanted) = wanted {
@@ -200,12 +244,14 @@ impl RoomStates {
         // Before the state is looked up: it contains at least this.
         let at = inner.applied.load(Ordering::Acquire);
         let Some(cell) = inner.table.get(key) else {
+            inner.parts.metrics.read(Layer::Memory, Outcome::Miss);
             let loading = self.clone();
             let room = key.clone();
             let landed = inner.flights.join(key.clone(), || async move { loading.load(room).await }).await;
             let cell = landed.ok_or(StateError::Crashed)?.map_err(StateError::Log)?;
             return inner.with_own(key, Current { cell, at }).await;
         };
+        inner.parts.metrics.read(Layer::Memory, Outcome::Hit);
         inner.with_own(key, Current { cell, at }).await
     }
 
@@ -235,8 +281,8 @@ impl RoomStates {
             let loading = || async move { states.load_messages(&room, &cell).await };
             self.0.messages.join(key.clone(), loading).await.ok_or(StateError::Crashed)??;
         }
-        if let Some((messages, more)) = current.cell.messages(reader, newest_first, page)? {
-            return Ok(MessagePage::Here { messages, more, at: current.at });
+        if let Some(((messages, more), position)) = current.cell.messages(reader, newest_first, page)? {
+            return Ok(MessagePage::Here { messages, more, at: position.max(current.at) });
         }
         let position = current.read(|room| room.position);
         self.0.model_reached(position).await?;
@@ -277,7 +323,7 @@ impl RoomStates {
         let inner = &*self.0;
         let begun = inner.table.begin(&key);
         let _permit = inner.permits.of(&key.tenant).await;
-        match inner.loader.now(&key).await {
+        match inner.load(&key).await {
             Ok(room) => Ok(inner.table.finish(key, begun, room)),
             Err(error) => {
                 inner.table.give_up(&key, begun);
@@ -301,7 +347,48 @@ impl RoomStates {
     }
 }
 
+fn age(made_at: Timestamp, now: Timestamp) -> Duration {
+    Duration::from_micros(u64::try_from(now.unix_micros() - made_at.unix_micros()).unwrap_or_default())
+}
+
 impl Inner {
+    /// The room out of a snapshot that the nodes share and the events since, or out of the log alone.
+    async fn load(&self, key: &RoomKey) -> Result<LoadedRoom, LogError> {
+        let Parts { snapshots, metrics, window, clock, .. } = &self.parts;
+        let epoch = window.end().borrow().epoch;
+        let mut made_at = None;
+        let found = async |version| {
+            let snapshots = snapshots.as_ref().filter(|_| version >= snapshots::EVERY && !epoch.is_nil())?;
+            let (snapshot, made) = snapshots.get(key, epoch).await?;
+            made_at = Some(made);
+            Some(snapshot)
+        };
+        let loaded = self.loader.now_from(key, found).await;
+        metrics.read(Layer::Database, if loaded.is_ok() { Outcome::Hit } else { Outcome::Failed });
+        let (mut room, used) = loaded?;
+        match made_at {
+            Some(made_at) if used => {
+                metrics.read(Layer::Redis, Outcome::Hit);
+                metrics.age(Layer::Redis, age(made_at, clock.now()));
+            }
+            Some(_) => metrics.read(Layer::Redis, Outcome::Unknown),
+            None => {}
+        }
+        let due = !used || room.snapshot_due(snapshots::EVERY);
+        if due && room.version >= snapshots::EVERY && !epoch.is_nil() {
+            room.snapshot_taken();
+            self.share(key, epoch, || room.clone());
+        }
+        Ok(room)
+    }
+
+    /// Writes a state to Redis, some time, for nodes that start cold.
+    fn share(&self, key: &RoomKey, epoch: Uuid, room: impl FnOnce() -> LoadedRoom) {
+        if let Some(snapshots) = &self.parts.snapshots {
+            snapshots.put(key, epoch, room);
+        }
+    }
+
     /// Straight from the database, kept by nobody.
     async fn uncached(&self, key: &RoomKey, wanted: Option<Position>) -> Result<Current, StateError> {
         let _permit = self.permits.of(&key.tenant).await;
@@ -309,7 +396,7 @@ impl Inner {
         if let Some(wanted) = wanted.filter(|wanted| *wanted > at) {
             return Err(StateError::NotReached { at, wanted });
         }
-        let room = self.loader.now(key).await?;
+        let room = self.load(key).await?;
         Ok(Current { cell: Arc::new(Cell::new(room)), at })
     }
 

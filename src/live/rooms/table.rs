@@ -9,6 +9,7 @@ use lru::LruCache;
 use super::cell::Cell;
 use crate::commands::execute::load::LoadedRoom;
 use crate::ids::RoomKey;
+use crate::live::pattern::Pattern;
 use crate::live::published::PublishedEvent;
 
 const SHARDS: usize = 16;
@@ -18,6 +19,14 @@ enum Slot {
     Loading(u64, Vec<Arc<PublishedEvent>>),
     /// With the bytes that it counts for.
     Ready(Arc<Cell>, usize),
+}
+
+/// How much is in memory.
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Size {
+    pub entries: u64,
+    pub bytes: u64,
+    pub limit: u64,
 }
 
 type Shard = LruCache<RoomKey, Slot>;
@@ -103,27 +112,35 @@ impl Table {
         }
     }
 
-    /// An event of the log, each once and in order.
-    pub fn apply(&self, event: &Arc<PublishedEvent>) {
+    /// An event of the log, each once and in order. Returns the room if the nodes should get a new snapshot of it.
+    pub fn apply(&self, event: &Arc<PublishedEvent>) -> Option<(RoomKey, Arc<Cell>)> {
         let key = RoomKey { tenant: event.envelope.tenant.clone(), room: event.envelope.room };
-        let cell = match self.shard(&key).peek_mut(&key) {
-            None => return,
-            Some(Slot::Loading(_, events)) => return events.push(event.clone()),
-            Some(Slot::Ready(cell, _)) => cell.clone(),
+        let cell = match self.shard(&key).peek_mut(&key)? {
+            Slot::Loading(_, events) => {
+                events.push(event.clone());
+                return None;
+            }
+            Slot::Ready(cell, _) => cell.clone(),
         };
         // Without the shard's lock: whoever reads this room holds up no other.
         let applied = cell.apply(event);
         let mut shard = self.shard(&key);
-        let Some(Slot::Ready(there, counted)) = shard.peek(&key) else { return };
+        let Some(Slot::Ready(there, counted)) = shard.peek(&key) else { return None };
         if !Arc::ptr_eq(there, &cell) {
-            return;
+            return None;
         }
-        if let Err(error) = applied {
-            tracing::debug!(%error, tenant = %key.tenant, room = %key.room, "a room's state leaves memory");
-            self.bytes.fetch_sub(*counted, Ordering::Relaxed);
-            shard.pop(&key);
-        } else {
-            self.count(&mut shard, &key);
+        match applied {
+            Ok(due) => {
+                self.count(&mut shard, &key);
+                drop(shard);
+                due.then_some((key, cell))
+            }
+            Err(error) => {
+                tracing::debug!(%error, tenant = %key.tenant, room = %key.room, "a room's state leaves memory");
+                self.bytes.fetch_sub(*counted, Ordering::Relaxed);
+                shard.pop(&key);
+                None
+            }
         }
     }
 
@@ -141,6 +158,43 @@ impl Table {
             self.bytes.fetch_sub(std::mem::replace(counted, bytes), Ordering::Relaxed);
             self.trim(shard, key);
         }
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.bytes.load(Ordering::Relaxed) >= self.bound
+    }
+
+    /// Lets go of rooms that a pattern names; returns how many.
+    pub fn forget(&self, pattern: &Pattern) -> u64 {
+        let mut count = 0;
+        for shard in &self.shards {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let named: Vec<RoomKey> =
+                shard.iter().map(|(key, _)| key).filter(|key| pattern.takes(key)).cloned().collect();
+            for key in named {
+                if let Some(Slot::Ready(_, counted)) = shard.pop(&key) {
+                    self.bytes.fetch_sub(counted, Ordering::Relaxed);
+                    count += 1;
+                }
+            }
+        }
+        count
+    }
+
+    /// What is in memory, and since when on average, in seconds.
+    pub fn size(&self) -> (Size, f64) {
+        let (mut rooms, mut age) = (0u64, 0.0);
+        for shard in &self.shards {
+            for (_, slot) in &*shard.lock().unwrap_or_else(PoisonError::into_inner) {
+                if let Slot::Ready(cell, _) = slot {
+                    rooms += 1;
+                    age += cell.loaded.elapsed().as_secs_f64();
+                }
+            }
+        }
+        let bytes = self.bytes.load(Ordering::Relaxed) as u64;
+        let size = Size { entries: rooms, bytes, limit: self.bound as u64 };
+        (size, if rooms == 0 { 0.0 } else { age / rooms as f64 })
     }
 
     pub fn clear(&self) {
@@ -210,7 +264,7 @@ mod tests {
     fn what_happens_while_a_room_is_loaded_is_in_its_state() {
         let (table, key) = (Table::new(BOUND), key(1));
         let load = table.begin(&key);
-        (2..=5).for_each(|version| table.apply(&event(&key, version)));
+        (2..=5).for_each(|version| drop(table.apply(&event(&key, version))));
         assert_eq!(version(&table, &key), None, "it is not there before it is loaded");
         let cell = table.finish(key.clone(), load, loaded(&key, 3));
         assert_eq!(cell.read(|now| now.room.version), 5);

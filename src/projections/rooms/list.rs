@@ -27,21 +27,11 @@ pub struct RoomFilter {
 pub const SCAN: i32 = 1_000;
 
 /// Raised hands, the earliest first, of the room `r`.
-pub(in crate::projections) const HANDS: &str = "ARRAY(SELECT p.identity FROM convoke.rm_participants p
+const HANDS: &str = "ARRAY(SELECT p.identity FROM convoke.rm_participants p
     WHERE p.room = r.room AND p.tenant = r.tenant AND p.hand IS NOT NULL
     ORDER BY p.hand)";
 
 impl ReadModels {
-    /// A room as it is now; `None`: the tenant has no such room.
-    pub async fn room(&self, tenant: &TenantId, room: RoomId) -> Result<Option<RoomView>, ReadError> {
-        let statement = format!(
-            "SELECT {}, {HANDS} FROM convoke.rm_rooms r WHERE r.room = $1 AND r.tenant = $2",
-            RoomRow::TABLE.list("r.")
-        );
-        let statement = sqlx::query(AssertSqlSafe(statement)).bind(room.uuid()).bind(tenant.as_str());
-        self.rows(tenant, statement).await?.first().map(|row| view(row, 0)).transpose()
-    }
-
     /// Rooms of a tenant, the newest first. Where several filters are given, a page may hold fewer rooms than its limit, or none,
     /// while there are more: it ends after [`SCAN`] rooms.
     pub async fn rooms(

@@ -6,20 +6,18 @@
 //!
 //! The fold relies on one rule: before a room ends, events record that everybody left.
 
+mod cursors;
 mod due;
 mod fold;
 mod list;
+mod open;
 mod people;
-mod people_read;
 mod tables;
 
+pub use cursors::{lobby_cursor, people_cursor, read_lobby_cursor, read_people_cursor};
 pub use due::{DueRoom, due};
-pub(super) use list::{HANDS, view};
 pub use list::{RoomFilter, SCAN};
-pub use people_read::{
-    Participant, Waiting, lobby_cursor, page_of_people, page_of_sorted, people_cursor, read_lobby_cursor,
-    read_people_cursor,
-};
+pub use open::open_rooms;
 pub use tables::{LabelRow, ParticipantRow, RoomRow, TrackRow, WaitingRow};
 
 use super::entry::Entry;

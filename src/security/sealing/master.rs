@@ -46,6 +46,11 @@ impl MasterKeys {
         (id, key)
     }
 
+    /// The newest first.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Cipher> {
+        self.keys.iter().map(|(_, key)| key)
+    }
+
     pub(in crate::security) fn get(&self, id: &str) -> Result<&Cipher, KeyError> {
         let found = self.keys.iter().find(|(known, _)| known == id);
         found.map(|(_, key)| key).ok_or_else(|| KeyError::UnknownMaster { id: id.to_owned() })

@@ -6,11 +6,15 @@ use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use super::cache::{Found, KeyCache, Moment};
 use super::fields::{self, NewKey, OpeningKeys, Person, PersonKey, PersonKeys};
 use super::master::{MasterKeys, Wrapped, person_bound};
-use super::{KeyError, cipher::Cipher};
+use super::{
+    KeyError,
+    cipher::{Cipher, bound},
+};
 use crate::database::pool::Pool;
 use crate::events::sealed::Sealed;
 use crate::events::time::Clock;
@@ -19,6 +23,9 @@ use crate::security::random;
 
 /// Where processes are told that a key is to be forgotten (migration 0014).
 pub(in crate::security) const CHANNEL: &str = "convoke_keys";
+
+/// Texts that the program keeps for itself outside of the database.
+const UNDER_MASTER: &str = "convoke under master 1";
 
 /// Seals and opens with the keys in `convoke.person_keys`. Cheap to clone; clones share one cache.
 #[derive(Clone)]
@@ -40,6 +47,17 @@ impl Sealer {
             checked: Arc::default(),
             clock: Clock::system(),
         }
+    }
+
+    /// Appends a text sealed under the newest master key to `out`; `place`: what it is bound to.
+    pub fn seal_with_master(&self, out: &mut Vec<u8>, plain: &[u8], place: &[u8]) {
+        self.masters.newest().1.seal_onto(out, plain, &bound(UNDER_MASTER, &[place]));
+    }
+
+    /// A text that was sealed for this place under one of the master keys; `None`: it was not.
+    pub fn open_with_master(&self, sealed: &[u8], place: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let bound = bound(UNDER_MASTER, &[place]);
+        self.masters.all().find_map(|master| master.open(sealed, &bound))
     }
 
     /// The keys that these persons have, and the knowledge of who has none; persons may repeat. Writes nothing. One statement at

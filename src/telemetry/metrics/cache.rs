@@ -8,7 +8,7 @@ use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, I
 use super::described::*;
 use super::made::{counters, gauge_value, gauges, histograms, opts, register};
 
-/// Seconds: a hot entry is read anew a few times a second, a quiet one lives for minutes.
+/// Seconds: a snapshot in Redis lives for minutes.
 const AGES: &[f64] = &[0.01, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0];
 
 /// Where an answer comes from.
@@ -25,16 +25,14 @@ pub enum Outcome {
     Hit,
     /// Nothing.
     Miss,
-    /// Something that is no longer true, or older than the reader may get.
-    Outdated,
-    /// Something that cannot be judged: of another history, or of too long ago.
+    /// Something that is not of this log, or memory while the log cannot be followed.
     Unknown,
     /// It did not answer.
     Failed,
 }
 
 const LAYERS: [&str; 3] = ["memory", "redis", "database"];
-const OUTCOMES: [&str; 5] = ["hit", "miss", "outdated", "unknown", "failed"];
+const OUTCOMES: [&str; 4] = ["hit", "miss", "unknown", "failed"];
 
 /// Cheap to clone; all clones count together.
 #[derive(Clone, Debug)]
@@ -76,12 +74,12 @@ impl CacheMetrics {
         self.0.reads[layer as usize][outcome as usize].get()
     }
 
-    /// How long ago what a layer answered with was read from the database.
+    /// How long ago what a layer had was made.
     pub fn age(&self, layer: Layer, age: Duration) {
         self.0.ages[layer as usize].observe(age.as_secs_f64());
     }
 
-    /// How old what a layer answered with was on average, in seconds; nought where it never answered.
+    /// How old what a layer had was on average, in seconds; nought where it never answered.
     pub fn mean_age(&self, layer: Layer) -> f64 {
         let ages = &self.0.ages[layer as usize];
         match ages.get_sample_count() {

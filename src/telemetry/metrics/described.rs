@@ -180,14 +180,14 @@ pub(super) const CACHE_READS: Described = described(
     "convoke_cache_reads_total",
     "counter",
     &["layer", "outcome"],
-    "Reads of rooms and their people by layer (`memory`, `redis`, `database`); outcome is `hit`, `miss`, `outdated`, `unknown` \
-     (it cannot be judged) or `failed`",
+    "Reads of room states by layer (`memory`, `redis`, `database`); outcome is `hit`, `miss`, `unknown` (a snapshot that is not of \
+     this log; memory while the log cannot be followed) or `failed`",
 );
 pub(super) const CACHE_AGE: Described = described(
     "convoke_cache_age_seconds",
     "histogram",
     &["layer"],
-    "How long ago what a layer answered with had been read from the database",
+    "How long ago a snapshot that was used had been made",
 );
 pub(super) const CACHE_WRITES: Described = described(
     "convoke_cache_writes_total",
@@ -196,20 +196,24 @@ pub(super) const CACHE_WRITES: Described = described(
     "Values for Redis: `written`, `older` (a newer one was there), `left-out` (too many waited) or `failed`",
 );
 pub(super) const CACHE_ENTRIES: Described =
-    described("convoke_cache_entries", "gauge", &["layer"], "Entries in the cache of this process");
+    described("convoke_cache_entries", "gauge", &["layer"], "Rooms in the memory of this process");
 pub(super) const CACHE_BYTES: Described = described(
     "convoke_cache_bytes",
     "gauge",
     &["layer"],
-    "Bytes of the cache: of this process, and those that the whole Redis uses",
+    "Bytes of the rooms in the memory of this process, and those that the whole Redis uses",
 );
-pub(super) const CACHE_POSITION: Described =
-    described("convoke_cache_position", "gauge", &[], "Up to where the cache of this process has followed the log");
+pub(super) const CACHE_POSITION: Described = described(
+    "convoke_cache_position",
+    "gauge",
+    &[],
+    "Up to where the rooms in the memory of this process contain the log",
+);
 pub(super) const CACHE_BEGUN: Described = described(
     "convoke_cache_followings_total",
     "counter",
     &[],
-    "How often the cache began to follow the log: at the start, after each loss of the database, each new epoch or swap of tables",
+    "How often the rooms in memory began anew: at the start, after each loss of the database, each new epoch",
 );
 pub(super) const BUILD: Described =
     described("convoke_build_info", "gauge", &["version"], "Always 1; which version runs");

@@ -66,7 +66,6 @@ impl Reader {
             let written = *self.history[room].lock().unwrap().last().unwrap();
             let wanted = (self.dice.roll(4) == 0).then_some(written);
             let seen = self.node.room(&self.rooms[room], wanted).await.unwrap();
-            // At first a node may not know of it yet, and says up to where.
             let (version, at) = (seen.value.map_or(0, |shown| shown.view.version), seen.at);
             assert!(wanted.is_none_or(|wanted| at >= wanted), "room {room}: wanted {wanted:?}, got {at}");
             reads.push((room, at, version));

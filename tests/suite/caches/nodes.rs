@@ -1,4 +1,4 @@
-//! Caches as two processes have them, in this one; and a writer whose word on every room is known.
+//! Room states as two processes have them, in this one; and a writer whose word on every room is known.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -7,106 +7,108 @@ use std::time::Duration;
 use convoke::config::{CacheConfig, Config};
 use convoke::database::pool;
 use convoke::events::envelope::Hash;
-use convoke::events::feed::Source;
+use convoke::events::feed::{Source, Window};
 use convoke::events::log::append::{Batch, NewEvent, RoomAppend};
 use convoke::events::log::{EventLog, chain, wake};
 use convoke::events::room::{RoomCreated, RoomEvent, RoomLocked, RoomUnlocked, Settings};
 use convoke::events::time::Clock;
 use convoke::ids::{Actor, CommandId, RoomId, RoomKey, TenantId};
+use convoke::live::cache::Cache;
+use convoke::live::cache::stats::NodeStats;
+use convoke::live::hub::{self, Hub};
+use convoke::live::pattern::Pattern;
+use convoke::live::rooms::{self, RoomStates, Shown, StateError};
+use convoke::live::snapshots::{self, Snapshots};
 use convoke::projections::MODELS;
-use convoke::projections::cache::operate::Desk;
-use convoke::projections::cache::stats::NodeStats;
-use convoke::projections::cache::{self, CacheError, Patience, RoomCache, Seen, Shown};
-use convoke::projections::live::{Board, Runner, Tail};
+use convoke::projections::live::Board;
 use convoke::projections::read::ReadModels;
-use convoke::projections::replicas::Replicas;
 use convoke::resilience::Breakers;
+use convoke::security::sealing::{MasterKeys, Sealer};
 use convoke::telemetry::metrics::Metrics;
 use serde_json::value::RawValue;
-use sqlx::postgres::PgConnectOptions;
 use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use crate::harness::{TestDb, database_config, eventually};
 
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How far behind a replica of a node may be.
-const REPLICA_LAG: Duration = Duration::from_secs(1);
-
-/// The cache of one process and the work behind it. Ends with the value.
+/// The room states of one process and the work behind them. Ends with the value.
 pub struct Node {
-    pub cache: RoomCache,
+    pub cache: Cache,
     pub breakers: Breakers,
-    pub replicas: Replicas,
-    pub metrics: Metrics,
-    patience: Patience,
     _stop: DropGuard,
     _tasks: JoinSet<()>,
 }
 
 pub struct Make<'a> {
-    /// The way to the database, and to replicas of it.
-    pub database: &'a PgConnectOptions,
-    pub replicas: Vec<PgConnectOptions>,
+    pub db: &'a TestDb,
     pub redis: Option<String>,
     /// As `CONVOKE_CACHE_MEMORY` has it.
     pub memory: &'static str,
-    /// Whether the read models are worked on here.
-    pub projector: bool,
+    /// Whether it holds the master key of the others.
+    pub trusted: bool,
+}
+
+/// A room as a node answered it.
+pub struct Seen {
+    /// `None`: there is no such room.
+    pub value: Option<Shown>,
+    /// What is answered contains the log up to here.
+    pub at: u64,
 }
 
 impl<'a> Make<'a> {
     pub fn on(db: &'a TestDb) -> Self {
-        Self::over(&db.options)
-    }
-
-    pub fn over(database: &'a PgConnectOptions) -> Self {
-        Self { database, replicas: Vec::new(), redis: None, memory: "16MiB", projector: true }
+        Self { db, redis: None, memory: "16MiB", trusted: true }
     }
 
     /// The node, once it follows the log.
     pub async fn node(self) -> Node {
-        let node = self.node_at_once();
+        let log = EventLog::new(pool::system(self.db.options.clone(), &database_config()));
+        let node = self.node_over(&log);
         node.follows().await;
         node
-    }
-
-    fn node_at_once(self) -> Node {
-        let log = EventLog::new(pool::system(self.database.clone(), &database_config()));
-        self.node_over(&log)
     }
 
     /// On connections of the test's own, and not yet following.
     pub fn node_over(self, log: &EventLog) -> Node {
         let metrics = Metrics::new();
         let (board, breakers) = (Board::new(log.pool().clone(), MODELS), Breakers::new(metrics.clone()));
-        let pools = self.replicas.into_iter().map(|replica| pool::reading(replica, &database_config())).collect();
-        let replicas = Replicas::new(log.pool().clone(), pools, REPLICA_LAG, &breakers, metrics.clone());
-        let parts = cache::Parts {
-            source: Source::log(log.clone(), metrics.clone()),
-            models: ReadModels::new(log.pool().clone()).counting(metrics.clone()),
-            replicas: replicas.clone(),
-            board: board.clone(),
-            clock: Clock::system(),
-            metrics: metrics.clone(),
-        };
         let config = config(self.redis.as_deref(), self.memory);
-        let around = || breakers.around("redis", cache::BREAKER);
-        let (cache, work) = RoomCache::new(parts, &config, around).unwrap();
-        let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
-        tasks.spawn(work.run(stop.clone()));
-        tasks.spawn(Desk::new(cache.clone()).run(stop.clone()));
-        tasks.spawn(wake::run(log.clone(), stop.clone()));
-        tasks.spawn(replicas.clone().run(stop.clone()));
-        if self.projector {
-            tasks.spawn(
-                Runner::new(Tail::new(log.clone(), None), board.clone(), metrics.clone(), 1_000).run(stop.clone()),
-            );
+        let key = Zeroizing::new([if self.trusted { 7 } else { 8 }; 32]);
+        let sealer = Sealer::new(log.pool().clone(), MasterKeys::new([("test".to_owned(), key)]).unwrap());
+        let parts = snapshots::Parts { sealer, clock: Clock::system(), metrics: metrics.cache().clone() };
+        let around = || breakers.around("redis", snapshots::BREAKER);
+        let (snapshots, writer) = Snapshots::new(&config, parts, around).unwrap().unzip();
+        let (stop, mut tasks, window) = (CancellationToken::new(), JoinSet::new(), Window::default());
+        let rooms = RoomStates::new(rooms::Parts {
+            log: log.clone(),
+            window: window.clone(),
+            models: ReadModels::new(log.pool().clone()),
+            board,
+            snapshot_interval: 1_000,
+            snapshots: snapshots.clone(),
+            metrics: metrics.cache().clone(),
+            clock: Clock::system(),
+            memory: config.memory,
+            patience: PATIENCE,
+            stop: stop.clone(),
+        });
+        let cache =
+            Cache { rooms: rooms.clone(), snapshots, metrics: metrics.cache().clone(), pool: log.pool().clone() };
+        // The nodes of these tests have no streams.
+        let (publisher, stretches) = hub::publisher();
+        tasks.spawn(Hub::new(1_000).run(stretches, stop.clone()));
+        tasks.spawn(rooms.run(publisher, stop.clone()));
+        tasks.spawn(window.run(Source::log(log.clone(), metrics), stop.clone()));
+        if let Some(writer) = writer {
+            tasks.spawn(writer.run(stop.clone()));
         }
-        let patience = Patience { model: PATIENCE, stop: stop.clone() };
-        Node { cache, breakers, replicas, metrics, patience, _stop: stop.drop_guard(), _tasks: tasks }
+        tasks.spawn(wake::run(log.clone(), stop.clone()));
+        Node { cache, breakers, _stop: stop.drop_guard(), _tasks: tasks }
     }
 }
 
@@ -117,27 +119,39 @@ fn config(redis: Option<&str>, memory: &str) -> CacheConfig {
 }
 
 impl Node {
-    pub async fn room(&self, room: &RoomKey, wanted: Option<u64>) -> Result<Seen<Option<Shown>>, CacheError> {
-        self.cache.room(room, wanted, &self.patience).await
+    pub async fn room(&self, room: &RoomKey, wanted: Option<u64>) -> Result<Seen, StateError> {
+        let current = self.cache.rooms.current(room, wanted).await?;
+        Ok(match current.view(room.room) {
+            Some(shown) => {
+                let (shown, at) = shown.unwrap();
+                Seen { value: Some(shown), at }
+            }
+            None => Seen { value: None, at: current.read(|room| current.position(room)) },
+        })
     }
 
-    /// Version and position of a room that is there.
+    /// Version of a room that is there, and the position that the answer claims.
     pub async fn version(&self, room: &RoomKey, wanted: Option<u64>) -> (u64, u64) {
         let seen = self.room(room, wanted).await.unwrap();
         (seen.value.expect("the room is there").view.version, seen.at)
     }
 
     pub async fn follows(&self) {
-        eventually("the cache follows the log", PATIENCE, async || self.stats().await.following.then_some(())).await;
+        eventually("the node follows the log", PATIENCE, async || self.stats().await.following.then_some(())).await;
     }
 
     pub async fn stats(&self) -> NodeStats {
         self.cache.stats().await
     }
 
-    /// What was asked of the database so far.
+    /// Loads from the database so far.
     pub async fn loads(&self) -> u64 {
         self.stats().await.database.hits
+    }
+
+    /// Lets go of every room in memory, so that the next readers load them.
+    pub fn forget_rooms(&self) {
+        self.cache.rooms.forget(&Pattern::new("room:*", None).unwrap());
     }
 }
 
@@ -160,17 +174,24 @@ pub fn key(room: Uuid) -> RoomKey {
 impl Writer {
     /// Rooms at version 1.
     pub async fn of(db: &TestDb, rooms: usize) -> Self {
-        Self::over(&db.options, rooms).await
-    }
-
-    pub async fn over(database: &PgConnectOptions, rooms: usize) -> Self {
-        let log = EventLog::new(pool::system(database.clone(), &database_config()));
+        let log = EventLog::new(pool::system(db.options.clone(), &database_config()));
         let rooms: Vec<_> = (0..rooms).map(|_| key(Uuid::now_v7())).collect();
         let history = rooms.iter().map(|_| Mutex::default()).collect();
         let at = vec![(0, chain::START); rooms.len()];
         let mut writer = Self { log, rooms, at, history: Arc::new(history) };
         for room in 0..writer.rooms.len() {
             writer.append(room, created()).await;
+        }
+        writer
+    }
+
+    /// Rooms that are long enough for a snapshot in Redis.
+    pub async fn of_long(db: &TestDb, rooms: usize) -> Self {
+        let mut writer = Self::of(db, rooms).await;
+        for room in 0..rooms {
+            for _ in 0..snapshots::EVERY {
+                writer.write(room).await;
+            }
         }
         writer
     }

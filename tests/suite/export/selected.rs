@@ -188,7 +188,7 @@ async fn what_cannot_be_done_is_told_with_its_remedy_and_leaves_nothing() {
         assert!(ended.stderr.contains(said), "{ended:?}");
     }
     let stream = export(&db, &["--append"]).run().await;
-    assert!(stream.status == 1 && stream.stderr.contains("name it"), "{stream:?}");
+    assert!(stream.status == 1 && stream.stderr.contains("--append needs a file"), "{stream:?}");
     let nowhere = export(&db, &[folder.join("none/log").to_str().unwrap()]).run().await;
     assert!(nowhere.status == 1 && nowhere.stderr.contains("log.part cannot be written"), "{nowhere:?}");
     let full = export(&db, &["/dev/full"]).run().await;

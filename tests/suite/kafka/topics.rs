@@ -14,7 +14,7 @@ async fn a_missing_topic_is_made_as_declared_and_then_found_so() {
     assert!(missing.stdout.contains("run `convoke kafka ensure`"), "{missing:?}");
     let made = kafka("ensure").await;
     assert_eq!(made.status, 0, "{made:?}");
-    assert_eq!(made.stdout, format!("made {prefix}.events\n{prefix}.events is as declared: 12 partitions\n"));
+    assert_eq!(made.stdout, format!("created {prefix}.events\n{prefix}.events is as declared: 12 partitions\n"));
     let again = kafka("ensure").await;
     assert_eq!(again.stdout, format!("{prefix}.events is as declared: 12 partitions\n"));
     assert_eq!(kafka("check").await.status, 0);

@@ -8,14 +8,13 @@ use convoke::projections::apply;
 use convoke::projections::forgotten::Forgotten;
 use convoke::projections::messages::{Message, MessageRow, Messages};
 use convoke::projections::model::ReadModel;
-use convoke::projections::rooms::{
-    LabelRow, Participant, ParticipantRow, RoomRow, Rooms, TrackRow, Waiting, WaitingRow,
-};
+use convoke::projections::rooms::{LabelRow, ParticipantRow, RoomRow, Rooms, TrackRow, WaitingRow};
 use convoke::projections::sessions::{SessionRow, Sessions};
 use convoke::projections::usage::Usage;
 use proptest::prelude::*;
 
 use super::memory::Memory;
+use super::people;
 use super::story::{Dice, Story};
 
 /// In batches of random sizes, as a worker folds or as a rebuild does, which holds rows.
@@ -36,10 +35,6 @@ pub fn fold<M: ReadModel>(story: &Story, seed: u64, holding: bool) -> Memory {
     }
     memory.release(&mut model);
     memory
-}
-
-fn same_participant(row: &Participant, state: &state::Participant) -> bool {
-    row.view == state.view && row.name == state.name && row.metadata == state.metadata
 }
 
 fn check_room(memory: &Memory, key: &RoomKey, room: &state::Room, version: u64) {
@@ -66,20 +61,14 @@ fn check_room(memory: &Memory, key: &RoomKey, room: &state::Room, version: u64) 
     owned.sort();
     assert_eq!(owned, tracks);
 
-    let present: Vec<Participant> = present.into_iter().map(Participant::from).collect();
-    let expected = room.participants();
-    assert_eq!(present.len(), expected.len());
-    assert!(
-        present.iter().zip(&expected).all(|(row, state)| same_participant(row, state)),
-        "{present:?}\n{expected:?}"
-    );
+    let present: Vec<_> = present.into_iter().map(people::participant).collect();
+    assert_eq!(present, room.participants());
 
     let mut waiting: Vec<WaitingRow> = memory.rows();
     waiting.retain(|row| ours(row.room, &row.tenant) && !row.admitted);
     waiting.sort_by_key(|row| row.since);
-    let waiting: Vec<_> = waiting.into_iter().map(Waiting::from).map(|w| (w.view, w.personal)).collect();
-    let expected: Vec<_> = room.waiting().into_iter().map(|w| (w.view, w.personal)).collect();
-    assert_eq!(waiting, expected);
+    let waiting: Vec<_> = waiting.into_iter().map(people::waiter).collect();
+    assert_eq!(waiting, room.waiting());
 
     let found: Vec<LabelRow> = memory.rows();
     let found: Vec<LabelRow> = found.into_iter().filter(|row| ours(row.room, &row.tenant)).collect();

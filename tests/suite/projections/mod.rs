@@ -8,6 +8,7 @@ mod kept;
 mod lists;
 pub mod live;
 mod memory;
+mod people;
 mod plans;
 mod reads;
 mod rebuilds;

@@ -1,25 +1,23 @@
 //! By which way the read models find their rows: every statement that a query or a fold sends, on tables so full that the
 //! planner has a choice.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use convoke::config::Config;
 use convoke::database::pool::Pool;
-use convoke::events::feed::Source;
+use convoke::events::feed::Window;
 use convoke::events::log::EventLog;
 use convoke::events::room::view::RoomStatus;
 use convoke::events::time::Clock;
-use convoke::ids::{Identity, RoomId, RoomKey};
+use convoke::ids::{Identity, RoomId};
+use convoke::live::cache::Cache;
+use convoke::live::rooms::{self, RoomStates};
 use convoke::projections::activity::{Activity, Hours};
-use convoke::projections::cache::{self, Patience, RoomCache};
 use convoke::projections::entry::Entry;
 use convoke::projections::forgotten::Forgotten;
 use convoke::projections::live::Board;
 use convoke::projections::messages::{MessageReader, Messages};
 use convoke::projections::model::ReadModel;
 use convoke::projections::read::{PageRequest, ReadModels};
-use convoke::projections::replicas::Replicas;
 use convoke::projections::rooms::{RoomFilter, Rooms, due};
 use convoke::projections::rows::Space;
 use convoke::projections::sessions::Sessions;
@@ -143,17 +141,7 @@ async fn ask_everything(pool: &Pool, room: RoomId) {
     ] {
         models.rooms(&acme, &filter, page).await.unwrap();
     }
-    // As the API reads it, whose caches know nothing yet; and as they are filled.
-    let cache = cache_on(pool);
-    let (key, patience) =
-        (RoomKey { tenant: acme.clone(), room }, Patience { model: Duration::ZERO, stop: CancellationToken::new() });
-    cache.room(&key, None, &patience).await.unwrap();
-    cache.people(&key, ALL, None, &patience).await.unwrap();
-    cache.warm().await.unwrap();
-    models.room(&acme, room).await.unwrap();
-    models.participants(&acme, room, ALL).await.unwrap();
-    models.participant(&acme, room, &ann).await.unwrap();
-    models.waiting(&acme, room, ALL).await.unwrap();
+    cache_on(pool).warm().await.unwrap();
     models.sessions(&acme, room, ALL).await.unwrap();
     for newest_first in [false, true] {
         models.messages(&acme, room, MessageReader::All, newest_first, ALL).await.unwrap();
@@ -172,18 +160,23 @@ async fn ask_everything(pool: &Pool, room: RoomId) {
     due(pool, as_of, 10).await.unwrap();
 }
 
-fn cache_on(pool: &Pool) -> RoomCache {
-    let metrics = Metrics::new();
-    let parts = cache::Parts {
-        source: Source::log(EventLog::new(pool.clone()), metrics.clone()),
+/// One without memory, which looks for open rooms and loads none.
+fn cache_on(pool: &Pool) -> Cache {
+    let (metrics, log) = (Metrics::new(), EventLog::new(pool.clone()));
+    let rooms = RoomStates::new(rooms::Parts {
+        log,
+        window: Window::default(),
         models: ReadModels::new(pool.clone()),
-        replicas: Replicas::none(pool.clone(), metrics.clone()),
         board: Board::new(pool.clone(), MODELS),
+        snapshot_interval: 100,
+        snapshots: None,
+        metrics: metrics.cache().clone(),
         clock: Clock::system(),
-        metrics,
-    };
-    let config = Config::from_environment(&HashMap::new()).unwrap().cache;
-    RoomCache::new(parts, &config, || unreachable!("there is no Redis")).unwrap().0
+        memory: 0,
+        patience: Duration::ZERO,
+        stop: CancellationToken::new(),
+    });
+    Cache { rooms, snapshots: None, metrics: metrics.cache().clone(), pool: pool.clone() }
 }
 
 /// Folds as a worker that begins anew with each batch: what it needs is read, what changes is written.

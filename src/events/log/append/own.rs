@@ -134,12 +134,6 @@ impl OwnAppends {
         self.kept().rooms.contains_key(room)
     }
 
-    /// A position behind which this process appended nothing to the room.
-    pub fn last_of(&self, room: &RoomKey) -> Position {
-        let last = self.kept().rooms.get(room).map_or(0, |(_, position)| *position);
-        last.max(self.forgotten.load(Ordering::Acquire))
-    }
-
     /// The version up to which this process appended to the room, where it did so behind `known`.
     pub fn version(&self, room: &RoomKey, known: Position) -> Acknowledged {
         if self.last.load(Ordering::Acquire) <= known {

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::stats::NodeStats;
 use super::warm::Warmed;
-use super::{Pattern, RoomCache};
+use super::{Cache, Pattern};
 use crate::database::silence::heard;
 use crate::ids::TenantId;
 use crate::resilience::Backoff;
@@ -132,19 +132,19 @@ async fn notify(pool: impl PgExecutor<'_>, channel: &str, what: &impl Serialize)
 
 /// Answers operators, for the cache of this process.
 pub struct Desk {
-    cache: RoomCache,
+    cache: Cache,
     node: String,
 }
 
 impl Desk {
-    pub fn new(cache: RoomCache) -> Self {
+    pub fn new(cache: Cache) -> Self {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         Self { cache, node: format!("{}@{}", std::process::id(), host.trim()) }
     }
 
     /// Until told to stop. Rides out a lost database.
     pub async fn run(self, stop: CancellationToken) {
-        let pool = direct(&self.cache.log.pool().sessions().connect_options(), LISTENER);
+        let pool = direct(&&self.cache.pool.sessions().connect_options(), LISTENER);
         let mut delays = RETRY.delays();
         let mut failing = false;
         loop {
@@ -179,7 +179,7 @@ impl Desk {
                     if let Ok(asked) = serde_json::from_str::<Asked>(notification.payload()) {
                         let told =
                             Told { id: asked.id, node: self.node.clone(), reply: self.answer(asked.question).await };
-                        heard(SILENCE, notify(self.cache.log.pool(), TOLD, &told)).await?;
+                        heard(SILENCE, notify(&self.cache.pool, TOLD, &told)).await?;
                     }
                 }
                 Err(_) => heard(SILENCE, listener.listen(ASKED)).await?,
