@@ -7,16 +7,15 @@ use std::time::{Duration, Instant};
 
 use convoke::config::Config;
 use convoke::database::pool;
-use convoke::events::feed::Source;
+use convoke::events::feed::{Source, Window};
 use convoke::events::log::EventLog;
 use convoke::events::time::Clock;
 use convoke::ids::{RoomId, RoomKey, TenantId};
+use convoke::live::hub::{self, Hub};
+use convoke::live::rooms::{Parts, RoomStates};
 use convoke::projections::MODELS;
-use convoke::projections::cache::{self, Patience, RoomCache};
 use convoke::projections::live::Board;
 use convoke::projections::read::ReadModels;
-use convoke::projections::replicas::Replicas;
-use convoke::resilience::Breakers;
 use convoke::telemetry::metrics::Metrics;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -37,21 +36,27 @@ pub async fn rate(postgres: &Postgres, settings: &[(&'static str, String)], meas
         settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
     let config = Config::from_environment(&settings)?;
     let pool = pool::system(postgres.url().parse()?, &config.database);
-    let log = EventLog::new(pool.clone());
-    let metrics = Metrics::new();
-    let breakers = Breakers::new(metrics.clone());
-    let parts = cache::Parts {
-        source: Source::log(log, metrics.clone()),
-        models: ReadModels::new(pool.clone()),
-        replicas: Replicas::none(pool.clone(), metrics.clone()),
-        board: Board::new(pool.clone(), MODELS),
-        clock: Clock::system(),
-        metrics,
-    };
-    let (cache, work) = RoomCache::new(parts, &config.cache, || breakers.around("redis", cache::BREAKER))?;
+    let (log, metrics, window) = (EventLog::new(pool.clone()), Metrics::new(), Window::default());
     let stop = CancellationToken::new();
-    let working = tokio::spawn(work.run(stop.clone()));
-    while !cache.stats().await.following {
+    let states = RoomStates::new(Parts {
+        log: log.clone(),
+        window: window.clone(),
+        models: ReadModels::new(pool.clone()),
+        board: Board::new(pool.clone(), MODELS),
+        snapshot_interval: config.log.snapshot_interval,
+        snapshots: None,
+        metrics: metrics.cache().clone(),
+        clock: Clock::system(),
+        memory: config.cache.memory,
+        patience: Duration::from_secs(5),
+        stop: stop.clone(),
+    });
+    let mut work = JoinSet::new();
+    let (publisher, published) = hub::publisher();
+    work.spawn(Hub::new(config.streams.buffer).run(published, stop.clone()));
+    work.spawn(states.clone().run(publisher, stop.clone()));
+    work.spawn(window.run(Source::log(log, metrics), stop.clone()));
+    while !states.is_following() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let rooms: Vec<uuid::Uuid> = sqlx::query_scalar("SELECT room FROM convoke.room_heads").fetch_all(&pool).await?;
@@ -61,10 +66,8 @@ pub async fn rate(postgres: &Postgres, settings: &[(&'static str, String)], meas
     let (done, over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
     let mut callers = JoinSet::new();
     for number in 0..CALLERS {
-        let caller =
-            Caller { cache: cache.clone(), rooms: rooms.clone(), done: done.clone(), over: over.clone(), number };
-        let patience = Patience { model: Duration::from_secs(5), stop: stop.clone() };
-        callers.spawn(caller.run(patience));
+        let (states, rooms, done, over) = (states.clone(), rooms.clone(), done.clone(), over.clone());
+        callers.spawn(Caller { states, rooms, done, over, number }.run());
     }
     tokio::time::sleep(WARM_UP).await;
     let (begun, before) = (Instant::now(), done.load(Ordering::Relaxed));
@@ -75,13 +78,15 @@ pub async fn rate(postgres: &Postgres, settings: &[(&'static str, String)], meas
         ended??;
     }
     stop.cancel();
-    working.await?;
+    while let Some(ended) = work.join_next().await {
+        ended?;
+    }
     pool::close(pool).await;
     Ok(rate)
 }
 
 struct Caller {
-    cache: RoomCache,
+    states: RoomStates,
     rooms: Arc<Vec<RoomKey>>,
     done: Arc<AtomicU64>,
     over: Arc<AtomicBool>,
@@ -89,12 +94,12 @@ struct Caller {
 }
 
 impl Caller {
-    async fn run(self, patience: Patience) -> Result<(), Failure> {
+    async fn run(self) -> Result<(), Failure> {
         let mut turn = self.number * 7919;
         while !self.over.load(Ordering::Relaxed) {
             for _ in 0..TURN {
-                let seen = self.cache.room(&self.rooms[turn % self.rooms.len()], None, &patience).await?;
-                seen.value.ok_or("the room is there")?;
+                let room = &self.rooms[turn % self.rooms.len()];
+                self.states.current(room, None).await?.view(room.room).ok_or("the room is there")??;
                 turn += 1;
             }
             self.done.fetch_add(TURN as u64, Ordering::Relaxed);

@@ -1,5 +1,5 @@
-//! A room read out of each layer, over HTTP and by the function that the route calls; and how often a day's readers need no
-//! database.
+//! A room read out of memory and loaded for each read, over HTTP and by the function that the route calls; and how often a day's
+//! readers need no database.
 
 mod bare;
 mod function;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bare::Bare;
 
-use crate::ground::{Failure, Postgres, Promise, Redis, Served, machine, median, tell};
+use crate::ground::{Failure, Postgres, Promise, Served, machine, median, tell};
 use crate::load::{Load, Report, Until, Work};
 
 const ROOMS: usize = 1_000;
@@ -23,33 +23,29 @@ const MEASURE: Duration = Duration::from_secs(5);
 
 /// What is promised, to PostgreSQL.
 const MEMORY: f64 = 10.0;
-const REDIS: f64 = 2.0;
 const HIT_RATE: f64 = 0.9;
 
 /// Which layer answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Layer {
     Memory,
-    Redis,
     Database,
 }
 
 impl Layer {
-    const ALL: [Layer; 3] = [Layer::Memory, Layer::Redis, Layer::Database];
+    const ALL: [Layer; 2] = [Layer::Memory, Layer::Database];
 
     fn name(self) -> &'static str {
         match self {
             Layer::Memory => "memory",
-            Layer::Redis => "Redis",
             Layer::Database => "PostgreSQL",
         }
     }
 
     /// Of `convoke serve`, and of a cache: the other layers are turned off.
-    fn settings(self, redis: &Redis) -> Vec<(&'static str, String)> {
+    fn settings(self) -> Vec<(&'static str, String)> {
         match self {
             Layer::Memory => Vec::new(),
-            Layer::Redis => vec![("CONVOKE_CACHE_MEMORY", "0B".into()), ("REDIS_URL", redis.url.clone())],
             Layer::Database => vec![("CONVOKE_CACHE_MEMORY", "0B".into())],
         }
     }
@@ -58,16 +54,15 @@ impl Layer {
 /// Rates of each layer, in the order of [`Layer::ALL`].
 #[derive(Default)]
 struct Rates {
-    http: [Vec<Report>; 3],
+    http: [Vec<Report>; 2],
     /// Of HTTP alone.
     bare: Vec<Report>,
-    function: [Vec<f64>; 3],
+    function: [Vec<f64>; 2],
 }
 
 pub async fn run() -> Result<Vec<Promise>, Failure> {
     let postgres = Postgres::fresh("cache").await?;
-    let redis = Redis::start().await?;
-    let measured = measure(&postgres, &redis).await;
+    let measured = measure(&postgres).await;
     let mixed = mix::run(&postgres).await;
     postgres.stop().await;
     let (rates, mixed) = (measured?, mixed?);
@@ -76,20 +71,20 @@ pub async fn run() -> Result<Vec<Promise>, Failure> {
     Ok(promises)
 }
 
-async fn measure(postgres: &Postgres, redis: &Redis) -> Result<Rates, Failure> {
+async fn measure(postgres: &Postgres) -> Result<Rates, Failure> {
     let paths = Arc::new(rooms(postgres).await?);
     let mut rates = Rates::default();
     for round in 1..=ROUNDS {
         eprintln!("round {round} of {ROUNDS}");
         for (number, layer) in Layer::ALL.into_iter().enumerate() {
-            let served = Served::start_with(postgres, &layer.settings(redis)).await?;
+            let served = Served::start_with(postgres, &layer.settings()).await?;
             rates.http[number].push(load(served.address, &paths).await?);
             if layer == Layer::Memory {
                 let bare = Bare::like(&served, &paths[0]).await?;
                 rates.bare.push(load(bare.address, &paths).await?);
             }
             served.stop().await?;
-            rates.function[number].push(function::rate(postgres, &layer.settings(redis), MEASURE).await?);
+            rates.function[number].push(function::rate(postgres, &layer.settings(), MEASURE).await?);
         }
     }
     Ok(rates)
@@ -138,19 +133,17 @@ fn function(rates: &Rates, layer: usize) -> f64 {
 
 fn promises(rates: &Rates, mixed: &mix::Mixed) -> Vec<Promise> {
     vec![
-        Promise::at_least("rooms out of memory, to PostgreSQL, over HTTP", http(rates, 0) / http(rates, 2), MEMORY),
-        Promise::at_least("rooms out of Redis, to PostgreSQL, over HTTP", http(rates, 1) / http(rates, 2), REDIS),
-        Promise::at_least("the same, memory, by the function", function(rates, 0) / function(rates, 2), MEMORY),
-        Promise::at_least("the same, Redis, by the function", function(rates, 1) / function(rates, 2), REDIS),
+        Promise::at_least("rooms out of memory, to PostgreSQL, over HTTP", http(rates, 0) / http(rates, 1), MEMORY),
+        Promise::at_least("the same, memory, by the function", function(rates, 0) / function(rates, 1), MEMORY),
         Promise::at_least("reads of a busy day that need no database", mixed.hit_rate, HIT_RATE),
     ]
 }
 
 fn told(rates: &Rates, mixed: &mix::Mixed) -> String {
     let mut text = format!(
-        "## A room out of each layer\n\n`cargo bench -- cache`: {}. `GET /v1/rooms/{{room}}` over {} rooms in turn by {CONNECTIONS} \
-         connections, the other layers turned off; and the function that the route calls, by {} callers on one thread. Client, \
-         server, Redis and PostgreSQL share the machine. Median of {ROUNDS} rounds of {} s, in turns.\n\n\
+        "## A room out of memory\n\n`cargo bench -- cache`: {}. `GET /v1/rooms/{{room}}` over {} rooms in turn by {CONNECTIONS} \
+         connections, with memory and without; and the function that the route calls, by {} callers on one thread. Client, \
+         server and PostgreSQL share the machine. Median of {ROUNDS} rounds of {} s, in turns.\n\n\
          | layer | HTTP, reads/s | p50 ms | p99 ms | function, reads/s |\n|---|---|---|---|---|\n",
         machine(),
         (ROOMS / CONNECTIONS + 1) * CONNECTIONS,
@@ -170,7 +163,7 @@ fn told(rates: &Rates, mixed: &mix::Mixed) -> String {
             function(rates, number),
         );
     }
-    let (bare, memory, database) = (rate(&rates.bare), http(rates, 0), http(rates, 2));
+    let (bare, memory, database) = (rate(&rates.bare), http(rates, 0), http(rates, 1));
     let _ = writeln!(
         text,
         "\nA bare server of the same bytes under the same load (axum, one handler, nothing else) answers {bare:.0} times a second: \

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::api::Api;
-use super::fresh;
+use super::fresh::{self, Reading};
 use super::json_answer::{json_answer, list_of};
 use super::openapi::{self, Document, Operation, Tag};
 use super::personal::{Opener, Part};
@@ -30,7 +30,9 @@ use crate::ids::{Identity, Position, RoomKey, RoomVersion};
 use crate::live::event_view::PersonalView;
 use crate::live::rooms::{self, SharedMessage};
 use crate::live::viewer::Viewer;
-use crate::projections::messages::{Message, MessageReader, cursor};
+use crate::projections::messages::{Message, MessageReader, Messages, cursor};
+use crate::projections::model::ReadModel as _;
+use crate::projections::read::ReadModels;
 
 const PATH: &str = "/v1/rooms/{room}/messages";
 
@@ -120,13 +122,14 @@ async fn messages(
 /// A page out of the read model.
 async fn read(
     api: &Api,
+    models: &ReadModels,
     key: &RoomKey,
     access: &Access,
     newest_first: bool,
     paging: &Paging,
 ) -> Result<MessagePage, Problem> {
     let reader = reader(&access.viewer);
-    let page = api.models.messages(&key.tenant, key.room, reader, newest_first, paging.request()).await?;
+    let page = models.messages(&key.tenant, key.room, reader, newest_first, paging.request()).await?;
     let opener = opener(api, key, access, page.items.iter()).await?;
     let page = page.map(|message| shown(message, &opener));
     Ok(MessagePage { messages: page.items, next_cursor: page.next_cursor })
@@ -153,8 +156,9 @@ async fn page(
             Ok(json_answer(list_of("messages", &rendered, &rest), at))
         }
         rooms::MessagePage::Older { at } => {
-            let page = read(api, key, access, newest_first, paging).await?;
-            Ok(answer(page, at))
+            let Reading { models, position } = fresh::reading_at(api, Messages::NAME, Some(at)).await?;
+            let page = read(api, &models, key, access, newest_first, paging).await?;
+            Ok(answer(page, position))
         }
     }
 }

@@ -10,7 +10,7 @@ pub const REDIS_URL: Setting = Setting::new(
     "cache.redis_url",
     Accepts::Url,
     "",
-    "A Redis that the nodes share as a cache: redis://HOST:PORT/DATABASE, rediss:// over TLS, or unix:///PATH. Without it, each node caches for itself.",
+    "A Redis in which the nodes share snapshots of rooms: redis://HOST:PORT/DATABASE, rediss:// over TLS, or unix:///PATH. Without it, a node loads rooms from the database alone.",
 );
 pub const REDIS_TIMEOUT: Setting = Setting::new(
     "CONVOKE_REDIS_TIMEOUT",
@@ -24,19 +24,19 @@ pub const CACHE_MEMORY: Setting = Setting::new(
     "cache.memory",
     Accepts::Size(0, 1024 * 1024 * KIB),
     "64MiB",
-    "Memory of the cache in the process; 0B disables it.",
+    "Memory for the states of rooms in use; 0B: every read loads its room.",
 );
 pub const CACHE_LIFE: Setting = Setting::new(
     "CONVOKE_CACHE_LIFE",
     "cache.life",
     Accepts::Time(SECOND, Duration::from_secs(7 * 24 * 3600)),
     "10m",
-    "Lifetime of cache entries, in the process and in Redis; randomly shortened by up to a half.",
+    "Lifetime of snapshots in Redis; randomly shortened by up to a half.",
 );
 pub const CACHE_WARM_INTERVAL: Setting = Setting::new(
     "CONVOKE_CACHE_WARM_INTERVAL",
     "cache.warm_interval",
     Accepts::Time(SECOND, Duration::from_secs(24 * HOUR.as_secs())),
     "5m",
-    "How often a process of the role maintenance warms the cache.",
+    "How often a process of the role api loads the open rooms that it does not have in memory.",
 );

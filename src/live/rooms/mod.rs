@@ -122,9 +122,17 @@ struct Inner {
     /// Every event up to here is applied.
     applied: AtomicU64,
     moved: watch::Sender<Position>,
-    flights: SingleFlight<RoomKey, Result<Arc<Cell>, Arc<LogError>>>,
+    flights: SingleFlight<RoomKey, Result<Loaded, Arc<LogError>>>,
     messages: SingleFlight<RoomKey, Result<(), StateError>>,
     events: SingleFlight<RoomKey, Result<(), StateError>>,
+}
+
+/// What a load brought.
+#[derive(Clone)]
+struct Loaded {
+    cell: Arc<Cell>,
+    /// Of the events that were applied elsewhere before the load ended, those up to here are in it for certain.
+    contains: Position,
 }
 
 /// The states of the rooms in use on this node. Cheap to clone.
@@ -248,8 +256,12 @@ impl RoomStates {
             let loading = self.clone();
             let room = key.clone();
             let landed = inner.flights.join(key.clone(), || async move { loading.load(room).await }).await;
-            let cell = landed.ok_or(StateError::Crashed)?.map_err(StateError::Log)?;
-            return inner.with_own(key, Current { cell, at }).await;
+            let loaded = landed.ok_or(StateError::Crashed)?.map_err(StateError::Log)?;
+            if loaded.contains < at {
+                // It was let go of while it was loaded, and this reader joined the load late.
+                return inner.uncached(key, wanted).await;
+            }
+            return inner.with_own(key, Current { cell: loaded.cell, at }).await;
         };
         inner.parts.metrics.read(Layer::Memory, Outcome::Hit);
         inner.with_own(key, Current { cell, at }).await
@@ -319,12 +331,16 @@ impl RoomStates {
         Ok(())
     }
 
-    async fn load(self, key: RoomKey) -> Result<Arc<Cell>, Arc<LogError>> {
+    async fn load(self, key: RoomKey) -> Result<Loaded, Arc<LogError>> {
         let inner = &*self.0;
+        let before = inner.applied.load(Ordering::Acquire);
         let begun = inner.table.begin(&key);
         let _permit = inner.permits.of(&key.tenant).await;
         match inner.load(&key).await {
-            Ok(room) => Ok(inner.table.finish(key, begun, room)),
+            Ok(room) => {
+                let (cell, kept) = inner.table.finish(key, begun, room);
+                Ok(Loaded { cell, contains: if kept { Position::MAX } else { before } })
+            }
             Err(error) => {
                 inner.table.give_up(&key, begun);
                 Err(Arc::new(error))

@@ -81,21 +81,23 @@ impl Table {
         }
     }
 
-    /// A room was loaded. It is kept unless everything was thrown away meanwhile.
-    pub fn finish(&self, key: RoomKey, load: u64, room: LoadedRoom) -> Arc<Cell> {
+    /// A room was loaded. Returns whether it is kept: not if it was let go of while it was loaded. Then it may lack the events
+    /// since.
+    pub fn finish(&self, key: RoomKey, load: u64, room: LoadedRoom) -> (Arc<Cell>, bool) {
         let cell = Arc::new(Cell::new(room));
         let mut shard = self.shard(&key);
-        let Some(Slot::Loading(number, events)) = shard.peek(&key) else { return cell };
+        let Some(Slot::Loading(number, events)) = shard.peek(&key) else { return (cell, false) };
         if *number != load {
-            return cell;
+            return (cell, false);
         }
-        if events.iter().all(|event| cell.apply(event).is_ok()) {
+        let whole = events.iter().all(|event| cell.apply(event).is_ok());
+        if whole {
             shard.put(key.clone(), Slot::Ready(cell.clone(), 0));
             self.count(&mut shard, &key);
         } else {
             shard.pop(&key);
         }
-        cell
+        (cell, whole)
     }
 
     /// Lets go of rooms that were longest not read, of this shard.
@@ -266,7 +268,8 @@ mod tests {
         let load = table.begin(&key);
         (2..=5).for_each(|version| drop(table.apply(&event(&key, version))));
         assert_eq!(version(&table, &key), None, "it is not there before it is loaded");
-        let cell = table.finish(key.clone(), load, loaded(&key, 3));
+        let (cell, kept) = table.finish(key.clone(), load, loaded(&key, 3));
+        assert!(kept);
         assert_eq!(cell.read(|now| now.room.version), 5);
         table.apply(&event(&key, 6));
         assert_eq!(version(&table, &key), Some(6));
@@ -283,7 +286,7 @@ mod tests {
         assert_eq!(version(&table, &key), None);
         let load = table.begin(&key);
         table.apply(&event(&key, 7));
-        table.finish(key.clone(), load, loaded(&key, 5));
+        assert!(!table.finish(key.clone(), load, loaded(&key, 5)).1);
         assert_eq!(version(&table, &key), None, "nor is one kept that was loaded into a gap");
         assert_eq!(table.bytes.load(Ordering::Relaxed), 0);
     }
@@ -293,7 +296,7 @@ mod tests {
         let (table, key) = (Table::new(BOUND), key(1));
         let load = table.begin(&key);
         table.clear();
-        table.finish(key.clone(), load, loaded(&key, 1));
+        assert!(!table.finish(key.clone(), load, loaded(&key, 1)).1, "it may lack what happened since");
         assert_eq!(version(&table, &key), None);
         let load = table.begin(&key);
         table.give_up(&key, load);
@@ -306,7 +309,7 @@ mod tests {
         let (table, key) = (Table::new(BOUND), key(1));
         for recounted in [false, true] {
             let load = table.begin(&key);
-            let cell = table.finish(key.clone(), load, loaded(&key, 3));
+            let (cell, _) = table.finish(key.clone(), load, loaded(&key, 3));
             cell.gather_events();
             cell.begin_events((1..=3).map(|version| (*event(&key, version).envelope).clone()).collect());
             if recounted {
