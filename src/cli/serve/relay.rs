@@ -27,7 +27,7 @@ const BREAKER: BreakerPolicy = BreakerPolicy {
 };
 
 pub fn relay(foundation: &Foundation) -> anyhow::Result<Option<Relay>> {
-    let Foundation { config, pool, log, metrics, breakers, .. } = foundation;
+    let Foundation { config, pool, log, source, window, metrics, breakers, .. } = foundation;
     if !config.roles.relay || config.kafka.brokers.is_none() {
         return Ok(None);
     }
@@ -40,7 +40,10 @@ pub fn relay(foundation: &Foundation) -> anyhow::Result<Option<Relay>> {
         }
     };
     let breaker = breakers.around("kafka", BREAKER);
-    Ok(Relay::new(log.clone(), &config.kafka, personal, metrics.clone(), breaker, Faults::new(config.fault)))
+    let relay = Relay::new(log.clone(), &config.kafka, personal, metrics.clone(), breaker, Faults::new(config.fault));
+    // A window that takes its events from the topic has none that the topic lacks.
+    let follows = !source.is_topic() && (config.roles.api || config.roles.projector);
+    Ok(relay.map(|relay| if follows { relay.reading_from(window.clone()) } else { relay }))
 }
 
 /// Opens personal fields with the keys of their people.

@@ -15,6 +15,7 @@ use crate::config::FaultPoint;
 use crate::database::lease::Lease;
 use crate::database::silence::heard;
 use crate::events::envelope::Envelope;
+use crate::events::feed::Window;
 use crate::events::log::{EventLog, LogError};
 use crate::events::topic::record::{PersonalPart, Record};
 use crate::ids::Position;
@@ -27,6 +28,8 @@ const CHECK: Duration = Duration::from_secs(1);
 /// A session that has found its place.
 pub struct Copy<'a> {
     pub log: &'a EventLog,
+    /// The newest events in memory, if this process follows the log itself.
+    pub window: Option<&'a Window>,
     pub lease: Lease,
     pub publisher: Arc<Publisher>,
     pub personal: Arc<Personal>,
@@ -51,7 +54,7 @@ impl Copy<'_> {
     }
 
     async fn copy(&mut self) -> Result<std::convert::Infallible, Halt> {
-        let mut grown = self.log.head_watch();
+        let mut grown = self.window.map_or_else(|| self.log.head_watch(), Window::grown);
         let mut page = self.read(self.progress.position).await?;
         let lease = self.lease.clone();
         let mut lost = std::pin::pin!(lease.keep());
@@ -91,19 +94,25 @@ impl Copy<'_> {
         }
     }
 
-    async fn read(&self, after: Position) -> Result<Vec<Envelope>, LogError> {
-        heard(SILENCE, self.log.read(after, self.batch)).await
+    /// Out of memory, or else out of the log: what is older, and everything while the window does not follow the log.
+    async fn read(&self, after: Position) -> Result<Vec<Arc<Envelope>>, LogError> {
+        let window = self.window.filter(|window| window.is_current());
+        if let Some(events) = window.and_then(|window| window.read(after, self.batch)) {
+            return Ok(events);
+        }
+        let events = heard(SILENCE, self.log.read(after, self.batch)).await?;
+        Ok(events.into_iter().map(Arc::new).collect())
     }
 
     /// Begins the transaction of a page, on a thread that may block.
     async fn send(
         &self,
-        page: Vec<Envelope>,
+        page: Vec<Arc<Envelope>>,
     ) -> Result<tokio::task::JoinHandle<Result<(), super::PublishError>>, Halt> {
         let parts = self.personal.parts(&page).await?;
         let (publisher, lease, epoch) = (self.publisher.clone(), self.lease.clone(), self.epoch.to_string());
         Ok(tokio::task::spawn_blocking(move || {
-            let record = |(event, part): (&Envelope, &PersonalPart)| Record::of(event, &epoch, part);
+            let record = |(event, part): (&Arc<Envelope>, &PersonalPart)| Record::of(event, &epoch, part);
             let records: Vec<Record> = page.iter().zip(&parts).map(record).collect();
             publisher.publish(records, || lease.holds())
         }))

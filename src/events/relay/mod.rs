@@ -19,6 +19,7 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use tokio_util::sync::CancellationToken;
 
+use super::feed::Window;
 use super::log::{EventLog, LogError};
 use super::topic::admin::{Admin, Checked};
 use super::topic::end::End;
@@ -88,6 +89,8 @@ pub struct Relay {
     metrics: Metrics,
     breaker: Breaker,
     faults: Arc<Faults>,
+    /// The newest events, if this process follows the log itself.
+    window: Option<Window>,
 }
 
 impl Relay {
@@ -109,7 +112,13 @@ impl Relay {
             metrics,
             breaker,
             faults: Arc::new(faults),
+            window: None,
         })
+    }
+
+    /// Takes the newest events from this window, which must follow the log and not the topic.
+    pub fn reading_from(self, window: Window) -> Self {
+        Self { window: Some(window), ..self }
     }
 
     pub fn standing(&self) -> Standing {
@@ -202,6 +211,7 @@ impl Relay {
         tracing::info!(topic = shape.name, after, head = head.position, "the relay started, {why}");
         Ok(Copy {
             log: &self.log,
+            window: self.window.as_ref(),
             lease: lease.clone(),
             publisher,
             personal: self.personal.clone(),

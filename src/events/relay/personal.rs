@@ -22,15 +22,16 @@ pub enum Personal {
 
 impl Personal {
     /// How each event's personal part goes.
-    pub async fn parts(&self, events: &[Envelope]) -> Result<Vec<PersonalPart>, Halt> {
+    pub async fn parts(&self, events: &[Arc<Envelope>]) -> Result<Vec<PersonalPart>, Halt> {
         let opener = match self {
             Self::Sealed => return Ok(vec![PersonalPart::Sealed; events.len()]),
             Self::Omitted => return Ok(vec![PersonalPart::Omitted; events.len()]),
             Self::Clear(opener) => opener,
         };
-        let sealed: Vec<&Envelope> = events.iter().filter(|event| event.sealed.is_some()).collect();
+        let sealed: Vec<&Envelope> =
+            events.iter().map(|event| &**event).filter(|event| event.sealed.is_some()).collect();
         let mut opened = opener.open(&sealed).await.map_err(Halt::Personal)?.into_iter();
-        let part = |event: &Envelope| match event.sealed {
+        let part = |event: &Arc<Envelope>| match event.sealed {
             Some(_) => PersonalPart::Clear(opened.next().flatten()),
             None => PersonalPart::Sealed,
         };

@@ -18,6 +18,7 @@
 mod cell;
 mod events;
 mod follow;
+mod load;
 mod messages;
 mod pages;
 mod permits;
@@ -31,7 +32,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 pub use messages::SharedMessage;
 pub use pages::{Made, PageKey};
@@ -39,17 +39,18 @@ pub use shown::Shown;
 pub use table::Size;
 
 use self::cell::Cell;
+use self::load::Loaded;
 use self::permits::Permits;
 use self::table::Table;
 use crate::commands::execute::load::{LoadedRoom, Loader};
 use crate::events::feed::Window;
 use crate::events::log::append::Acknowledged;
 use crate::events::log::{EventLog, LogError};
-use crate::events::time::{Clock, Timestamp};
+use crate::events::time::Clock;
 use crate::ids::{Position, RoomId, RoomKey, RoomVersion};
 use crate::live::pattern::Pattern;
 use crate::live::published::PublishedEvent;
-use crate::live::snapshots::{self, Snapshots};
+use crate::live::snapshots::Snapshots;
 use crate::projections::live::{Board, WaitError};
 use crate::projections::messages::{MessageReader, Messages};
 use crate::projections::model::ReadModel as _;
@@ -125,14 +126,6 @@ struct Inner {
     flights: SingleFlight<RoomKey, Result<Loaded, Arc<LogError>>>,
     messages: SingleFlight<RoomKey, Result<(), StateError>>,
     events: SingleFlight<RoomKey, Result<(), StateError>>,
-}
-
-/// What a load brought.
-#[derive(Clone)]
-struct Loaded {
-    cell: Arc<Cell>,
-    /// Of the events that were applied elsewhere before the load ended, those up to here are in it for certain.
-    contains: Position,
 }
 
 /// The states of the rooms in use on this node. Cheap to clone.
@@ -331,23 +324,6 @@ impl RoomStates {
         Ok(())
     }
 
-    async fn load(self, key: RoomKey) -> Result<Loaded, Arc<LogError>> {
-        let inner = &*self.0;
-        let before = inner.applied.load(Ordering::Acquire);
-        let begun = inner.table.begin(&key);
-        let _permit = inner.permits.of(&key.tenant).await;
-        match inner.load(&key).await {
-            Ok(room) => {
-                let (cell, kept) = inner.table.finish(key, begun, room);
-                Ok(Loaded { cell, contains: if kept { Position::MAX } else { before } })
-            }
-            Err(error) => {
-                inner.table.give_up(&key, begun);
-                Err(Arc::new(error))
-            }
-        }
-    }
-
     /// Reads the newest messages out of the read model, which has come as far as the state; events bring the later ones.
     async fn load_messages(&self, key: &RoomKey, cell: &Cell) -> Result<(), StateError> {
         let inner = &*self.0;
@@ -363,48 +339,7 @@ impl RoomStates {
     }
 }
 
-fn age(made_at: Timestamp, now: Timestamp) -> Duration {
-    Duration::from_micros(u64::try_from(now.unix_micros() - made_at.unix_micros()).unwrap_or_default())
-}
-
 impl Inner {
-    /// The room out of a snapshot that the nodes share and the events since, or out of the log alone.
-    async fn load(&self, key: &RoomKey) -> Result<LoadedRoom, LogError> {
-        let Parts { snapshots, metrics, window, clock, .. } = &self.parts;
-        let epoch = window.end().borrow().epoch;
-        let mut made_at = None;
-        let found = async |version| {
-            let snapshots = snapshots.as_ref().filter(|_| version >= snapshots::EVERY && !epoch.is_nil())?;
-            let (snapshot, made) = snapshots.get(key, epoch).await?;
-            made_at = Some(made);
-            Some(snapshot)
-        };
-        let loaded = self.loader.now_from(key, found).await;
-        metrics.read(Layer::Database, if loaded.is_ok() { Outcome::Hit } else { Outcome::Failed });
-        let (mut room, used) = loaded?;
-        match made_at {
-            Some(made_at) if used => {
-                metrics.read(Layer::Redis, Outcome::Hit);
-                metrics.age(Layer::Redis, age(made_at, clock.now()));
-            }
-            Some(_) => metrics.read(Layer::Redis, Outcome::Unknown),
-            None => {}
-        }
-        let due = !used || room.snapshot_due(snapshots::EVERY);
-        if due && room.version >= snapshots::EVERY && !epoch.is_nil() {
-            room.snapshot_taken();
-            self.share(key, epoch, || room.clone());
-        }
-        Ok(room)
-    }
-
-    /// Writes a state to Redis, some time, for nodes that start cold.
-    fn share(&self, key: &RoomKey, epoch: Uuid, room: impl FnOnce() -> LoadedRoom) {
-        if let Some(snapshots) = &self.parts.snapshots {
-            snapshots.put(key, epoch, room);
-        }
-    }
-
     /// Straight from the database, kept by nobody.
     async fn uncached(&self, key: &RoomKey, wanted: Option<Position>) -> Result<Current, StateError> {
         let _permit = self.permits.of(&key.tenant).await;
