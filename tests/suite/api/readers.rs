@@ -6,20 +6,26 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
+use super::statements::reader_of;
 use super::{Answer, Service, server_token};
-use crate::harness::eventually;
+use crate::harness::{Counted, Server, eventually};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A connection with a stream asked for, on a socket that takes in little.
 async fn connect(service: &Service, path: &str) -> TcpStream {
-    let address = service.server.url.strip_prefix("http://").unwrap();
+    connect_to(&service.server, path, "").await
+}
+
+/// `headers`: lines that end in CR LF.
+async fn connect_to(server: &Server, path: &str, headers: &str) -> TcpStream {
+    let address = server.url.strip_prefix("http://").unwrap();
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let mut stream = socket.connect(address.parse().unwrap()).await.unwrap();
     let token = server_token();
     let request = format!(
-        "GET {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\nAccept: text/event-stream\r\n\r\n"
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\nAccept: text/event-stream\r\n{headers}\r\n"
     );
     stream.write_all(request.as_bytes()).await.unwrap();
     stream
@@ -150,4 +156,54 @@ async fn two_thousand_idle_readers_cost_little_and_each_hears_what_happens() {
         metrics.contains("streams_open 0").then_some(())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn five_thousand_readers_who_come_back_ask_the_database_nothing_and_commands_go_on() {
+    const READERS: usize = 5_000;
+    /// What the server asks by itself in that time, and what the commands ask.
+    const STATEMENTS: u64 = 1_000;
+    convoke::http::serve::raise_file_limit();
+    let service = Service::start().await;
+    let room = service.room(&json!({})).await;
+    service.join(&room, "alice", "host").await;
+    let path = format!("/v1/rooms/{room}/events");
+    let page = Answer::of(service.get(&server_token(), &format!("{path}?limit=1"))).await.is(200);
+    let cursor = page.body["next_cursor"].as_str().unwrap().to_owned();
+    // The node to which they come back has the room in use, as it has others.
+    let counted = Counted::to(&service.db).await;
+    let mut server = reader_of(&service, &counted).await;
+    let mut first = (connect_to(&server, &path, &format!("Last-Event-ID: {cursor}\r\n")).await, String::new());
+    read_until(&mut first.0, &mut first.1, "event: room.participant-joined").await;
+
+    let before = counted.statements();
+    let commands = async {
+        for number in 0..100 {
+            let name = if number % 2 == 0 { "raise-hand" } else { "lower-hand" };
+            let url = format!("{}/v1/rooms/{room}/commands/{name}", server.url);
+            let body = json!({ "identity": "alice" });
+            Answer::of(server.client.post(url).bearer_auth(server_token()).json(&body)).await.is(200);
+        }
+    };
+    let coming = async {
+        let headers = format!("Last-Event-ID: {cursor}\r\n");
+        let mut readers = Vec::with_capacity(READERS);
+        for _ in 0..READERS {
+            readers.push((connect_to(&server, &path, &headers).await, String::new()));
+        }
+        for (stream, text) in &mut readers {
+            read_until(stream, text, "event: room.participant-joined").await;
+        }
+        readers
+    };
+    let ((), mut readers) = tokio::join!(commands, coming);
+    let statements = counted.statements() - before;
+    assert!(statements < STATEMENTS, "{statements} statements while {READERS} readers came back");
+    service.command(&server_token(), &room, "lock-room", &json!({})).await.is(200);
+    for (stream, text) in &mut readers {
+        read_until(stream, text, "event: room.locked").await;
+        assert_eq!(text.matches("event: room.hand-").count(), 100, "each event once");
+    }
+    drop((first, readers));
+    server.terminate().await;
 }

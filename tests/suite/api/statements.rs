@@ -85,7 +85,7 @@ fn paths(room: &BusyRoom) -> Vec<String> {
 }
 
 /// A process that has read nothing yet and does nothing but answer.
-async fn reader(service: &Service, counted: &Counted) -> Server {
+pub async fn reader_of(service: &Service, counted: &Counted) -> Server {
     let run = Run::on(&service.db).with("DATABASE_URL", &counted.url);
     run.with("CONVOKE_SIGNING_KEYS", &format!("{KID}:{SECRET}")).with("CONVOKE_ROLES", "api").serve().await
 }
@@ -103,7 +103,7 @@ async fn a_long_answer_takes_as_many_statements_as_a_short_one() {
     let mut asked = Vec::new();
     for limit in [1, 1_000] {
         let counted = Counted::to(&service.db).await;
-        let mut server = reader(&service, &counted).await;
+        let mut server = reader_of(&service, &counted).await;
         let mut of_paths = Vec::new();
         for path in paths(&room) {
             for token in [server_token(), person("p001")] {
