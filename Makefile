@@ -11,7 +11,7 @@ MACRO_FILES := $(wildcard src/commands/room/*.rs src/commands/room/*/*.rs)
 NEWEST_POSTGRES := 18
 TESTS_ON_NEWEST := log:: projections::folds projections::live projections::plans unanalysed:: kills:: database:: embedded::
 
-.PHONY: help run run-kafka build test test-quick test-postgres check bench bench-growth bench-peers docs tools servers
+.PHONY: help run run-kafka build test test-long test-quick test-postgres check bench bench-growth bench-peers docs tools servers
 
 help: ## Lists these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 14
@@ -31,6 +31,9 @@ test: servers ## Runs every test, with a real PostgreSQL, Redis and Apache Kafka
 	cargo test --no-fail-fast || failed=1; \
 	CONVOKE_TEST_POSTGRES=$(NEWEST_POSTGRES) cargo test --test suite -- $(TESTS_ON_NEWEST) || failed=1; \
 	exit $$failed
+
+test-long: servers ## Runs long proofs in full, which the suite runs in short: 10,000 own writes, a million reads under Redis's troubles
+	CONVOKE_TEST_ROUNDS=10000 CONVOKE_TEST_READS=1000000 cargo test --test suite -- --nocapture live::own_writes caches::fresh
 
 VERSION ?= $(NEWEST_POSTGRES)
 test-postgres: servers ## Runs every black-box test on another PostgreSQL: VERSION=17, or in full: VERSION=17.6

@@ -185,6 +185,19 @@ impl Snapshots {
         Some((field("used_memory:")?, field("maxmemory:").unwrap_or_default()))
     }
 
+    /// The commands that write these states, and how many there are: states that are too large are left out.
+    fn commands(&self, waiting: &[Waiting]) -> (Pipeline, u64) {
+        let mut pipeline = Pipeline::with_capacity(waiting.len());
+        let mut count = 0;
+        for one in waiting {
+            let Some(value) = self.value(one) else { continue };
+            let life = u64::try_from(resilience::shortened(self.0.life).as_millis().max(1)).unwrap_or(u64::MAX);
+            pipeline.cmd("EVAL").arg(PUT).arg(1).arg(name(&one.key)).arg(value).arg(life);
+            count += 1;
+        }
+        (pipeline, count)
+    }
+
     fn value(&self, waiting: &Waiting) -> Option<Vec<u8>> {
         let Parts { sealer, clock, .. } = &self.0.parts;
         let snapshot = waiting.room.snapshot()?;
@@ -194,15 +207,11 @@ impl Snapshots {
         (value.len() <= LARGEST).then_some(value)
     }
 
-    async fn write(&self, waiting: &[Waiting]) {
-        let mut pipeline = Pipeline::with_capacity(waiting.len());
-        let mut count = 0;
-        for one in waiting {
-            let Some(value) = self.value(one) else { continue };
-            let life = u64::try_from(resilience::shortened(self.0.life).as_millis().max(1)).unwrap_or(u64::MAX);
-            pipeline.cmd("EVAL").arg(PUT).arg(1).arg(name(&one.key)).arg(value).arg(life);
-            count += 1;
-        }
+    async fn write(&self, waiting: Vec<Waiting>) {
+        // The state of a room of thousands takes milliseconds to be written and packed.
+        let snapshots = self.clone();
+        let packing = tokio::task::spawn_blocking(move || snapshots.commands(&waiting));
+        let (pipeline, count) = packing.await.expect("packing a state does not panic");
         if count == 0 {
             return;
         }
@@ -223,14 +232,13 @@ impl Snapshots {
 impl Writer {
     /// Writes queued states until told to stop. States that are queued then are left out.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut waiting = Vec::with_capacity(TOGETHER);
         loop {
+            let mut waiting = Vec::with_capacity(TOGETHER);
             tokio::select! {
                 taken = self.waiting.recv_many(&mut waiting, TOGETHER) => if taken == 0 { return },
                 () = stop.cancelled() => return,
             }
-            self.snapshots.write(&waiting).await;
-            waiting.clear();
+            self.snapshots.write(waiting).await;
         }
     }
 }

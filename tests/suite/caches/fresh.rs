@@ -1,5 +1,5 @@
-//! A million reads of two nodes under a hammering writer, while Redis is slow, away, and restored from an old dump by turns: each
-//! says what the log says at the position that it claims, and none is older than its reader may get.
+//! Reads of two nodes under a hammering writer, a million with `make test-long`, while Redis is slow, away, and restored from an
+//! old dump by turns: each says what the log says at the position that it claims, and none is older than its reader may get.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,7 +9,8 @@ use super::nodes::{Make, Node, Writer};
 use crate::harness::{Redis, TestDb, Wire};
 
 const ROOMS: usize = 24;
-const READS: usize = 1_000_000;
+/// In the suite; `CONVOKE_TEST_READS` says how many else.
+const READS: usize = 200_000;
 
 /// How long Redis is in one state.
 const STATE: Duration = Duration::from_secs(2);
@@ -46,7 +47,7 @@ async fn trouble(mut redis: Redis, wire: Wire, nodes: [Arc<Node>; 2], stage: Arc
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_a_million_reads_on_two_nodes_under_a_hammering_writer_none_is_stale() {
+async fn of_all_reads_on_two_nodes_under_a_hammering_writer_none_is_stale() {
     let (db, redis) = (TestDb::new().await, Redis::start().await);
     let writer = Writer::of_long(&db, ROOMS).await;
     let wire = Wire::to_redis(&redis).await;
@@ -54,7 +55,8 @@ async fn of_a_million_reads_on_two_nodes_under_a_hammering_writer_none_is_stale(
     let second = Make { redis: Some(wire.url.clone()), ..Make::on(&db) }.node().await;
     let nodes = [first, second].map(Arc::new);
     let begun = Instant::now();
-    let hammered = hammer(&nodes, writer, READS / READERS, |stage| trouble(redis, wire, nodes.clone(), stage)).await;
+    let wanted = std::env::var("CONVOKE_TEST_READS").map_or(READS, |wanted| wanted.parse().expect("it is a number"));
+    let hammered = hammer(&nodes, writer, wanted / READERS, |stage| trouble(redis, wire, nodes.clone(), stage)).await;
     let Hammered { reads, writes, wrong, rounds } = hammered;
     let (one, two) = (nodes[0].stats().await, nodes[1].stats().await);
     println!(
@@ -63,7 +65,7 @@ async fn of_a_million_reads_on_two_nodes_under_a_hammering_writer_none_is_stale(
         one.hit_rate,
         two.hit_rate
     );
-    assert!(reads >= READS, "{reads} reads");
+    assert!(reads >= wanted, "{reads} reads");
     assert!(wrong.is_empty(), "not what the log says: {wrong:?}");
     assert!(writes > 1_000, "{writes} writes are no hammering");
     assert!(one.memory.hits > 0 && two.memory.hits > 0 && one.memory.misses > 0);
