@@ -58,7 +58,8 @@ EVENTS ?= 1000000
 bench-growth: tools ## Measures logs of several sizes, EVENTS=1000000,10000000 (takes long, and much disk)
 	CONVOKE_BENCH_EVENTS=$(EVENTS) cargo bench -- growth
 
-bench-peers: tools ## Measures other event stores beside Convoke on the same machine and PostgreSQL
+bench-peers: ## Measures other event stores beside Convoke on the same machine and PostgreSQL
+	@scripts/install-tools.sh peers
 	@scripts/peers.sh install
 	cargo build --release --manifest-path benches/peers/Cargo.toml --target-dir target/peers
 	cargo bench -- peers

@@ -5,7 +5,8 @@
 #
 # With the word `test` also what only tests need: Java (and its compiler, for a client that tests run from its source) and Maven for
 # Apache Kafka and for PostgreSQLs of other versions, two readers of topics by other hands, Python's
-# venv, and redis-server and pgbouncer, whose own services are not wanted either and not started. With `python` that venv.
+# venv, and redis-server and pgbouncer, whose own services are not wanted either and not started. With `python` that venv; with `peers` the compiler of Protobuf
+# that the clients of other event stores are built with.
 set -euo pipefail
 
 missing=()
@@ -28,7 +29,11 @@ if [ "${1:-}" = test ]; then
     /usr/bin/python3 -c 'import confluent_kafka' >/dev/null 2>&1 || missing+=(python3-confluent-kafka)
 fi
 
-if [ "${1:-}" = test ] || [ "${1:-}" = python ]; then
+if [ "${1:-}" = peers ]; then
+    want protoc protobuf-compiler
+fi
+
+if [ "${1:-}" = test ] || [ "${1:-}" = python ] || [ "${1:-}" = peers ]; then
     python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing+=(python3-venv)
 fi
 
