@@ -5,8 +5,8 @@
 #
 # With the word `test` also what only tests need: Java (and its compiler, for a client that tests run from its source) and Maven for
 # Apache Kafka and for PostgreSQLs of other versions, two readers of topics by other hands, Python's
-# venv, and redis-server and pgbouncer, whose own services are not wanted either and not started. With `python` that venv; with `peers` the compiler of Protobuf
-# that the clients of other event stores are built with.
+# venv, and redis-server and pgbouncer, whose own services are not wanted either and not started. With `python` that venv; with
+# `peers` the compiler of Protobuf that the clients of other event stores are built with.
 set -euo pipefail
 
 missing=()
