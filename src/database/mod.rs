@@ -1,8 +1,9 @@
-//! PostgreSQL: a server of one's own or a private one, pools, migrations.
+//! PostgreSQL: a server of one's own or a private one, pools, migrations, notifications.
 
 pub mod embedded;
 pub mod lease;
 pub mod migrate;
+pub mod notifications;
 pub mod pool;
 pub mod requirements;
 pub mod session;

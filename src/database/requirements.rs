@@ -73,7 +73,7 @@ const REQUIREMENTS: &[Requirement] = &[
     },
 ];
 
-/// Connections beside those of the pools: read models, listeners, leases, migrations.
+/// Connections beside those of the pools: read models, notifications, leases, migrations.
 const BESIDE_POOLS: i64 = 20;
 
 /// What a server falls short of, over a connection that has said what a session says first; `pooled`: connections that this

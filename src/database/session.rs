@@ -107,6 +107,11 @@ pub fn of_rebuild() -> String {
     )
 }
 
+/// For the connection that listens. It rests most of the time, so no limit on idle sessions may end it.
+pub fn of_listener() -> String {
+    format!("SET ROLE convoke_system; {NOTICE_A_LOST_CLIENT}; {NO_OTHER_LIMITS}")
+}
+
 /// For migrations and upkeep, with the rights of the database's owner and no time limit on statements; planned as PostgreSQL likes.
 pub fn of_owner() -> String {
     // By default a user called `convoke` would find, and make, things without a schema's name in the schema `convoke`.

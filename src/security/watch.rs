@@ -4,25 +4,25 @@
 use std::time::Duration;
 
 use serde::Deserialize;
-use sqlx::postgres::{PgListener, PgNotification};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::sealing::{self, Sealer};
-use super::signing_keys::{self, REFRESH, RingUnavailable};
+use super::signing_keys::{self, REFRESH};
 use super::tokens::Verifier;
-use crate::database::pool::Pool;
+use crate::database::notifications::{Notice, Notifications, Subscription};
 use crate::ids::{Identity, TenantId};
 
-/// Between attempts to listen again after the database went away.
+/// Between attempts to read the signing keys.
 const RETRY: Duration = Duration::from_millis(250);
 
 /// Keeps what this process holds of keys in step with the database.
 pub struct Watch {
-    pub pool: Pool,
-    pub sealer: Sealer,
-    pub verifier: Verifier,
+    sealer: Sealer,
+    verifier: Verifier,
+    erasures: Subscription,
+    signing_keys: Subscription,
 }
 
 /// The payload on [`sealing::CHANNEL`].
@@ -33,65 +33,48 @@ struct Erased {
     key: Uuid,
 }
 
-#[derive(Debug, thiserror::Error)]
-enum NotHeard {
-    #[error("the connection was lost")]
-    Lost,
-    #[error(transparent)]
-    Database(#[from] sqlx::Error),
-    #[error(transparent)]
-    Keys(#[from] RingUnavailable),
-}
-
 impl Watch {
+    pub fn new(sealer: Sealer, verifier: Verifier, notifications: &mut Notifications) -> Self {
+        let erasures = notifications.subscribe(sealing::CHANNEL);
+        let signing_keys = notifications.subscribe(signing_keys::CHANNEL);
+        Self { sealer, verifier, erasures, signing_keys }
+    }
+
     /// Until told to stop. Rides out a lost database.
     pub async fn run(self, stop: CancellationToken) {
-        let mut failing = false;
-        loop {
-            let heard = tokio::select! {
-                heard = self.listen(&mut failing) => heard,
-                () = stop.cancelled() => return,
-            };
-            if let Err(error) = heard {
-                if !failing {
-                    tracing::warn!(%error, "LISTEN for changes of keys failed, retrying");
-                }
-                failing = true;
-            }
-            tokio::select! {
-                () = tokio::time::sleep(RETRY) => {}
-                () = stop.cancelled() => return,
-            }
+        let Self { sealer, verifier, erasures, signing_keys } = self;
+        // Side by side: an erasure does not wait for a database that is slow to give the signing keys.
+        tokio::select! {
+            () = forget_erased(sealer, erasures) => {}
+            () = keep_fresh(verifier, signing_keys) => {}
+            () = stop.cancelled() => {}
         }
     }
+}
 
-    async fn listen(&self, failing: &mut bool) -> Result<(), NotHeard> {
-        let mut listener = PgListener::connect_with(self.pool.sessions()).await?;
-        // A connection that is lost must be told of, since what was said meanwhile was not heard.
-        listener.eager_reconnect(false);
-        listener.listen_all([sealing::CHANNEL, signing_keys::CHANNEL]).await?;
-        self.sealer.forget_all();
-        let mut next_read = Instant::now();
-        loop {
-            tokio::select! {
-                heard = listener.try_recv() => match heard? {
-                    Some(notification) if notification.channel() == sealing::CHANNEL => self.erased(&notification),
-                    Some(_) => next_read = Instant::now(),
-                    None => return Err(NotHeard::Lost),
-                },
-                () = sleep_until(next_read) => {
-                    self.verifier.refresh().await?;
-                    *failing = false;
-                    next_read = Instant::now() + REFRESH;
-                }
-            }
+async fn forget_erased(sealer: Sealer, mut erasures: Subscription) {
+    loop {
+        let notice = erasures.next().await;
+        let erased = match &notice {
+            Notice::Payload(payload) => serde_json::from_str(payload).ok(),
+            Notice::Missed => None,
+        };
+        match erased {
+            Some(Erased { tenant, identity, key }) => sealer.forget(tenant, identity, Some(key)),
+            None => sealer.forget_all(),
         }
     }
+}
 
-    fn erased(&self, notification: &PgNotification) {
-        match serde_json::from_str(notification.payload()) {
-            Ok(Erased { tenant, identity, key }) => self.sealer.forget(tenant, identity, Some(key)),
-            Err(_) => self.sealer.forget_all(),
+async fn keep_fresh(verifier: Verifier, mut changes: Subscription) {
+    let mut failing = false;
+    loop {
+        let failed = verifier.refresh().await.err();
+        if let Some(error) = failed.as_ref().filter(|_| !failing) {
+            tracing::warn!(%error, "reading the signing keys failed, retrying");
         }
+        failing = failed.is_some();
+        // Whatever the notice says, the table is read again.
+        let _ = timeout(if failing { RETRY } else { REFRESH }, changes.next()).await;
     }
 }

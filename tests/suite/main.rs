@@ -29,6 +29,7 @@ mod live;
 mod log;
 mod log_commands;
 mod maintenance;
+mod notifications;
 mod pooled;
 mod projections;
 mod refusals;

@@ -6,8 +6,8 @@ use axum::Router;
 use super::foundation::Foundation;
 use crate::commands::deadlines::{self, Candidate};
 use crate::commands::execute::{self, Executor, Limits};
+use crate::database::notifications::Notifications;
 use crate::database::pool::Pool;
-use crate::events::log::wake;
 use crate::events::time::Timestamp;
 use crate::http::api::{Api, Parts};
 use crate::http::{docs, routes};
@@ -26,13 +26,17 @@ use crate::security::watch::Watch;
 use crate::tasks::Tasks;
 
 /// The routes, and what operators may ask of the rooms in memory.
-pub async fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Result<(Router, Cache)> {
+pub async fn router(
+    foundation: &Foundation,
+    notifications: &mut Notifications,
+    tasks: &mut Tasks,
+) -> anyhow::Result<(Router, Cache)> {
     let Foundation { config, pool, reads, log, window, clock, metrics, board, replicas, .. } = foundation;
     let masters = MasterKeys::configured(&config.keys).context("the master keys cannot be used")?;
     let sealer = Sealer::new(pool.clone(), masters);
     let verifier = Verifier::new(&config.keys, pool.clone()).context("the signing keys cannot be used")?;
     sealer.check_masters().await?;
-    let watch = Watch { pool: pool.clone(), sealer: sealer.clone(), verifier: verifier.clone() };
+    let watch = Watch::new(sealer.clone(), verifier.clone(), notifications);
     let base = execute::Foundation {
         log: log.clone(),
         sealer: sealer.clone(),
@@ -43,7 +47,6 @@ pub async fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Resul
     // Ends when the last request that may hold an executor has been answered.
     tasks.spawn("executor", |_| queue);
     tasks.spawn("keys", |stop| watch.run(stop));
-    tasks.spawn("wake", |stop| wake::run(log.clone(), stop));
     if !replicas.is_empty() {
         tasks.spawn("replicas", |stop| replicas.clone().run(stop));
     }
@@ -67,7 +70,8 @@ pub async fn router(foundation: &Foundation, tasks: &mut Tasks) -> anyhow::Resul
     tasks.spawn("rooms", |stop| rooms.clone().run(publisher, stop));
     tasks.spawn("hub", |stop| hub.clone().run(stretches, stop));
     let cache = Cache { rooms: rooms.clone(), snapshots, metrics: metrics.cache().clone(), pool: pool.clone() };
-    tasks.spawn("cache-desk", |stop| Desk::new(cache.clone()).run(stop));
+    let desk = Desk::new(cache.clone(), notifications);
+    tasks.spawn("cache-desk", |stop| desk.run(stop));
     tasks.spawn("cache-warming", |stop| cache.clone().keep_warm(config.cache.warm_interval, stop));
     let live = Live::new(live::Parts { rooms: rooms.clone(), hub, sealer: sealer.clone(), metrics: metrics.clone() });
     let (orders, hand, ask) = (executor.clone(), clock.clone(), pool.clone());

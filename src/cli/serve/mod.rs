@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::context::Context;
 use crate::config::{Config, settings};
 use crate::database::Database;
+use crate::database::notifications::Notifications;
 use crate::events::relay::Relay;
 use crate::http;
 use crate::http::serve::Reserved;
@@ -79,10 +80,13 @@ async fn serve(config: &Config, address: Reserved, database: &Database, stop: Ca
     tasks.spawn("database", |stop| database.clone().keep_running(stop));
     let relay = relay::relay(&foundation)?;
     let standing = relay.as_ref().map(Relay::standing);
-    workers::spawn(&foundation, relay, &mut tasks);
+    let mut notifications = Notifications::new(&foundation.pool);
+    workers::spawn(&foundation, relay, &mut notifications, &mut tasks);
     let listener = address.listen().with_context(|| occupied(config))?;
     let address = listener.local_addr()?;
-    let router = routes::router(&foundation, standing, &mut tasks).await?;
+    let router = routes::router(&foundation, standing, &mut notifications, &mut tasks).await?;
+    // Every part has subscribed.
+    tasks.spawn("notifications", |stop| notifications.run(stop));
     let server = http::serve::Server::new(listener, router, &config.http, &foundation.metrics);
     tasks.spawn("http", |stop| server.run(stop));
     announce::listening(config, address, foundation.clock.now())?;

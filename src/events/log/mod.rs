@@ -162,7 +162,7 @@ impl EventLog {
     }
 
     /// The last position that this process knows of; changes at once on an append of this process, and within milliseconds on
-    /// one of another while [`wake::run`] runs. A wake-up, not a promise: read to learn what is there.
+    /// one of another while a [`wake::HeadListener`] runs. A wake-up, not a promise: read to learn what is there.
     pub fn head_watch(&self) -> watch::Receiver<Position> {
         self.head.subscribe()
     }

@@ -3,11 +3,15 @@
 
 use std::time::Duration;
 
-use sqlx::postgres::PgListener;
 use tokio_util::sync::CancellationToken;
 
-use super::EventLog;
+use super::{EventLog, LogError};
+use crate::database::notifications::{Notice, Notifications, Subscription};
 use crate::database::silence::heard;
+use crate::ids::Position;
+
+/// The append notifies on it (migration 0018); the payload is the position of the head.
+const CHANNEL: &str = "convoke_log";
 
 /// How long a lost notification may stay unnoticed.
 const POLL: Duration = Duration::from_millis(500);
@@ -15,58 +19,84 @@ const POLL: Duration = Duration::from_millis(500);
 /// The head is one row: whoever is there answers sooner.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// Between attempts to listen again after the database went away.
-const RETRY: Duration = Duration::from_millis(250);
+/// Feeds [`EventLog::head_watch`] with what other processes append.
+pub struct HeadListener {
+    log: EventLog,
+    notifications: Subscription,
+    failing: bool,
+}
 
-/// Feeds [`EventLog::head_watch`] with what other processes append, until told to stop. Rides out a lost database.
-pub async fn run(log: EventLog, stop: CancellationToken) {
-    let mut failing = false;
-    loop {
-        let heard = tokio::select! {
-            heard = listen(&log, &mut failing) => heard,
-            () = stop.cancelled() => return,
-        };
-        if let Err(error) = heard {
-            if !failing {
-                tracing::warn!(%error, "LISTEN for appends of other processes failed, retrying");
+impl HeadListener {
+    pub fn new(log: EventLog, notifications: &mut Notifications) -> Self {
+        Self { log, notifications: notifications.subscribe(CHANNEL), failing: false }
+    }
+
+    /// Until told to stop. Rides out a lost database.
+    pub async fn run(mut self, stop: CancellationToken) {
+        loop {
+            let error = tokio::select! {
+                error = self.follow() => error,
+                () = stop.cancelled() => return,
+            };
+            if !self.failing {
+                tracing::warn!(%error, "reading the head of the log failed, retrying");
             }
-            failing = true;
-        }
-        tokio::select! {
-            () = tokio::time::sleep(RETRY) => {}
-            () = stop.cancelled() => return,
+            self.failing = true;
         }
     }
-}
 
-/// The same, until the database is lost: nobody can be reached to listen to, within the time that the pool waits for a connection.
-pub async fn until_lost(log: &EventLog) -> super::LogError {
-    loop {
-        if let Err(lost) = listen(log, &mut false).await {
-            return lost;
-        }
-    }
-}
-
-async fn listen(log: &EventLog, failing: &mut bool) -> Result<(), super::LogError> {
-    let mut listener = heard(SILENCE, PgListener::connect_with(log.pool.sessions())).await?;
-    heard(SILENCE, listener.listen("convoke_log")).await?;
-    heard(SILENCE, log.head()).await?;
-    *failing = false;
-    loop {
-        match tokio::time::timeout(POLL, listener.recv()).await {
-            Ok(Ok(notification)) => match notification.payload().parse() {
-                Ok(position) => log.saw(position),
-                Err(_) => _ = heard(SILENCE, log.head()).await?,
-            },
-            Ok(Err(error)) => return Err(error.into()),
-            Err(_) => {
-                let known = *log.head.borrow();
-                // What was appended and not told of: the connection may be one that nobody talks on any more.
-                if heard(SILENCE, log.head()).await?.position > known {
-                    return Ok(());
+    /// Until the head cannot be read.
+    async fn follow(&mut self) -> LogError {
+        let mut behind = false;
+        loop {
+            let read = match tokio::time::timeout(POLL, self.notifications.next()).await {
+                Ok(notice) => {
+                    behind = false;
+                    self.take(&notice).await
                 }
+                Err(_) => self.poll(&mut behind).await,
+            };
+            if let Err(error) = read {
+                return error;
             }
         }
+    }
+
+    async fn take(&mut self, notice: &Notice) -> Result<(), LogError> {
+        if let Notice::Payload(position) = notice
+            && let Ok(position) = position.parse()
+        {
+            self.log.saw(position);
+            return Ok(());
+        }
+        self.read_head().await.map(drop)
+    }
+
+    /// `behind`: the log grew and no notification came. One that is still on its way comes before the next poll; otherwise
+    /// the connection is one that nobody talks on any more.
+    async fn poll(&mut self, behind: &mut bool) -> Result<(), LogError> {
+        let known = *self.log.head.borrow();
+        let grew = self.read_head().await? > known;
+        if *behind {
+            self.notifications.report_overdue();
+        }
+        *behind = grew && !*behind;
+        Ok(())
+    }
+
+    async fn read_head(&mut self) -> Result<Position, LogError> {
+        let head = heard(SILENCE, self.log.head()).await?;
+        self.failing = false;
+        Ok(head.position)
+    }
+}
+
+/// The same, until the database is lost, see [`Notifications::until_lost`].
+pub async fn until_lost(log: &EventLog) -> LogError {
+    let mut notifications = Notifications::new(log.pool());
+    let mut listener = HeadListener::new(log.clone(), &mut notifications);
+    tokio::select! {
+        lost = notifications.until_lost() => lost.into(),
+        lost = listener.follow() => lost,
     }
 }

@@ -15,21 +15,18 @@ use uuid::Uuid;
 use super::stats::NodeStats;
 use super::warm::Warmed;
 use super::{Cache, Pattern};
+use crate::database::notifications::{Notice, Notifications, Subscription};
 use crate::database::silence::heard;
 use crate::ids::TenantId;
-use crate::resilience::Backoff;
 
 const ASKED: &str = "convoke_cache";
 const TOLD: &str = "convoke_cache_told";
 
-/// What a node's listening connection is called.
+/// The name of the listening connection of a process that answers: these connections are counted.
 const LISTENER: &str = "convoke-cache";
 
 /// Whoever is there answers sooner.
 const SILENCE: Duration = Duration::from_secs(10);
-/// How often a listener that hears nothing sees whether its connection is one.
-const STILL_THERE: Duration = Duration::from_secs(5);
-const RETRY: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
 
 /// What is asked.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -78,10 +75,6 @@ pub struct Told {
 pub struct Answers {
     pub told: Vec<Told>,
     pub nodes: usize,
-}
-
-fn direct(options: &PgConnectOptions, name: &str) -> PgPool {
-    PgPoolOptions::new().max_connections(1).connect_lazy_with(options.clone().application_name(name))
 }
 
 /// Asks all nodes, and waits until all have answered, for so long at most.
@@ -134,55 +127,33 @@ async fn notify(pool: impl PgExecutor<'_>, channel: &str, what: &impl Serialize)
 pub struct Desk {
     cache: Cache,
     node: String,
+    questions: Subscription,
 }
 
 impl Desk {
-    pub fn new(cache: Cache) -> Self {
+    pub fn new(cache: Cache, notifications: &mut Notifications) -> Self {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        Self { cache, node: format!("{}@{}", std::process::id(), host.trim()) }
+        notifications.set_application_name(LISTENER);
+        let questions = notifications.subscribe(ASKED);
+        Self { cache, node: format!("{}@{}", std::process::id(), host.trim()), questions }
     }
 
-    /// Until told to stop. Rides out a lost database.
-    pub async fn run(self, stop: CancellationToken) {
-        let pool = direct(&&self.cache.pool.sessions().connect_options(), LISTENER);
-        let mut delays = RETRY.delays();
-        let mut failing = false;
-        loop {
-            let ended = tokio::select! {
-                ended = self.listen(&pool, &mut failing) => ended,
-                () = stop.cancelled() => return,
-            };
-            match ended {
-                Ok(()) => delays.reset(),
-                Err(error) if !failing => {
-                    tracing::warn!(%error, "LISTEN for commands of `convoke cache` failed, retrying")
-                }
-                Err(_) => {}
-            }
-            failing = true;
-            if !delays.pause(&stop).await {
-                return;
-            }
+    /// Until told to stop. A lost question or answer costs the operator one more try.
+    pub async fn run(mut self, stop: CancellationToken) {
+        tokio::select! {
+            () = self.answer_all() => {}
+            () = stop.cancelled() => {}
         }
     }
 
-    async fn listen(&self, pool: &PgPool, failing: &mut bool) -> sqlx::Result<()> {
-        let mut listener = heard(SILENCE, PgListener::connect_with(pool)).await?;
-        listener.eager_reconnect(false);
-        heard(SILENCE, listener.listen(ASKED)).await?;
-        *failing = false;
+    async fn answer_all(&mut self) {
         loop {
-            match tokio::time::timeout(STILL_THERE, listener.try_recv()).await {
-                Ok(notification) => {
-                    let Some(notification) = notification? else { return Ok(()) };
-                    // What is not of this form is not for us.
-                    if let Ok(asked) = serde_json::from_str::<Asked>(notification.payload()) {
-                        let told =
-                            Told { id: asked.id, node: self.node.clone(), reply: self.answer(asked.question).await };
-                        heard(SILENCE, notify(&self.cache.pool, TOLD, &told)).await?;
-                    }
-                }
-                Err(_) => heard(SILENCE, listener.listen(ASKED)).await?,
+            let Notice::Payload(payload) = self.questions.next().await else { continue };
+            // What is not of this form is not for us.
+            let Ok(asked) = serde_json::from_str::<Asked>(&payload) else { continue };
+            let told = Told { id: asked.id, node: self.node.clone(), reply: self.answer(asked.question).await };
+            if let Err(error) = heard(SILENCE, notify(&self.cache.pool, TOLD, &told)).await {
+                tracing::warn!(%error, "the answer to `convoke cache` was not sent");
             }
         }
     }

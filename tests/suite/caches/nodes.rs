@@ -9,7 +9,7 @@ use convoke::database::pool;
 use convoke::events::envelope::Hash;
 use convoke::events::feed::{Source, Window};
 use convoke::events::log::append::{Batch, NewEvent, RoomAppend};
-use convoke::events::log::{EventLog, chain, wake};
+use convoke::events::log::{EventLog, chain};
 use convoke::events::room::{RoomCreated, RoomEvent, RoomLocked, RoomUnlocked, Settings};
 use convoke::events::time::Clock;
 use convoke::ids::{Actor, CommandId, RoomId, RoomKey, TenantId};
@@ -31,7 +31,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use crate::harness::{TestDb, database_config, eventually};
+use crate::harness::{TestDb, database_config, eventually, follow_head};
 
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -107,7 +107,7 @@ impl<'a> Make<'a> {
         if let Some(writer) = writer {
             tasks.spawn(writer.run(stop.clone()));
         }
-        tasks.spawn(wake::run(log.clone(), stop.clone()));
+        tasks.spawn(follow_head(log.clone(), stop.clone()));
         Node { cache, breakers, _stop: stop.drop_guard(), _tasks: tasks }
     }
 }

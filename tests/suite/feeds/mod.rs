@@ -6,7 +6,7 @@ mod topic;
 
 use convoke::database::pool;
 use convoke::events::feed::{Feed, Source};
-use convoke::events::log::{EventLog, wake};
+use convoke::events::log::EventLog;
 use convoke::events::relay::Relay;
 use convoke::events::relay::personal::Personal;
 use convoke::events::topic::{client, shape};
@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::harness::kafka::{Broker, prefix};
-use crate::harness::{TestDb, database_config};
+use crate::harness::{TestDb, database_config, follow_head};
 
 /// No feed takes longer to give what is there.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -39,7 +39,7 @@ struct OfLog {
 impl OfLog {
     fn of(db: TestDb) -> Self {
         let (log, stop) = (EventLog::new(db.system.clone()), CancellationToken::new());
-        tokio::spawn(wake::run(log.clone(), stop.clone()));
+        tokio::spawn(follow_head(log.clone(), stop.clone()));
         Self { db, log, _stopped_in_the_end: stop.clone().drop_guard(), stop }
     }
 }
@@ -47,7 +47,7 @@ impl OfLog {
 /// The log as a process that appends nothing has it.
 fn reader(db: &TestDb, stop: &CancellationToken) -> EventLog {
     let log = EventLog::new(pool::system(db.options.clone(), &database_config()));
-    tokio::spawn(wake::run(log.clone(), stop.clone()));
+    tokio::spawn(follow_head(log.clone(), stop.clone()));
     log
 }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use convoke::database::pool;
 use convoke::events::envelope::Envelope;
+use convoke::events::log::EventLog;
 use convoke::events::log::append::{Batch, RoomAppend};
 use convoke::events::log::snapshots::Snapshot;
-use convoke::events::log::{EventLog, wake};
 use convoke::events::time::Timestamp;
 use convoke::ids::RoomKey;
 use sqlx::Executor as _;
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{believe_any_clock, event, fresh, log_of, now, room, room_of, tenant, write, write_at};
-use crate::harness::{TestDb, database_config};
+use crate::harness::{TestDb, database_config, follow_head};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -137,7 +137,7 @@ async fn another_process_learns_of_an_append_by_notification() {
     let db = TestDb::new().await;
     let there = EventLog::new(pool::system(db.options.clone(), &database_config()));
     let stop = CancellationToken::new();
-    let listening = tokio::spawn(wake::run(there.clone(), stop.clone()));
+    let listening = tokio::spawn(follow_head(there.clone(), stop.clone()));
     let mut head = there.head_watch();
     write(&log_of(&db), &room(), 1).await;
     tokio::time::timeout(Duration::from_secs(10), head.wait_for(|position| *position == 1)).await.unwrap().unwrap();

@@ -10,14 +10,16 @@ use convoke::events::time::Clock;
 use convoke::ids::{Identity, RoomId, RoomKey, TenantId};
 use convoke::security::sealing::{Place, Sealer};
 use convoke::security::tokens::Verifier;
-use convoke::security::watch::Watch;
 use convoke::telemetry::metrics::Metrics;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::{keys_config, named, person, place, sealer, stored_keys, tenant};
+use super::{keys_config, named, person, place, sealer, stored_keys, tenant, watch_keys};
 use crate::execute::{join, key_of, new_room, request};
-use crate::harness::{TestDb, eventually};
+use crate::harness::{TestDb, end_connection, eventually, listening};
+
+/// Long before a key is too old to be held.
+const SOON: Duration = Duration::from_secs(20);
 
 /// Who carries out erasures in a process that seals and opens with `sealer`.
 fn executor(db: &TestDb, sealer: &Sealer) -> Executor {
@@ -86,26 +88,25 @@ async fn an_erasure_is_heard_by_a_process_that_holds_the_key() {
     let (here, there) = (sealer(&db.system), sealer(&db.system));
     let stop = CancellationToken::new();
     let verifier = Verifier::new(&keys_config(vec![]), db.system.clone()).unwrap();
-    let watch = Watch { pool: db.system.clone(), sealer: there.clone(), verifier };
-    let watching = tokio::spawn(watch.run(stop.clone()));
-    eventually("it listens", Duration::from_secs(20), async || {
-        let listening = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'";
-        sqlx::query(listening).fetch_optional(&db.owner).await.unwrap()
-    })
-    .await;
-
-    let sealed = seal(&db, &here, "alice", "Alice").await;
-    let (acme, identity) = person("acme", "alice");
-    seal(&db, &there, "alice", "Alice").await;
-    assert_eq!(read(&there, &sealed).await.as_deref(), Some("Alice"));
-    erase(&executor(&db, &here), &acme, &identity).await;
-    // Well before what is held would be too old anyway.
-    eventually("the other process has forgotten the key", Duration::from_secs(20), async || {
-        read(&there, &sealed).await.is_none().then_some(())
-    })
-    .await;
-    let again = seal(&db, &there, "alice", "Alice again").await;
-    assert_eq!(read(&here, &again).await.as_deref(), Some("Alice again"), "it seals under the new key");
+    let watching = tokio::spawn(watch_keys(db.system.clone(), there.clone(), verifier, stop.clone()));
+    let executor = executor(&db, &here);
+    // The second connection that listens hears as the first one did.
+    for connection in ["first", "second"] {
+        let listening = eventually("it listens", SOON, async || listening(&db.owner).await.pop()).await;
+        let (acme, identity) = person("acme", connection);
+        let sealed = seal(&db, &here, connection, "Alice").await;
+        seal(&db, &there, connection, "Alice").await;
+        assert_eq!(read(&there, &sealed).await.as_deref(), Some("Alice"));
+        erase(&executor, &acme, &identity).await;
+        // Well before what is held would be too old anyway.
+        eventually("the other process has forgotten the key", SOON, async || {
+            read(&there, &sealed).await.is_none().then_some(())
+        })
+        .await;
+        let again = seal(&db, &there, connection, "Alice again").await;
+        assert_eq!(read(&here, &again).await.as_deref(), Some("Alice again"), "it seals under the new key");
+        end_connection(&db.owner, listening.0).await;
+    }
     stop.cancel();
     watching.await.unwrap();
 }

@@ -9,10 +9,14 @@ mod sealing;
 mod signing_keys;
 
 use convoke::config::KeysConfig;
+use convoke::database::notifications::Notifications;
 use convoke::database::pool::Pool;
 use convoke::events::sealed::{Personal, PersonalFields};
 use convoke::ids::{Identity, RoomId, TenantId};
 use convoke::security::sealing::{MasterKeys, NoKey, PersonKeys, Place, Sealer};
+use convoke::security::tokens::Verifier;
+use convoke::security::watch::Watch;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -43,6 +47,13 @@ fn masters(ids: &[&str]) -> MasterKeys {
 /// As another process has it: nothing in its memory.
 fn sealer(pool: &Pool) -> Sealer {
     Sealer::new(pool.clone(), masters(&["a"]))
+}
+
+/// What a process does to learn of keys that other processes change, until told to stop.
+async fn watch_keys(pool: Pool, sealer: Sealer, verifier: Verifier, stop: CancellationToken) {
+    let mut notifications = Notifications::new(&pool);
+    let watch = Watch::new(sealer, verifier, &mut notifications);
+    tokio::join!(watch.run(stop.clone()), notifications.run(stop));
 }
 
 /// The keys of these persons, made and stored where there are none, as an append stores them.

@@ -8,10 +8,9 @@ use convoke::events::time::{Clock, Timestamp};
 use convoke::security::grants::Grants;
 use convoke::security::signing_keys::{KeyStore, KeyStoreError};
 use convoke::security::tokens::{Claims, NumericDate, TokenError, Verifier, mint};
-use convoke::security::watch::Watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{keys_config, masters, sealer, tenant};
+use super::{keys_config, masters, sealer, tenant, watch_keys};
 use crate::harness::{TestDb, eventually};
 
 const SECRET: &[u8] = b"a secret of thirty-two characters";
@@ -111,8 +110,7 @@ async fn a_revocation_is_heard_by_a_running_process() {
     let token = mint("main", SECRET, &claims("acme"));
     assert!(verifier.verify(&token, now()).await.is_ok());
     let stop = CancellationToken::new();
-    let watch = Watch { pool: db.system.clone(), sealer: sealer(&db.system), verifier: verifier.clone() };
-    let watching = tokio::spawn(watch.run(stop.clone()));
+    let watching = tokio::spawn(watch_keys(db.system.clone(), sealer(&db.system), verifier.clone(), stop.clone()));
     store(&db).revoke("main", now()).await.unwrap();
     eventually("the token is refused", Duration::from_secs(20), async || verifier.verify(&token, now()).await.err())
         .await;

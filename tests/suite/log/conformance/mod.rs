@@ -7,12 +7,12 @@ pub mod port;
 mod tail;
 
 use convoke::database::pool;
-use convoke::events::log::{EventLog, wake};
+use convoke::events::log::EventLog;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use self::keys::keyed;
 use self::port::Log;
-use crate::harness::{TestDb, database_config};
+use crate::harness::{TestDb, database_config, follow_head};
 
 /// An engine with an empty log of its own, which goes with it.
 pub trait Engine: Sized + Send + Sync {
@@ -40,7 +40,7 @@ impl Engine for Postgres {
 
     async fn process(&self) -> EventLog {
         let log = EventLog::new(pool::system(self.db.options.clone(), &database_config()));
-        tokio::spawn(wake::run(log.clone(), self.listening.clone()));
+        tokio::spawn(follow_head(log.clone(), self.listening.clone()));
         log
     }
 }
