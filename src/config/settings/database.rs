@@ -53,7 +53,7 @@ pub const DATABASE_POOL_SIZE: Setting = Setting::new(
     "database.pool_size",
     Accepts::Count(2, 1000),
     "16",
-    "The largest number of database connections for commands, read models and maintenance; appends use one more.",
+    "The largest number of database connections for commands, read models and maintenance; appends and notifications use one more each.",
 );
 pub const DATABASE_READ_POOL_SIZE: Setting = Setting::new(
     "CONVOKE_DATABASE_READ_POOL_SIZE",
