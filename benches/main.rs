@@ -16,6 +16,7 @@ mod commands;
 mod ground;
 mod growth;
 mod import;
+mod live;
 mod load;
 mod long_room;
 mod peers;
@@ -60,6 +61,9 @@ fn main() -> Result<ExitCode, Failure> {
     }
     if wanted("streams") {
         promises.extend(runtime.block_on(streams::run())?);
+    }
+    if wanted("live") {
+        promises.extend(runtime.block_on(live::run())?);
     }
     if named.iter().any(|named| named == "growth") {
         promises.extend(runtime.block_on(growth::run())?);

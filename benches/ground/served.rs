@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use convoke::events::time::{Clock, Timestamp};
-use convoke::ids::TenantId;
+use convoke::ids::{Identity, TenantId};
 use convoke::security::grants::Grants;
 use convoke::security::tokens::{Claims, NumericDate, mint};
 use rustix::process::{Pid, Signal, kill_process};
@@ -82,10 +82,20 @@ impl Served {
 
     /// Of a server, with every grant.
     pub fn token() -> Result<String, Failure> {
+        Self::token_of(None, Grants::everything())
+    }
+
+    /// Of somebody who may join rooms, and nothing else.
+    pub fn token_of_person(identity: &str) -> Result<String, Failure> {
+        Self::token_of(Some(Identity::new(identity)?), Grants { room_join: true, ..Grants::default() })
+    }
+
+    fn token_of(identity: Option<Identity>, grants: Grants) -> Result<String, Failure> {
         let now: Timestamp = Clock::system().now();
         let claims = Claims {
+            sub: identity,
             tenant: Some(TenantId::new("bench")?),
-            grants: Grants::everything(),
+            grants,
             exp: Some(NumericDate::at(now.plus_seconds(24 * 3600))),
             ..Claims::default()
         };
