@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::ground::{Failure, Postgres, Promise, Served, machine, median, tell};
+use crate::fixture::{Failure, Postgres, Promise, Served, machine, median, tell};
 use crate::load::{Load, Report, Until, Work};
 
 const FEW: usize = 10_000;
@@ -40,7 +40,7 @@ pub async fn run() -> Result<Vec<Promise>, Failure> {
         Promise::at_most("a command, 1,000,000 events behind it to 10,000", ratio(|side| &side.commands), COST),
         Promise::at_most("the read of a room, likewise", ratio(|side| &side.reads), COST),
     ];
-    tell("behind", &told(&few, &many), &promises)?;
+    tell("behind", &summary(&few, &many), &promises)?;
     few.postgres.stop().await;
     many.postgres.stop().await;
     Ok(promises)
@@ -79,7 +79,7 @@ fn p50(runs: &[Report]) -> f64 {
     median(runs.iter().map(|run| run.p50_ms).collect())
 }
 
-fn told(few: &Side, many: &Side) -> String {
+fn summary(few: &Side, many: &Side) -> String {
     let mut text = format!(
         "## A hundred times more events behind it\n\n`cargo bench -- behind`: {}. {FEW} events against {MANY}, in {} rooms; \
          one connection, commands to new rooms and reads of all rooms in turn; median of {ROUNDS} rounds of {} s, in \

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::ground::{DefaultPostgres, Failure, Peer, Postgres, Promise, Served, machine, median, tell};
+use crate::fixture::{DefaultPostgres, Failure, Peer, Postgres, Promise, Served, machine, median, tell};
 use crate::load::{Load, Report, Until, Work, make_room};
 
 /// Peer and product take turns, so that what else the machine does falls on both.
@@ -43,7 +43,7 @@ pub async fn run() -> Result<Vec<Promise>, Failure> {
     postgres.stop().await;
     let rounds = measured?;
     let promises = promises(&rounds);
-    tell("commands", &told(&rounds), &promises)?;
+    tell("commands", &summary(&rounds), &promises)?;
     Ok(promises)
 }
 
@@ -105,7 +105,7 @@ fn promises(rounds: &Rounds) -> Vec<Promise> {
     ]
 }
 
-fn told(rounds: &Rounds) -> String {
+fn summary(rounds: &Rounds) -> String {
     let mut text = format!(
         "## Commands over HTTP\n\n`cargo bench -- commands`: {}. `raise-hand` and `lower-hand` in turn, each with an \
          idempotency key, by {CONNECTIONS} connections over {} rooms or one; `pgbench -M prepared` inserts single rows into an \

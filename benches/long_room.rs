@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use uuid::Uuid;
 
-use crate::ground::{Failure, Postgres, Promise, Served, machine, tell};
+use crate::fixture::{Failure, Postgres, Promise, Served, machine, tell};
 use crate::load::{Load, Until, Work, make_room};
 
 const EVENTS: usize = 500_000;

@@ -13,7 +13,7 @@
 mod behind;
 mod cache;
 mod commands;
-mod ground;
+mod fixture;
 mod growth;
 mod import;
 mod live;
@@ -27,7 +27,7 @@ mod streams;
 
 use std::process::ExitCode;
 
-use ground::{Failure, Promise};
+use fixture::{Failure, Promise};
 
 fn main() -> Result<ExitCode, Failure> {
     // `cargo bench` adds options of its own.

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use sqlx::Executor as _;
 
-use crate::ground::{Failure, Postgres, Promise, Served, machine, median, tell};
+use crate::fixture::{Failure, Postgres, Promise, Served, machine, median, tell};
 use crate::load::{Load, Report, Until, Work};
 
 const ROUNDS: usize = 3;
@@ -67,7 +67,7 @@ pub async fn run() -> Result<Vec<Promise>, Failure> {
     let ours = of(&rows[0].1, |run| run.rate);
     let umadb = rows.iter().find(|(name, _)| *name == STORES[0].1).map_or(f64::NAN, |row| of(&row.1, |run| run.rate));
     let promises = vec![Promise::at_least("Commands over HTTP, to UmaDB's appends", ours / umadb, OURS_TO_UMADB)];
-    tell("peers", &told(&rows), &promises)?;
+    tell("peers", &summary(&rows), &promises)?;
     Ok(promises)
 }
 
@@ -218,7 +218,7 @@ fn of(runs: &[Measured], figure: fn(&Measured) -> f64) -> f64 {
     median(runs.iter().map(figure).collect())
 }
 
-fn told(rows: &[(&str, Vec<Measured>)]) -> String {
+fn summary(rows: &[(&str, Vec<Measured>)]) -> String {
     let mut text = format!(
         "## Beside other event stores\n\n`make bench-peers`: {}. One event an append, on the condition that nobody else has \
          appended to the stream, by {CALLERS} callers at once over {} rooms. Client, server and PostgreSQL share the machine. \

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::process::Command;
 
-use crate::ground::{Failure, Postgres, Promise, fill, machine, median, tell};
+use crate::fixture::{Failure, Postgres, Promise, fill, machine, median, tell};
 
 const ROUNDS: usize = 3;
 const EVENTS: u32 = 2_000_000;

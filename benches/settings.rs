@@ -11,7 +11,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::ground::{Failure, Postgres, Promise, Served, machine, median, tell};
+use crate::fixture::{Failure, Postgres, Promise, Served, machine, median, tell};
 use crate::load::{Load, Report, Until, Work};
 
 const ROUNDS: usize = 3;
@@ -65,7 +65,7 @@ pub async fn run(named: &[String]) -> Result<Vec<Promise>, Failure> {
     }
     // A part would take the place of the whole table.
     if named.is_empty() {
-        tell("settings", &told(&rows), &[])?;
+        tell("settings", &summary(&rows), &[])?;
     }
     Ok(Vec::new())
 }
@@ -94,7 +94,7 @@ fn told_row(row: &Row) -> String {
     format!("| {settings} | {seconds} | {ours:.0} | {theirs:.0} | {ratio:.2} | {p99_ours:.1} | {p99_theirs:.1} |")
 }
 
-fn told(rows: &[Row]) -> String {
+fn summary(rows: &[Row]) -> String {
     let mut text = format!(
         "## Settings of the private server\n\n`cargo bench -- settings`: {}. Commands over many rooms, as above, by \
          {CONNECTIONS} connections over {} rooms; on a private server as it is, and on one where what is named is as PostgreSQL \

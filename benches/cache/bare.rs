@@ -8,7 +8,7 @@ use axum::http::header;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-use crate::ground::{Failure, Served};
+use crate::fixture::{Failure, Served};
 
 /// Ends when it is dropped.
 pub struct Bare {

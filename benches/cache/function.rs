@@ -7,20 +7,20 @@ use std::time::{Duration, Instant};
 
 use convoke::config::Config;
 use convoke::database::pool;
-use convoke::events::feed::{Source, Window};
+use convoke::events::feed::{EventWindow, FeedSource};
 use convoke::events::log::EventLog;
 use convoke::events::time::Clock;
 use convoke::ids::{RoomId, RoomKey, TenantId};
-use convoke::live::hub::{self, Hub};
-use convoke::live::rooms::{Parts, RoomStates};
+use convoke::live::hub::{self, EventHub};
+use convoke::live::rooms::{RoomStates, RoomStatesParts};
 use convoke::projections::MODELS;
-use convoke::projections::live::Board;
+use convoke::projections::live::ProjectionProgress;
 use convoke::projections::read::ReadModels;
 use convoke::telemetry::metrics::Metrics;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::ground::{Failure, Postgres};
+use crate::fixture::{Failure, Postgres};
 
 /// Who read at the same time.
 pub const CALLERS: usize = 64;
@@ -36,13 +36,13 @@ pub async fn rate(postgres: &Postgres, settings: &[(&'static str, String)], meas
         settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
     let config = Config::from_environment(&settings)?;
     let pool = pool::system(postgres.url().parse()?, &config.database);
-    let (log, metrics, window) = (EventLog::new(pool.clone()), Metrics::new(), Window::default());
+    let (log, metrics, window) = (EventLog::new(pool.clone()), Metrics::new(), EventWindow::default());
     let stop = CancellationToken::new();
-    let states = RoomStates::new(Parts {
+    let states = RoomStates::new(RoomStatesParts {
         log: log.clone(),
         window: window.clone(),
         models: ReadModels::new(pool.clone()),
-        board: Board::new(pool.clone(), MODELS),
+        progress: ProjectionProgress::new(pool.clone(), MODELS),
         snapshot_interval: config.log.snapshot_interval,
         snapshots: None,
         metrics: metrics.cache().clone(),
@@ -53,9 +53,9 @@ pub async fn rate(postgres: &Postgres, settings: &[(&'static str, String)], meas
     });
     let mut work = JoinSet::new();
     let (publisher, published) = hub::publisher();
-    work.spawn(Hub::new(config.streams.buffer).run(published, stop.clone()));
+    work.spawn(EventHub::new(config.streams.buffer).run(published, stop.clone()));
     work.spawn(states.clone().run(publisher, stop.clone()));
-    work.spawn(window.run(Source::log(log, metrics), stop.clone()));
+    work.spawn(window.run(FeedSource::log(log, metrics), stop.clone()));
     while !states.is_following() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

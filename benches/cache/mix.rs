@@ -4,7 +4,7 @@
 
 use uuid::Uuid;
 
-use crate::ground::{Failure, Postgres, Served};
+use crate::fixture::{Failure, Postgres, Served};
 use crate::load::{Connection, make_room};
 
 /// Events of the day and people present at its end, by room.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bare::Bare;
 
-use crate::ground::{Failure, Postgres, Promise, Served, machine, median, tell};
+use crate::fixture::{Failure, Postgres, Promise, Served, machine, median, tell};
 use crate::load::{Load, Report, Until, Work};
 
 const ROOMS: usize = 1_000;
@@ -67,7 +67,7 @@ pub async fn run() -> Result<Vec<Promise>, Failure> {
     postgres.stop().await;
     let (rates, mixed) = (measured?, mixed?);
     let promises = promises(&rates, &mixed);
-    tell("cache", &told(&rates, &mixed), &promises)?;
+    tell("cache", &summary(&rates, &mixed), &promises)?;
     Ok(promises)
 }
 
@@ -139,7 +139,7 @@ fn promises(rates: &Rates, mixed: &mix::Mixed) -> Vec<Promise> {
     ]
 }
 
-fn told(rates: &Rates, mixed: &mix::Mixed) -> String {
+fn summary(rates: &Rates, mixed: &mix::Mixed) -> String {
     let mut text = format!(
         "## A room out of memory\n\n`cargo bench -- cache`: {}. `GET /v1/rooms/{{room}}` over {} rooms in turn by {CONNECTIONS} \
          connections, with memory and without; and the function that the route calls, by {} callers on one thread. Client, \

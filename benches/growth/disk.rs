@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::LONG;
-use crate::ground::Failure;
+use crate::fixture::Failure;
 
 /// Of an event at most: the log and its indexes.
 const LOG: u64 = 430;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use convoke::cli::progress::Progress;
+use convoke::cli::progress::WorkProgress;
 use convoke::projections::rows::{COPY_HEADER, COPY_TRAILER, Tuples};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgPoolCopyExt as _;
@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::rows::{self, COLUMNS, HEAD_COLUMNS, Part};
-use crate::ground::{Failure, Postgres};
+use crate::fixture::{Failure, Postgres};
 
 /// Without WAL for what a transaction makes and fills. The log is measured on a server with the program's own settings.
 pub const SETTINGS: [&str; 3] = ["wal_level=minimal", "max_wal_senders=0", "max_parallel_maintenance_workers=1"];
@@ -72,7 +72,7 @@ async fn take(
     mut parts: mpsc::Receiver<Part>,
     events: u64,
 ) -> Result<(u64, Vec<Tuples>), Failure> {
-    let mut progress = Progress::new(format!("filling {events}"), "events", Some(events));
+    let mut progress = WorkProgress::new(format!("filling {events}"), "events", Some(events));
     let (mut last, mut heads) = (0, Vec::new());
     let mut indexing: Option<JoinHandle<Result<(), Failure>>> = None;
     let mut next = parts.recv().await;

@@ -6,11 +6,11 @@
 //!
 //! Takes long and much disk: it runs only when it is named.
 
+mod chart;
 mod dice;
 mod disk;
 mod fill;
 mod person;
-mod picture;
 mod report;
 mod rows;
 mod story;
@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use tokio::process::Command;
 
-use crate::ground::{Failure, Postgres, Promise, machine, tell};
+use crate::fixture::{Failure, Postgres, Promise, machine, tell};
 use report::{Archived, Size};
 use work::Work;
 
@@ -57,7 +57,7 @@ pub async fn run() -> Result<Vec<Promise>, Failure> {
     }
     let measured = measured?;
     let promises = report::promises(&measured);
-    picture::draw(&measured)?;
+    chart::draw(&measured)?;
     tell("growth", &report::text(&measured, &machine()), &promises)?;
     Ok(promises)
 }

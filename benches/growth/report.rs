@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::work::{BATCH, Round};
-use crate::ground::{Promise, median};
+use crate::fixture::{Promise, median};
 
 /// Of the smallest log, at most or at least.
 const COST: f64 = 1.2;

@@ -2,14 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use convoke::events::envelope::Hash;
-use convoke::events::log::chain::{self, Link};
+use convoke::events::log::chain::{self, ChainLink};
 use convoke::events::time::Timestamp;
 use convoke::ids::{Position, RoomKey, RoomVersion};
-use convoke::projections::rows::{BadField, Field, Kind, Tuples};
+use convoke::projections::rows::{BadField, Field, SqlType, Tuples};
 use tokio::sync::mpsc;
 
-use super::story::{Story, Told};
-use crate::ground::Failure;
+use super::story::{Story, StoryEvent};
+use crate::fixture::Failure;
 
 /// In the order in which [`Teller::write`] writes them.
 pub const COLUMNS: &str = "position, room_version, recorded_at, room, command_id, session, type_version, tenant, event_type, \
@@ -84,7 +84,7 @@ impl Teller {
         Part { partition, rows, last: self.last, heads: std::mem::take(&mut self.heads) }
     }
 
-    fn write(&mut self, told: &Told, position: Position, at: Timestamp) -> Result<(), Failure> {
+    fn write(&mut self, told: &StoryEvent, position: Position, at: Timestamp) -> Result<(), Failure> {
         if self.rooms.len() <= told.room {
             self.rooms.resize_with(told.room + 1, || None);
         }
@@ -99,7 +99,7 @@ impl Teller {
         (head.position, head.recorded_at) = (position, at);
         head.chain = chain::link(
             &head.chain,
-            &Link {
+            &ChainLink {
                 key: &head.key,
                 room_version: head.version,
                 event_type: told.event.name(),
@@ -167,7 +167,7 @@ fn put(heads: &mut Tuples, head: &Head) {
 struct Raw<'a>(&'a [u8]);
 
 impl Field for Raw<'_> {
-    const KIND: Kind = Kind::Bytea;
+    const KIND: SqlType = SqlType::Bytea;
 
     fn put(&self, out: &mut Vec<u8>) -> bool {
         out.extend_from_slice(self.0);

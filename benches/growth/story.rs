@@ -12,7 +12,7 @@ use convoke::ids::{Actor, CommandId, Identity, RoomId, RoomKey, SessionId, Tenan
 
 use super::dice::Dice;
 use super::person::Person;
-use crate::ground::Failure;
+use crate::fixture::Failure;
 
 pub const SECOND: i64 = 1_000_000;
 const WEEK: i64 = 7 * 24 * 3600 * SECOND;
@@ -34,7 +34,7 @@ const OF_CLASS_A_WEEK: f64 = 74.0;
 const SPARE: f64 = 1.04;
 
 /// An event with all that its place in the log does not give.
-pub struct Told {
+pub struct StoryEvent {
     pub at_us: i64,
     /// Which of the rooms that go on; the number of one that is over is given to another.
     pub room: usize,
@@ -139,10 +139,10 @@ impl Story {
     }
 
     /// The next event. There is always one.
-    pub fn tell(&mut self) -> Result<Told, Failure> {
+    pub fn tell(&mut self) -> Result<StoryEvent, Failure> {
         self.begin_what_is_due();
         let Reverse((at_us, number)) = self.next.pop().ok_or("nothing goes on")?;
-        let mut told = Told {
+        let mut told = StoryEvent {
             at_us: at_us.min(self.until_us),
             room: number,
             event: RoomEnded { reason: EndReason::Empty }.into(),
@@ -194,7 +194,7 @@ impl Story {
     }
 
     /// What the room comes to next.
-    fn happen(&mut self, told: &mut Told) -> Result<(), Failure> {
+    fn happen(&mut self, told: &mut StoryEvent) -> Result<(), Failure> {
         let (room, dice) = (&mut self.rooms[told.room], &mut self.dice);
         if !room.created {
             room.created = true;
@@ -237,7 +237,7 @@ impl Story {
     }
 }
 
-impl Told {
+impl StoryEvent {
     fn by(&mut self, person: &Person) {
         self.actor = Actor::Person(person.identity.clone());
         self.session = Some(person.session);

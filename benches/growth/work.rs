@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use convoke::commands::execute::load::Loader;
+use convoke::commands::execute::load::RoomLoader;
 use convoke::config::Config;
 use convoke::database::pool;
 use convoke::events::envelope::Hash;
-use convoke::events::log::append::{Batch, NewEvent, RoomAppend};
+use convoke::events::log::append::{AppendBatch, EventData, RoomAppend};
 use convoke::events::log::{EventLog, chain};
 use convoke::events::room::{Audience, MessageSent, RoomCreated, RoomEvent, Settings};
 use convoke::events::sealed::Sealed;
@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::dice::Dice;
-use crate::ground::{Failure, Postgres};
+use crate::fixture::{Failure, Postgres};
 
 const READS: usize = 1_500;
 const VIEWS: usize = 750;
@@ -61,7 +61,7 @@ struct Room {
 
 pub struct Work {
     log: EventLog,
-    loader: Loader,
+    loader: RoomLoader,
     old: Vec<(RoomKey, RoomVersion)>,
     dice: Dice,
 }
@@ -70,7 +70,7 @@ impl Work {
     pub async fn on(postgres: &Postgres) -> Result<Self, Failure> {
         let config = Config::load()?;
         let log = EventLog::new(pool::system(postgres.options().clone(), &config.database));
-        let loader = Loader::new(log.clone(), config.log.snapshot_interval);
+        let loader = RoomLoader::new(log.clone(), config.log.snapshot_interval);
         let mut work = Self { log, loader, old: Vec::new(), dice: Dice::new(11) };
         work.old = work.rooms(OLD, OLD_VERSIONS).await?;
         // Snapshots are kept while a room is at work: these rooms have theirs.
@@ -222,7 +222,7 @@ impl Work {
                 outcomes,
             });
         }
-        let batch = Batch::new(now, appends);
+        let batch = AppendBatch::new(now, appends);
         let begun = Instant::now();
         let appended = self.log.append(&batch).await?;
         let took = begun.elapsed();
@@ -230,7 +230,7 @@ impl Work {
     }
 
     /// The room begins, or somebody writes.
-    fn event(&mut self, room: &Room, now: Timestamp) -> Result<NewEvent, Failure> {
+    fn event(&mut self, room: &Room, now: Timestamp) -> Result<EventData, Failure> {
         let author = Identity::new("person-1")?;
         let (event, sealed): (RoomEvent, _) = if room.version == 0 {
             (RoomCreated { name: None, opens_at: None, settings: Settings::default() }.into(), None)
@@ -238,7 +238,7 @@ impl Work {
             let said = MessageSent { author: author.clone(), to: Audience::Everyone, reply_to: None };
             (said.into(), Some(Sealed(self.dice.bytes(60, 160).into())))
         };
-        Ok(NewEvent {
+        Ok(EventData {
             event_type: event.name(),
             type_version: event.version(),
             occurred_at: None,
@@ -265,10 +265,10 @@ async fn twice<T>(all: &[T], take: impl AsyncFn(&T) -> Result<f64, Failure>) -> 
     Ok((first, again))
 }
 
-fn chain_after(room: &Room, event: &NewEvent, now: Timestamp) -> Hash {
+fn chain_after(room: &Room, event: &EventData, now: Timestamp) -> Hash {
     chain::link(
         &room.chain,
-        &chain::Link {
+        &chain::ChainLink {
             key: &room.key,
             room_version: room.version,
             event_type: event.event_type,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use convoke::events::time::Timestamp;
 
-use crate::ground::Failure;
+use crate::fixture::Failure;
 
 pub const ROOMS: usize = 12;
 const PEOPLE: u64 = 20_000;

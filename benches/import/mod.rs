@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use sqlx::Executor as _;
 use tokio::process::Command;
 
-use crate::ground::{Failure, Postgres, Promise, machine, median, tell};
+use crate::fixture::{Failure, Postgres, Promise, machine, median, tell};
 use peer::ROWS;
 
 /// Names a history to import instead of the made-up one.

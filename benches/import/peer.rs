@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{Executor as _, PgPool, Row};
 use uuid::Uuid;
 
-use crate::ground::Failure;
+use crate::fixture::Failure;
 
 /// Of one transaction.
 pub const ROWS: i64 = 1_000;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::ground::Failure;
+use crate::fixture::Failure;
 use crate::load::Connection;
 
 pub struct Client {

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::client::{Client, carry_out, line};
 use super::storm::{Storm, Stormed};
-use crate::ground::{Failure, Postgres, Promise, Redis, Served, median};
+use crate::fixture::{Failure, Postgres, Promise, Redis, Served, median};
 use crate::load::{Load, Report, Until, Work, make_room};
 
 const ROOMS: usize = 200;

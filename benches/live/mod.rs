@@ -7,7 +7,7 @@ mod nodes;
 mod reads;
 mod storm;
 
-use crate::ground::{Failure, Postgres, Promise, Served, machine, tell};
+use crate::fixture::{Failure, Postgres, Promise, Served, machine, tell};
 
 /// Servers on one log have the same key, wherever their own files lie.
 const MASTER_KEY: &str = "bench:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";

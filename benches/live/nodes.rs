@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::client::Client;
 use super::storm::beside;
-use crate::ground::{Failure, Postgres, Promise, Served};
+use crate::fixture::{Failure, Postgres, Promise, Served};
 use crate::load::{Load, Report, Until, Work, make_room};
 
 const COMMANDS: usize = 2_000;

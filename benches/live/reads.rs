@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::client::{Client, carry_out, line};
-use crate::ground::{Failure, Postgres, Promise, Served, median};
+use crate::fixture::{Failure, Postgres, Promise, Served, median};
 use crate::load::{Load, Report, Until, Work, make_room};
 
 const PEOPLE: [usize; 2] = [400, 10_000];

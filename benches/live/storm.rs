@@ -12,7 +12,7 @@ use tokio::time::MissedTickBehavior;
 use uuid::Uuid;
 
 use super::client::Client;
-use crate::ground::Failure;
+use crate::fixture::Failure;
 
 /// From one time that all read to the next; those that take longer are followed by the next at the next such time.
 const EACH: Duration = Duration::from_millis(500);

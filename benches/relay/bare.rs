@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use convoke::config::{Config, KafkaConfig};
 use convoke::events::log::EventLog;
-use convoke::events::relay::publisher::settle;
-use convoke::events::topic::admin::Admin;
-use convoke::events::topic::record::{PersonalPart, Record};
+use convoke::events::relay::publisher::await_deliveries;
+use convoke::events::topic::admin::TopicAdmin;
+use convoke::events::topic::record::{PersonalPart, TopicRecord};
 use convoke::events::topic::shape;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 use sqlx::PgPool;
 
-use crate::ground::{Failure, Kafka};
+use crate::fixture::{Failure, Kafka};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -31,7 +31,7 @@ impl Bare {
     pub async fn start(kafka: &Kafka, prefix: &str) -> Result<Self, Failure> {
         let shape = shape::events(&config(kafka, prefix)?)?;
         let mut client = kafka.client();
-        Admin::new(&client)?.ensure(&shape).await?;
+        TopicAdmin::new(&client)?.ensure(&shape).await?;
         client
             .set("transactional.id", format!("{prefix}.bare"))
             .set("partitioner", "murmur2_random")
@@ -44,7 +44,7 @@ impl Bare {
     }
 
     /// Records a second.
-    pub fn send(&self, records: Vec<Record>, batch: usize) -> Result<f64, Failure> {
+    pub fn send(&self, records: Vec<TopicRecord>, batch: usize) -> Result<f64, Failure> {
         let count = records.len();
         let begun = Instant::now();
         let mut records = records.into_iter().peekable();
@@ -54,30 +54,30 @@ impl Bare {
         Ok(count as f64 / begun.elapsed().as_secs_f64())
     }
 
-    pub fn transaction(&self, records: impl Iterator<Item = Record>) -> Result<(), Failure> {
+    pub fn transaction(&self, records: impl Iterator<Item = TopicRecord>) -> Result<(), Failure> {
         self.producer.begin_transaction()?;
         for record in records {
             let record_to = BaseRecord::to(&self.topic).key(&record.key).payload(record.value.get());
             self.producer.send(record_to.headers(record.headers)).map_err(|(error, _)| error)?;
         }
-        settle(&self.producer)?;
+        await_deliveries(&self.producer)?;
         self.producer.commit_transaction(PATIENCE)?;
         Ok(())
     }
 }
 
 /// The log's first events as records.
-pub async fn records(owner: &PgPool, count: u32) -> Result<Vec<Record>, Failure> {
+pub async fn records(owner: &PgPool, count: u32) -> Result<Vec<TopicRecord>, Failure> {
     let log = EventLog::new(owner.clone().into());
     let epoch = log.head().await?.epoch.to_string();
-    let mut records: Vec<Record> = Vec::new();
+    let mut records: Vec<TopicRecord> = Vec::new();
     while records.len() < count as usize {
         let after = records.last().map_or(0, |last| last.position);
         let page = log.read(after, 10_000.min(count as usize - records.len())).await?;
         if page.is_empty() {
             return Err("the log ends before".into());
         }
-        records.extend(page.iter().map(|event| Record::of(event, &epoch, &PersonalPart::Sealed)));
+        records.extend(page.iter().map(|event| TopicRecord::of(event, &epoch, &PersonalPart::Sealed)));
     }
     Ok(records)
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::PgPool;
 
-use crate::ground::{Failure, Kafka, Postgres, Promise, fill, machine, median, tell};
+use crate::fixture::{Failure, Kafka, Postgres, Promise, fill, machine, median, tell};
 use bare::Bare;
 
 const ROUNDS: usize = 3;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use convoke::events::log::append::{Batch, NewEvent, RoomAppend};
+use convoke::events::log::append::{AppendBatch, EventData, RoomAppend};
 use convoke::events::log::{EventLog, chain};
 use convoke::events::time::Clock;
 use convoke::events::topic::record;
@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::bare::{self, Bare};
 use super::{PATIENCE, Relaying, relayed};
-use crate::ground::{Failure, Kafka, Postgres};
+use crate::fixture::{Failure, Kafka, Postgres};
 
 const PARTITIONS: i32 = 12;
 
@@ -132,7 +132,7 @@ impl Writer {
     }
 
     async fn write(&mut self) -> Result<(), Failure> {
-        let event = NewEvent {
+        let event = EventData {
             event_type: "room.hand-raised",
             type_version: 1,
             occurred_at: None,
@@ -154,7 +154,7 @@ impl Writer {
             names: Vec::new(),
             outcomes: Vec::new(),
         };
-        let appended = self.log.append(&Batch::new(Clock::system().now(), vec![append])).await?;
+        let appended = self.log.append(&AppendBatch::new(Clock::system().now(), vec![append])).await?;
         let written = appended.rooms.first().and_then(Option::as_ref).ok_or("the event was not written")?;
         (self.version, self.chain) = (written.version, written.chain);
         Ok(())

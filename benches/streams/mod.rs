@@ -10,7 +10,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use uuid::Uuid;
 
-use crate::ground::{Failure, Postgres, Promise, Served, machine, tell};
+use crate::fixture::{Failure, Postgres, Promise, Served, machine, tell};
 use readers::Readers;
 use writers::{Pace, Writers};
 
@@ -64,7 +64,7 @@ async fn measure() -> Result<Vec<Promise>, Failure> {
         Promise::at_most("p99 in ms at 100,000 deliveries a second", at_100_000, P99_AT_100_000),
         Promise::at_least("deliveries a second, at most", runs[2].rate, MOST),
     ];
-    tell("streams", &told(idle, &runs), &promises)?;
+    tell("streams", &summary(idle, &runs), &promises)?;
     Ok(promises)
 }
 
@@ -106,7 +106,7 @@ async fn fanout(readers: &Readers, writers: &Writers, room: Uuid, pace: Pace) ->
     Ok(Fanout { name, rate, times })
 }
 
-fn told(idle: f64, runs: &[Fanout]) -> String {
+fn summary(idle: f64, runs: &[Fanout]) -> String {
     let mut text = format!(
         "## Live streams\n\n`cargo bench -- streams`: {}. {IDLE_STREAMS} idle streams over {IDLE_ROOMS} rooms: {idle:.1} kB of the \
          server's resident memory each. One room with {READERS} readers, durable messages of one line, {} s each, from the \

@@ -13,7 +13,7 @@ use tokio::task::{JoinSet, LocalSet};
 use uuid::Uuid;
 
 use super::writers::{DIGITS, MARK, now};
-use crate::ground::Failure;
+use crate::fixture::Failure;
 
 /// Streams that are opened at a time.
 const AT_ONCE: usize = 50;

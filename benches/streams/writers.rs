@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::try_join_all;
 use uuid::Uuid;
 
-use crate::ground::Failure;
+use crate::fixture::Failure;
 use crate::load::Connection;
 
 /// Before the moment, in microseconds since the first.

@@ -8,16 +8,16 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::database::pool::{self, Pool};
 use crate::database::{Database, migrate};
-use crate::events::archive::Archive;
+use crate::events::archive::ArchiveReader;
 use crate::events::log::EventLog;
 
-pub struct Context {
+pub struct CliContext {
     /// Cancelled by Ctrl-C and SIGTERM: a command then leaves things whole and returns.
     pub stop: CancellationToken,
     config: OnceCell<Config>,
 }
 
-impl Context {
+impl CliContext {
     pub fn new(stop: CancellationToken) -> Self {
         Self { stop, config: OnceCell::new() }
     }
@@ -45,7 +45,7 @@ impl Context {
 
     /// The log over a pool, reading on in the archives that are configured.
     pub fn log(&self, pool: Pool) -> anyhow::Result<EventLog> {
-        Ok(EventLog::new(pool).with_archive(Archive::configured(&self.config()?.archive)?))
+        Ok(EventLog::new(pool).with_archive(ArchiveReader::configured(&self.config()?.archive)?))
     }
 
     /// Does `work` with two pools: one that has the rights of the database's owner, one that has those of the running program.

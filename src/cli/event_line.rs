@@ -10,7 +10,7 @@ use crate::live::event_view::{EventView, PersonalView};
 
 /// The tenant in front: the ids of rooms are unique within one only.
 #[derive(Serialize)]
-struct OfTenant<'a> {
+struct TenantEventLine<'a> {
     tenant: &'a TenantId,
     #[serde(flatten)]
     event: EventView<'a>,
@@ -24,7 +24,7 @@ pub fn write(output: &mut impl Write, event: &Envelope, personal: PersonalView) 
 
 /// The same with the tenant in front, where lines may be of several.
 pub fn write_with_tenant(output: &mut impl Write, event: &Envelope, personal: PersonalView) -> io::Result<()> {
-    let line = OfTenant { tenant: &event.tenant, event: EventView::new(event, personal) };
+    let line = TenantEventLine { tenant: &event.tenant, event: EventView::new(event, personal) };
     serde_json::to_writer(&mut *output, &line)?;
     output.write_all(b"\n")
 }

@@ -12,13 +12,14 @@ use clap::Args;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::context::Context;
+use super::context::CliContext;
 use super::output::{self, note};
-use super::progress::Progress;
+use super::progress::WorkProgress;
 use super::table::{result, table};
-use crate::commands::execute::{Foundation, Limits};
+use crate::commands::execute::{ExecutorLimits, ExecutorServices};
 use crate::commands::import::{
-    Ended, Import, ImportError, LineReader, Lines, Refused, Source, Standing, Survey, Tally, survey,
+    Import, ImportEnd, ImportError, ImportLines, ImportSource, ImportState, ImportTally, LineReader, RefusedLines,
+    SourceSurvey, survey,
 };
 use crate::config::Config;
 use crate::database::pool::Pool;
@@ -40,7 +41,7 @@ const LINES_REFUSED: u8 = 3;
 #[command(
     after_help = "Examples:\n  convoke import --tenant acme history.ndjson.zst\n  convoke import --tenant acme --recorded-as-occurred 2012.ndjson.gz\n  zcat *.gz | convoke import --tenant acme --name nightly -"
 )]
-pub struct ImportFile {
+pub struct ImportArgs {
     /// NDJSON, plain, gzip or zstd; `-` reads standard input
     file: PathBuf,
     /// The tenant of lines that name none
@@ -60,11 +61,11 @@ pub struct ImportFile {
     json: bool,
 }
 
-impl ImportFile {
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
-        let source = Source::new(&self.file);
+impl ImportArgs {
+    pub async fn run(self, context: CliContext) -> anyhow::Result<ExitCode> {
+        let source = ImportSource::new(&self.file);
         anyhow::ensure!(
-            source != Source::Stdin || self.name.is_some(),
+            source != ImportSource::Stdin || self.name.is_some(),
             "standard input needs --name NAME, under which the import can continue"
         );
         let Some(survey) = self.survey(&source, &context).await? else {
@@ -75,8 +76,12 @@ impl ImportFile {
     }
 
     /// How many lines there are and what they are, before any is taken; nothing for a stream. `None`: told to stop.
-    async fn survey(&self, source: &Source, context: &Context) -> anyhow::Result<Option<Option<Survey>>> {
-        if *source == Source::Stdin {
+    async fn survey(
+        &self,
+        source: &ImportSource,
+        context: &CliContext,
+    ) -> anyhow::Result<Option<Option<SourceSurvey>>> {
+        if *source == ImportSource::Stdin {
             return Ok(Some(None));
         }
         let (source, stop) = (source.clone(), context.stop.clone());
@@ -88,45 +93,45 @@ impl ImportFile {
     async fn import(
         &self,
         pool: Pool,
-        source: Source,
-        survey: Option<Survey>,
+        source: ImportSource,
+        survey: Option<SourceSurvey>,
         config: &Config,
-        context: &Context,
+        context: &CliContext,
     ) -> anyhow::Result<ExitCode> {
         let name = self.known_as(survey.as_ref());
         let masters = MasterKeys::configured(&config.keys).context("the master keys cannot be used")?;
         let clock = Clock::system();
-        let on = Foundation {
+        let on = ExecutorServices {
             log: context.log(pool.clone())?,
             sealer: Sealer::new(pool, masters),
             clock: clock.clone(),
             metrics: Metrics::new(),
         };
         let unit = self.recorded_as_occurred.then_some(config.log.partition_unit);
-        let mut import = Import::begin(on, Limits::configured(&config.log), &name, unit).await?;
-        let from = import.standing().clone();
+        let mut import = Import::begin(on, ExecutorLimits::configured(&config.log), &name, unit).await?;
+        let from = import.state().clone();
         let mut progress =
-            Progress::new("import", "lines", survey.map(|survey| survey.lines)).resuming_at(from.tally.lines());
+            WorkProgress::new("import", "lines", survey.map(|survey| survey.lines)).resuming_at(from.tally.lines());
         let begun = Instant::now();
         let ended = if survey.is_some_and(|survey| from.taken >= survey.lines && from.open.is_empty()) {
-            Ok(Ended::Done)
+            Ok(ImportEnd::Done)
         } else {
             let reader = LineReader::new(&name, self.tenant.clone(), clock);
             let reader = reader.recording_as_occurred(self.recorded_as_occurred);
-            let lines = Lines::start(source, from.skip(), &reader)?;
-            import.run(lines, &context.stop, |standing| progress.set(standing.tally.lines())).await
+            let lines = ImportLines::start(source, from.skip(), &reader)?;
+            import.run(lines, &context.stop, |state| progress.set(state.tally.lines())).await
         };
         progress.finish();
-        let standing = import.end().await?;
-        let report = Report::new(&standing, &from, begun.elapsed(), &ended);
+        let state = import.end().await?;
+        let report = ImportReport::new(&state, &from, begun.elapsed(), &ended);
         if self.json {
             output::print_pretty_json(&report)?;
         } else {
             output::print_text(&report.text())?;
         }
         match ended.context("the import is incomplete; run the same command to continue")? {
-            Ended::Done => Ok(self.judge(&standing.tally)),
-            Ended::Stopped => {
+            ImportEnd::Done => Ok(self.exit_code(&state.tally)),
+            ImportEnd::Stopped => {
                 note("stopped before the end; run the same command to continue");
                 Ok(ExitCode::FAILURE)
             }
@@ -134,7 +139,7 @@ impl ImportFile {
     }
 
     /// Whether as many lines were taken as could be expected.
-    fn judge(&self, tally: &Tally) -> ExitCode {
+    fn exit_code(&self, tally: &ImportTally) -> ExitCode {
         let (refused, kinds) = (tally.refused_lines(), tally.wholly_refused());
         match self.allow_refused {
             Some(allowed) if refused <= allowed => ExitCode::SUCCESS,
@@ -152,7 +157,7 @@ impl ImportFile {
     }
 
     /// The name under which it is known again: that of the command line, or one of the content, whatever file it is in.
-    fn known_as(&self, survey: Option<&Survey>) -> String {
+    fn known_as(&self, survey: Option<&SourceSurvey>) -> String {
         let tenant = self.tenant.as_ref().map_or("", TenantId::as_str);
         match (&self.name, survey) {
             (Some(name), _) => format!("import {tenant} {name}"),
@@ -167,7 +172,7 @@ impl ImportFile {
 
 /// What became of the lines, over all imports of the source.
 #[derive(Serialize)]
-struct Report<'a> {
+struct ImportReport<'a> {
     done: bool,
     lines: u64,
     applied: u64,
@@ -175,28 +180,28 @@ struct Report<'a> {
     repeated: u64,
     blank: u64,
     refused_lines: u64,
-    refused: &'a BTreeMap<String, Refused>,
+    refused: &'a BTreeMap<String, RefusedLines>,
     /// Kinds of lines of which not one was taken.
     wholly_refused: Vec<&'a str>,
     events: u64,
     /// Of this run alone.
-    this_run: Run,
+    this_run: RunTotals,
 }
 
 #[derive(Serialize)]
-struct Run {
+struct RunTotals {
     lines: u64,
     events: u64,
     seconds: f64,
     lines_per_second: f64,
 }
 
-impl<'a> Report<'a> {
-    fn new(standing: &'a Standing, from: &Standing, took: Duration, ended: &Result<Ended, ImportError>) -> Self {
-        let tally = &standing.tally;
+impl<'a> ImportReport<'a> {
+    fn new(state: &'a ImportState, from: &ImportState, took: Duration, ended: &Result<ImportEnd, ImportError>) -> Self {
+        let tally = &state.tally;
         let (lines, seconds) = (tally.lines() - from.tally.lines(), took.as_secs_f64());
         Self {
-            done: matches!(ended, Ok(Ended::Done)),
+            done: matches!(ended, Ok(ImportEnd::Done)),
             lines: tally.lines(),
             applied: tally.applied,
             unchanged: tally.unchanged,
@@ -206,7 +211,7 @@ impl<'a> Report<'a> {
             refused: &tally.refused,
             wholly_refused: tally.wholly_refused(),
             events: tally.events,
-            this_run: Run {
+            this_run: RunTotals {
                 lines,
                 events: tally.events - from.tally.events,
                 seconds,
@@ -233,7 +238,7 @@ impl<'a> Report<'a> {
             table.add_row([&format!("refused: {reason}"), &lines, &first, &refused.detail]);
         }
         table.add_row(["all", &self.lines.to_string(), "", ""]);
-        let Run { lines, events, seconds, .. } = self.this_run;
+        let RunTotals { lines, events, seconds, .. } = self.this_run;
         format!(
             "{table}\n\n{} events in total; this run: {events} events, {}\n",
             self.events,

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 
-use super::context::Context;
+use super::context::CliContext;
 use super::output;
 use crate::database::{migrate, pool};
 
@@ -15,7 +15,7 @@ use crate::database::{migrate, pool};
 /// serving meanwhile.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  DATABASE_URL=postgres://convoke@db/convoke convoke migrate")]
-pub struct Migrate {
+pub struct MigrateArgs {
     /// Show pending migrations, and change nothing; exit code 1 if there are any
     #[arg(long)]
     dry_run: bool,
@@ -24,8 +24,8 @@ pub struct Migrate {
     json: bool,
 }
 
-impl Migrate {
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+impl MigrateArgs {
+    pub async fn run(self, context: CliContext) -> anyhow::Result<ExitCode> {
         let database = context.database().await?;
         let owner = pool::owner(database.options(), &context.config()?.database);
         let result = if self.dry_run { migrate::pending(&owner).await } else { migrate::run(&owner).await };

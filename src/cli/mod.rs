@@ -22,7 +22,7 @@ pub mod partition;
 pub mod progress;
 pub mod projection;
 pub mod serve;
-mod stop;
+mod stop_signals;
 mod table;
 pub mod token;
 
@@ -33,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{LogFormat, TelemetryConfig};
 use crate::telemetry;
-use context::Context;
+use context::CliContext;
 use output::{OutputError, note};
 
 /// The event-sourced backend for live rooms: meetings, classes, calls.
@@ -44,42 +44,42 @@ use output::{OutputError, note};
 #[command(name = "convoke", version, arg_required_else_help = true, max_term_width = 100)]
 pub struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: CliCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
-    Serve(serve::Serve),
-    Migrate(migrate::Migrate),
-    Import(import::ImportFile),
-    Export(export::Export),
+enum CliCommand {
+    Serve(serve::ServeArgs),
+    Migrate(migrate::MigrateArgs),
+    Import(import::ImportArgs),
+    Export(export::ExportArgs),
     #[command(subcommand)]
-    Log(log::Log),
+    Log(log::LogCommand),
     #[command(subcommand)]
-    Partition(partition::Partition),
+    Partition(partition::PartitionCommand),
     #[command(subcommand)]
-    Projection(projection::Projection),
+    Projection(projection::ProjectionCommand),
     #[command(subcommand)]
-    Archive(archive::Archive),
+    Archive(archive::ArchiveCommand),
     #[command(subcommand)]
-    Kafka(kafka::Kafka),
+    Kafka(kafka::KafkaCommand),
     #[command(subcommand)]
-    Cache(cache::Cache),
+    Cache(cache::CacheCommand),
     #[command(subcommand)]
-    Token(token::Token),
-    Erase(erase::Erase),
+    Token(token::TokenCommand),
+    Erase(erase::EraseArgs),
     #[command(subcommand)]
-    Keys(keys::Keys),
+    Keys(keys::KeysCommand),
     #[command(subcommand)]
-    Config(config::Config),
+    Config(config::ConfigCommand),
     #[command(name = "openapi")]
-    OpenApi(openapi::OpenApi),
+    OpenApi(openapi::OpenApiArgs),
     #[command(name = "asyncapi")]
-    AsyncApi(asyncapi::AsyncApi),
+    AsyncApi(asyncapi::AsyncApiArgs),
 }
 
-impl Command {
-    async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+impl CliCommand {
+    async fn run(self, context: CliContext) -> anyhow::Result<ExitCode> {
         // Logs of a command are told when something is amiss, not while all goes well. A server sets up its own.
         if !matches!(self, Self::Serve(_)) {
             telemetry::init(&TelemetryConfig { format: LogFormat::Human, level: "warn,sqlx::query=error".into() })?;
@@ -120,8 +120,8 @@ pub fn main() -> ExitCode {
     };
     let result = runtime.block_on(async {
         let stop = CancellationToken::new();
-        stop::listen(stop.clone())?;
-        cli.command.run(Context::new(stop)).await
+        stop_signals::listen(stop.clone())?;
+        cli.command.run(CliContext::new(stop)).await
     });
     // What is still blocked (a write to a terminal, a name look-up) must not hold up the end.
     runtime.shutdown_background();
@@ -140,12 +140,12 @@ fn failure(error: &anyhow::Error) -> ExitCode {
     if OutputError::is_closed(error) {
         return ExitCode::SUCCESS;
     }
-    note(format_args!("error: {}", told(error)));
+    note(format_args!("error: {}", error_chain(error)));
     ExitCode::FAILURE
 }
 
 /// The error and its causes. A cause that the error text already contains is omitted.
-fn told(error: &anyhow::Error) -> String {
+fn error_chain(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
         if !text.ends_with(&cause) {
@@ -168,7 +168,7 @@ mod tests {
         #[error("cannot be reached: {0}")]
         struct Unreachable(#[source] std::io::Error);
         let error = anyhow::Error::new(Unreachable(std::io::Error::other("refused"))).context("no server");
-        assert_eq!(told(&error), "no server: cannot be reached: refused");
+        assert_eq!(error_chain(&error), "no server: cannot be reached: refused");
     }
 
     #[test]

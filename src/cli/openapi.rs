@@ -10,9 +10,9 @@ use crate::http::description;
 /// Print the OpenAPI 3.1 description of the API, as served at /openapi.json.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  convoke openapi > openapi.json")]
-pub struct OpenApi {}
+pub struct OpenApiArgs {}
 
-impl OpenApi {
+impl OpenApiArgs {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         output::print_text(&description::text())?;
         Ok(ExitCode::SUCCESS)

@@ -13,7 +13,7 @@ const BETWEEN_LINES: Duration = Duration::from_secs(5);
 const REDRAW_HZ: u8 = 10;
 
 /// Done, rate and time left of one piece of work.
-pub struct Progress {
+pub struct WorkProgress {
     what: String,
     unit: &'static str,
     total: Option<u64>,
@@ -21,20 +21,24 @@ pub struct Progress {
     /// Where this run began, when it resumes an earlier one: the rate is of this run.
     from: u64,
     begun: Instant,
-    shown: Shown,
+    shown: ProgressDisplay,
 }
 
-enum Shown {
+enum ProgressDisplay {
     Bar(ProgressBar),
     /// When the last line was written.
     Lines(Instant),
 }
 
-impl Progress {
+impl WorkProgress {
     /// `unit`: what is counted, in the plural ("events"). Without a total there is no time left.
     pub fn new(what: impl Into<String>, unit: &'static str, total: Option<u64>) -> Self {
         let (what, begun) = (what.into(), Instant::now());
-        let shown = if output::notes_are_seen() { Shown::Bar(bar(&what, unit, total)) } else { Shown::Lines(begun) };
+        let shown = if output::notes_are_seen() {
+            ProgressDisplay::Bar(bar(&what, unit, total))
+        } else {
+            ProgressDisplay::Lines(begun)
+        };
         Self { what, unit, total, done: 0, from: 0, begun, shown }
     }
 
@@ -42,7 +46,7 @@ impl Progress {
     pub fn resuming_at(mut self, done: u64) -> Self {
         self.from = done;
         self.done = done;
-        if let Shown::Bar(bar) = &self.shown {
+        if let ProgressDisplay::Bar(bar) = &self.shown {
             bar.set_position(done);
             bar.reset_eta();
         }
@@ -56,26 +60,26 @@ impl Progress {
     pub fn set(&mut self, done: u64) {
         self.done = done;
         match &mut self.shown {
-            Shown::Bar(bar) => bar.set_position(done),
-            Shown::Lines(last) if last.elapsed() >= BETWEEN_LINES => {
+            ProgressDisplay::Bar(bar) => bar.set_position(done),
+            ProgressDisplay::Lines(last) if last.elapsed() >= BETWEEN_LINES => {
                 *last = Instant::now();
                 note(self.line());
             }
-            Shown::Lines(_) => {}
+            ProgressDisplay::Lines(_) => {}
         }
     }
 
     /// Sets the total, which may become known or grow during the work.
     pub fn set_total(&mut self, total: u64) {
         self.total = Some(total);
-        if let Shown::Bar(bar) = &self.shown {
+        if let ProgressDisplay::Bar(bar) = &self.shown {
             bar.set_length(total);
         }
     }
 
     /// Takes the bar away and leaves a last line: what was done, in which time, at what rate.
     pub fn finish(self) {
-        if let Shown::Bar(bar) = &self.shown {
+        if let ProgressDisplay::Bar(bar) = &self.shown {
             bar.finish_and_clear();
         }
         let result = table::result(self.done - self.from, self.unit, self.begun.elapsed());
@@ -129,14 +133,14 @@ mod tests {
 
     #[test]
     fn a_line_tells_how_much_is_done_how_fast_and_how_long_it_will_take() {
-        let mut progress = Progress::new("import", "lines", Some(4_000_000));
-        progress.shown = Shown::Lines(Instant::now());
+        let mut progress = WorkProgress::new("import", "lines", Some(4_000_000));
+        progress.shown = ProgressDisplay::Lines(Instant::now());
         progress.begun -= Duration::from_secs(10);
         progress.set(1_000_000);
         let line = progress.line();
         assert!(line.starts_with("import: 1,000,000 of 4,000,000 lines (25 %), "), "{line}");
         assert!(line.ends_with("30 s left"), "{line}");
-        let resumed = Progress::new("import", "lines", Some(10)).resuming_at(9);
+        let resumed = WorkProgress::new("import", "lines", Some(10)).resuming_at(9);
         assert_eq!(resumed.rate(), 0, "what an earlier run did is not this run's rate");
     }
 }

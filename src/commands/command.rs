@@ -1,5 +1,5 @@
-//! The trait of a command: a bounded body, a rule, and its documentation. Each command implements [`Command`] in a file of its
-//! own; this module reads bodies from JSON and reports their faults.
+//! The trait of a command: a bounded body, a rule, and its documentation. Each command implements [`CommandSpec`] in a
+//! file of its own; this module reads bodies from JSON and reports their faults.
 
 use std::fmt::Debug;
 
@@ -8,17 +8,17 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::context::{Caller, Context, Decision, Need};
-use super::fault::{self, CommandFault, Faults};
+use super::context::{Caller, Decision, DecisionContext, Lookup};
+use super::fault::{self, CommandFault, FieldFaults};
 use super::refusal::{Refusal, RefusalCode};
 use super::room::state::Room;
 use crate::ids::{Identity, RoomId};
-use crate::json::Checked;
+use crate::json::CheckedJson;
 
 /// One thing that may be asked of a room. The fields are the command's body; they must be read with
 /// `#[serde(deny_unknown_fields)]`. Written as JSON, a command says what its body said and nothing else (a field that was not
 /// given is left out), since repeats under an idempotency key are told by it.
-pub trait Command:
+pub trait CommandSpec:
     Serialize + DeserializeOwned + JsonSchema + Clone + Debug + PartialEq + Send + Sync + 'static
 {
     /// On the wire, kebab-case: `raise-hand`.
@@ -29,18 +29,18 @@ pub trait Command:
     const DESCRIPTION: &'static str;
     /// Names of the events that it can lead to, in the order in which they are written.
     const EVENTS: &'static [&'static str];
-    /// Every refusal that [`Command::decide`] can give.
+    /// Every refusal that [`CommandSpec::decide`] can give.
     const REFUSALS: &'static [RefusalCode];
 
     /// Bodies that are taken, the plainest first.
     fn examples() -> Vec<Example>;
 
     /// Bounds that the types do not hold: lengths, counts, fields that exclude one another.
-    fn validate(&self, _faults: &mut Faults) {}
+    fn validate(&self, _faults: &mut FieldFaults) {}
 
     /// What has to be looked up before the decision.
-    fn needs(&self) -> Need {
-        Need::Nothing
+    fn lookup(&self) -> Lookup {
+        Lookup::Nothing
     }
 
     /// The id that the caller wants for the room it creates.
@@ -55,7 +55,7 @@ pub trait Command:
     }
 
     /// Whom the command erases. Whether they have a key to lose is asked at the moment of the decision, for
-    /// [`super::context::Facts::person_key`].
+    /// [`super::context::ExternalData::person_key`].
     fn erases(&self) -> Option<&Identity> {
         None
     }
@@ -64,7 +64,7 @@ pub trait Command:
     const CREATES: bool = false;
 
     /// The rule: pure, and the same for the same room, body and context.
-    fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal>;
+    fn decide(&self, room: &Room, context: &DecisionContext<'_>) -> Result<Decision, Refusal>;
 }
 
 /// A body, and what it is an example of.
@@ -95,7 +95,7 @@ pub struct CommandKind {
 }
 
 impl CommandKind {
-    pub fn of<C: Command>() -> Self {
+    pub fn of<C: CommandSpec>() -> Self {
         Self {
             name: C::NAME,
             summary: C::SUMMARY,
@@ -109,9 +109,9 @@ impl CommandKind {
 }
 
 /// Reads a body and checks its bounds.
-pub fn parse<C: Command>(body: Checked<'_>) -> Result<C, CommandFault> {
+pub fn parse<C: CommandSpec>(body: CheckedJson<'_>) -> Result<C, CommandFault> {
     let command: C = fault::read(body)?;
-    let mut faults = Faults::default();
+    let mut faults = FieldFaults::default();
     command.validate(&mut faults);
     faults.none().map(|()| command)
 }

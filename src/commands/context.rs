@@ -4,14 +4,14 @@ use uuid::Uuid;
 
 use crate::events::room::Audience;
 use crate::events::room::RoomEvent;
-use crate::events::sealed::Personal;
+use crate::events::sealed::NewPersonal;
 use crate::events::time::Timestamp;
 use crate::ids::{CommandId, Identity, RoomId};
 pub use crate::security::caller::Caller;
 
 /// What `decide` is given besides the room and the command.
 #[derive(Clone, Debug)]
-pub struct Context<'a> {
+pub struct DecisionContext<'a> {
     pub caller: &'a Caller,
     /// The room that the command is for; [`RoomId::TENANT`] for a command to the tenant itself.
     pub room: RoomId,
@@ -21,29 +21,29 @@ pub struct Context<'a> {
     pub history: bool,
     /// What the command creates (a session, a track, a recording) takes this id.
     pub command_id: CommandId,
-    /// What [`super::command::Command::needs`] asked for.
-    pub facts: &'a Facts,
+    /// What [`super::command::CommandSpec::lookup`] asked for.
+    pub external: &'a ExternalData,
 }
 
-/// Facts from outside the room's state, looked up before the decision. Names are checked once more inside the append.
+/// Data from outside the room's state, looked up before the decision. Names are checked once more inside the append.
 #[derive(Clone, Debug, Default)]
-pub struct Facts {
+pub struct ExternalData {
     /// The room that holds the wanted name now.
     pub name_holder: Option<RoomId>,
     /// The message that the command speaks of; `None` where the room has no such message.
-    pub message: Option<MessageFacts>,
+    pub message: Option<SentMessage>,
     /// Of whom the command erases: the id of the key that what is personal of them is sealed under; `None`: there is none.
     pub person_key: Option<Uuid>,
 }
 
 /// What never changes about a message that was sent.
 #[derive(Clone, Debug, PartialEq)]
-pub struct MessageFacts {
+pub struct SentMessage {
     pub author: Identity,
     pub to: Audience,
 }
 
-impl MessageFacts {
+impl SentMessage {
     /// Of the event by which a message was sent; `None` of any other.
     pub fn of(event: &RoomEvent) -> Option<Self> {
         match event {
@@ -53,9 +53,9 @@ impl MessageFacts {
     }
 }
 
-/// Which facts a command needs looked up.
+/// What has to be looked up for a command.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Need {
+pub enum Lookup {
     Nothing,
     /// Who holds this name among the tenant's rooms that have not ended.
     NameHolder(String),
@@ -65,14 +65,14 @@ pub enum Need {
 
 /// A new event, before it is sealed and numbered.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Fact {
+pub struct NewEvent {
     pub event: RoomEvent,
-    pub personal: Option<Personal>,
+    pub personal: Option<NewPersonal>,
 }
 
-impl<E: Into<RoomEvent>> From<E> for Fact {
+impl<E: Into<RoomEvent>> From<E> for NewEvent {
     fn from(event: E) -> Self {
-        Fact { event: event.into(), personal: None }
+        NewEvent { event: event.into(), personal: None }
     }
 }
 
@@ -80,7 +80,7 @@ impl<E: Into<RoomEvent>> From<E> for Fact {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Decision {
     /// These events; none if the command has no effect.
-    Facts(Vec<Fact>),
+    Events(Vec<NewEvent>),
     /// Another room answers in this one's place (`create-room` with `"if_exists": "return"`).
     Existing(RoomId),
 }
@@ -88,6 +88,6 @@ pub enum Decision {
 impl Decision {
     /// The command has no effect: nothing to write.
     pub fn nothing() -> Self {
-        Decision::Facts(Vec::new())
+        Decision::Events(Vec::new())
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
-use super::execute::{ExecuteError, Executor, Request};
+use super::execute::{CommandRequest, ExecuteError, Executor};
 use super::room::RoomCommand;
 use super::room::state::DEADLINES;
 use crate::events::time::{Clock, Timestamp};
@@ -21,13 +21,13 @@ const EVERY: Duration = Duration::from_secs(1);
 pub const AT_A_TIME: u32 = 500;
 
 /// Rooms that are due are found by an index: no answer for this long is none.
-const SILENCE: Duration = Duration::from_secs(60);
+const QUERY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Orders on their way at the same time.
 const AT_ONCE: usize = 32;
 
 /// A room that may be due.
-pub struct Candidate {
+pub struct DueCandidate {
     pub key: RoomKey,
     /// To be opened; else to be ended.
     pub scheduled: bool,
@@ -36,12 +36,12 @@ pub struct Candidate {
 /// Gives the orders until told to stop. `candidates`: rooms that may be due at a time, at most [`AT_A_TIME`].
 pub async fn run<F, E>(executor: Executor, clock: Clock, candidates: impl Fn(Timestamp) -> F, stop: CancellationToken)
 where
-    F: Future<Output = Result<Vec<Candidate>, E>>,
+    F: Future<Output = Result<Vec<DueCandidate>, E>>,
     E: std::fmt::Display,
 {
     let mut failing = false;
     while !stop.is_cancelled() {
-        let Ok(found) = tokio::time::timeout(SILENCE, candidates(clock.now())).await else {
+        let Ok(found) = tokio::time::timeout(QUERY_TIMEOUT, candidates(clock.now())).await else {
             // The server did not answer in time; the next query uses another connection.
             continue;
         };
@@ -49,7 +49,7 @@ where
             Ok(rooms) => {
                 failing = false;
                 futures_util::stream::iter(rooms)
-                    .for_each_concurrent(AT_ONCE, |room| order(&executor, &clock, room))
+                    .for_each_concurrent(AT_ONCE, |room| send_command(&executor, &clock, room))
                     .await;
             }
             Err(error) if !failing => {
@@ -65,11 +65,11 @@ where
     }
 }
 
-async fn order(executor: &Executor, clock: &Clock, Candidate { key, scheduled }: Candidate) {
+async fn send_command(executor: &Executor, clock: &Clock, DueCandidate { key, scheduled }: DueCandidate) {
     let name = if scheduled { "open-room" } else { "end-room" };
     let command = RoomCommand::parse(name, b"{}").expect("these commands take an empty body");
     let room = key.room;
-    let request = Request::by_system(DEADLINES, key, command, clock.now());
+    let request = CommandRequest::by_system(DEADLINES, key, command, clock.now());
     match executor.execute(request).await {
         // Another process was first.
         Ok(_) | Err(ExecuteError::Refused(_) | ExecuteError::Stopping) => {}

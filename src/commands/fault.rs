@@ -2,7 +2,7 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::json::{self, BadJson, Checked, FreeJson};
+use crate::json::{self, BadJson, CheckedJson, FreeJson};
 
 pub use crate::json::FieldFault;
 
@@ -43,9 +43,9 @@ impl From<BadJson> for CommandFault {
 
 /// Gathers the faults of one body.
 #[derive(Debug, Default)]
-pub struct Faults(Vec<FieldFault>);
+pub struct FieldFaults(Vec<FieldFault>);
 
-impl Faults {
+impl FieldFaults {
     pub fn add(&mut self, field: impl Into<String>, detail: impl Into<String>) {
         self.0.push(FieldFault { field: field.into(), detail: detail.into() });
     }
@@ -99,7 +99,7 @@ impl Faults {
 }
 
 /// Reads the body of a command out of text that has been looked through.
-pub fn read<T: DeserializeOwned>(body: Checked<'_>) -> Result<T, CommandFault> {
+pub fn read<T: DeserializeOwned>(body: CheckedJson<'_>) -> Result<T, CommandFault> {
     json::read(body).map_err(|fault| CommandFault::Fields(vec![fault]))
 }
 
@@ -118,7 +118,7 @@ mod tests {
     fn metadata_has_bounds_in_bytes_and_in_depth() {
         let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
         for (levels, max, count) in [(32, 64, 0), (33, 100, 1), (32, 63, 1)] {
-            let mut faults = Faults::default();
+            let mut faults = FieldFaults::default();
             faults.metadata("any", &serde_json::from_str(&nested(levels)).expect("JSON"), max);
             assert_eq!(faults.0.len(), count, "{levels} levels, at most {max} bytes");
         }

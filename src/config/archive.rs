@@ -4,15 +4,15 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::options::Options;
-use super::reader::Reader;
+use super::options::ClientOptions;
+use super::reader::SettingsReader;
 use super::settings;
 
 #[derive(Clone, Debug)]
 pub struct ArchiveConfig {
     /// None: nothing is archived.
     pub place: Option<ArchivePlace>,
-    pub options: Options,
+    pub options: ClientOptions,
     /// How long events stay in PostgreSQL.
     pub retention: Duration,
 }
@@ -39,17 +39,17 @@ impl fmt::Display for ArchivePlace {
 
 impl ArchiveConfig {
     /// `private`: the data directory of the private database, if it is used.
-    pub(super) fn read(reader: &mut Reader<'_>, private: Option<&Path>) -> Self {
+    pub(super) fn read(reader: &mut SettingsReader<'_>, private: Option<&Path>) -> Self {
         let place = match reader.text(&settings::ARCHIVE_URL) {
             Some(text) => place(reader, text.trim()),
             None => private.map(|folder| ArchivePlace::Folder(folder.join("archive"))),
         };
-        let options = Options::read(reader, &settings::ARCHIVE_OPTIONS, refused);
+        let options = ClientOptions::read(reader, &settings::ARCHIVE_OPTIONS, refused);
         Self { place, options, retention: reader.time(&settings::ARCHIVE_RETENTION) }
     }
 }
 
-fn place(reader: &mut Reader<'_>, text: &str) -> Option<ArchivePlace> {
+fn place(reader: &mut SettingsReader<'_>, text: &str) -> Option<ArchivePlace> {
     let found = if let Some(path) = text.strip_prefix("file://") {
         path.starts_with('/').then(|| ArchivePlace::Folder(path.into()))
     } else if let Some(rest) = text.strip_prefix("s3://") {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::reader::Reader;
+use super::reader::SettingsReader;
 use super::settings;
 
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ impl fmt::Debug for RedisUrl {
 }
 
 impl CacheConfig {
-    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+    pub(super) fn read(reader: &mut SettingsReader<'_>) -> Self {
         Self {
             redis: reader.text(&settings::REDIS_URL).and_then(|text| redis_url(reader, text.trim())),
             redis_timeout: reader.time(&settings::REDIS_TIMEOUT),
@@ -46,7 +46,7 @@ impl CacheConfig {
     }
 }
 
-fn redis_url(reader: &mut Reader<'_>, text: &str) -> Option<RedisUrl> {
+fn redis_url(reader: &mut SettingsReader<'_>, text: &str) -> Option<RedisUrl> {
     let scheme = ["redis://", "rediss://", "unix://", "redis+unix://"].iter().any(|scheme| text.starts_with(scheme));
     // The client's own words may repeat the password.
     match redis::Client::open(text) {

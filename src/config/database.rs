@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::database_url::{self, BadUrl, DatabaseUrl};
-use super::reader::Reader;
+use super::reader::SettingsReader;
 use super::settings;
 
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ pub struct DatabaseConfig {
 }
 
 impl DatabaseConfig {
-    pub(super) fn read(reader: &mut Reader<'_>, environment: &HashMap<String, String>) -> Self {
+    pub(super) fn read(reader: &mut SettingsReader<'_>, environment: &HashMap<String, String>) -> Self {
         let path = environment.get("PATH").map(String::as_str).unwrap_or_default();
         let (url, pooler_url) = (one(reader, &settings::DATABASE_URL), one(reader, &settings::DATABASE_POOLER_URL));
         if url.is_none() && pooler_url.is_some() {
@@ -56,17 +56,17 @@ impl DatabaseConfig {
     }
 }
 
-fn one(reader: &mut Reader<'_>, setting: &settings::Setting) -> Option<DatabaseUrl> {
+fn one(reader: &mut SettingsReader<'_>, setting: &settings::Setting) -> Option<DatabaseUrl> {
     reader.text(setting).and_then(|text| database_url(reader, setting, &text))
 }
 
-fn read_urls(reader: &mut Reader<'_>) -> Vec<DatabaseUrl> {
+fn read_urls(reader: &mut SettingsReader<'_>) -> Vec<DatabaseUrl> {
     let text = reader.text(&settings::DATABASE_READ_URLS).unwrap_or_default();
     let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
     parts.filter_map(|part| database_url(reader, &settings::DATABASE_READ_URLS, part)).collect()
 }
 
-fn database_url(reader: &mut Reader<'_>, setting: &settings::Setting, text: &str) -> Option<DatabaseUrl> {
+fn database_url(reader: &mut SettingsReader<'_>, setting: &settings::Setting, text: &str) -> Option<DatabaseUrl> {
     match database_url::read(text) {
         Ok((url, without_effect)) => {
             for name in without_effect {

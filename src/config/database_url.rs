@@ -68,7 +68,7 @@ pub fn read(text: &str) -> Result<(DatabaseUrl, Vec<String>), BadUrl> {
     };
     let (before, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (authority, database) = before.split_once('/').unwrap_or((before, ""));
-    let mut parts = Parts::default();
+    let mut parts = UrlParts::default();
     parts.authority(authority)?;
     parts.add("dbname", decoded(database)?);
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -85,13 +85,13 @@ pub fn read(text: &str) -> Result<(DatabaseUrl, Vec<String>), BadUrl> {
 }
 
 #[derive(Default)]
-struct Parts {
+struct UrlParts {
     /// In the order in which they stand; of two of one name the later one holds.
     pairs: Vec<(&'static str, String)>,
     without_effect: Vec<String>,
 }
 
-impl Parts {
+impl UrlParts {
     fn add(&mut self, name: &'static str, value: String) {
         // Left empty, it is what it would be by default.
         if !value.is_empty() {

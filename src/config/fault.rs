@@ -1,6 +1,6 @@
 //! Where a test may end the process, to see what a crash leaves.
 
-use super::reader::Reader;
+use super::reader::SettingsReader;
 use super::{Environment, settings};
 
 /// A point on the way of work that must survive a crash anywhere.
@@ -51,15 +51,15 @@ pub enum FaultAction {
 
 /// What is done to the process when it passes a point for the n-th time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct InjectedFault {
     pub point: FaultPoint,
     /// From 1.
     pub pass: u32,
     pub action: FaultAction,
 }
 
-impl Fault {
-    pub(super) fn read(reader: &mut Reader<'_>, environment: Environment) -> Option<Self> {
+impl InjectedFault {
+    pub(super) fn read(reader: &mut SettingsReader<'_>, environment: Environment) -> Option<Self> {
         let text = reader.text(&settings::FAULT)?;
         if environment == Environment::Production {
             reader.fault(&settings::FAULT, "a server in production does not end itself", "unset it");
@@ -75,7 +75,7 @@ impl Fault {
     }
 }
 
-fn parse(text: &str) -> Option<Fault> {
+fn parse(text: &str) -> Option<InjectedFault> {
     let mut parts = text.trim().split(':');
     let (point, pass, action) = (parts.next()?, parts.next()?, parts.next()?);
     let (_, point) = FaultPoint::all().find(|(name, _)| *name == point)?;
@@ -85,7 +85,7 @@ fn parse(text: &str) -> Option<Fault> {
         _ => return None,
     };
     let pass = pass.parse().ok().filter(|pass| *pass > 0)?;
-    parts.next().is_none().then_some(Fault { point, pass, action })
+    parts.next().is_none().then_some(InjectedFault { point, pass, action })
 }
 
 #[cfg(test)]
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
 
-    fn read(settings: &[(&str, &str)]) -> Result<Option<Fault>, String> {
+    fn read(settings: &[(&str, &str)]) -> Result<Option<InjectedFault>, String> {
         let environment: HashMap<String, String> =
             settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         Config::from_environment(&environment).map(|config| config.fault).map_err(|errors| errors.to_string())
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_fault_is_read_and_one_that_is_not_understood_is_told_with_the_points_there_are() {
-        let fault = Fault { point: FaultPoint::AfterSend, pass: 3, action: FaultAction::Kill };
+        let fault = InjectedFault { point: FaultPoint::AfterSend, pass: 3, action: FaultAction::Kill };
         assert_eq!(read(&[("CONVOKE_FAULT", "after-send:3:kill")]), Ok(Some(fault)));
         let error = read(&[("CONVOKE_FAULT", "somewhere:1:kill")]).unwrap_err();
         assert!(error.contains("before-send") && error.contains("archive-kept"), "{error}");

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::options::Options;
-use super::reader::Reader;
+use super::options::ClientOptions;
+use super::reader::SettingsReader;
 use super::settings;
 
 #[derive(Clone, Debug)]
@@ -12,7 +12,7 @@ pub struct KafkaConfig {
     /// `host:port`, several separated by commas; `None`: there is no Kafka.
     pub brokers: Option<String>,
     /// Of the client, in librdkafka's names.
-    pub properties: Options,
+    pub properties: ClientOptions,
     /// Of the names of topics, and of the relay's transactional id.
     pub prefix: String,
     /// What topics are to be like, where it is not as this program says.
@@ -39,10 +39,10 @@ pub enum FeedFrom {
 }
 
 impl KafkaConfig {
-    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+    pub(super) fn read(reader: &mut SettingsReader<'_>) -> Self {
         Self {
             brokers: reader.text(&settings::KAFKA_BROKERS).and_then(|text| brokers(reader, &text)),
-            properties: Options::read(reader, &settings::KAFKA_PROPERTIES, refused),
+            properties: ClientOptions::read(reader, &settings::KAFKA_PROPERTIES, refused),
             prefix: reader.parsed(
                 &settings::KAFKA_PREFIX,
                 prefix,
@@ -60,7 +60,7 @@ impl KafkaConfig {
     }
 }
 
-pub(super) fn feed(reader: &mut Reader<'_>) -> FeedFrom {
+pub(super) fn feed(reader: &mut SettingsReader<'_>) -> FeedFrom {
     if reader.word(&settings::FEED) == "log" {
         return FeedFrom::Log;
     }
@@ -70,7 +70,7 @@ pub(super) fn feed(reader: &mut Reader<'_>) -> FeedFrom {
     FeedFrom::Kafka
 }
 
-fn brokers(reader: &mut Reader<'_>, text: &str) -> Option<String> {
+fn brokers(reader: &mut SettingsReader<'_>, text: &str) -> Option<String> {
     let broker = |part: &str| {
         let (host, port) = part.rsplit_once(':')?;
         (!host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)).then(|| part.to_owned())

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::reader::Reader;
+use super::reader::SettingsReader;
 use super::settings;
 use crate::ids::TenantId;
 
@@ -66,7 +66,7 @@ impl Drop for MasterKey {
 }
 
 impl KeysConfig {
-    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+    pub(super) fn read(reader: &mut SettingsReader<'_>) -> Self {
         Self {
             signing: read_signing(reader),
             signing_made_here: false,
@@ -76,7 +76,7 @@ impl KeysConfig {
     }
 }
 
-fn read_signing(reader: &mut Reader<'_>) -> Vec<SigningKey> {
+fn read_signing(reader: &mut SettingsReader<'_>) -> Vec<SigningKey> {
     let text = Zeroizing::new(reader.text(&settings::SIGNING_KEYS).unwrap_or_default());
     let mut keys: Vec<SigningKey> = Vec::new();
     for (number, item) in items(&text) {
@@ -108,7 +108,7 @@ fn signing_key(item: &str) -> Result<SigningKey, String> {
     Ok(SigningKey { kid: key_id(kid)?, tenant, secret: Zeroizing::new(secret.as_bytes().to_vec()) })
 }
 
-fn read_master(reader: &mut Reader<'_>) -> Vec<MasterKey> {
+fn read_master(reader: &mut SettingsReader<'_>) -> Vec<MasterKey> {
     let text = Zeroizing::new(reader.text(&settings::MASTER_KEYS).unwrap_or_default());
     let mut keys: Vec<MasterKey> = Vec::new();
     for (number, item) in items(&text) {
@@ -145,7 +145,7 @@ fn key_id(text: &str) -> Result<String, String> {
     }
 }
 
-fn read_jwks(reader: &mut Reader<'_>) -> Vec<JwksSource> {
+fn read_jwks(reader: &mut SettingsReader<'_>) -> Vec<JwksSource> {
     let Some(text) = reader.text(&settings::JWKS) else { return Vec::new() };
     match jwks_sources(&text) {
         Ok(sources) => sources,

@@ -31,12 +31,12 @@ pub use database::DatabaseConfig;
 pub use database_url::DatabaseUrl;
 pub use development::DevelopmentKeysError;
 pub use errors::{ConfigError, ConfigErrors};
-pub use fault::{Fault, FaultAction, FaultPoint};
+pub use fault::{FaultAction, FaultPoint, InjectedFault};
 pub use kafka::{FeedFrom, KafkaConfig, PersonalInTopic};
 pub use keys::{JwksSource, KeysConfig, MIN_SIGNING_SECRET_BYTES, MasterKey, SigningKey};
-pub use options::Options;
-pub use reader::InForce;
-use reader::Reader;
+pub use options::ClientOptions;
+pub use reader::EffectiveSetting;
+use reader::SettingsReader;
 pub use retention::RetentionConfig;
 pub use values::time as duration;
 
@@ -59,7 +59,7 @@ pub struct Config {
     pub kafka: KafkaConfig,
     pub feed: FeedFrom,
     /// For tests of what a crash leaves.
-    pub fault: Option<Fault>,
+    pub fault: Option<InjectedFault>,
     pub projections: ProjectionsConfig,
     pub retention: RetentionConfig,
     pub archive: ArchiveConfig,
@@ -168,14 +168,14 @@ impl Config {
     }
 
     /// Every setting as the process's environment and file give it, faulty or not.
-    pub fn in_force() -> Vec<InForce> {
+    pub fn in_force() -> Vec<EffectiveSetting> {
         let environment = process_environment();
-        let reader = Reader::new(&environment);
+        let reader = SettingsReader::new(&environment);
         settings::all().map(|setting| reader.in_force(setting)).collect()
     }
 
     pub fn from_environment(environment: &HashMap<String, String>) -> Result<Self, ConfigErrors> {
-        let mut reader = Reader::new(environment);
+        let mut reader = SettingsReader::new(environment);
         let config = Self::read(&mut reader, environment);
         if reader.errors.is_empty() {
             Ok(Self { warnings: reader.warnings, ..config })
@@ -184,7 +184,7 @@ impl Config {
         }
     }
 
-    fn read(reader: &mut Reader<'_>, environment: &HashMap<String, String>) -> Self {
+    fn read(reader: &mut SettingsReader<'_>, environment: &HashMap<String, String>) -> Self {
         let environment_name = match reader.word(&settings::ENVIRONMENT) {
             "production" => Environment::Production,
             _ => Environment::Development,
@@ -214,7 +214,7 @@ impl Config {
             log: LogConfig::read(reader),
             kafka: KafkaConfig::read(reader),
             feed: kafka::feed(reader),
-            fault: Fault::read(reader, environment_name),
+            fault: InjectedFault::read(reader, environment_name),
             projections: ProjectionsConfig {
                 batch: reader.count(&settings::PROJECTION_BATCH),
                 rebuild_batch: reader.count(&settings::PROJECTION_REBUILD_BATCH),
@@ -256,7 +256,7 @@ fn process_environment() -> HashMap<String, String> {
 }
 
 impl HttpConfig {
-    fn read(reader: &mut Reader<'_>, data_dir: &Path) -> Self {
+    fn read(reader: &mut SettingsReader<'_>, data_dir: &Path) -> Self {
         let address = |text: &str| {
             let (host, port) = text.trim().rsplit_once(':')?;
             (!host.is_empty() && port.parse::<u16>().is_ok()).then(|| text.trim().to_owned())
@@ -275,7 +275,7 @@ impl HttpConfig {
 }
 
 impl LogConfig {
-    fn read(reader: &mut Reader<'_>) -> Self {
+    fn read(reader: &mut SettingsReader<'_>) -> Self {
         let ttl = reader.time(&settings::LOG_IDEMPOTENCY_TTL);
         Self {
             partition_unit: match reader.word(&settings::LOG_PARTITION_UNIT) {
@@ -295,7 +295,7 @@ impl LogConfig {
 }
 
 impl TelemetryConfig {
-    fn read(reader: &mut Reader<'_>, environment: Environment) -> Self {
+    fn read(reader: &mut SettingsReader<'_>, environment: Environment) -> Self {
         let format = match reader.word(&settings::LOG_FORMAT) {
             "json" => LogFormat::Json,
             "human" => LogFormat::Human,

@@ -2,21 +2,21 @@
 
 use std::fmt;
 
-use super::reader::Reader;
+use super::reader::SettingsReader;
 use super::settings::Setting;
 
 /// Holds passwords, so it shows names only.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Options(Vec<(String, String)>);
+pub struct ClientOptions(Vec<(String, String)>);
 
-impl Options {
+impl ClientOptions {
     pub fn reveal(&self) -> &[(String, String)] {
         &self.0
     }
 
     /// `refused` says of a name what is wrong with it, and what to do, if it may not be set.
     pub(super) fn read(
-        reader: &mut Reader<'_>,
+        reader: &mut SettingsReader<'_>,
         setting: &Setting,
         refused: impl Fn(&str) -> Option<(String, &'static str)>,
     ) -> Self {
@@ -38,7 +38,7 @@ impl Options {
     }
 }
 
-impl fmt::Debug for Options {
+impl fmt::Debug for ClientOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
     }

@@ -13,14 +13,14 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// One setting as it is in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InForce {
+pub struct EffectiveSetting {
     pub name: &'static str,
     pub value: String,
     /// Where it comes from.
     pub source: String,
 }
 
-pub struct Reader<'a> {
+pub struct SettingsReader<'a> {
     environment: &'a HashMap<String, String>,
     /// From `table.key` to the value, as text.
     file: BTreeMap<String, String>,
@@ -28,7 +28,7 @@ pub struct Reader<'a> {
     pub warnings: Vec<String>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> SettingsReader<'a> {
     pub fn new(environment: &'a HashMap<String, String>) -> Self {
         let mut reader = Self { environment, file: BTreeMap::new(), errors: Vec::new(), warnings: Vec::new() };
         if let Some(path) = reader.text(&settings::CONFIG) {
@@ -59,7 +59,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The value in force, for people to read: a secret is only said to be set.
-    pub fn in_force(&self, setting: &'static Setting) -> InForce {
+    pub fn in_force(&self, setting: &'static Setting) -> EffectiveSetting {
         let named = |name: &str| self.environment.get(name).filter(|value| !value.trim().is_empty());
         let (value, source) = if let Some(value) = named(setting.name) {
             (value.as_str(), "environment".to_owned())
@@ -75,7 +75,7 @@ impl<'a> Reader<'a> {
             _ if setting.is_secret() => "set".to_owned(),
             value => value.to_owned(),
         };
-        InForce { name: setting.name, value, source }
+        EffectiveSetting { name: setting.name, value, source }
     }
 
     pub fn count<T: TryFrom<u64>>(&mut self, setting: &Setting) -> T {

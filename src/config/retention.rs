@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::reader::Reader;
+use super::reader::SettingsReader;
 use super::settings;
 
 /// After a month of rooms has ended; `None`: for ever.
@@ -14,7 +14,7 @@ pub struct RetentionConfig {
 }
 
 impl RetentionConfig {
-    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+    pub(super) fn read(reader: &mut SettingsReader<'_>) -> Self {
         let mut kept = |setting| Some(reader.time(setting)).filter(|time| !time.is_zero());
         Self {
             sessions: kept(&settings::RETENTION_SESSIONS),

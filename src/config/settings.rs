@@ -72,14 +72,17 @@ pub const RETIRED: &[(&str, &str)] =
     &[("CONVOKE_LOG_ROOM_CACHE", "states of rooms are bounded in bytes now, by CONVOKE_LOG_ROOM_MEMORY")];
 
 /// Settings that belong together, as the documentation shows them.
-pub struct Group {
+pub struct SettingGroup {
     pub title: &'static str,
     pub settings: &'static [&'static Setting],
 }
 
-pub const GROUPS: &[Group] = &[
-    Group { title: "The process", settings: &[&CONFIG, &ENVIRONMENT, &ROLES, &DATA_DIR, &SHUTDOWN_TIMEOUT, &FAULT] },
-    Group {
+pub const GROUPS: &[SettingGroup] = &[
+    SettingGroup {
+        title: "The process",
+        settings: &[&CONFIG, &ENVIRONMENT, &ROLES, &DATA_DIR, &SHUTDOWN_TIMEOUT, &FAULT],
+    },
+    SettingGroup {
         title: "HTTP",
         settings: &[
             &HTTP_LISTEN,
@@ -92,9 +95,9 @@ pub const GROUPS: &[Group] = &[
             &HTTP_SPOOL_LIMIT,
         ],
     },
-    Group { title: "Streams", settings: &[&STREAMS_LIMIT, &STREAMS_BUFFER, &STREAMS_HEARTBEAT] },
+    SettingGroup { title: "Streams", settings: &[&STREAMS_LIMIT, &STREAMS_BUFFER, &STREAMS_HEARTBEAT] },
     database::GROUP,
-    Group {
+    SettingGroup {
         title: "The log",
         settings: &[
             &LOG_PARTITION_UNIT,
@@ -107,7 +110,7 @@ pub const GROUPS: &[Group] = &[
             &LOG_SNAPSHOT_INTERVAL,
         ],
     },
-    Group {
+    SettingGroup {
         title: "Kafka",
         settings: &[
             &KAFKA_BROKERS,
@@ -120,12 +123,12 @@ pub const GROUPS: &[Group] = &[
             &FEED,
         ],
     },
-    Group { title: "Projections", settings: &[&PROJECTION_BATCH, &PROJECTION_REBUILD_BATCH] },
+    SettingGroup { title: "Projections", settings: &[&PROJECTION_BATCH, &PROJECTION_REBUILD_BATCH] },
     retention::GROUP,
     archive::GROUP,
     cache::GROUP,
-    Group { title: "Keys", settings: &[&SIGNING_KEYS, &JWKS, &MASTER_KEYS] },
-    Group { title: "Telemetry", settings: &[&LOG_FORMAT, &LOG_LEVEL] },
+    SettingGroup { title: "Keys", settings: &[&SIGNING_KEYS, &JWKS, &MASTER_KEYS] },
+    SettingGroup { title: "Telemetry", settings: &[&LOG_FORMAT, &LOG_LEVEL] },
 ];
 
 pub fn all() -> impl Iterator<Item = &'static Setting> {

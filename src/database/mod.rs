@@ -7,8 +7,8 @@ pub mod notifications;
 pub mod pool;
 pub mod requirements;
 pub mod session;
-pub mod silence;
 pub mod tenant;
+pub mod timeout;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::config::{Config, DatabaseConfig, DatabaseUrl};
-use embedded::{Embedded, EmbeddedError, Launch};
+use embedded::{Embedded, EmbeddedError, LaunchOptions};
 use pool::Pool;
 
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +58,7 @@ impl Database {
         if let Some(external) = Self::external(&config.database).await? {
             return Ok(external);
         }
-        let launch = Launch {
+        let launch = LaunchOptions {
             data_dir: config.data_dir.clone(),
             postgres_bin: config.database.postgres_bin.clone(),
             program_folders: config.database.program_folders.clone(),

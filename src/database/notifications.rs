@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::pool::Pool;
 use super::session;
-use super::silence::heard;
+use super::timeout::with_timeout;
 
 /// Notices that a slow subscriber may leave unread. After a lost connection every cache starts empty as well, so a longer
 /// queue would save little.
@@ -131,10 +131,10 @@ impl Notifications {
     }
 
     async fn connect(&self) -> sqlx::Result<PgListener> {
-        let mut listener = heard(SILENCE, PgListener::connect_with(&self.pool_of_one())).await?;
+        let mut listener = with_timeout(SILENCE, PgListener::connect_with(&self.pool_of_one())).await?;
         // sqlx would reconnect silently, and the subscribers have to know.
         listener.eager_reconnect(false);
-        heard(SILENCE, self.listen(&mut listener)).await?;
+        with_timeout(SILENCE, self.listen(&mut listener)).await?;
         for subscriber in &self.subscribers {
             subscriber.send(Notice::Missed);
         }
@@ -176,7 +176,7 @@ impl Notifications {
                 Ok(Ok(None)) => return broken(io::ErrorKind::ConnectionAborted, "the connection was lost"),
                 Ok(Err(error)) => return error,
                 Err(_) => {
-                    if let Err(error) = heard(SILENCE, self.listen(&mut listener)).await {
+                    if let Err(error) = with_timeout(SILENCE, self.listen(&mut listener)).await {
                         return error;
                     }
                 }

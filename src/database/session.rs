@@ -7,13 +7,13 @@
 
 use std::time::Duration;
 
-use super::silence::NOTICE_A_LOST_CLIENT;
+use super::timeout::NOTICE_A_LOST_CLIENT;
 
 /// How PostgreSQL plans the statements of a session. Each of these may be set by every role.
-type Settings = &'static [(&'static str, &'static str)];
+type PlannerSettings = &'static [(&'static str, &'static str)];
 
 /// For statements that find rows by keys, few or many, and are planned once for tables of any size.
-const LOOKUPS: Settings = &[
+const LOOKUPS: PlannerSettings = &[
     // Planning anew for each value costs more than most of the statements; partitions are pruned when a plan starts.
     ("plan_cache_mode", "force_generic_plan"),
     ("enable_seqscan", "off"),
@@ -27,11 +27,12 @@ const LOOKUPS: Settings = &[
 ];
 
 /// For statements that read tables from end to end in the order of an index, a partition at a time.
-const BULK: Settings = &[("enable_seqscan", "off"), ("enable_sort", "off"), ("max_parallel_workers_per_gather", "0")];
+const BULK: PlannerSettings =
+    &[("enable_seqscan", "off"), ("enable_sort", "off"), ("max_parallel_workers_per_gather", "0")];
 
 /// How much of a session a setting is for.
 #[derive(Clone, Copy)]
-enum Scope {
+enum SettingScope {
     Session,
     Transaction,
 }
@@ -42,16 +43,16 @@ enum Scope {
 const NO_COMPILATION: &str = "jit = off";
 
 /// One statement for all settings: each by itself would be parsed and planned by itself.
-fn set(settings: Settings, scope: Scope) -> String {
-    let local = matches!(scope, Scope::Transaction);
+fn set(settings: PlannerSettings, scope: SettingScope) -> String {
+    let local = matches!(scope, SettingScope::Transaction);
     let calls: Vec<String> =
         settings.iter().map(|(name, value)| format!("set_config('{name}', '{value}', {local})")).collect();
     format!("SELECT {}", calls.join(", "))
 }
 
 /// What is answered is durable, whatever the server was told to do for others.
-fn durable(scope: Scope) -> String {
-    let local = matches!(scope, Scope::Transaction);
+fn durable(scope: SettingScope) -> String {
+    let local = matches!(scope, SettingScope::Transaction);
     format!(
         "SELECT set_config('synchronous_commit', 'on', {local}) WHERE current_setting('synchronous_commit') = 'off'"
     )
@@ -69,8 +70,8 @@ pub fn of_pool(statement_timeout: Duration) -> String {
         "SET {NO_COMPILATION}; SET ROLE convoke_system; SET statement_timeout = {}; SET default_transaction_isolation = 'read committed';
          {NOTICE_A_LOST_CLIENT}; {NO_OTHER_LIMITS}; {}; {}",
         statement_timeout.as_millis(),
-        set(LOOKUPS, Scope::Session),
-        durable(Scope::Session),
+        set(LOOKUPS, SettingScope::Session),
+        durable(SettingScope::Session),
     )
 }
 
@@ -80,8 +81,8 @@ pub fn of_transaction(statement_timeout: Duration) -> String {
         "SET LOCAL {NO_COMPILATION}; SET LOCAL ROLE convoke_system; SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = 0;
          SET LOCAL idle_in_transaction_session_timeout = '60s'; {}; {}",
         statement_timeout.as_millis(),
-        set(LOOKUPS, Scope::Transaction),
-        durable(Scope::Transaction),
+        set(LOOKUPS, SettingScope::Transaction),
+        durable(SettingScope::Transaction),
     )
 }
 
@@ -92,7 +93,7 @@ pub fn of_worker(statement_timeout: Duration) -> String {
          SET default_transaction_isolation = 'read committed'; {NOTICE_A_LOST_CLIENT}; {NO_OTHER_LIMITS};
          {}",
         statement_timeout.as_millis(),
-        set(LOOKUPS, Scope::Session),
+        set(LOOKUPS, SettingScope::Session),
     )
 }
 
@@ -103,7 +104,7 @@ pub fn of_rebuild() -> String {
         "SET {NO_COMPILATION}; SET ROLE convoke_system; SET statement_timeout = 0; SET client_connection_check_interval = '500ms';
          SET synchronous_commit = off; SET maintenance_work_mem = '256MB'; SET max_parallel_maintenance_workers = 0;
          {NO_OTHER_LIMITS}; {}",
-        set(BULK, Scope::Session),
+        set(BULK, SettingScope::Session),
     )
 }
 

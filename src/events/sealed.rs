@@ -1,8 +1,8 @@
 //! Personal fields: what of an event says something about a person that the person may want forgotten.
 //!
-//! Rules write them in the clear ([`Personal`]); before they reach the log they are encrypted under a key of that person
-//! ([`Sealed`], made by `security::sealing`). With the key gone the event reads as erased and the log still verifies. No
-//! rule ever looks inside, so that what may happen in a room never depends on what can be erased.
+//! Rules write them in the clear ([`NewPersonal`]); before they reach the log they are encrypted under a key of that
+//! person ([`Sealed`], made by `security::sealing`). With the key gone the event reads as erased and the log still
+//! verifies. No rule ever looks inside, so that what may happen in a room never depends on what can be erased.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -15,7 +15,7 @@ use crate::json::FreeJson;
 
 /// The personal part of a new event, and whose it is.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Personal {
+pub struct NewPersonal {
     pub subject: Identity,
     pub fields: PersonalFields,
 }

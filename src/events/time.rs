@@ -54,8 +54,8 @@ impl Timestamp {
         Self::from_unix_micros(micros.clamp(*RANGE_MICROS.start(), *RANGE_MICROS.end())).unwrap_or(self)
     }
 
-    /// The beginning of the stretch of so many seconds that it lies in. They divide a day, whose beginning begins one. Asked for
-    /// each event that is folded: it leaves the date alone.
+    /// The beginning of the period of so many seconds that it lies in. They divide a day, whose beginning begins one.
+    /// Asked for each event that is folded: it leaves the date alone.
     pub fn floor(self, seconds: u32) -> Self {
         let second = self.second_of_day();
         let begun = NaiveTime::from_num_seconds_from_midnight_opt(second - second % seconds.max(1), 0);

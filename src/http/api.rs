@@ -1,4 +1,4 @@
-//! What the routes of the API stand on.
+//! What the routes of the API use.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,24 +11,24 @@ use crate::commands::execute::Executor;
 use crate::config::{HttpConfig, StreamsConfig};
 use crate::events::log::{EventLog, LogError};
 use crate::events::time::Clock;
-use crate::http::spool::SpoolRoom;
+use crate::http::spool::SpoolSpace;
 use crate::ids::CommandId;
 use crate::live::Live;
 use crate::live::rooms::RoomStates;
-use crate::projections::live::Board;
+use crate::projections::live::ProjectionProgress;
 use crate::projections::read::ReadModels;
 use crate::projections::replicas::Replicas;
 use crate::security::random;
 use crate::security::sealing::Sealer;
-use crate::security::tokens::Verifier;
+use crate::security::tokens::TokenVerifier;
 use crate::telemetry::metrics::Metrics;
 
 /// How long the log's epoch is used before it is asked for again: it changes only after a lossy restore.
 const EPOCH_FRESH: Duration = Duration::from_secs(1);
 
 /// The parts of the program that answer callers.
-pub struct Parts {
-    pub verifier: Verifier,
+pub struct ApiParts {
+    pub verifier: TokenVerifier,
     pub executor: Executor,
     pub log: EventLog,
     pub live: Live,
@@ -37,7 +37,7 @@ pub struct Parts {
     /// Of the database, to read from.
     pub replicas: Replicas,
     /// Where the read models stand.
-    pub board: Board,
+    pub progress: ProjectionProgress,
     /// Rooms in use on this node, as the log has them.
     pub rooms: RoomStates,
     pub clock: Clock,
@@ -48,30 +48,30 @@ pub struct Parts {
     pub streams: StreamsConfig,
 }
 
-struct Inner {
-    parts: Parts,
-    spool: Arc<SpoolRoom>,
+struct ApiInner {
+    parts: ApiParts,
+    spool: Arc<SpoolSpace>,
     epoch: Mutex<Option<(Instant, Uuid)>>,
     streams: Arc<Semaphore>,
 }
 
 /// Shared by all routes. Cheap to clone.
 #[derive(Clone)]
-pub struct Api(Arc<Inner>);
+pub struct Api(Arc<ApiInner>);
 
 impl std::ops::Deref for Api {
-    type Target = Parts;
+    type Target = ApiParts;
 
-    fn deref(&self) -> &Parts {
+    fn deref(&self) -> &ApiParts {
         &self.0.parts
     }
 }
 
 impl Api {
-    pub fn new(parts: Parts) -> Self {
+    pub fn new(parts: ApiParts) -> Self {
         let streams = Arc::new(Semaphore::new(parts.streams.limit));
-        let spool = Arc::new(SpoolRoom::new(&parts.http.spool_dir, parts.http.spool_limit as u64));
-        Self(Arc::new(Inner { parts, spool, epoch: Mutex::default(), streams }))
+        let spool = Arc::new(SpoolSpace::new(&parts.http.spool_dir, parts.http.spool_limit as u64));
+        Self(Arc::new(ApiInner { parts, spool, epoch: Mutex::default(), streams }))
     }
 
     /// Which history the log's numbers belong to.
@@ -93,7 +93,7 @@ impl Api {
     }
 
     /// Where answers wait that nobody reads yet.
-    pub(super) fn spool(&self) -> &Arc<SpoolRoom> {
+    pub(super) fn spool(&self) -> &Arc<SpoolSpace> {
         &self.0.spool
     }
 

@@ -9,20 +9,20 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::api::Api;
-use super::fresh::{self, Reading};
-use super::openapi::{self, Document, Operation, Tag};
+use super::consistent_reads::{self, ReadSource};
+use super::openapi::{self, OpenApiDocument, Operation, OperationTag};
 use super::problem::{Problem, ProblemCode};
-use super::request::caller::Signed;
+use super::request::caller::Authenticated;
 use super::request::headers::POSITION;
 use super::request::paging::Paging;
 use super::request::path::RoomInPath;
-use super::request::query::Query;
+use super::request::query::QueryParameters;
 use super::rights;
 use crate::events::room::{LeaveReason, Role};
 use crate::events::time::Timestamp;
 use crate::ids::{Identity, RoomKey, SessionId};
 use crate::projections::model::ReadModel as _;
-use crate::projections::sessions::{Attendee, Sessions, Stay};
+use crate::projections::sessions::{AttendedSession, Attendee, SessionsModel};
 
 const PATH: &str = "/v1/rooms/{room}/attendance";
 
@@ -81,9 +81,9 @@ impl From<Attendee> for AttendeeAnswer {
     }
 }
 
-impl From<Stay> for StayAnswer {
-    fn from(stay: Stay) -> Self {
-        let Stay { session, role, joined_at, left_at, reason } = stay;
+impl From<AttendedSession> for StayAnswer {
+    fn from(stay: AttendedSession) -> Self {
+        let AttendedSession { session, role, joined_at, left_at, reason } = stay;
         Self { session, role, joined_at, left_at, reason }
     }
 }
@@ -92,11 +92,11 @@ pub fn routes() -> Router<Api> {
     Router::new().route(PATH, get(attendance))
 }
 
-pub fn describe(document: &mut Document) {
+pub fn describe(document: &mut OpenApiDocument) {
     let page = document.answer::<AttendancePage>();
     let identity = document.answer::<Identity>();
     let operation = Operation::get("attendance", "Attendance of a room")
-        .tag(Tag::People)
+        .tag(OperationTag::People)
         .about(
             "Attendance by identity: sessions, total time, first join and last leave, by occurred time. Open sessions count up to \
              now.",
@@ -111,17 +111,18 @@ pub fn describe(document: &mut Document) {
 
 async fn attendance(
     State(api): State<Api>,
-    Signed(caller): Signed,
+    Authenticated(caller): Authenticated,
     RoomInPath(room): RoomInPath,
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let mut query = Query::read(&uri)?;
+    let mut query = QueryParameters::read(&uri)?;
     let paging = Paging::read(&mut query)?;
     let identity: Option<Identity> = query.parsed("identity")?;
     let key = RoomKey { tenant: caller.tenant.clone(), room };
     rights::inside_room(&api, &caller, &key).await?;
-    let Reading { models, position } = fresh::reading(&api, Sessions::NAME, &mut query, &headers).await?;
+    let ReadSource { models, position } =
+        consistent_reads::reading(&api, SessionsModel::NAME, &mut query, &headers).await?;
     query.finish()?;
     let (now, page) = (api.clock.now(), paging.request());
     let page = models.attendance(&key.tenant, room, identity.as_ref(), now, page).await?;

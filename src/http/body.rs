@@ -23,7 +23,7 @@ pub(super) const STALL: Duration = Duration::from_secs(20);
 #[error("The body stopped arriving for {} seconds.", STALL.as_secs())]
 pub struct BodyStalled;
 
-/// How many bytes [`WholeBody`] takes; the guard puts it into every request.
+/// How many bytes [`WholeBody`] takes; the middleware puts it into every request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BodyLimit(pub usize);
 
@@ -68,19 +68,19 @@ pub(super) fn unreadable(error: &(dyn Error + 'static), limit: usize) -> Problem
 
 /// A body that gives up on a sender who stalls, and notes when it has arrived whole.
 #[derive(Debug)]
-pub(super) struct Patient<B> {
+pub(super) struct StallTimeout<B> {
     inner: B,
     arrived: Arc<AtomicBool>,
     stall: Option<Pin<Box<Sleep>>>,
 }
 
-impl<B> Patient<B> {
+impl<B> StallTimeout<B> {
     pub fn new(inner: B, arrived: Arc<AtomicBool>) -> Self {
         Self { inner, arrived, stall: None }
     }
 }
 
-impl<B> HttpBody for Patient<B>
+impl<B> HttpBody for StallTimeout<B>
 where
     B: HttpBody<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,

@@ -8,12 +8,12 @@ use axum::response::{IntoResponse, Response};
 
 use super::api::Api;
 use super::problem::{Problem, ProblemCode};
-use super::request::etags::{self, Tags};
+use super::request::etags::{self, EntityTags};
 use super::request::headers::{self, CommandHeaders, IDEMPOTENCY_REPLAYED, POSITION};
 use super::request::prefer;
-use super::request::query::Query;
+use super::request::query::QueryParameters;
 use crate::commands::context::Caller;
-use crate::commands::execute::{ExecuteError, Executor, Idempotency, Outcome, Request};
+use crate::commands::execute::{CommandOutcome, CommandRequest, ExecuteError, Executor, Idempotency};
 use crate::commands::fault::CommandFault;
 use crate::commands::fingerprint;
 use crate::commands::room::RoomCommand;
@@ -29,12 +29,12 @@ pub fn request(
     caller: Arc<Caller>,
     (room, command): (Option<RoomId>, RoomCommand),
     headers: CommandHeaders,
-) -> Request {
+) -> CommandRequest {
     let command_id = api.command_id();
     let idempotency = headers
         .idempotency_key
         .map(|key| Idempotency { key: key.scoped(&caller.actor), fingerprint: fingerprint::of(room, &command) });
-    Request {
+    CommandRequest {
         idempotency,
         caller,
         // A room that nobody named takes the id of the command that creates it.
@@ -59,7 +59,7 @@ pub async fn run(
     body: &[u8],
     parse: impl FnOnce(&[u8]) -> Result<(Option<RoomId>, RoomCommand), CommandFault>,
 ) -> Result<Response, Problem> {
-    Query::read(uri)?.finish()?;
+    QueryParameters::read(uri)?.finish()?;
     headers::json_only(given)?;
     let mut headers = CommandHeaders::read(given)?;
     let if_match = headers.if_match.take();
@@ -74,8 +74,12 @@ pub async fn run(
 }
 
 /// Executes a command if the room is at one of the versions that `if_match` names; at whatever version where there is none.
-pub async fn execute(api: &Api, mut request: Request, if_match: Option<&Tags>) -> Result<Outcome, ExecuteError> {
-    let Some(tags @ Tags::Listed(_)) = if_match else { return carry_out(&api.executor, request).await };
+pub async fn execute(
+    api: &Api,
+    mut request: CommandRequest,
+    if_match: Option<&EntityTags>,
+) -> Result<CommandOutcome, ExecuteError> {
+    let Some(tags @ EntityTags::Listed(_)) = if_match else { return carry_out(&api.executor, request).await };
     // No room has the greatest version: a list that can match nothing is told the version there is.
     let newest = tags.strong_versions().first().copied();
     request.expected_version = Some(newest.unwrap_or(RoomVersion::MAX));
@@ -93,21 +97,21 @@ pub async fn execute(api: &Api, mut request: Request, if_match: Option<&Tags>) -
 }
 
 /// Executes a command, and writes down what became of it.
-async fn carry_out(executor: &Executor, request: Request) -> Result<Outcome, ExecuteError> {
+async fn carry_out(executor: &Executor, request: CommandRequest) -> Result<CommandOutcome, ExecuteError> {
     enqueue(executor, request).await.await
 }
 
 /// Puts a command into the queue; the future of its answer writes down what became of it.
 pub async fn enqueue(
     executor: &Executor,
-    request: Request,
-) -> impl Future<Output = Result<Outcome, ExecuteError>> + Send + use<> {
+    request: CommandRequest,
+) -> impl Future<Output = Result<CommandOutcome, ExecuteError>> + Send + use<> {
     let (room, command) = (request.room, request.command.name());
     let receipt = executor.enqueue(request).await;
     async move {
         let outcome = receipt.await;
         match &outcome {
-            Ok(Outcome { position, room_version, replayed, .. }) => {
+            Ok(CommandOutcome { position, room_version, replayed, .. }) => {
                 tracing::debug!(%room, command, position, room_version, replayed, "command succeeded");
             }
             Err(error) => tracing::debug!(%room, command, %error, "command failed"),
@@ -117,8 +121,8 @@ pub async fn enqueue(
 }
 
 /// What an accepted command is answered: all of it, or only where it left the room.
-pub fn body(outcome: Outcome, minimal: bool) -> String {
-    let Outcome { room, room_version, position, body, .. } = outcome;
+pub fn body(outcome: CommandOutcome, minimal: bool) -> String {
+    let CommandOutcome { room, room_version, position, body, .. } = outcome;
     if minimal {
         format!("{{\"room\":\"{room}\",\"room_version\":{room_version},\"position\":{position}}}")
     } else {
@@ -127,7 +131,7 @@ pub fn body(outcome: Outcome, minimal: bool) -> String {
 }
 
 /// The answer to an accepted command.
-fn answer(outcome: Outcome, minimal: bool) -> Response {
+fn answer(outcome: CommandOutcome, minimal: bool) -> Response {
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(POSITION, HeaderValue::from(outcome.position));

@@ -9,9 +9,9 @@ use axum::routing::post;
 use super::api::Api;
 use super::body::WholeBody;
 use super::command_request;
-use super::openapi::{self, Document, Operation, Tag};
+use super::openapi::{self, OpenApiDocument, Operation, OperationTag};
 use super::problem::Problem;
-use super::request::caller::Signed;
+use super::request::caller::Authenticated;
 use super::request::path::CommandOfTenantInPath;
 use crate::commands::room::RoomCommand;
 use crate::ids::RoomId;
@@ -20,9 +20,9 @@ pub fn routes() -> Router<Api> {
     Router::new().route("/v1/commands/{command}", post(run))
 }
 
-pub fn describe(document: &mut Document) {
+pub fn describe(document: &mut OpenApiDocument) {
     for kind in RoomCommand::catalogue_of_tenant() {
-        let operation = Operation::post(kind.name, kind.summary).tag(Tag::Tenant);
+        let operation = Operation::post(kind.name, kind.summary).tag(OperationTag::Tenant);
         openapi::describe_command(document, &path(kind.name), operation, &kind);
     }
 }
@@ -34,7 +34,7 @@ fn path(command: &str) -> String {
 
 async fn run(
     State(api): State<Api>,
-    Signed(caller): Signed,
+    Authenticated(caller): Authenticated,
     CommandOfTenantInPath(name): CommandOfTenantInPath,
     OriginalUri(uri): OriginalUri,
     given: HeaderMap,

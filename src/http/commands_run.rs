@@ -9,11 +9,11 @@ use axum::routing::post;
 use super::api::Api;
 use super::body::WholeBody;
 use super::command_request;
-use super::openapi::{self, Document, Operation, Tag};
+use super::openapi::{self, OpenApiDocument, Operation, OperationTag};
 use super::problem::Problem;
-use super::request::caller::Signed;
+use super::request::caller::Authenticated;
 use super::request::path::CommandInPath;
-use crate::commands::command::Command as _;
+use crate::commands::command::CommandSpec as _;
 use crate::commands::room::{CreateRoom, RoomCommand};
 
 pub fn routes() -> Router<Api> {
@@ -21,18 +21,18 @@ pub fn routes() -> Router<Api> {
 }
 
 /// Every command, each an operation of its own.
-pub fn describe(document: &mut Document) {
+pub fn describe(document: &mut OpenApiDocument) {
     for kind in RoomCommand::catalogue() {
         // The plain name is that of `POST /v1/rooms`.
         let id = if kind.name == CreateRoom::NAME { "create-room-under-id" } else { kind.name };
-        let operation = Operation::post(id, kind.summary).tag(Tag::Commands);
+        let operation = Operation::post(id, kind.summary).tag(OperationTag::Commands);
         openapi::describe_command(document, &format!("/v1/rooms/{{room}}/commands/{}", kind.name), operation, &kind);
     }
 }
 
 async fn run(
     State(api): State<Api>,
-    Signed(caller): Signed,
+    Authenticated(caller): Authenticated,
     CommandInPath(room, name): CommandInPath,
     OriginalUri(uri): OriginalUri,
     given: HeaderMap,

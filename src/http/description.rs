@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::openapi::{self, Document};
+use super::openapi::{self, OpenApiDocument};
 use super::routes;
 use crate::live::event_view::EventView;
 
 /// The shapes of events and of all that they are made of: `Event`, what callers see of any, and for each kind what it has of
 /// its own, under its `openapi::event_shape_name`.
 pub fn event_shapes() -> BTreeMap<String, Value> {
-    let mut document = Document::default();
+    let mut document = OpenApiDocument::default();
     openapi::describe_event_shapes(&mut document);
     document.answer::<EventView<'static>>();
     document.into_schemas()
@@ -21,12 +21,12 @@ pub fn event_shapes() -> BTreeMap<String, Value> {
 
 /// The whole description.
 pub fn document() -> Value {
-    let mut document = Document::default();
+    let mut document = OpenApiDocument::default();
     describe(&mut document);
     document.finish()
 }
 
-fn describe(document: &mut Document) {
+fn describe(document: &mut OpenApiDocument) {
     openapi::describe_event_shapes(document);
     routes::describe(document);
 }
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn one_name_stands_for_one_shape() {
-        let mut document = Document::default();
+        let mut document = OpenApiDocument::default();
         describe(&mut document);
         assert_eq!(document.clashes, [""; 0]);
     }

@@ -10,9 +10,9 @@ use super::api::Api;
 use super::events_answer;
 use super::events_description::describe_events;
 use super::events_request::EventsRequest;
-use super::openapi::{Document, Operation, Tag};
+use super::openapi::{OpenApiDocument, Operation, OperationTag};
 use super::problem::Problem;
-use super::request::caller::{Pass, Signed};
+use super::request::caller::{Authenticated, SessionToken};
 use super::rights;
 use crate::live::follow::EventScope;
 
@@ -22,8 +22,8 @@ pub fn routes() -> Router<Api> {
     Router::new().route(PATH, get(events))
 }
 
-pub fn describe(document: &mut Document) {
-    let operation = Operation::get("events", "Events of all rooms").tag(Tag::Events).about(
+pub fn describe(document: &mut OpenApiDocument) {
+    let operation = Operation::get("events", "Events of all rooms").tag(OperationTag::Events).about(
         "What happened in all rooms of the tenant, in the order of the log. Forms and cursors as for one room. Needs the \
          grant `room_list`, which sees messages to everyone and no personal fields, or `room_admin`, which sees all.",
     );
@@ -32,12 +32,12 @@ pub fn describe(document: &mut Document) {
 
 async fn events(
     State(api): State<Api>,
-    Signed(caller): Signed,
-    pass: Pass,
+    Authenticated(caller): Authenticated,
+    token: SessionToken,
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let request = EventsRequest::read(&uri, &headers)?;
     let access = rights::all_rooms(&caller)?;
-    events_answer::answer(&api, EventScope::Tenant(caller.tenant.clone()), access, pass, request).await
+    events_answer::answer(&api, EventScope::Tenant(caller.tenant.clone()), access, token, request).await
 }

@@ -9,23 +9,23 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::api::Api;
-use super::events_request::{self, Begin, EventsRequest, Form};
-use super::fresh;
+use super::consistent_reads;
+use super::events_request::{self, EventsForm, EventsRequest, StartAt};
 use super::json_answer::{json_answer, list_of};
 use super::problem::{Problem, ProblemCode};
-use super::request::caller::Pass;
-use super::rights::Access;
-use super::stream::lines::Lines;
+use super::request::caller::SessionToken;
+use super::rights::ReadAccess;
+use super::stream::lines::EventLines;
 use super::stream::live::{self, LiveStream};
 use crate::commands::room::state::Room;
 use crate::events::envelope::Envelope;
 use crate::events::time::Timestamp;
 use crate::live::event_view::EventView;
-use crate::live::follow::{self, EventScope, Follow};
-use crate::live::published::Medium;
+use crate::live::follow::{self, EventFollower, EventScope};
+use crate::live::published::EventMedium;
 use crate::live::renderer::EventRenderer;
 
-/// Stretches of the log that one page looks at, before it is answered with what was found.
+/// Ranges of the log that one page looks at, before it is answered with what was found.
 pub const STRETCHES: usize = 8;
 
 /// A page of events.
@@ -44,33 +44,33 @@ pub struct EventPage {
 pub async fn answer(
     api: &Api,
     scope: EventScope,
-    access: Access,
-    pass: Pass,
+    access: ReadAccess,
+    token: SessionToken,
     request: EventsRequest,
 ) -> Result<Response, Problem> {
     let epoch = api.epoch().await?;
     if let Some(given) = &request.at_least {
         let wanted = events_request::position(given, epoch, "at_least")?;
-        fresh::reached(api, wanted).await?;
+        consistent_reads::reached(api, wanted).await?;
     }
     let after = after(api, &scope, epoch, &request.begin).await?;
-    if let Begin::After { given_in, .. } = &request.begin {
+    if let StartAt::After { given_in, .. } = &request.begin {
         not_beyond(api, &scope, after, given_in).await?;
     }
     let until =
         request.until.as_deref().map(|text| events_request::number(text, &scope, epoch, "until")).transpose()?;
     let renderer = EventRenderer::new(access.viewer, access.personal);
     let mut response = match request.form {
-        Form::Page => page(api, &scope, renderer, (after, until), request.limit, epoch).await,
-        Form::Lines => {
+        EventsForm::Page => page(api, &scope, renderer, (after, until), request.limit, epoch).await,
+        EventsForm::Lines => {
             let permit = live::permit(api.stream_permits(), api.metrics.streams_open())?;
             let until = match until {
                 Some(until) => until,
                 None => follow::newest(&api.live, &scope).await?,
             };
-            Lines { live: api.live.clone(), scope, renderer, after, until, permit }.into_response().await
+            EventLines { live: api.live.clone(), scope, renderer, after, until, permit }.into_response().await
         }
-        Form::Live => live(api, scope, renderer, pass, after, epoch).await,
+        EventsForm::Live => live(api, scope, renderer, token, after, epoch).await,
     }?;
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
     Ok(response)
@@ -94,12 +94,12 @@ async fn page(
             break;
         }
         let wanted = limit - events.len();
-        let mut stretch = follow::read(&api.live, scope, after, wanted).await?;
-        after = stretch.through.min(until);
-        has_more = !stretch.ended && after < until;
-        stretch.events.retain(|event| scope.number(&event.envelope) <= until);
+        let mut range = follow::read(&api.live, scope, after, wanted).await?;
+        after = range.through.min(until);
+        has_more = !range.ended && after < until;
+        range.events.retain(|event| scope.number(&event.envelope) <= until);
         let json = |_: &Envelope, json: String| Bytes::from(json);
-        let rendered = renderer.render(&api.live, scope, stretch.events, stretch.from, Medium::Json, json).await?;
+        let rendered = renderer.render(&api.live, scope, range.events, range.from, EventMedium::Json, json).await?;
         events.extend(rendered.into_iter().map(|(_, json)| json));
     }
     let next_cursor = events_request::cursor(scope, epoch, after).to_string();
@@ -112,7 +112,7 @@ async fn live(
     api: &Api,
     scope: EventScope,
     renderer: EventRenderer,
-    pass: Pass,
+    token: SessionToken,
     after: u64,
     epoch: Uuid,
 ) -> Result<Response, Problem> {
@@ -123,9 +123,9 @@ async fn live(
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let permit = live::permit(api.stream_permits(), api.metrics.streams_open())?;
-    let follow = Follow::new(&api.live, scope, after);
+    let follow = EventFollower::new(&api.live, scope, after);
     let stream =
-        LiveStream { live: api.live.clone(), follow, renderer, pass, epoch, heartbeat: api.streams.heartbeat, permit };
+        LiveStream { live: api.live.clone(), follow, renderer, token, epoch, heartbeat: api.streams.heartbeat, permit };
     Ok(stream.into_response())
 }
 
@@ -138,12 +138,12 @@ async fn over(api: &Api, scope: &EventScope, after: u64) -> Result<bool, Problem
 }
 
 /// The number after which to begin.
-async fn after(api: &Api, scope: &EventScope, epoch: Uuid, begin: &Begin) -> Result<u64, Problem> {
+async fn after(api: &Api, scope: &EventScope, epoch: Uuid, begin: &StartAt) -> Result<u64, Problem> {
     match begin {
-        Begin::After { cursor, given_in } => events_request::number(cursor, scope, epoch, given_in),
-        Begin::Start => Ok(0),
-        Begin::Now => Ok(follow::newest(&api.live, scope).await?),
-        Begin::Since(since) => before(api, scope, *since).await,
+        StartAt::After { cursor, given_in } => events_request::number(cursor, scope, epoch, given_in),
+        StartAt::Start => Ok(0),
+        StartAt::Now => Ok(follow::newest(&api.live, scope).await?),
+        StartAt::Since(since) => before(api, scope, *since).await,
     }
 }
 

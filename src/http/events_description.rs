@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::events_answer::EventPage;
 use super::events_request::MOST;
-use super::openapi::{Document, Operation};
+use super::openapi::{OpenApiDocument, Operation};
 use super::problem::ProblemCode;
 use crate::events::room::RoomEvent;
 use crate::live::event_view::EventView;
@@ -18,7 +18,7 @@ pub fn cursor_about(count: &str) -> String {
 }
 
 /// `count`: what the cursors count.
-pub fn describe_events(document: &mut Document, path: &str, operation: Operation, count: &str) {
+pub fn describe_events(document: &mut OpenApiDocument, path: &str, operation: Operation, count: &str) {
     let page = document.answer::<EventPage>();
     let event = document.answer::<EventView<'static>>();
     let text = json!({ "type": "string" });

@@ -23,30 +23,30 @@ const FRESH: Duration = Duration::from_secs(1);
 
 /// What a check says: a few words, good or bad.
 pub type CheckResult = Result<String, String>;
-type Check = Box<dyn Fn() -> BoxFuture<'static, CheckResult> + Send + Sync>;
+type HealthCheck = Box<dyn Fn() -> BoxFuture<'static, CheckResult> + Send + Sync>;
 
 /// What the process needs to do its work. Built at start-up, then shared.
 pub struct Readiness {
     stop: CancellationToken,
-    checks: Vec<(&'static str, Check)>,
+    checks: Vec<(&'static str, HealthCheck)>,
 }
 
 #[derive(Clone, Serialize)]
-struct Report {
+struct HealthReport {
     status: &'static str,
-    checks: Vec<Checked>,
+    checks: Vec<CheckedDependency>,
 }
 
 #[derive(Clone, Serialize)]
-struct Checked {
+struct CheckedDependency {
     name: &'static str,
     ok: bool,
     detail: String,
 }
 
-struct Shared {
+struct HealthState {
     readiness: Readiness,
-    last: Mutex<Option<(Instant, Report)>>,
+    last: Mutex<Option<(Instant, HealthReport)>>,
 }
 
 impl Readiness {
@@ -65,21 +65,21 @@ impl Readiness {
         self
     }
 
-    async fn report(&self) -> Report {
+    async fn report(&self) -> HealthReport {
         let checks = join_all(self.checks.iter().map(|(name, check)| async move {
             let result = tokio::time::timeout(PATIENCE, check()).await;
             let result = result.unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())));
             let ok = result.is_ok();
-            Checked { name, ok, detail: result.unwrap_or_else(|detail| detail) }
+            CheckedDependency { name, ok, detail: result.unwrap_or_else(|detail| detail) }
         }))
         .await;
         let status = if checks.iter().all(|checked| checked.ok) { "ready" } else { "not-ready" };
-        Report { status, checks }
+        HealthReport { status, checks }
     }
 }
 
 pub fn routes(readiness: Readiness) -> Router {
-    let shared = Arc::new(Shared { readiness, last: Mutex::new(None) });
+    let shared = Arc::new(HealthState { readiness, last: Mutex::new(None) });
     Router::new().route("/health/live", get(live)).route("/health/ready", get(ready)).with_state(shared)
 }
 
@@ -87,9 +87,9 @@ async fn live() -> Json<serde_json::Value> {
     Json(serde_json::json!({ "status": "live", "version": env!("CARGO_PKG_VERSION") }))
 }
 
-async fn ready(State(shared): State<Arc<Shared>>) -> Response {
+async fn ready(State(shared): State<Arc<HealthState>>) -> Response {
     if shared.readiness.stop.is_cancelled() {
-        let stopping = Report { status: "stopping", checks: Vec::new() };
+        let stopping = HealthReport { status: "stopping", checks: Vec::new() };
         return (StatusCode::SERVICE_UNAVAILABLE, Json(stopping)).into_response();
     }
     // Concurrent requests wait for the running check instead of starting another.

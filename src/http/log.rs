@@ -11,13 +11,13 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::api::Api;
-use super::openapi::{Document, Operation, Tag};
+use super::openapi::{OpenApiDocument, Operation, OperationTag};
 use super::problem::{Problem, ProblemCode};
-use super::request::caller::Signed;
+use super::request::caller::Authenticated;
 use super::request::headers::POSITION;
-use super::request::query::Query;
+use super::request::query::QueryParameters;
 use super::rights;
-use crate::events::log::runway::Partition;
+use crate::events::log::partition_status::Partition;
 use crate::events::time::Timestamp;
 use crate::ids::Position;
 
@@ -47,10 +47,10 @@ pub fn routes() -> Router<Api> {
     Router::new().route(PATH, get(log))
 }
 
-pub fn describe(document: &mut Document) {
+pub fn describe(document: &mut OpenApiDocument) {
     let log = document.answer::<LogAnswer>();
     let operation = Operation::get("log", "The log")
-        .tag(Tag::Operation)
+        .tag(OperationTag::Operation)
         .about("How far the log has come, which history it is, and its partitions. Of all tenants: needs the grant `operator`.")
         .json(200, "The log", &["Convoke-Position"], &log)
         .problem(ProblemCode::Forbidden);
@@ -59,10 +59,10 @@ pub fn describe(document: &mut Document) {
 
 async fn log(
     State(api): State<Api>,
-    Signed(caller): Signed,
+    Authenticated(caller): Authenticated,
     OriginalUri(uri): OriginalUri,
 ) -> Result<Response, Problem> {
-    Query::read(&uri)?.finish()?;
+    QueryParameters::read(&uri)?.finish()?;
     rights::operator(&caller)?;
     let head = api.log.head().await?;
     let answer = LogAnswer {

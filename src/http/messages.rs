@@ -13,24 +13,24 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::api::Api;
-use super::fresh::{self, Reading};
+use super::consistent_reads::{self, ReadSource};
 use super::json_answer::{json_answer, list_of};
-use super::openapi::{self, Document, Operation, Tag};
-use super::personal::{Opener, Part};
+use super::openapi::{self, OpenApiDocument, Operation, OperationTag};
+use super::personal::{FieldOpener, PersonalField};
 use super::problem::{Problem, ProblemCode};
-use super::request::caller::Signed;
+use super::request::caller::Authenticated;
 use super::request::headers::POSITION;
 use super::request::paging::Paging;
 use super::request::path::RoomInPath;
-use super::request::query::Query;
-use super::rights::{self, Access};
+use super::request::query::QueryParameters;
+use super::rights::{self, ReadAccess};
 use crate::events::room::Audience;
 use crate::events::time::Timestamp;
 use crate::ids::{Identity, Position, RoomKey, RoomVersion};
 use crate::live::event_view::PersonalView;
 use crate::live::rooms::{self, SharedMessage};
 use crate::live::viewer::Viewer;
-use crate::projections::messages::{Message, MessageReader, Messages, cursor};
+use crate::projections::messages::{Message, MessageReader, MessagesModel, cursor};
 use crate::projections::model::ReadModel as _;
 use crate::projections::read::ReadModels;
 
@@ -75,11 +75,11 @@ pub fn routes() -> Router<Api> {
     Router::new().route(PATH, get(messages))
 }
 
-pub fn describe(document: &mut Document) {
+pub fn describe(document: &mut OpenApiDocument) {
     let page = document.answer::<MessagePage>();
     let identity = document.answer::<Identity>();
     let operation = Operation::get("messages", "Messages in a room")
-        .tag(Tag::People)
+        .tag(OperationTag::People)
         .about(
             "What was said, with the text as it was edited last. A person gets what was said to everyone, to staff while they are \
              staff, and what they wrote or were named in; `room_admin` gets everything.",
@@ -95,12 +95,12 @@ pub fn describe(document: &mut Document) {
 
 async fn messages(
     State(api): State<Api>,
-    Signed(caller): Signed,
+    Authenticated(caller): Authenticated,
     RoomInPath(room): RoomInPath,
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let mut query = Query::read(&uri)?;
+    let mut query = QueryParameters::read(&uri)?;
     let paging = Paging::read(&mut query)?;
     let newest_first = match query.take("order")?.as_deref() {
         None | Some("oldest") => false,
@@ -114,7 +114,7 @@ async fn messages(
         Some(identity) => rights::seen_by(&api, access, &key, identity).await?,
         None => access,
     };
-    let wanted_position = fresh::wanted(&api, &mut query, &headers).await?;
+    let wanted_position = consistent_reads::wanted(&api, &mut query, &headers).await?;
     query.finish()?;
     page(&api, &key, &access, wanted_position, newest_first, &paging).await
 }
@@ -124,7 +124,7 @@ async fn read(
     api: &Api,
     models: &ReadModels,
     key: &RoomKey,
-    access: &Access,
+    access: &ReadAccess,
     newest_first: bool,
     paging: &Paging,
 ) -> Result<MessagePage, Problem> {
@@ -139,7 +139,7 @@ async fn read(
 async fn page(
     api: &Api,
     key: &RoomKey,
-    access: &Access,
+    access: &ReadAccess,
     wanted: Option<Position>,
     newest_first: bool,
     paging: &Paging,
@@ -147,7 +147,7 @@ async fn page(
     let current = api.rooms.current(key, wanted).await?;
     let reader = reader(&access.viewer);
     match api.rooms.messages(key, &current, reader, newest_first, paging.request()).await? {
-        rooms::MessagePage::Here { messages, more, at } => {
+        rooms::MessagesInMemory::Here { messages, more, at } => {
             let next_cursor = messages.last().filter(|_| more);
             let next_cursor = next_cursor.map(|last| cursor(newest_first, last.message.version));
             let rendered = render(api, key, access, &messages).await?;
@@ -155,8 +155,9 @@ async fn page(
             let rest = next_cursor.map_or_else(String::new, |cursor| format!(",\"next_cursor\":\"{cursor}\""));
             Ok(json_answer(list_of("messages", &rendered, &rest), at))
         }
-        rooms::MessagePage::Older { at } => {
-            let Reading { models, position } = fresh::reading_at(api, Messages::NAME, Some(at)).await?;
+        rooms::MessagesInMemory::Older { at } => {
+            let ReadSource { models, position } =
+                consistent_reads::reading_at(api, MessagesModel::NAME, Some(at)).await?;
             let page = read(api, &models, key, access, newest_first, paging).await?;
             Ok(answer(page, position))
         }
@@ -167,7 +168,7 @@ async fn page(
 async fn render(
     api: &Api,
     key: &RoomKey,
-    access: &Access,
+    access: &ReadAccess,
     messages: &[Arc<SharedMessage>],
 ) -> Result<Vec<Bytes>, Problem> {
     let moment = api.sealer.moment();
@@ -205,16 +206,16 @@ fn reader(reader: &Viewer) -> MessageReader<'_> {
 async fn opener<'m>(
     api: &Api,
     key: &RoomKey,
-    access: &Access,
+    access: &ReadAccess,
     messages: impl Iterator<Item = &'m Message>,
-) -> Result<Opener, Problem> {
+) -> Result<FieldOpener, Problem> {
     let sealed: Vec<_> = messages.filter_map(|message| message.text.as_ref()).collect();
-    Opener::load(&api.sealer, key, access.personal, &sealed).await
+    FieldOpener::load(&api.sealer, key, access.personal, &sealed).await
 }
 
-fn shown(message: Message, opener: &Opener) -> MessageAnswer {
+fn shown(message: Message, opener: &FieldOpener) -> MessageAnswer {
     MessageAnswer {
-        personal: opener.open(&[(Part::Text, message.text.as_ref())]),
+        personal: opener.open(&[(PersonalField::Text, message.text.as_ref())]),
         message: message.version,
         author: message.author,
         to: message.to,

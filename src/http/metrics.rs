@@ -19,11 +19,11 @@ use crate::telemetry::metrics::Metrics;
 /// How long a result is reused.
 const FRESH: Duration = Duration::from_secs(1);
 
-type Look = Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
+type LookFn = Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 
-struct Scraped {
+struct ScrapeState {
     metrics: Metrics,
-    look: Look,
+    look: LookFn,
     looked: Mutex<Option<Instant>>,
 }
 
@@ -33,12 +33,12 @@ where
     F: Fn() -> Fut + Send + Sync + 'static,
     Fut: Future<Output = ()> + Send + 'static,
 {
-    let look: Look = Box::new(move || Box::pin(look()));
-    let scraped = Arc::new(Scraped { metrics, look, looked: Mutex::new(None) });
+    let look: LookFn = Box::new(move || Box::pin(look()));
+    let scraped = Arc::new(ScrapeState { metrics, look, looked: Mutex::new(None) });
     Router::new().route("/metrics", get(scrape)).with_state(scraped)
 }
 
-async fn scrape(State(scraped): State<Arc<Scraped>>) -> Response {
+async fn scrape(State(scraped): State<Arc<ScrapeState>>) -> Response {
     // Concurrent requests wait for this result instead of querying again.
     let mut looked = scraped.looked.lock().await;
     if looked.is_none_or(|at| at.elapsed() >= FRESH) {

@@ -1,7 +1,8 @@
 //! Routes, extractors, problem responses, OpenAPI and AsyncAPI.
 //!
-//! [`serve`] is the server under the routes, [`guard`] what stands around each of them, [`problem`] how a client is told
-//! that something was not done. [`request`] reads what a caller says, [`stream`] writes what happens as it happens.
+//! [`serve`] is the server under the routes, [`middleware`] what stands around each of them, [`problem`] how a client
+//! is told that something was not done. [`request`] reads what a caller says, [`stream`] writes what happens as it
+//! happens.
 
 pub mod api;
 pub mod asyncapi;
@@ -11,19 +12,19 @@ pub mod body;
 mod command_request;
 mod commands_of_tenant;
 mod commands_run;
+mod consistent_reads;
 pub mod description;
 pub mod docs;
 mod events;
 mod events_answer;
 mod events_description;
 mod events_request;
-mod fresh;
-pub mod guard;
 pub mod health;
 mod json_answer;
 mod log;
 mod messages;
 pub mod metrics;
+pub mod middleware;
 pub mod openapi;
 mod participants;
 mod personal;

@@ -10,26 +10,26 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::api::Api;
-use super::fresh;
+use super::consistent_reads;
 use super::json_answer::json_answer;
-use super::openapi::{self, Document, Operation, Tag};
-use super::personal::{Opener, Part};
+use super::openapi::{self, OpenApiDocument, Operation, OperationTag};
+use super::personal::{FieldOpener, PersonalField};
 use super::problem::{Problem, ProblemCode};
-use super::request::caller::Signed;
+use super::request::caller::Authenticated;
 use super::request::headers::POSITION;
 use super::request::paging::Paging;
 use super::request::path::RoomInPath;
-use super::request::query::Query;
-use super::rights::{self, Access};
-use super::room_version::{self, Moment};
+use super::request::query::QueryParameters;
+use super::rights::{self, ReadAccess};
+use super::room_version::{self, RoomMoment};
 use crate::commands::context::Caller;
 use crate::commands::execute::load::LoadedRoom;
-use crate::commands::room::state::{Participant, Waiting};
+use crate::commands::room::state::{ShownParticipant, ShownWaiter};
 use crate::events::room::view::{ParticipantView, WaitingView};
 use crate::ids::{Position, RoomKey, RoomVersion};
 use crate::live::event_view::PersonalView;
-use crate::live::rooms::{Current, Made, PageKey};
-use crate::projections::read::Page;
+use crate::live::rooms::{CurrentRoom, PageKey, RenderedPage};
+use crate::projections::read::ModelPage;
 use crate::projections::rooms::{lobby_cursor, people_cursor, read_lobby_cursor, read_people_cursor};
 
 const PARTICIPANTS: &str = "/v1/rooms/{room}/participants";
@@ -79,12 +79,12 @@ pub fn routes() -> Router<Api> {
     Router::new().route(PARTICIPANTS, get(participants)).route(WAITING, get(waiting))
 }
 
-pub fn describe(document: &mut Document) {
+pub fn describe(document: &mut OpenApiDocument) {
     let people = document.answer::<ParticipantPage>();
     let lobby = document.answer::<WaitingPage>();
     let problems = [ProblemCode::Forbidden, ProblemCode::CursorMalformed, ProblemCode::CursorOfAnotherEpoch];
     let operation = Operation::get("participants", "People in a room")
-        .tag(Tag::People)
+        .tag(OperationTag::People)
         .about("Who is present, by identity, with their tracks; now, or at a version or a time.")
         .shared("version")
         .shared("at")
@@ -95,7 +95,7 @@ pub fn describe(document: &mut Document) {
         .refusals(openapi::ROOM_NOT_FOUND);
     document.add(PARTICIPANTS, operation);
     let operation = Operation::get("waiting", "People in the lobby")
-        .tag(Tag::People)
+        .tag(OperationTag::People)
         .about("Who waits to be let in, in the order in which they asked. For staff and servers.")
         .paged()
         .json(200, "People waiting", &["Convoke-Position"], &lobby)
@@ -106,22 +106,22 @@ pub fn describe(document: &mut Document) {
 
 async fn participants(
     State(api): State<Api>,
-    Signed(caller): Signed,
+    Authenticated(caller): Authenticated,
     RoomInPath(room): RoomInPath,
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let mut query = Query::read(&uri)?;
-    let moment = Moment::read(&mut query)?;
+    let mut query = QueryParameters::read(&uri)?;
+    let moment = RoomMoment::read(&mut query)?;
     let paging = Paging::read(&mut query)?;
     let key = RoomKey { tenant: caller.tenant.clone(), room };
-    if moment == Moment::Now {
-        let wanted = fresh::wanted(&api, &mut query, &headers).await?;
+    if moment == RoomMoment::Now {
+        let wanted = consistent_reads::wanted(&api, &mut query, &headers).await?;
         query.finish()?;
         return present(&api, &caller, &key, wanted, paging).await;
     }
     let access = rights::inside_room(&api, &caller, &key).await?;
-    fresh::log_reached(&api, &mut query, &headers).await?;
+    consistent_reads::log_reached(&api, &mut query, &headers).await?;
     query.finish()?;
     let (page, position) = at(&api, &key, moment, &paging).await?;
     Ok(answer(people_page(&api, &key, &access, page).await?, position))
@@ -130,27 +130,30 @@ async fn participants(
 async fn people_page(
     api: &Api,
     key: &RoomKey,
-    access: &Access,
-    page: Page<Participant>,
+    access: &ReadAccess,
+    page: ModelPage<ShownParticipant>,
 ) -> Result<ParticipantPage, Problem> {
     let sealed: Vec<_> = page.items.iter().flat_map(|person| [&person.name, &person.metadata]).flatten().collect();
-    let opener = Opener::load(&api.sealer, key, access.personal, &sealed).await?;
+    let opener = FieldOpener::load(&api.sealer, key, access.personal, &sealed).await?;
     let page = page.map(|person| ParticipantAnswer {
-        personal: opener.open(&[(Part::DisplayName, person.name.as_ref()), (Part::Metadata, person.metadata.as_ref())]),
+        personal: opener.open(&[
+            (PersonalField::DisplayName, person.name.as_ref()),
+            (PersonalField::Metadata, person.metadata.as_ref()),
+        ]),
         view: person.view,
     });
     Ok(ParticipantPage { participants: page.items, next_cursor: page.next_cursor })
 }
 
 /// A page made before, or what one is made of, with its version.
-enum Taken<T> {
+enum PageSource<T> {
     Made(Bytes),
-    Parts(RoomVersion, Page<T>),
+    Parts(RoomVersion, ModelPage<T>),
 }
 
-fn people_page_of(people: Vec<Participant>, more: bool) -> Page<Participant> {
+fn people_page_of(people: Vec<ShownParticipant>, more: bool) -> ModelPage<ShownParticipant> {
     let next_cursor = people.last().filter(|_| more).map(|last| people_cursor(&last.view.identity));
-    Page { items: people, next_cursor }
+    ModelPage { items: people, next_cursor }
 }
 
 /// Who is present now.
@@ -164,26 +167,26 @@ async fn present(
     let after = read_people_cursor(paging.cursor.as_deref())?;
     // Before keys are loaded: a page opened with a key that is forgotten meanwhile is of another moment.
     let moment = api.sealer.moment();
-    let name = |access: &Access| PageKey {
+    let name = |access: &ReadAccess| PageKey {
         list: "participants",
         limit: paging.limit,
         cursor: paging.cursor.clone(),
         opened: access.personal,
     };
-    let take = |room: &LoadedRoom, access: &Access, current: &Current| {
+    let take = |room: &LoadedRoom, access: &ReadAccess, current: &CurrentRoom| {
         if let Some(made) = current.page(&name(access), room.version, moment) {
-            return Taken::Made(made);
+            return PageSource::Made(made);
         }
         let (people, more) = room.state.participants_after(after.as_ref(), paging.limit);
-        Taken::Parts(room.version, people_page_of(people, more))
+        PageSource::Parts(room.version, people_page_of(people, more))
     };
     let inside = rights::look_inside(api, caller, key, wanted, take).await?;
     let page = match inside.taken {
-        Taken::Made(page) => page,
-        Taken::Parts(version, page) => {
+        PageSource::Made(page) => page,
+        PageSource::Parts(version, page) => {
             let page = people_page(api, key, &inside.access, page).await?;
             let page = Bytes::from(serde_json::to_vec(&page).map_err(Problem::internal)?);
-            let made = Made { version, moment, page: page.clone() };
+            let made = RenderedPage { version, moment, page: page.clone() };
             api.rooms.keep_page(key, &inside.room, name(&inside.access), made);
             page
         }
@@ -195,9 +198,9 @@ async fn present(
 async fn at(
     api: &Api,
     key: &RoomKey,
-    moment: Moment,
+    moment: RoomMoment,
     paging: &Paging,
-) -> Result<(Page<Participant>, Position), Problem> {
+) -> Result<(ModelPage<ShownParticipant>, Position), Problem> {
     let after = read_people_cursor(paging.cursor.as_deref())?;
     let loaded = room_version::load(api, key, moment).await?;
     let (people, more) = loaded.state.participants_after(after.as_ref(), paging.limit);
@@ -206,33 +209,40 @@ async fn at(
 
 async fn waiting(
     State(api): State<Api>,
-    Signed(caller): Signed,
+    Authenticated(caller): Authenticated,
     RoomInPath(room): RoomInPath,
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let mut query = Query::read(&uri)?;
+    let mut query = QueryParameters::read(&uri)?;
     let paging = Paging::read(&mut query)?;
     let key = RoomKey { tenant: caller.tenant.clone(), room };
-    let wanted = fresh::wanted(&api, &mut query, &headers).await?;
+    let wanted = consistent_reads::wanted(&api, &mut query, &headers).await?;
     query.finish()?;
     let after = read_lobby_cursor(paging.cursor.as_deref())?;
-    let take = |room: &LoadedRoom, _: &Access, _: &Current| room.state.waiting_after(after, paging.limit);
+    let take = |room: &LoadedRoom, _: &ReadAccess, _: &CurrentRoom| room.state.waiting_after(after, paging.limit);
     let inside = rights::look_inside(&api, &caller, &key, wanted, take).await?;
     rights::staff(&inside.access)?;
     let (waiting, more) = inside.taken;
     let next_cursor = waiting.last().filter(|_| more).map(|(since, _)| lobby_cursor(*since));
     let items = waiting.into_iter().map(|(_, waiting)| waiting).collect();
-    let page = lobby_page(&api, &key, &inside.access, Page { items, next_cursor }).await?;
+    let page = lobby_page(&api, &key, &inside.access, ModelPage { items, next_cursor }).await?;
     Ok(answer(page, inside.position))
 }
 
-async fn lobby_page(api: &Api, key: &RoomKey, access: &Access, page: Page<Waiting>) -> Result<WaitingPage, Problem> {
+async fn lobby_page(
+    api: &Api,
+    key: &RoomKey,
+    access: &ReadAccess,
+    page: ModelPage<ShownWaiter>,
+) -> Result<WaitingPage, Problem> {
     let sealed: Vec<_> = page.items.iter().filter_map(|person| person.personal.as_ref()).collect();
-    let opener = Opener::load(&api.sealer, key, access.personal, &sealed).await?;
+    let opener = FieldOpener::load(&api.sealer, key, access.personal, &sealed).await?;
     let page = page.map(|person| WaitingAnswer {
-        personal: opener
-            .open(&[(Part::DisplayName, person.personal.as_ref()), (Part::Metadata, person.personal.as_ref())]),
+        personal: opener.open(&[
+            (PersonalField::DisplayName, person.personal.as_ref()),
+            (PersonalField::Metadata, person.personal.as_ref()),
+        ]),
         view: person.view,
     });
     Ok(WaitingPage { waiting: page.items, next_cursor: page.next_cursor })

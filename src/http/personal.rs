@@ -4,24 +4,24 @@ use super::problem::Problem;
 use crate::events::sealed::{PersonalFields, SealedAt};
 use crate::ids::RoomKey;
 use crate::live::event_view::PersonalView;
-use crate::security::sealing::{OpeningKeys, Place, Sealer};
+use crate::security::sealing::{OpeningKeys, SealedPlace, Sealer};
 
 /// Which field of a sealed part is wanted: a part may hold others too, which newer parts replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum PersonalField {
     DisplayName,
     Metadata,
     Text,
 }
 
 /// What opens the sealed parts of one list.
-pub struct Opener {
+pub struct FieldOpener {
     key: RoomKey,
     /// `None`: the caller may not see personal fields.
     keys: Option<OpeningKeys>,
 }
 
-impl Opener {
+impl FieldOpener {
     pub async fn load(sealer: &Sealer, key: &RoomKey, allowed: bool, sealed: &[&SealedAt]) -> Result<Self, Problem> {
         let sealed: Vec<_> = sealed.iter().map(|at| &at.sealed).collect();
         let keys = if allowed { Some(sealer.load_keys(&key.tenant, sealed).await?) } else { None };
@@ -29,7 +29,7 @@ impl Opener {
     }
 
     /// The wanted fields of one entry, each out of the part that it lies in now.
-    pub fn open(&self, parts: &[(Part, Option<&SealedAt>)]) -> PersonalView {
+    pub fn open(&self, parts: &[(PersonalField, Option<&SealedAt>)]) -> PersonalView {
         let mut view = PersonalView::default();
         let mut fields = PersonalFields::default();
         for (part, at) in parts {
@@ -37,13 +37,13 @@ impl Opener {
                 view.withheld |= at.is_some();
                 continue;
             };
-            let place = Place { tenant: &self.key.tenant, room: self.key.room, room_version: at.room_version };
+            let place = SealedPlace { tenant: &self.key.tenant, room: self.key.room, room_version: at.room_version };
             match keys.open(&place, &at.sealed) {
                 None => view.erased = true,
                 Some(opened) => match part {
-                    Part::DisplayName => fields.display_name = opened.display_name,
-                    Part::Metadata => fields.metadata = opened.metadata,
-                    Part::Text => fields.text = opened.text,
+                    PersonalField::DisplayName => fields.display_name = opened.display_name,
+                    PersonalField::Metadata => fields.metadata = opened.metadata,
+                    PersonalField::Text => fields.text = opened.text,
                 },
             }
         }

@@ -7,10 +7,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::api::Api;
-use super::openapi::{Document, Operation, Tag};
+use super::openapi::{OpenApiDocument, Operation, OperationTag};
 use super::problem::{Problem, ProblemCode};
-use super::request::caller::Signed;
-use super::request::query::Query;
+use super::request::caller::Authenticated;
+use super::request::query::QueryParameters;
 use super::rights;
 use crate::projections::overview::{self, ProjectionView};
 use crate::projections::read::ReadError;
@@ -29,10 +29,10 @@ pub fn routes() -> Router<Api> {
     Router::new().route(PATH, get(projections))
 }
 
-pub fn describe(document: &mut Document) {
+pub fn describe(document: &mut OpenApiDocument) {
     let projections = document.answer::<ProjectionsAnswer>();
     let operation = Operation::get("projections", "The read models")
-        .tag(Tag::Operation)
+        .tag(OperationTag::Operation)
         .about(
             "How far each read model has come and how far it is behind, the digest over its rows, and how far a rebuild of it \
              is. Of all tenants: needs the grant `operator`.",
@@ -44,10 +44,10 @@ pub fn describe(document: &mut Document) {
 
 async fn projections(
     State(api): State<Api>,
-    Signed(caller): Signed,
+    Authenticated(caller): Authenticated,
     OriginalUri(uri): OriginalUri,
 ) -> Result<Json<ProjectionsAnswer>, Problem> {
-    Query::read(&uri)?.finish()?;
+    QueryParameters::read(&uri)?.finish()?;
     rights::operator(&caller)?;
     let projections = overview::all(api.log.pool()).await.map_err(ReadError::from)?;
     Ok(Json(ProjectionsAnswer { projections }))

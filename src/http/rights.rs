@@ -19,23 +19,23 @@ use super::problem::{Problem, ProblemCode};
 use crate::commands::context::Caller;
 use crate::commands::execute::load::LoadedRoom;
 use crate::commands::refusal::{Refusal, RefusalCode};
-use crate::commands::room::state::{Person, Room};
+use crate::commands::room::state::{PresentPerson, Room};
 use crate::ids::{Identity, Position, RoomId, RoomKey, RoomVersion};
 use crate::json::quoted;
-use crate::live::rooms::Current;
+use crate::live::rooms::CurrentRoom;
 use crate::live::viewer::Viewer;
 use crate::projections::model::ReadModel as _;
-use crate::projections::sessions::Sessions;
+use crate::projections::sessions::SessionsModel;
 
 /// What a caller sees of the events of a room, or of all rooms.
 #[derive(Clone, Debug)]
-pub struct Access {
+pub struct ReadAccess {
     pub viewer: Viewer,
     /// Personal fields are opened.
     pub personal: bool,
 }
 
-impl Access {
+impl ReadAccess {
     fn admin() -> Self {
         Self { viewer: Viewer::admin(), personal: true }
     }
@@ -55,14 +55,14 @@ fn forbidden(detail: impl Into<String>) -> Problem {
 }
 
 /// All rooms of the tenant.
-pub fn all_rooms(caller: &Caller) -> Result<Access, Problem> {
+pub fn all_rooms(caller: &Caller) -> Result<ReadAccess, Problem> {
     let grants = &caller.grants;
     if grants.room.is_some() {
         return Err(forbidden("The token is for one room only; this is about all of them."));
     }
     match (grants.room_admin, grants.room_list) {
-        (true, _) => Ok(Access::admin()),
-        (false, true) => Ok(Access::outsider()),
+        (true, _) => Ok(ReadAccess::admin()),
+        (false, true) => Ok(ReadAccess::outsider()),
         (false, false) => Err(forbidden("The token lacks the grant room_list.")),
     }
 }
@@ -95,20 +95,20 @@ pub async fn see_room(api: &Api, caller: &Caller, key: &RoomKey) -> Result<(), P
 }
 
 fn itself(caller: &Caller, key: &RoomKey, room: &LoadedRoom) -> Result<(), Problem> {
-    let charter = room.state.charter().ok_or_else(no_such_room)?;
-    room_itself(caller, key.room, charter.name.as_deref())
+    let config = room.state.config().ok_or_else(no_such_room)?;
+    room_itself(caller, key.room, config.name.as_deref())
 }
 
 /// The content of a room: its people, its messages, its events.
-pub async fn inside_room(api: &Api, caller: &Caller, key: &RoomKey) -> Result<Access, Problem> {
+pub async fn inside_room(api: &Api, caller: &Caller, key: &RoomKey) -> Result<ReadAccess, Problem> {
     Ok(look_inside(api, caller, key, None, |_, _, _| ()).await?.access)
 }
 
 /// What somebody who may look inside a room took of it, all at one version.
-pub struct Inside<T> {
-    pub access: Access,
+pub struct InsideRoom<T> {
+    pub access: ReadAccess,
     pub taken: T,
-    pub room: Current,
+    pub room: CurrentRoom,
     /// A position at which the log has the room as it was taken.
     pub position: Position,
 }
@@ -119,49 +119,49 @@ pub async fn look_inside<T>(
     caller: &Caller,
     key: &RoomKey,
     wanted: Option<Position>,
-    take: impl Fn(&LoadedRoom, &Access, &Current) -> T,
-) -> Result<Inside<T>, Problem> {
+    take: impl Fn(&LoadedRoom, &ReadAccess, &CurrentRoom) -> T,
+) -> Result<InsideRoom<T>, Problem> {
     let current = api.rooms.current(key, wanted).await?;
     let looked = current.read(|room| match rights(caller, key, room)? {
-        Rights::Sees(access) => Ok(Looked::At(take(room, &access, &current), access, current.position(room))),
-        Rights::IfEverIn(identity) => Ok(Looked::Ended(identity, room.position, room.version)),
-        Rights::None(problem) => Err(problem),
+        ReadRights::Sees(access) => Ok(LookResult::At(take(room, &access, &current), access, current.position(room))),
+        ReadRights::IfEverIn(identity) => Ok(LookResult::Ended(identity, room.position, room.version)),
+        ReadRights::None(problem) => Err(problem),
     })?;
     let (identity, position, version) = match looked {
-        Looked::At(taken, access, position) => return Ok(Inside { access, taken, room: current, position }),
-        Looked::Ended(identity, position, version) => (identity, position, version),
+        LookResult::At(taken, access, position) => return Ok(InsideRoom { access, taken, room: current, position }),
+        LookResult::Ended(identity, position, version) => (identity, position, version),
     };
     // A room that has ended stays as it is: what is taken now is of the same version.
     let access = if ever_in(api, key, &identity, position).await? {
         let lists = caller.grants.room_list;
-        Access { viewer: Viewer::person(identity, false, version, lists), personal: true }
+        ReadAccess { viewer: Viewer::person(identity, false, version, lists), personal: true }
     } else if caller.grants.room_list {
-        Access::outsider()
+        ReadAccess::outsider()
     } else {
         return Err(not_in_room(&identity));
     };
     let (taken, position) = current.read(|room| (take(room, &access, &current), current.position(room)));
-    Ok(Inside { access, taken, room: current, position })
+    Ok(InsideRoom { access, taken, room: current, position })
 }
 
-enum Looked<T> {
-    At(T, Access, Position),
+enum LookResult<T> {
+    At(T, ReadAccess, Position),
     Ended(Identity, Position, RoomVersion),
 }
 
 /// What the state of a room says of a caller's rights.
-enum Rights {
-    Sees(Access),
+enum ReadRights {
+    Sees(ReadAccess),
     /// The room has ended: its people may look back.
     IfEverIn(Identity),
     None(Problem),
 }
 
-fn rights(caller: &Caller, key: &RoomKey, room: &LoadedRoom) -> Result<Rights, Problem> {
+fn rights(caller: &Caller, key: &RoomKey, room: &LoadedRoom) -> Result<ReadRights, Problem> {
     itself(caller, key, room)?;
     let grants = &caller.grants;
     if grants.room_admin {
-        return Ok(Rights::Sees(Access::admin()));
+        return Ok(ReadRights::Sees(ReadAccess::admin()));
     }
     let person = caller.identity().filter(|_| grants.room_join);
     if let Some(identity) = person {
@@ -169,16 +169,16 @@ fn rights(caller: &Caller, key: &RoomKey, room: &LoadedRoom) -> Result<Rights, P
             let staff = person.role.is_staff();
             let viewer = Viewer::person(identity.clone(), staff, room.version, grants.room_list);
             let viewer = viewer.with_stays(person.sessions.iter().map(|stay| stay.session));
-            return Ok(Rights::Sees(Access { viewer, personal: true }));
+            return Ok(ReadRights::Sees(ReadAccess { viewer, personal: true }));
         }
         if matches!(room.state, Room::Ended(_)) && !room.state.was_put_out(identity) {
-            return Ok(Rights::IfEverIn(identity.clone()));
+            return Ok(ReadRights::IfEverIn(identity.clone()));
         }
     }
     if grants.room_list {
-        return Ok(Rights::Sees(Access::outsider()));
+        return Ok(ReadRights::Sees(ReadAccess::outsider()));
     }
-    Ok(Rights::None(match person {
+    Ok(ReadRights::None(match person {
         Some(identity) => not_in_room(identity),
         None => forbidden("The token names no person: it needs room_admin or room_list."),
     }))
@@ -190,11 +190,11 @@ fn not_in_room(identity: &Identity) -> Problem {
 
 /// Whether somebody was ever in a room. The read model of stays may not have come so far yet: it is waited for.
 async fn ever_in(api: &Api, key: &RoomKey, identity: &Identity, position: Position) -> Result<bool, Problem> {
-    api.board.wait_for(Sessions::NAME, position, api.http.at_least_timeout, &api.stop).await?;
+    api.progress.wait_for(SessionsModel::NAME, position, api.http.at_least_timeout, &api.stop).await?;
     Ok(api.models.ever_stayed(&key.tenant, key.room, identity).await?)
 }
 
-fn present<'r>(identity: &Identity, room: &'r LoadedRoom) -> Option<&'r Person> {
+fn present<'r>(identity: &Identity, room: &'r LoadedRoom) -> Option<&'r PresentPerson> {
     match &room.state {
         Room::Open(open) => open.people.get(identity),
         Room::Absent | Room::Scheduled(_) | Room::Ended(_) => None,
@@ -202,7 +202,7 @@ fn present<'r>(identity: &Identity, room: &'r LoadedRoom) -> Option<&'r Person> 
 }
 
 /// What `identity` would see, for somebody who sees everything or is that person.
-pub async fn seen_by(api: &Api, access: Access, key: &RoomKey, identity: Identity) -> Result<Access, Problem> {
+pub async fn seen_by(api: &Api, access: ReadAccess, key: &RoomKey, identity: Identity) -> Result<ReadAccess, Problem> {
     if access.viewer.identity.as_ref() == Some(&identity) {
         return Ok(access);
     }
@@ -214,11 +214,11 @@ pub async fn seen_by(api: &Api, access: Access, key: &RoomKey, identity: Identit
         let staff = present(&identity, room).is_some_and(|person| person.role.is_staff());
         (staff, room.version)
     });
-    Ok(Access { viewer: Viewer::person(identity, staff, version, false), personal: access.personal })
+    Ok(ReadAccess { viewer: Viewer::person(identity, staff, version, false), personal: access.personal })
 }
 
 /// Hosts and moderators of the room, and servers.
-pub fn staff(access: &Access) -> Result<(), Problem> {
+pub fn staff(access: &ReadAccess) -> Result<(), Problem> {
     if access.viewer.admin || access.viewer.staff {
         return Ok(());
     }

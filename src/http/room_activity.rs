@@ -10,18 +10,18 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::api::Api;
-use super::fresh::{self, Reading};
-use super::openapi::{self, Document, Operation, Tag};
+use super::consistent_reads::{self, ReadSource};
+use super::openapi::{self, OpenApiDocument, Operation, OperationTag};
 use super::problem::{Problem, ProblemCode};
-use super::request::caller::Signed;
+use super::request::caller::Authenticated;
 use super::request::headers::POSITION;
 use super::request::paging::Paging;
 use super::request::path::RoomInPath;
-use super::request::query::Query;
+use super::request::query::QueryParameters;
 use super::rights;
 use crate::events::time::Timestamp;
 use crate::ids::RoomKey;
-use crate::projections::activity::{Activity, ActivityHour, Hours};
+use crate::projections::activity::{ActivityHour, ActivityModel, HourQuery};
 use crate::projections::model::ReadModel as _;
 
 const PATH: &str = "/v1/rooms/{room}/activity";
@@ -69,11 +69,11 @@ pub fn routes() -> Router<Api> {
     Router::new().route(PATH, get(activity))
 }
 
-pub fn describe(document: &mut Document) {
+pub fn describe(document: &mut OpenApiDocument) {
     let page = document.answer::<ActivityPage>();
     let time = json!({ "type": "string", "format": "date-time" });
     let operation = Operation::get("room-activity", "Activity in a room")
-        .tag(Tag::Rooms)
+        .tag(OperationTag::Rooms)
         .about(
             "Activity for each hour of UTC, by occurred time. Hours without participants and events are omitted. Open sessions and \
              shares count up to now.",
@@ -89,19 +89,20 @@ pub fn describe(document: &mut Document) {
 
 async fn activity(
     State(api): State<Api>,
-    Signed(caller): Signed,
+    Authenticated(caller): Authenticated,
     RoomInPath(room): RoomInPath,
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let mut query = Query::read(&uri)?;
+    let mut query = QueryParameters::read(&uri)?;
     let paging = Paging::read(&mut query)?;
     let (from, until) = (query.parsed("from")?, query.parsed("until")?);
     let key = RoomKey { tenant: caller.tenant.clone(), room };
     rights::inside_room(&api, &caller, &key).await?;
-    let Reading { models, position } = fresh::reading(&api, Activity::NAME, &mut query, &headers).await?;
+    let ReadSource { models, position } =
+        consistent_reads::reading(&api, ActivityModel::NAME, &mut query, &headers).await?;
     query.finish()?;
-    let hours = Hours { from, until, as_of: api.clock.now() };
+    let hours = HourQuery { from, until, as_of: api.clock.now() };
     let page = models.activity(&key.tenant, room, hours, paging.request()).await?.map(HourAnswer::from);
     let mut response = Json(ActivityPage { hours: page.items, next_cursor: page.next_cursor }).into_response();
     response.headers_mut().insert(POSITION, HeaderValue::from(position));

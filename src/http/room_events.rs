@@ -10,9 +10,9 @@ use super::api::Api;
 use super::events_answer;
 use super::events_description::describe_events;
 use super::events_request::EventsRequest;
-use super::openapi::{self, Document, Operation, Tag};
+use super::openapi::{self, OpenApiDocument, Operation, OperationTag};
 use super::problem::Problem;
-use super::request::caller::{Pass, Signed};
+use super::request::caller::{Authenticated, SessionToken};
 use super::request::path::RoomInPath;
 use super::rights;
 use crate::ids::RoomKey;
@@ -24,8 +24,8 @@ pub fn routes() -> Router<Api> {
     Router::new().route(PATH, get(events))
 }
 
-pub fn describe(document: &mut Document) {
-    let operation = Operation::get("room-events", "Events of a room").tag(Tag::Events).about(
+pub fn describe(document: &mut OpenApiDocument) {
+    let operation = Operation::get("room-events", "Events of a room").tag(OperationTag::Events).about(
         "What happened in the room, in the order of its versions. With `Accept: text/event-stream` live, from now or from a \
          cursor; with `application/x-ndjson` all of a stretch, one event a line; else in pages.\n\nA message that is not for \
          the reader is left out: versions then jump. A live stream ends when the room does; asked for again behind its last \
@@ -36,8 +36,8 @@ pub fn describe(document: &mut Document) {
 
 async fn events(
     State(api): State<Api>,
-    Signed(caller): Signed,
-    pass: Pass,
+    Authenticated(caller): Authenticated,
+    token: SessionToken,
     RoomInPath(room): RoomInPath,
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
@@ -45,5 +45,5 @@ async fn events(
     let request = EventsRequest::read(&uri, &headers)?;
     let key = RoomKey { tenant: caller.tenant.clone(), room };
     let access = rights::inside_room(&api, &caller, &key).await?;
-    events_answer::answer(&api, EventScope::Room(key), access, pass, request).await
+    events_answer::answer(&api, EventScope::Room(key), access, token, request).await
 }

@@ -8,16 +8,16 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::api::Api;
-use super::fresh;
-use super::openapi::{self, Document, Operation, Tag};
+use super::consistent_reads;
+use super::openapi::{self, OpenApiDocument, Operation, OperationTag};
 use super::problem::{Problem, ProblemCode};
-use super::request::caller::Signed;
+use super::request::caller::Authenticated;
 use super::request::etags;
 use super::request::headers::{self, POSITION};
 use super::request::path::RoomInPath;
-use super::request::query::Query;
+use super::request::query::QueryParameters;
 use super::rights;
-use super::room_version::{self, Moment};
+use super::room_version::{self, RoomMoment};
 use crate::commands::context::Caller;
 use crate::events::room::view::RoomView;
 use crate::ids::{Position, RoomKey};
@@ -29,10 +29,10 @@ pub fn routes() -> Router<Api> {
     Router::new().route(PATH, get(view))
 }
 
-pub fn describe(document: &mut Document) {
+pub fn describe(document: &mut OpenApiDocument) {
     let room = document.answer::<RoomView>();
     let operation = Operation::get("room", "One room")
-        .tag(Tag::Rooms)
+        .tag(OperationTag::Rooms)
         .about(
             "The room as it is, or as it was at a version or at a time (when the log recorded it). The number in the `ETag` is \
              the room's version: `If-None-Match` with it is answered 304 while the room stays as it is.",
@@ -50,23 +50,23 @@ pub fn describe(document: &mut Document) {
 
 async fn view(
     State(api): State<Api>,
-    Signed(caller): Signed,
+    Authenticated(caller): Authenticated,
     RoomInPath(room): RoomInPath,
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let mut query = Query::read(&uri)?;
-    let moment = Moment::read(&mut query)?;
+    let mut query = QueryParameters::read(&uri)?;
+    let moment = RoomMoment::read(&mut query)?;
     let known = headers::if_none_match(&headers);
     let key = RoomKey { tenant: caller.tenant.clone(), room };
     let (shown, position) = match moment {
-        Moment::Now => {
-            let wanted = fresh::wanted(&api, &mut query, &headers).await?;
+        RoomMoment::Now => {
+            let wanted = consistent_reads::wanted(&api, &mut query, &headers).await?;
             query.finish()?;
             now(&api, &key, wanted).await?
         }
-        Moment::Version(_) | Moment::At(_) => {
-            fresh::log_reached(&api, &mut query, &headers).await?;
+        RoomMoment::Version(_) | RoomMoment::At(_) => {
+            consistent_reads::log_reached(&api, &mut query, &headers).await?;
             query.finish()?;
             past(&api, &caller, &key, moment).await?
         }
@@ -95,7 +95,7 @@ async fn now(api: &Api, key: &RoomKey, wanted: Option<Position>) -> Result<(Show
 }
 
 /// Which versions there are is told to those only who may see the room.
-async fn past(api: &Api, caller: &Caller, key: &RoomKey, moment: Moment) -> Result<(Shown, Position), Problem> {
+async fn past(api: &Api, caller: &Caller, key: &RoomKey, moment: RoomMoment) -> Result<(Shown, Position), Problem> {
     match at(api, key, moment).await {
         Ok(found) => Ok(found),
         Err(problem) => {
@@ -105,7 +105,7 @@ async fn past(api: &Api, caller: &Caller, key: &RoomKey, moment: Moment) -> Resu
     }
 }
 
-async fn at(api: &Api, key: &RoomKey, moment: Moment) -> Result<(Shown, Position), Problem> {
+async fn at(api: &Api, key: &RoomKey, moment: RoomMoment) -> Result<(Shown, Position), Problem> {
     let loaded = room_version::load(api, key, moment).await?;
     let view = loaded.state.view(key.room, loaded.version).ok_or_else(rights::no_such_room)?;
     Ok((Shown::of(view).map_err(Problem::internal)?, loaded.position))

@@ -9,10 +9,10 @@ use axum::routing::post;
 use super::api::Api;
 use super::body::WholeBody;
 use super::command_request;
-use super::openapi::{self, Document, Operation, Tag};
+use super::openapi::{self, OpenApiDocument, Operation, OperationTag};
 use super::problem::Problem;
-use super::request::caller::Signed;
-use crate::commands::command::{Command as _, CommandKind};
+use super::request::caller::Authenticated;
+use crate::commands::command::{CommandKind, CommandSpec as _};
 use crate::commands::room::{CreateRoom, RoomCommand};
 
 const PATH: &str = "/v1/rooms";
@@ -21,14 +21,14 @@ pub fn routes() -> Router<Api> {
     Router::new().route(PATH, post(create))
 }
 
-pub fn describe(document: &mut Document) {
-    let operation = Operation::post(CreateRoom::NAME, CreateRoom::SUMMARY).tag(Tag::Rooms);
+pub fn describe(document: &mut OpenApiDocument) {
+    let operation = Operation::post(CreateRoom::NAME, CreateRoom::SUMMARY).tag(OperationTag::Rooms);
     openapi::describe_command(document, PATH, operation, &CommandKind::of::<CreateRoom>());
 }
 
 async fn create(
     State(api): State<Api>,
-    Signed(caller): Signed,
+    Authenticated(caller): Authenticated,
     OriginalUri(uri): OriginalUri,
     given: HeaderMap,
     WholeBody(body): WholeBody,

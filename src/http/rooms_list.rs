@@ -10,18 +10,18 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::api::Api;
-use super::fresh::{self, Reading};
-use super::openapi::{Document, Operation, Tag};
+use super::consistent_reads::{self, ReadSource};
+use super::openapi::{OpenApiDocument, Operation, OperationTag};
 use super::problem::{Problem, ProblemCode};
-use super::request::caller::Signed;
+use super::request::caller::Authenticated;
 use super::request::headers::POSITION;
 use super::request::paging::Paging;
-use super::request::query::Query;
+use super::request::query::QueryParameters;
 use super::rights;
 use crate::events::room::MAX_LABELS;
 use crate::events::room::view::{RoomStatus, RoomView};
 use crate::projections::model::ReadModel as _;
-use crate::projections::rooms::{RoomFilter, Rooms};
+use crate::projections::rooms::{RoomFilter, RoomsModel};
 
 const PATH: &str = "/v1/rooms";
 
@@ -38,14 +38,14 @@ pub fn routes() -> Router<Api> {
     Router::new().route(PATH, get(list))
 }
 
-pub fn describe(document: &mut Document) {
+pub fn describe(document: &mut OpenApiDocument) {
     let page = document.answer::<RoomPage>();
     let status = document.answer::<RoomStatus>();
     let text = json!({ "type": "string" });
     let time = json!({ "type": "string", "format": "date-time" });
     let labels = json!({ "type": "array", "items": { "type": "string", "pattern": "^[^:]+:" } });
     let operation = Operation::get("rooms", "Rooms")
-        .tag(Tag::Rooms)
+        .tag(OperationTag::Rooms)
         .about("The tenant's rooms, the newest first; those of which all that is asked for is true. Needs the grant `room_list` or `room_admin`.\n\nA page ends at its limit or, where several of `name` and `label` are given, after so many rooms that were looked at: it may hold fewer rooms than `limit`, or none, while there is a `next_cursor`.")
         .query("name", text, "Rooms with this name: at most one that has not ended, and ended ones")
         .query("status", status, "In this state")
@@ -60,15 +60,16 @@ pub fn describe(document: &mut Document) {
 
 async fn list(
     State(api): State<Api>,
-    Signed(caller): Signed,
+    Authenticated(caller): Authenticated,
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let mut query = Query::read(&uri)?;
+    let mut query = QueryParameters::read(&uri)?;
     let filter = filter(&mut query)?;
     let paging = Paging::read(&mut query)?;
     rights::all_rooms(&caller)?;
-    let Reading { models, position } = fresh::reading(&api, Rooms::NAME, &mut query, &headers).await?;
+    let ReadSource { models, position } =
+        consistent_reads::reading(&api, RoomsModel::NAME, &mut query, &headers).await?;
     query.finish()?;
     let page = models.rooms(&caller.tenant, &filter, paging.request()).await?;
     let mut response = Json(RoomPage { rooms: page.items, next_cursor: page.next_cursor }).into_response();
@@ -76,7 +77,7 @@ async fn list(
     Ok(response)
 }
 
-fn filter(query: &mut Query) -> Result<RoomFilter, Problem> {
+fn filter(query: &mut QueryParameters) -> Result<RoomFilter, Problem> {
     let labels = query.take_all("label");
     // Each is a look-up of its own, and no room has more.
     if labels.len() > MAX_LABELS {

@@ -4,7 +4,7 @@ use axum::Router;
 use axum::middleware::from_fn;
 
 use super::api::Api;
-use super::openapi::Document;
+use super::openapi::OpenApiDocument;
 use super::request::accept;
 use super::{
     attendance, batch, commands_of_tenant, commands_run, events, log, messages, participants, projections,
@@ -18,7 +18,7 @@ macro_rules! routes {
         }
 
         /// Every route, as it is documented.
-        pub fn describe(document: &mut Document) {
+        pub fn describe(document: &mut OpenApiDocument) {
             $($module::describe(document);)*
         }
     };
@@ -47,7 +47,7 @@ routes!(
     usage
 );
 
-/// All that callers may ask, without the guard around it.
+/// All that callers may ask, without the middleware around it.
 pub fn router(api: Api) -> Router {
     described().with_state(api)
 }

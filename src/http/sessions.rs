@@ -9,20 +9,20 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::api::Api;
-use super::fresh::{self, Reading};
-use super::openapi::{self, Document, Operation, Tag};
+use super::consistent_reads::{self, ReadSource};
+use super::openapi::{self, OpenApiDocument, Operation, OperationTag};
 use super::problem::{Problem, ProblemCode};
-use super::request::caller::Signed;
+use super::request::caller::Authenticated;
 use super::request::headers::POSITION;
 use super::request::paging::Paging;
 use super::request::path::RoomInPath;
-use super::request::query::Query;
+use super::request::query::QueryParameters;
 use super::rights;
 use crate::events::room::{LeaveReason, Role};
 use crate::events::time::Timestamp;
 use crate::ids::{Identity, RoomKey, SessionId};
 use crate::projections::model::ReadModel as _;
-use crate::projections::sessions::{SessionRow, Sessions};
+use crate::projections::sessions::{SessionRow, SessionsModel};
 
 const PATH: &str = "/v1/rooms/{room}/sessions";
 
@@ -71,10 +71,10 @@ pub fn routes() -> Router<Api> {
     Router::new().route(PATH, get(sessions))
 }
 
-pub fn describe(document: &mut Document) {
+pub fn describe(document: &mut OpenApiDocument) {
     let page = document.answer::<SessionPage>();
     let operation = Operation::get("sessions", "Sessions of a room")
-        .tag(Tag::People)
+        .tag(OperationTag::People)
         .about("All sessions: join, leave, reason and duration.")
         .paged()
         .json(200, "Stays", &["Convoke-Position"], &page)
@@ -85,16 +85,17 @@ pub fn describe(document: &mut Document) {
 
 async fn sessions(
     State(api): State<Api>,
-    Signed(caller): Signed,
+    Authenticated(caller): Authenticated,
     RoomInPath(room): RoomInPath,
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let mut query = Query::read(&uri)?;
+    let mut query = QueryParameters::read(&uri)?;
     let paging = Paging::read(&mut query)?;
     let key = RoomKey { tenant: caller.tenant.clone(), room };
     rights::inside_room(&api, &caller, &key).await?;
-    let Reading { models, position } = fresh::reading(&api, Sessions::NAME, &mut query, &headers).await?;
+    let ReadSource { models, position } =
+        consistent_reads::reading(&api, SessionsModel::NAME, &mut query, &headers).await?;
     query.finish()?;
     let page = models.sessions(&key.tenant, room, paging.request()).await?.map(Session::from);
     let mut response = Json(SessionPage { sessions: page.items, next_cursor: page.next_cursor }).into_response();

@@ -12,17 +12,17 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::api::Api;
-use super::fresh::{self, Reading};
-use super::openapi::{Document, Operation, Tag};
+use super::consistent_reads::{self, ReadSource};
+use super::openapi::{OpenApiDocument, Operation, OperationTag};
 use super::problem::{Problem, ProblemCode};
-use super::request::caller::Signed;
+use super::request::caller::Authenticated;
 use super::request::headers::POSITION;
 use super::request::paging::Paging;
-use super::request::query::Query;
+use super::request::query::QueryParameters;
 use super::rights;
 use crate::events::time::Timestamp;
 use crate::projections::model::ReadModel as _;
-use crate::projections::usage::{Days, Usage, UsageDay};
+use crate::projections::usage::{DayQuery, UsageDay, UsageModel};
 
 const PATH: &str = "/v1/usage";
 const MINUTE_US: f64 = 60_000_000.0;
@@ -72,13 +72,13 @@ impl From<UsageDay> for DayAnswer {
 }
 
 /// The beginning of a day, as it is asked for.
-struct Day(Timestamp);
+struct DayParameter(Timestamp);
 
-impl FromStr for Day {
+impl FromStr for DayParameter {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let midnight = format!("{text}T00:00:00Z").parse().map(Day);
+        let midnight = format!("{text}T00:00:00Z").parse().map(DayParameter);
         midnight.map_err(|_| "is a day such as 2026-01-31")
     }
 }
@@ -87,11 +87,11 @@ pub fn routes() -> Router<Api> {
     Router::new().route(PATH, get(usage))
 }
 
-pub fn describe(document: &mut Document) {
+pub fn describe(document: &mut OpenApiDocument) {
     let page = document.answer::<UsagePage>();
     let day = json!({ "type": "string", "format": "date" });
     let operation = Operation::get("usage", "Usage of the tenant")
-        .tag(Tag::Operation)
+        .tag(OperationTag::Operation)
         .about(
             "For each day of UTC the time spent in the tenant's rooms and the peak of concurrent sessions, exact, by occurred \
              time: imported history counts on its own days. Open sessions count up to now. Needs the grant `room_list` or \
@@ -107,17 +107,18 @@ pub fn describe(document: &mut Document) {
 
 async fn usage(
     State(api): State<Api>,
-    Signed(caller): Signed,
+    Authenticated(caller): Authenticated,
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let mut query = Query::read(&uri)?;
+    let mut query = QueryParameters::read(&uri)?;
     let paging = Paging::read(&mut query)?;
-    let (from, until): (Option<Day>, Option<Day>) = (query.parsed("from")?, query.parsed("until")?);
+    let (from, until): (Option<DayParameter>, Option<DayParameter>) = (query.parsed("from")?, query.parsed("until")?);
     rights::all_rooms(&caller)?;
-    let Reading { models, position } = fresh::reading(&api, Usage::NAME, &mut query, &headers).await?;
+    let ReadSource { models, position } =
+        consistent_reads::reading(&api, UsageModel::NAME, &mut query, &headers).await?;
     query.finish()?;
-    let days = Days { from: from.map(|day| day.0), until: until.map(|day| day.0), as_of: api.clock.now() };
+    let days = DayQuery { from: from.map(|day| day.0), until: until.map(|day| day.0), as_of: api.clock.now() };
     let page = models.usage(&caller.tenant, days, paging.request()).await?.map(DayAnswer::from);
     let mut response = Json(UsagePage { days: page.items, next_cursor: page.next_cursor }).into_response();
     response.headers_mut().insert(POSITION, HeaderValue::from(position));

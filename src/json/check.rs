@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use super::scan::{Nothing, Scanner, Stop};
+use super::scan::{BuildNothing, ScanStop, Scanner};
 
 /// What is wrong with a text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -18,10 +18,10 @@ pub struct BadJson {
 
 /// JSON that [`check`] has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Checked<'t>(&'t str);
+pub struct CheckedJson<'t>(&'t str);
 
-impl<'t> Checked<'t> {
-    pub const EMPTY_OBJECT: Checked<'static> = Checked("{}");
+impl<'t> CheckedJson<'t> {
+    pub const EMPTY_OBJECT: CheckedJson<'static> = CheckedJson("{}");
 
     pub fn text(self) -> &'t str {
         self.0
@@ -38,17 +38,17 @@ impl<'t> Checked<'t> {
 }
 
 /// Passes a text that is one JSON value and that every reader reads alike: see `super::scan` for what is refused.
-pub fn check(text: &[u8]) -> Result<Checked<'_>, BadJson> {
+pub fn check(text: &[u8]) -> Result<CheckedJson<'_>, BadJson> {
     let (text, whole) = match std::str::from_utf8(text) {
         Ok(text) => (text, true),
         // What is valid before the fault tells in which field it lies.
         Err(error) => (std::str::from_utf8(&text[..error.valid_up_to()]).unwrap_or_default(), false),
     };
     let mut scanner = Scanner::new(text);
-    let stop = match scanner.whole::<Nothing>() {
-        Err(stop @ Stop::NotTaken(_)) => stop,
-        _ if !whole => Stop::Syntax("the text is not UTF-8"),
-        Ok(()) => return Ok(Checked(text)),
+    let stop = match scanner.whole::<BuildNothing>() {
+        Err(stop @ ScanStop::NotTaken(_)) => stop,
+        _ if !whole => ScanStop::Syntax("the text is not UTF-8"),
+        Ok(()) => return Ok(CheckedJson(text)),
         Err(_) if text.trim_ascii().is_empty() => {
             let detail = "there is no body; an empty one is written {}".into();
             return Err(BadJson { field: String::new(), detail, well_formed: false });
@@ -57,8 +57,8 @@ pub fn check(text: &[u8]) -> Result<Checked<'_>, BadJson> {
     };
     let field = scanner.field();
     Err(match stop {
-        Stop::NotTaken(detail) => BadJson { field, detail, well_formed: true },
-        Stop::Syntax(fault) => {
+        ScanStop::NotTaken(detail) => BadJson { field, detail, well_formed: true },
+        ScanStop::Syntax(fault) => {
             let (line, column) = scanner.place();
             let detail = format!("not JSON: {fault}, at line {line} column {column}");
             BadJson { field, detail, well_formed: false }
@@ -67,8 +67,8 @@ pub fn check(text: &[u8]) -> Result<Checked<'_>, BadJson> {
 }
 
 /// As [`check`]; no text at all stands for `{}`.
-pub fn check_or_empty(text: &[u8]) -> Result<Checked<'_>, BadJson> {
-    if text.trim_ascii().is_empty() { Ok(Checked::EMPTY_OBJECT) } else { check(text) }
+pub fn check_or_empty(text: &[u8]) -> Result<CheckedJson<'_>, BadJson> {
+    if text.trim_ascii().is_empty() { Ok(CheckedJson::EMPTY_OBJECT) } else { check(text) }
 }
 
 #[cfg(test)]
@@ -94,7 +94,7 @@ mod tests {
             "-0",
             "[0.0, -0e0, 0e999, 1e308, 5e-324, 12345678901234567890123, -9223372036854775809]",
         ] {
-            assert_eq!(check(text.as_bytes()).map(Checked::text), Ok(text));
+            assert_eq!(check(text.as_bytes()).map(CheckedJson::text), Ok(text));
         }
     }
 
@@ -136,7 +136,7 @@ mod tests {
         assert_eq!((not_utf8.field.as_str(), not_utf8.well_formed), ("a", false));
         assert!(check(b"{}\xff").is_err());
         assert!(check(b" ").expect_err("nothing").detail.contains("no body"));
-        assert_eq!(check_or_empty(b" \n"), Ok(Checked::EMPTY_OBJECT));
+        assert_eq!(check_or_empty(b" \n"), Ok(CheckedJson::EMPTY_OBJECT));
     }
 
     #[test]

@@ -9,20 +9,20 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
 /// For `#[serde(deserialize_with)]` on a field that is a struct.
 pub fn object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
-    Object::deserialize(deserializer).map(|Object(value)| value)
+    ObjectOnly::deserialize(deserializer).map(|ObjectOnly(value)| value)
 }
 
 /// For `#[serde(deserialize_with)]` on a field that is a struct or `null`.
 pub fn object_or_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    Option::<Object<T>>::deserialize(deserializer).map(|given| given.map(|Object(value)| value))
+    Option::<ObjectOnly<T>>::deserialize(deserializer).map(|given| given.map(|ObjectOnly(value)| value))
 }
 
 /// A struct that is read from an object only.
-pub struct Object<T>(pub T);
+pub struct ObjectOnly<T>(pub T);
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for ObjectOnly<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(ObjectVisitor(PhantomData)).map(Object)
+        deserializer.deserialize_map(ObjectVisitor(PhantomData)).map(ObjectOnly)
     }
 }
 

@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use super::check::Checked;
-use super::object::Object;
+use super::check::CheckedJson;
+use super::object::ObjectOnly;
 use super::words;
 
 /// One field at fault.
@@ -16,18 +16,18 @@ pub struct FieldFault {
 }
 
 /// Reads a struct from a JSON object.
-pub fn read<'t, T: Deserialize<'t>>(text: Checked<'t>) -> Result<T, FieldFault> {
+pub fn read<'t, T: Deserialize<'t>>(text: CheckedJson<'t>) -> Result<T, FieldFault> {
     if !text.is_object() {
         return Err(FieldFault { field: String::new(), detail: "the JSON has to be an object, {…}".into() });
     }
-    match serde_json::from_str::<Object<T>>(text.text()) {
-        Ok(Object(value)) => Ok(value),
+    match serde_json::from_str::<ObjectOnly<T>>(text.text()) {
+        Ok(ObjectOnly(value)) => Ok(value),
         // Following the path costs more than reading: only what is at fault is read so.
         Err(error) => Err(fault::<T>(text, &error)),
     }
 }
 
-fn fault<'t, T: Deserialize<'t>>(text: Checked<'t>, error: &serde_json::Error) -> FieldFault {
+fn fault<'t, T: Deserialize<'t>>(text: CheckedJson<'t>, error: &serde_json::Error) -> FieldFault {
     let mut reader = serde_json::Deserializer::from_str(text.text());
     let Err(tracked) = serde_path_to_error::deserialize::<_, T>(&mut reader) else {
         return FieldFault { field: String::new(), detail: words::plain(error) };
@@ -58,7 +58,7 @@ mod tests {
     use std::borrow::Cow;
     use std::collections::BTreeMap;
 
-    use super::super::{check, whole};
+    use super::super::{check, whole_number};
     use super::*;
 
     #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -71,7 +71,7 @@ mod tests {
         flag: bool,
         list: Vec<Size>,
         map: BTreeMap<String, String>,
-        #[serde(deserialize_with = "whole::whole")]
+        #[serde(deserialize_with = "whole_number::whole")]
         number: u32,
         id: Option<uuid::Uuid>,
         plain: u8,
@@ -101,7 +101,7 @@ mod tests {
         for text in ["[]", "[\"a\"]", "1", "\"a\"", "null", "true"] {
             assert_eq!(fault(text).0, "", "{text}");
         }
-        assert_eq!(read::<Body<'_>>(super::Checked::EMPTY_OBJECT), Ok(Body::default()));
+        assert_eq!(read::<Body<'_>>(super::CheckedJson::EMPTY_OBJECT), Ok(Body::default()));
     }
 
     #[test]

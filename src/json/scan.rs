@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 pub const MAX_DEPTH: usize = 64;
 
 /// What is made of the parts of a text.
-pub(super) trait Build<'t> {
+pub(super) trait JsonBuilder<'t> {
     type Value;
     type List: Default;
     type Object: Default;
@@ -29,9 +29,9 @@ pub(super) trait Build<'t> {
 }
 
 /// Makes nothing: the text is only looked through.
-pub(super) struct Nothing;
+pub(super) struct BuildNothing;
 
-impl<'t> Build<'t> for Nothing {
+impl<'t> JsonBuilder<'t> for BuildNothing {
     type Value = ();
     type List = ();
     type Object = ();
@@ -47,14 +47,14 @@ impl<'t> Build<'t> for Nothing {
 
 /// Why reading stopped; where is with the [`Scanner`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Stop {
+pub(super) enum ScanStop {
     /// It is not JSON; what was expected.
     Syntax(&'static str),
     /// It is JSON of a kind that is not taken.
     NotTaken(String),
 }
 
-enum Step<'t> {
+enum ScanStep<'t> {
     Field(Cow<'t, str>),
     Item(usize),
 }
@@ -63,7 +63,7 @@ pub(super) struct Scanner<'t> {
     text: &'t str,
     at: usize,
     /// Of the value that is being read; left standing where reading stopped.
-    path: Vec<Step<'t>>,
+    path: Vec<ScanStep<'t>>,
 }
 
 impl<'t> Scanner<'t> {
@@ -72,10 +72,10 @@ impl<'t> Scanner<'t> {
     }
 
     /// One value and nothing after it.
-    pub fn whole<B: Build<'t>>(&mut self) -> Result<B::Value, Stop> {
+    pub fn whole<B: JsonBuilder<'t>>(&mut self) -> Result<B::Value, ScanStop> {
         let value = self.value::<B>()?;
         self.skip_space();
-        if self.at < self.text.len() { Err(Stop::Syntax("there is something after the JSON")) } else { Ok(value) }
+        if self.at < self.text.len() { Err(ScanStop::Syntax("there is something after the JSON")) } else { Ok(value) }
     }
 
     /// The path of the value at which reading stopped, such as `commands[3].data`; empty: the outermost.
@@ -84,9 +84,9 @@ impl<'t> Scanner<'t> {
         for step in &self.path {
             // Writing to a string cannot fail.
             _ = match step {
-                Step::Field(name) if text.is_empty() => write!(text, "{}", name.replace('\0', "\\u0000")),
-                Step::Field(name) => write!(text, ".{}", name.replace('\0', "\\u0000")),
-                Step::Item(index) => write!(text, "[{index}]"),
+                ScanStep::Field(name) if text.is_empty() => write!(text, "{}", name.replace('\0', "\\u0000")),
+                ScanStep::Field(name) => write!(text, ".{}", name.replace('\0', "\\u0000")),
+                ScanStep::Item(index) => write!(text, "[{index}]"),
             };
         }
         text
@@ -110,7 +110,7 @@ impl<'t> Scanner<'t> {
         }
     }
 
-    fn value<B: Build<'t>>(&mut self) -> Result<B::Value, Stop> {
+    fn value<B: JsonBuilder<'t>>(&mut self) -> Result<B::Value, ScanStop> {
         self.skip_space();
         match self.peek() {
             Some(b'{') => self.object::<B>(),
@@ -120,29 +120,29 @@ impl<'t> Scanner<'t> {
             Some(b't') => self.literal("true").map(B::literal),
             Some(b'f') => self.literal("false").map(B::literal),
             Some(b'n') => self.literal("null").map(B::literal),
-            Some(_) => Err(Stop::Syntax("a value was expected")),
-            None => Err(Stop::Syntax("it ends before it is complete")),
+            Some(_) => Err(ScanStop::Syntax("a value was expected")),
+            None => Err(ScanStop::Syntax("it ends before it is complete")),
         }
     }
 
-    fn literal(&mut self, word: &'static str) -> Result<&'static str, Stop> {
+    fn literal(&mut self, word: &'static str) -> Result<&'static str, ScanStop> {
         if !self.text[self.at..].starts_with(word) {
-            return Err(Stop::Syntax("a value was expected"));
+            return Err(ScanStop::Syntax("a value was expected"));
         }
         self.at += word.len();
         Ok(word)
     }
 
-    fn enter(&mut self) -> Result<(), Stop> {
+    fn enter(&mut self) -> Result<(), ScanStop> {
         if self.path.len() >= MAX_DEPTH {
-            return Err(Stop::NotTaken(format!("nests deeper than {MAX_DEPTH} levels")));
+            return Err(ScanStop::NotTaken(format!("nests deeper than {MAX_DEPTH} levels")));
         }
         self.at += 1;
         self.skip_space();
         Ok(())
     }
 
-    fn list<B: Build<'t>>(&mut self) -> Result<B::Value, Stop> {
+    fn list<B: JsonBuilder<'t>>(&mut self) -> Result<B::Value, ScanStop> {
         self.enter()?;
         let mut list = B::List::default();
         if self.peek() == Some(b']') {
@@ -150,7 +150,7 @@ impl<'t> Scanner<'t> {
             return Ok(B::list(list));
         }
         for index in 0.. {
-            self.path.push(Step::Item(index));
+            self.path.push(ScanStep::Item(index));
             B::push(&mut list, self.value::<B>()?);
             self.path.pop();
             if self.is_last(b']', "a comma or ] was expected")? {
@@ -160,9 +160,9 @@ impl<'t> Scanner<'t> {
         Ok(B::list(list))
     }
 
-    fn object<B: Build<'t>>(&mut self) -> Result<B::Value, Stop> {
+    fn object<B: JsonBuilder<'t>>(&mut self) -> Result<B::Value, ScanStop> {
         self.enter()?;
-        let (mut object, mut names) = (B::Object::default(), Names::default());
+        let (mut object, mut names) = (B::Object::default(), MemberNames::default());
         if self.peek() == Some(b'}') {
             self.at += 1;
             return Ok(B::object(object));
@@ -170,16 +170,16 @@ impl<'t> Scanner<'t> {
         loop {
             self.skip_space();
             if self.peek() != Some(b'"') {
-                return Err(Stop::Syntax("the name of a field was expected, in double quotes"));
+                return Err(ScanStop::Syntax("the name of a field was expected, in double quotes"));
             }
             let name = self.name()?;
-            self.path.push(Step::Field(name.clone()));
+            self.path.push(ScanStep::Field(name.clone()));
             if !names.insert(name.clone()) {
-                return Err(Stop::NotTaken("is given twice".into()));
+                return Err(ScanStop::NotTaken("is given twice".into()));
             }
             self.skip_space();
             if self.peek() != Some(b':') {
-                return Err(Stop::Syntax("a colon was expected"));
+                return Err(ScanStop::Syntax("a colon was expected"));
             }
             self.at += 1;
             let value = self.value::<B>()?;
@@ -193,27 +193,27 @@ impl<'t> Scanner<'t> {
     }
 
     /// Passes the comma before another member, or the end of the list.
-    fn is_last(&mut self, end: u8, expected: &'static str) -> Result<bool, Stop> {
+    fn is_last(&mut self, end: u8, expected: &'static str) -> Result<bool, ScanStop> {
         self.skip_space();
         let found = self.peek();
         if found != Some(b',') && found != Some(end) {
-            return Err(Stop::Syntax(expected));
+            return Err(ScanStop::Syntax(expected));
         }
         self.at += 1;
         Ok(found == Some(end))
     }
 
     /// A field's name. What is wrong with it is told of the field.
-    fn name(&mut self) -> Result<Cow<'t, str>, Stop> {
+    fn name(&mut self) -> Result<Cow<'t, str>, ScanStop> {
         let begin = self.at + 1;
         self.string().inspect_err(|_| {
             let rest = &self.text[begin..];
             let raw = &rest[..rest.find('"').unwrap_or(rest.len())];
-            self.path.push(Step::Field(Cow::Borrowed(raw)));
+            self.path.push(ScanStep::Field(Cow::Borrowed(raw)));
         })
     }
 
-    fn string(&mut self) -> Result<Cow<'t, str>, Stop> {
+    fn string(&mut self) -> Result<Cow<'t, str>, ScanStop> {
         self.at += 1;
         let begin = self.at;
         let bytes = self.text.as_bytes();
@@ -229,9 +229,9 @@ impl<'t> Scanner<'t> {
                     unescaped.get_or_insert_default().push(character);
                     copied = self.at;
                 }
-                Some(0..0x20) => return Err(Stop::Syntax("a control character in a text has to be escaped")),
+                Some(0..0x20) => return Err(ScanStop::Syntax("a control character in a text has to be escaped")),
                 Some(_) => self.at += 1,
-                None => return Err(Stop::Syntax("a text does not end")),
+                None => return Err(ScanStop::Syntax("a text does not end")),
             }
         }
         let rest = &self.text[copied..self.at];
@@ -245,8 +245,8 @@ impl<'t> Scanner<'t> {
         })
     }
 
-    fn escape(&mut self) -> Result<char, Stop> {
-        const UNKNOWN: Stop = Stop::Syntax("there is no such escape in a text");
+    fn escape(&mut self) -> Result<char, ScanStop> {
+        const UNKNOWN: ScanStop = ScanStop::Syntax("there is no such escape in a text");
         let escaped = self.text.as_bytes().get(self.at + 1).copied();
         let character = match escaped {
             Some(b'u') => return self.unicode(),
@@ -262,9 +262,9 @@ impl<'t> Scanner<'t> {
         Ok(character)
     }
 
-    fn unicode(&mut self) -> Result<char, Stop> {
-        const HALF: Stop =
-            Stop::Syntax("a text holds half of a surrogate pair (\\ud800 to \\udfff), which is no character");
+    fn unicode(&mut self) -> Result<char, ScanStop> {
+        const HALF: ScanStop =
+            ScanStop::Syntax("a text holds half of a surrogate pair (\\ud800 to \\udfff), which is no character");
         let first = self.unit(self.at)?;
         let (code, length) = match first {
             0xd800..=0xdbff if self.text[self.at + UNIT..].starts_with("\\u") => {
@@ -275,7 +275,7 @@ impl<'t> Scanner<'t> {
             code => (code, UNIT),
         };
         if code == 0 {
-            return Err(Stop::NotTaken("holds U+0000, which cannot be stored".into()));
+            return Err(ScanStop::NotTaken("holds U+0000, which cannot be stored".into()));
         }
         // Half a pair is the only number here that is no character.
         let character = char::from_u32(code).ok_or(HALF)?;
@@ -284,15 +284,15 @@ impl<'t> Scanner<'t> {
     }
 
     /// The number in the `\u1234` that begins at a place.
-    fn unit(&self, at: usize) -> Result<u32, Stop> {
+    fn unit(&self, at: usize) -> Result<u32, ScanStop> {
         let digits = self.text.as_bytes().get(at + 2..at + UNIT);
         let digits = digits.filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
         let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
         let unit = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
-        unit.ok_or(Stop::Syntax("\\u is followed by four hexadecimal digits"))
+        unit.ok_or(ScanStop::Syntax("\\u is followed by four hexadecimal digits"))
     }
 
-    fn number(&mut self) -> Result<&'t str, Stop> {
+    fn number(&mut self) -> Result<&'t str, ScanStop> {
         let begin = self.at;
         if self.peek() == Some(b'-') {
             self.at += 1;
@@ -300,7 +300,7 @@ impl<'t> Scanner<'t> {
         match self.peek() {
             Some(b'0') => self.at += 1,
             Some(b'1'..=b'9') => self.digits(),
-            _ => return Err(Stop::Syntax("a digit was expected")),
+            _ => return Err(ScanStop::Syntax("a digit was expected")),
         }
         if self.peek() == Some(b'.') {
             self.at += 1;
@@ -317,7 +317,7 @@ impl<'t> Scanner<'t> {
         let text = &self.text[begin..self.at];
         if (exponent || text.len() > PLAIN_DIGITS) && !is_in_range(text) {
             self.at = begin;
-            return Err(Stop::NotTaken(format!(
+            return Err(ScanStop::NotTaken(format!(
                 "is a number beyond the range of 64-bit floats, {}, which programs would read as {}",
                 shortened(text),
                 if text.parse() == Ok(0.0) { "zero" } else { "infinite" }
@@ -332,10 +332,10 @@ impl<'t> Scanner<'t> {
         }
     }
 
-    fn some_digits(&mut self) -> Result<(), Stop> {
+    fn some_digits(&mut self) -> Result<(), ScanStop> {
         let begin = self.at;
         self.digits();
-        if self.at == begin { Err(Stop::Syntax("a digit was expected")) } else { Ok(()) }
+        if self.at == begin { Err(ScanStop::Syntax("a digit was expected")) } else { Ok(()) }
     }
 }
 
@@ -359,12 +359,12 @@ fn shortened(text: &str) -> String {
 
 /// The names in one object. Few are compared one by one, which costs less than hashing them.
 #[derive(Default)]
-struct Names<'t> {
+struct MemberNames<'t> {
     few: Vec<Cow<'t, str>>,
     many: HashSet<Cow<'t, str>>,
 }
 
-impl<'t> Names<'t> {
+impl<'t> MemberNames<'t> {
     const FEW: usize = 12;
 
     /// Whether the name was not there before.

@@ -14,16 +14,16 @@ use crate::ids::{Position, RoomVersion};
 
 /// What the number of a cursor counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Count {
+pub enum CursorKind {
     Position,
     RoomVersion,
 }
 
-impl Count {
+impl CursorKind {
     fn letter(self) -> char {
         match self {
-            Count::Position => 'p',
-            Count::RoomVersion => 'v',
+            CursorKind::Position => 'p',
+            CursorKind::RoomVersion => 'v',
         }
     }
 }
@@ -32,7 +32,7 @@ impl Count {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
     epoch: u32,
-    count: Count,
+    count: CursorKind,
     number: u64,
 }
 
@@ -42,9 +42,9 @@ pub enum BadCursor {
     Malformed { example: String },
     #[error(
         "a cursor over {}: it belongs to another list of events",
-        match found { Count::Position => "positions of the whole log", Count::RoomVersion => "versions of one room" }
+        match found { CursorKind::Position => "positions of the whole log", CursorKind::RoomVersion => "versions of one room" }
     )]
-    OtherCount { found: Count },
+    OtherCount { found: CursorKind },
     #[error(
         "the cursor is of epoch {cursor:08x} and the log is in epoch {log:08x}: it was restored in between and some events \
          may be lost. Read the state again, then go on from the cursor that comes with it"
@@ -54,15 +54,15 @@ pub enum BadCursor {
 
 impl Cursor {
     pub fn position(epoch: Uuid, position: Position) -> Self {
-        Self { epoch: short(epoch), count: Count::Position, number: position }
+        Self { epoch: short(epoch), count: CursorKind::Position, number: position }
     }
 
     pub fn room_version(epoch: Uuid, version: RoomVersion) -> Self {
-        Self { epoch: short(epoch), count: Count::RoomVersion, number: version }
+        Self { epoch: short(epoch), count: CursorKind::RoomVersion, number: version }
     }
 
     /// Reads a cursor over `count` in a log that is in `epoch`; gives its number.
-    pub fn read(text: &str, count: Count, epoch: Uuid) -> Result<u64, BadCursor> {
+    pub fn read(text: &str, count: CursorKind, epoch: Uuid) -> Result<u64, BadCursor> {
         let malformed =
             || BadCursor::Malformed { example: Self { epoch: short(epoch), count, number: 42 }.to_string() };
         let Some((tag, number)) = text.split_once('-') else {
@@ -73,8 +73,8 @@ impl Cursor {
             .and_then(|tag| u32::from_str_radix(tag, 16).ok())
             .ok_or_else(malformed)?;
         let found = match number.as_bytes().first() {
-            Some(b'p') => Count::Position,
-            Some(b'v') => Count::RoomVersion,
+            Some(b'p') => CursorKind::Position,
+            Some(b'v') => CursorKind::RoomVersion,
             _ => return Err(malformed()),
         };
         let number = self::number(&number[1..]).ok_or_else(malformed)?;
@@ -116,21 +116,21 @@ mod tests {
     fn a_cursor_comes_back_as_it_was_given() {
         let text = Cursor::position(EPOCH, 1234).to_string();
         assert_eq!(text, "3f2a91c0-p1234");
-        assert_eq!(Cursor::read(&text, Count::Position, EPOCH), Ok(1234));
+        assert_eq!(Cursor::read(&text, CursorKind::Position, EPOCH), Ok(1234));
         let text = Cursor::room_version(EPOCH, 0).to_string();
         assert_eq!(text, "3f2a91c0-v0");
-        assert_eq!(Cursor::read(&text, Count::RoomVersion, EPOCH), Ok(0));
+        assert_eq!(Cursor::read(&text, CursorKind::RoomVersion, EPOCH), Ok(0));
     }
 
     #[test]
     fn a_number_alone_is_of_the_present_epoch() {
-        assert_eq!(Cursor::read("17", Count::RoomVersion, EPOCH), Ok(17));
+        assert_eq!(Cursor::read("17", CursorKind::RoomVersion, EPOCH), Ok(17));
     }
 
     #[test]
     fn a_cursor_of_another_epoch_is_refused_and_says_so() {
         let text = Cursor::position(OTHER, 7).to_string();
-        let refusal = Cursor::read(&text, Count::Position, EPOCH).expect_err("another epoch");
+        let refusal = Cursor::read(&text, CursorKind::Position, EPOCH).expect_err("another epoch");
         assert_eq!(refusal, BadCursor::OtherEpoch { cursor: 0x11111111, log: 0x3f2a91c0 });
         assert!(refusal.to_string().contains("epoch 11111111"), "{refusal}");
     }
@@ -138,8 +138,8 @@ mod tests {
     #[test]
     fn a_cursor_over_rooms_is_not_taken_for_one_over_the_log() {
         let text = Cursor::room_version(EPOCH, 7).to_string();
-        let refusal = Cursor::read(&text, Count::Position, EPOCH).expect_err("another count");
-        assert_eq!(refusal, BadCursor::OtherCount { found: Count::RoomVersion });
+        let refusal = Cursor::read(&text, CursorKind::Position, EPOCH).expect_err("another count");
+        assert_eq!(refusal, BadCursor::OtherCount { found: CursorKind::RoomVersion });
     }
 
     #[test]
@@ -160,7 +160,7 @@ mod tests {
             "3f2a91c0-pé",
             "é",
         ] {
-            let refusal = Cursor::read(text, Count::Position, EPOCH).expect_err(text);
+            let refusal = Cursor::read(text, CursorKind::Position, EPOCH).expect_err(text);
             assert!(matches!(refusal, BadCursor::Malformed { .. }), "{text}: {refusal}");
         }
     }

@@ -14,7 +14,7 @@ use crate::events::room::{RoomEvent, shapes};
 use crate::events::sealed::PersonalFields;
 use crate::events::time::Timestamp;
 use crate::ids::{Actor, CommandId, Position, RoomId, RoomVersion, SessionId};
-use crate::security::sealing::{OpeningKeys, Place};
+use crate::security::sealing::{OpeningKeys, SealedPlace};
 
 /// An event, in the newest version of its shape.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -102,7 +102,7 @@ impl PersonalView {
         let Some(keys) = keys.filter(|keys| keys.can_tell(sealed)) else {
             return Self { withheld: true, ..Self::default() };
         };
-        let place = Place { tenant: &envelope.tenant, room: envelope.room, room_version: envelope.room_version };
+        let place = SealedPlace { tenant: &envelope.tenant, room: envelope.room, room_version: envelope.room_version };
         let personal = keys.open(&place, sealed);
         Self { erased: personal.is_none(), personal, ..Self::default() }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 
-use super::hub::{Next, Subscription};
+use super::hub::{Subscription, SubscriptionItem};
 use super::published::PublishedEvent;
 use super::rooms::StateError;
 use super::{Live, LiveError};
@@ -46,7 +46,7 @@ impl EventScope {
 
 /// Where events come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum From {
+pub enum EventOrigin {
     /// What became of their texts later is not known yet.
     Log,
     /// They are marked when their texts are edited or deleted.
@@ -54,9 +54,9 @@ pub enum From {
 }
 
 /// Events one behind the other.
-pub struct Stretch {
+pub struct EventRange {
     pub events: Vec<Arc<PublishedEvent>>,
-    pub from: From,
+    pub from: EventOrigin,
     /// All that is to be read up to this number has been read.
     pub through: u64,
     /// There were no more at that moment.
@@ -64,28 +64,28 @@ pub struct Stretch {
 }
 
 /// Reads up to `limit` events after a number, out of memory where the room is in use on this node.
-pub async fn read(live: &Live, scope: &EventScope, after: u64, limit: usize) -> Result<Stretch, LiveError> {
+pub async fn read(live: &Live, scope: &EventScope, after: u64, limit: usize) -> Result<EventRange, LiveError> {
     if let EventScope::Room(key) = scope
         && live.rooms.is_in_use(key)
-        && let Some(stretch) = read_memory(live, key, after, limit).await?
+        && let Some(range) = read_memory(live, key, after, limit).await?
     {
-        return Ok(stretch);
+        return Ok(range);
     }
     Ok(read_log(live.log(), scope, after, limit).await?)
 }
 
 /// The same of a room, which comes into use by it; `None`: the events have to be read from the log.
-async fn read_memory(live: &Live, key: &RoomKey, after: u64, limit: usize) -> Result<Option<Stretch>, StateError> {
+async fn read_memory(live: &Live, key: &RoomKey, after: u64, limit: usize) -> Result<Option<EventRange>, StateError> {
     let current = live.rooms.current(key, None).await?;
     let found = live.rooms.events(key, &current, after, limit).await?;
     Ok(found.map(|(events, ended)| {
         let through = events.last().map_or(after, |last| last.envelope.room_version);
-        Stretch { events, from: From::Memory, through, ended }
+        EventRange { events, from: EventOrigin::Memory, through, ended }
     }))
 }
 
 /// Reads up to `limit` events after a number from the log, as the tenant.
-pub async fn read_log(log: &EventLog, scope: &EventScope, after: u64, limit: usize) -> Result<Stretch, LogError> {
+pub async fn read_log(log: &EventLog, scope: &EventScope, after: u64, limit: usize) -> Result<EventRange, LogError> {
     let publish = |envelopes: Vec<Envelope>| -> Vec<_> {
         envelopes.into_iter().map(|envelope| PublishedEvent::new(Arc::new(envelope))).collect()
     };
@@ -93,21 +93,21 @@ pub async fn read_log(log: &EventLog, scope: &EventScope, after: u64, limit: usi
         EventScope::Room(key) => {
             let events = publish(log.read_room_as_tenant(key, after, limit).await?);
             let through = events.last().map_or(after, |last| last.envelope.room_version);
-            Ok(Stretch { ended: events.len() < limit, events, from: From::Log, through })
+            Ok(EventRange { ended: events.len() < limit, events, from: EventOrigin::Log, through })
         }
         EventScope::Tenant(tenant) => {
             let page = log.read_tenant(tenant, after, limit).await?;
-            // A stretch without events of this tenant is not the end; one that does not move on is.
+            // A range without events of this tenant is not the end; one that makes no progress is.
             let ended = page.through == after;
-            Ok(Stretch { events: publish(page.events), from: From::Log, through: page.through, ended })
+            Ok(EventRange { events: publish(page.events), from: EventOrigin::Log, through: page.through, ended })
         }
     }
 }
 
 /// What comes next.
-pub enum Step {
-    /// Shown or not, these were passed. May be empty: there was nothing for this reader up to [`Follow::after`].
-    Events(Vec<Arc<PublishedEvent>>, From),
+pub enum FollowStep {
+    /// Shown or not, these were passed. May be empty: there was nothing for this reader up to [`EventFollower::after`].
+    Events(Vec<Arc<PublishedEvent>>, EventOrigin),
     /// The reader was too slow and is cut off.
     Lagged,
     /// Nothing comes any more: the program stops.
@@ -115,7 +115,7 @@ pub enum Step {
 }
 
 /// A reader of events.
-pub struct Follow {
+pub struct EventFollower {
     scope: EventScope,
     after: u64,
     subscription: Subscription,
@@ -123,7 +123,7 @@ pub struct Follow {
     behind: bool,
 }
 
-impl Follow {
+impl EventFollower {
     /// Follows what comes after a number.
     pub fn new(live: &Live, scope: EventScope, after: u64) -> Self {
         let subscription = match &scope {
@@ -154,7 +154,7 @@ impl Follow {
         !self.behind
     }
 
-    pub async fn next(&mut self, live: &Live) -> Result<Step, LiveError> {
+    pub async fn next(&mut self, live: &Live) -> Result<FollowStep, LiveError> {
         loop {
             if self.behind {
                 // In a box: a reader that waits for what comes live carries no room for it.
@@ -162,10 +162,10 @@ impl Follow {
             }
             let mut events = Vec::new();
             match self.subscription.next().await {
-                Next::Event(event) => self.pass(event, &mut events),
-                Next::Gap => self.behind = true,
-                Next::Lagged => return Ok(Step::Lagged),
-                Next::Closed => return Ok(Step::Closed),
+                SubscriptionItem::Event(event) => self.pass(event, &mut events),
+                SubscriptionItem::Gap => self.behind = true,
+                SubscriptionItem::Lagged => return Ok(FollowStep::Lagged),
+                SubscriptionItem::Closed => return Ok(FollowStep::Closed),
             }
             // What came meanwhile is written in one go. How it ended is told by the next step.
             while !self.behind
@@ -173,30 +173,30 @@ impl Follow {
                 && let Some(next) = self.subscription.next().now_or_never()
             {
                 match next {
-                    Next::Event(event) => self.pass(event, &mut events),
-                    Next::Gap => self.behind = true,
-                    Next::Lagged | Next::Closed => break,
+                    SubscriptionItem::Event(event) => self.pass(event, &mut events),
+                    SubscriptionItem::Gap => self.behind = true,
+                    SubscriptionItem::Lagged | SubscriptionItem::Closed => break,
                 }
             }
             if !events.is_empty() {
-                return Ok(Step::Events(events, From::Memory));
+                return Ok(FollowStep::Events(events, EventOrigin::Memory));
             }
         }
     }
 
-    async fn catch_up(&mut self, live: &Live) -> Result<Step, LiveError> {
+    async fn catch_up(&mut self, live: &Live) -> Result<FollowStep, LiveError> {
         // Whoever follows a room brings it into use: many who come at once read it together.
         let in_memory = match &self.scope {
             EventScope::Room(key) => read_memory(live, key, self.after, PAGE).await?,
             EventScope::Tenant(_) => None,
         };
-        let stretch = match in_memory {
-            Some(stretch) => stretch,
+        let range = match in_memory {
+            Some(range) => range,
             None => read_log(live.log(), &self.scope, self.after, PAGE).await?,
         };
-        self.after = stretch.through;
-        self.behind = !stretch.ended;
-        Ok(Step::Events(stretch.events, stretch.from))
+        self.after = range.through;
+        self.behind = !range.ended;
+        Ok(FollowStep::Events(range.events, range.from))
     }
 
     fn pass(&mut self, event: Arc<PublishedEvent>, events: &mut Vec<Arc<PublishedEvent>>) {

@@ -1,8 +1,9 @@
 //! The live end of the log for many readers at once: one task hands each event to those who subscribed to its room or its tenant.
 //!
 //! A reader subscribes first and then reads history: what is handed out after that comes through the subscription, so there is no
-//! seam. A reader that does not keep up is cut off and told so ([`Next::Lagged`]); it comes back with its cursor. Nobody is waited
-//! for. Where the log's end was lost for a while, all are told to read the log again ([`Next::Gap`]).
+//! seam. A reader that does not keep up is cut off and told so ([`SubscriptionItem::Lagged`]); it comes back with its
+//! cursor. Nobody is waited for. Where the log's end was lost for a while, all are told to read the log again
+//! ([`SubscriptionItem::Gap`]).
 //!
 //! Subscriptions lie in shards by topic, so that those who come and go hold up others little; joining and leaving cost the same
 //! however many readers a topic has.
@@ -21,12 +22,12 @@ use crate::ids::{Position, TenantId};
 
 const SHARDS: usize = 64;
 
-/// Stretches of events that may wait to be handed out; beyond it readers read the log.
+/// Ranges of events that may wait to be handed out; beyond that, readers read the log.
 const WAITING: usize = 64;
 
 /// What a subscription brings.
 #[derive(Clone)]
-pub enum Next {
+pub enum SubscriptionItem {
     Event(Arc<PublishedEvent>),
     /// Events may be missing here: the log has them.
     Gap,
@@ -50,12 +51,12 @@ pub struct Subscription {
 
 impl Subscription {
     /// What comes next, events in position order. May be dropped while it waits without losing any.
-    pub async fn next(&mut self) -> Next {
+    pub async fn next(&mut self) -> SubscriptionItem {
         match self.deliveries.recv().await {
-            Some(Delivery::Event(event)) => Next::Event(event),
-            Some(Delivery::Gap) => Next::Gap,
-            None if self.lagged.load(Ordering::Acquire) => Next::Lagged,
-            None => Next::Closed,
+            Some(Delivery::Event(event)) => SubscriptionItem::Event(event),
+            Some(Delivery::Gap) => SubscriptionItem::Gap,
+            None if self.lagged.load(Ordering::Acquire) => SubscriptionItem::Lagged,
+            None => SubscriptionItem::Closed,
         }
     }
 
@@ -68,7 +69,7 @@ impl Subscription {
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
-enum Topic {
+enum SubscriptionTopic {
     Room(RoomKey),
     Tenant(TenantId),
 }
@@ -92,13 +93,13 @@ impl Subscriber {
     }
 }
 
-type Shard = HashMap<Topic, HashMap<u64, Subscriber>>;
+type TopicShard = HashMap<SubscriptionTopic, HashMap<u64, Subscriber>>;
 
-struct Inner {
+struct HubInner {
     /// Events that may wait for one reader before it is cut off.
     buffer: usize,
     hasher: RandomState,
-    shards: Vec<Mutex<Shard>>,
+    shards: Vec<Mutex<TopicShard>>,
     /// Numbers subscriptions.
     numbers: AtomicU64,
     /// Everything up to here was handed out.
@@ -107,13 +108,13 @@ struct Inner {
     ended: AtomicBool,
 }
 
-impl Inner {
-    fn shard(&self, topic: &Topic) -> MutexGuard<'_, Shard> {
+impl HubInner {
+    fn shard(&self, topic: &SubscriptionTopic) -> MutexGuard<'_, TopicShard> {
         let hash = usize::try_from(self.hasher.hash_one(topic) % SHARDS as u64).unwrap_or_default();
         lock(&self.shards[hash])
     }
 
-    fn hand(&self, topic: &Topic, event: &Arc<PublishedEvent>) {
+    fn hand(&self, topic: &SubscriptionTopic, event: &Arc<PublishedEvent>) {
         let mut shard = self.shard(topic);
         let Some(readers) = shard.get_mut(topic) else { return };
         readers.retain(|_, reader| reader.take(Delivery::Event(event.clone())));
@@ -124,14 +125,14 @@ impl Inner {
 }
 
 // What these locks guard is whole at every moment, also after a panic.
-fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+fn lock(shard: &Mutex<TopicShard>) -> MutexGuard<'_, TopicShard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Ends a subscription when it is dropped.
 struct SubscriptionGuard {
-    hub: Arc<Inner>,
-    topic: Topic,
+    hub: Arc<HubInner>,
+    topic: SubscriptionTopic,
     number: u64,
 }
 
@@ -149,12 +150,12 @@ impl Drop for SubscriptionGuard {
 
 /// The live end of the log. Cheap to clone.
 #[derive(Clone)]
-pub struct Hub(Arc<Inner>);
+pub struct EventHub(Arc<HubInner>);
 
-impl Hub {
+impl EventHub {
     /// `buffer`: events that may wait for one reader before it is cut off.
     pub fn new(buffer: usize) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(HubInner {
             buffer: buffer.max(1),
             hasher: RandomState::new(),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
@@ -165,15 +166,15 @@ impl Hub {
     }
 
     pub fn subscribe_room(&self, key: &RoomKey) -> Subscription {
-        self.subscribe(Topic::Room(key.clone()))
+        self.subscribe(SubscriptionTopic::Room(key.clone()))
     }
 
     /// All rooms of a tenant.
     pub fn subscribe_tenant(&self, tenant: &TenantId) -> Subscription {
-        self.subscribe(Topic::Tenant(tenant.clone()))
+        self.subscribe(SubscriptionTopic::Tenant(tenant.clone()))
     }
 
-    fn subscribe(&self, topic: Topic) -> Subscription {
+    fn subscribe(&self, topic: SubscriptionTopic) -> Subscription {
         let (sender, deliveries) = mpsc::channel(self.0.buffer);
         let lagged = Arc::new(AtomicBool::new(false));
         let number = self.0.numbers.fetch_add(1, Ordering::Relaxed);
@@ -188,13 +189,13 @@ impl Hub {
         Subscription { deliveries, lagged, place: SubscriptionGuard { hub: self.0.clone(), topic, number } }
     }
 
-    /// Hands out what `stretches` bring until told to stop; then every subscription ends.
-    pub async fn run(self, mut stretches: Stretches, stop: CancellationToken) {
+    /// Hands out what `ranges` bring until told to stop; then every subscription ends.
+    pub async fn run(self, mut ranges: PublishedRanges, stop: CancellationToken) {
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                stretch = stretches.receiver.recv() => match stretch {
-                    Some(stretch) => self.take(stretch),
+                range = ranges.receiver.recv() => match range {
+                    Some(range) => self.take(range),
                     None => break,
                 },
             }
@@ -203,8 +204,8 @@ impl Hub {
         self.0.shards.iter().for_each(|shard| lock(shard).clear());
     }
 
-    fn take(&self, stretch: Stretch) {
-        if stretch.begins_anew {
+    fn take(&self, range: PublishedRange) {
+        if range.begins_anew {
             for shard in &self.0.shards {
                 lock(shard).retain(|_, readers| {
                     readers.retain(|_, reader| reader.take(Delivery::Gap));
@@ -212,17 +213,20 @@ impl Hub {
                 });
             }
         }
-        for event in stretch.events {
+        for event in range.events {
             let envelope = &event.envelope;
-            self.0.hand(&Topic::Tenant(envelope.tenant.clone()), &event);
-            self.0.hand(&Topic::Room(RoomKey { tenant: envelope.tenant.clone(), room: envelope.room }), &event);
+            self.0.hand(&SubscriptionTopic::Tenant(envelope.tenant.clone()), &event);
+            self.0.hand(
+                &SubscriptionTopic::Room(RoomKey { tenant: envelope.tenant.clone(), room: envelope.room }),
+                &event,
+            );
         }
-        self.0.position.store(stretch.through, Ordering::Release);
+        self.0.position.store(range.through, Ordering::Release);
     }
 }
 
 /// Events of the log, one behind the other.
-struct Stretch {
+struct PublishedRange {
     /// Events may be missing before these.
     begins_anew: bool,
     events: Vec<Arc<PublishedEvent>>,
@@ -230,28 +234,28 @@ struct Stretch {
 }
 
 /// What is to be handed out.
-pub struct Stretches {
-    receiver: mpsc::Receiver<Stretch>,
+pub struct PublishedRanges {
+    receiver: mpsc::Receiver<PublishedRange>,
 }
 
 /// Where events come in. What finds no room is left out, and readers are told that there is a gap.
-pub struct Publisher {
-    sender: mpsc::Sender<Stretch>,
+pub struct HubPublisher {
+    sender: mpsc::Sender<PublishedRange>,
     /// Something was left out before this position.
     left_out: Option<Position>,
 }
 
-/// A publisher, and what [`Hub::run`] hands out.
-pub fn publisher() -> (Publisher, Stretches) {
+/// A publisher, and what [`EventHub::run`] hands out.
+pub fn publisher() -> (HubPublisher, PublishedRanges) {
     let (sender, receiver) = mpsc::channel(WAITING);
-    (Publisher { sender, left_out: None }, Stretches { receiver })
+    (HubPublisher { sender, left_out: None }, PublishedRanges { receiver })
 }
 
-impl Publisher {
+impl HubPublisher {
     /// All events behind those given last, up to a position. Does not wait.
     pub fn publish(&mut self, events: Vec<Arc<PublishedEvent>>, through: Position) {
-        let stretch = Stretch { begins_anew: self.left_out.is_some(), events, through };
-        self.left_out = self.sender.try_send(stretch).is_err().then_some(through);
+        let range = PublishedRange { begins_anew: self.left_out.is_some(), events, through };
+        self.left_out = self.sender.try_send(range).is_err().then_some(through);
     }
 
     /// Events up to a position were not seen here.
@@ -265,7 +269,7 @@ impl Publisher {
         if let Some(through) = self.left_out
             && let Ok(place) = self.sender.reserve().await
         {
-            place.send(Stretch { begins_anew: true, events: Vec::new(), through });
+            place.send(PublishedRange { begins_anew: true, events: Vec::new(), through });
             self.left_out = None;
             return;
         }
@@ -293,30 +297,30 @@ mod tests {
         PublishedEvent::new(Arc::new(envelope))
     }
 
-    fn hand_out(hub: &Hub, events: Vec<Arc<PublishedEvent>>) {
+    fn hand_out(hub: &EventHub, events: Vec<Arc<PublishedEvent>>) {
         let through = events.last().unwrap().envelope.position;
-        hub.take(Stretch { begins_anew: false, events, through });
+        hub.take(PublishedRange { begins_anew: false, events, through });
     }
 
-    fn next(subscription: &mut Subscription) -> Option<Next> {
+    fn next(subscription: &mut Subscription) -> Option<SubscriptionItem> {
         subscription.next().now_or_never()
     }
 
     fn positions(subscription: &mut Subscription) -> Vec<Position> {
         let event = |_| match next(subscription) {
-            Some(Next::Event(event)) => Some(event.envelope.position),
+            Some(SubscriptionItem::Event(event)) => Some(event.envelope.position),
             _ => None,
         };
         (0..1_000).map_while(event).collect()
     }
 
-    fn readers(hub: &Hub) -> usize {
+    fn readers(hub: &EventHub) -> usize {
         hub.0.shards.iter().flat_map(|shard| lock(shard).values().map(HashMap::len).collect::<Vec<_>>()).sum()
     }
 
     #[test]
     fn readers_get_the_events_of_their_room_or_tenant_and_know_how_far_they_are() {
-        let hub = Hub::new(8);
+        let hub = EventHub::new(8);
         let (mut one, mut all) = (hub.subscribe_room(&key(1)), hub.subscribe_tenant(&key(1).tenant));
         hand_out(&hub, vec![event(5, 1), event(6, 2), event(7, 1)]);
         assert_eq!(one.through(), None, "events wait");
@@ -327,7 +331,7 @@ mod tests {
 
     #[test]
     fn who_does_not_keep_up_is_cut_off_alone_and_told_so() {
-        let hub = Hub::new(2);
+        let hub = EventHub::new(2);
         let (mut slow, mut quick) = (hub.subscribe_room(&key(1)), hub.subscribe_room(&key(1)));
         for position in 1..=4 {
             hand_out(&hub, vec![event(position, 1)]);
@@ -335,13 +339,13 @@ mod tests {
         }
         assert_eq!(slow.through(), None);
         assert_eq!(positions(&mut slow), [1, 2]);
-        assert!(matches!(next(&mut slow), Some(Next::Lagged)));
+        assert!(matches!(next(&mut slow), Some(SubscriptionItem::Lagged)));
         assert_eq!(readers(&hub), 1);
     }
 
     #[test]
     fn those_who_leave_are_gone_and_leave_no_topic_behind() {
-        let hub = Hub::new(2);
+        let hub = EventHub::new(2);
         let subscriptions: Vec<_> = (0..1_000).map(|number| hub.subscribe_room(&key(number % 10))).collect();
         assert_eq!(readers(&hub), 1_000);
         drop(subscriptions);
@@ -350,26 +354,28 @@ mod tests {
 
     #[tokio::test]
     async fn what_finds_no_room_is_told_of_as_a_gap() {
-        let hub = Hub::new(1_000);
+        let hub = EventHub::new(1_000);
         let mut reader = hub.subscribe_room(&key(1));
-        let (mut publisher, stretches) = publisher();
+        let (mut publisher, ranges) = publisher();
         for position in 1..=(WAITING as u64 + 10) {
             publisher.publish(vec![event(position, 1)], position);
         }
         let stop = CancellationToken::new();
-        let running = tokio::spawn(hub.clone().run(stretches, stop.clone()));
+        let running = tokio::spawn(hub.clone().run(ranges, stop.clone()));
         for position in 1..=WAITING as u64 {
-            assert!(matches!(reader.next().await, Next::Event(event) if event.envelope.position == position));
+            assert!(
+                matches!(reader.next().await, SubscriptionItem::Event(event) if event.envelope.position == position)
+            );
         }
         publisher.tell_of_gap().await;
-        assert!(matches!(reader.next().await, Next::Gap));
+        assert!(matches!(reader.next().await, SubscriptionItem::Gap));
         publisher.publish(vec![event(1_000, 1)], 1_000);
-        assert!(matches!(reader.next().await, Next::Event(event) if event.envelope.position == 1_000));
+        assert!(matches!(reader.next().await, SubscriptionItem::Event(event) if event.envelope.position == 1_000));
         stop.cancel();
-        assert!(matches!(reader.next().await, Next::Closed));
+        assert!(matches!(reader.next().await, SubscriptionItem::Closed));
         running.await.unwrap();
         assert!(
-            matches!(hub.subscribe_room(&key(1)).next().await, Next::Closed),
+            matches!(hub.subscribe_room(&key(1)).next().await, SubscriptionItem::Closed),
             "nor does anybody wait who comes later"
         );
     }

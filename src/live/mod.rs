@@ -1,4 +1,4 @@
-//! What live readers stand on: the rooms in use on this node as the log has them ([`rooms`]), who may see what of them
+//! What live readers use: the rooms in use on this node as the log has them ([`rooms`]), who may see what of them
 //! ([`viewer`]), and events as readers get them. Above commands and projections, below everything that speaks a protocol.
 //!
 //! The way of an event: [`rooms`] applies it to its room's state, [`hub`] hands it to those who subscribed, [`follow`] joins
@@ -10,7 +10,7 @@ pub mod cursor;
 pub mod event_view;
 pub mod follow;
 pub mod hub;
-mod opened;
+mod opened_at;
 pub mod pattern;
 pub mod published;
 pub mod renderer;
@@ -23,20 +23,20 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use self::hub::Hub;
+use self::hub::EventHub;
 use self::rooms::{RoomStates, StateError};
 use crate::events::log::{EventLog, LogError};
 use crate::ids::Position;
-use crate::projections::live::Board;
+use crate::projections::live::ProjectionProgress;
 use crate::projections::read::{ReadError, ReadModels};
 use crate::security::sealing::{KeyError, Sealer};
 use crate::telemetry::metrics::Metrics;
 
 /// The parts of [`Live`].
-pub struct Parts {
+pub struct LiveParts {
     /// The rooms in use on this node.
     pub rooms: RoomStates,
-    pub hub: Hub,
+    pub hub: EventHub,
     /// Opens personal fields.
     pub sealer: Sealer,
     pub metrics: Metrics,
@@ -44,18 +44,18 @@ pub struct Parts {
 
 /// The live part of a node. Cheap to clone.
 #[derive(Clone)]
-pub struct Live(Arc<Parts>);
+pub struct Live(Arc<LiveParts>);
 
 impl std::ops::Deref for Live {
-    type Target = Parts;
+    type Target = LiveParts;
 
-    fn deref(&self) -> &Parts {
+    fn deref(&self) -> &LiveParts {
         &self.0
     }
 }
 
 impl Live {
-    pub fn new(parts: Parts) -> Self {
+    pub fn new(parts: LiveParts) -> Self {
         Self(Arc::new(parts))
     }
 
@@ -68,8 +68,8 @@ impl Live {
         &self.rooms.parts().models
     }
 
-    fn board(&self) -> &Board {
-        &self.rooms.parts().board
+    fn progress(&self) -> &ProjectionProgress {
+        &self.rooms.parts().progress
     }
 
     /// Cancelled when the process stops.

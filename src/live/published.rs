@@ -5,17 +5,17 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::opened::Opened;
+use super::opened_at::OpenedAt;
 use crate::events::envelope::Envelope;
 use crate::events::room::RoomEvent;
-use crate::security::sealing::Moment;
+use crate::security::sealing::KeyMoment;
 
 /// What an event takes in memory beside its data, about, once it was rendered.
 const EVENT: usize = 1_500;
 
 /// How an event reads, for one kind of viewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum ViewerForm {
     /// Personal fields are open, but for texts that were edited or deleted later.
     Open,
     /// All personal fields are open.
@@ -27,7 +27,7 @@ pub enum Form {
 
 /// In what an event is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Medium {
+pub enum EventMedium {
     Json,
     /// A server-sent event of a room's stream, whose ids hold this epoch.
     RoomStream(Uuid),
@@ -45,13 +45,13 @@ pub enum Superseded {
 #[derive(Default)]
 struct Renderings {
     superseded: Option<Superseded>,
-    opened: Option<Opened>,
-    made: Vec<(Form, Medium, Bytes)>,
+    opened: Option<OpenedAt>,
+    made: Vec<(ViewerForm, EventMedium, Bytes)>,
 }
 
 impl Renderings {
     /// What was made with keys of this moment.
-    fn get(&self, form: Form, medium: Medium, moment: Moment) -> Option<Bytes> {
+    fn get(&self, form: ViewerForm, medium: EventMedium, moment: KeyMoment) -> Option<Bytes> {
         self.opened.filter(|opened| opened.holds(moment))?;
         let found = self.made.iter().find(|(made, written, _)| *made == form && *written == medium);
         found.map(|(.., bytes)| bytes.clone())
@@ -80,7 +80,7 @@ impl PublishedEvent {
     }
 
     /// As it was rendered with keys of this moment.
-    pub fn rendered(&self, form: Form, medium: Medium, moment: Moment) -> Option<Bytes> {
+    pub fn rendered(&self, form: ViewerForm, medium: EventMedium, moment: KeyMoment) -> Option<Bytes> {
         self.renderings().get(form, medium, moment)
     }
 
@@ -88,9 +88,9 @@ impl PublishedEvent {
     /// before the keys were loaded.
     pub fn render<E>(
         &self,
-        form: Form,
-        medium: Medium,
-        moment: Moment,
+        form: ViewerForm,
+        medium: EventMedium,
+        moment: KeyMoment,
         make: impl FnOnce(Option<Superseded>) -> Result<Bytes, E>,
     ) -> Result<Bytes, E> {
         let mut renderings = self.renderings();
@@ -99,7 +99,7 @@ impl PublishedEvent {
         }
         let made = make(renderings.superseded)?;
         if !renderings.opened.is_some_and(|opened| opened.holds(moment)) {
-            renderings.opened = Some(Opened::now(moment));
+            renderings.opened = Some(OpenedAt::now(moment));
             renderings.made.clear();
         }
         renderings.made.push((form, medium, made.clone()));
@@ -127,9 +127,9 @@ mod tests {
 
     const EPOCH: Uuid = Uuid::from_u128(7);
 
-    fn render(event: &PublishedEvent, form: Form, medium: Medium, text: &'static str) -> Bytes {
+    fn render(event: &PublishedEvent, form: ViewerForm, medium: EventMedium, text: &'static str) -> Bytes {
         let made: Result<_, Infallible> = event
-            .render(form, medium, Moment::default(), |superseded| Ok(Bytes::from(format!("{text} {superseded:?}"))));
+            .render(form, medium, KeyMoment::default(), |superseded| Ok(Bytes::from(format!("{text} {superseded:?}"))));
         let Ok(made) = made;
         made
     }
@@ -137,22 +137,22 @@ mod tests {
     #[test]
     fn each_form_and_medium_is_made_once() {
         let event = PublishedEvent::new(Arc::new(envelope("room.opened", 1, "{}")));
-        for form in [Form::Open, Form::Withheld] {
-            for medium in [Medium::Json, Medium::RoomStream(EPOCH), Medium::TenantStream(EPOCH)] {
+        for form in [ViewerForm::Open, ViewerForm::Withheld] {
+            for medium in [EventMedium::Json, EventMedium::RoomStream(EPOCH), EventMedium::TenantStream(EPOCH)] {
                 let made = render(&event, form, medium, "first");
                 assert_eq!(render(&event, form, medium, "second"), made);
             }
         }
-        let other = Medium::RoomStream(Uuid::from_u128(8));
-        assert_eq!(render(&event, Form::Open, other, "of another epoch"), "of another epoch None");
+        let other = EventMedium::RoomStream(Uuid::from_u128(8));
+        assert_eq!(render(&event, ViewerForm::Open, other, "of another epoch"), "of another epoch None");
     }
 
     #[test]
     fn what_a_deletion_overtakes_is_made_anew() {
         let event = PublishedEvent::new(Arc::new(envelope("room.opened", 1, "{}")));
-        render(&event, Form::Open, Medium::Json, "before");
+        render(&event, ViewerForm::Open, EventMedium::Json, "before");
         event.supersede(Superseded::Deleted);
-        assert_eq!(event.rendered(Form::Open, Medium::Json, Moment::default()), None);
-        assert_eq!(render(&event, Form::Open, Medium::Json, "after"), "after Some(Deleted)");
+        assert_eq!(event.rendered(ViewerForm::Open, EventMedium::Json, KeyMoment::default()), None);
+        assert_eq!(render(&event, ViewerForm::Open, EventMedium::Json, "after"), "after Some(Deleted)");
     }
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::event_view::{EventView, PersonalView};
-use super::follow::{EventScope, From};
-use super::published::{Form, Medium, PublishedEvent, Superseded};
+use super::follow::{EventOrigin, EventScope};
+use super::published::{EventMedium, PublishedEvent, Superseded, ViewerForm};
 use super::texts;
-use super::viewer::{Messages, Viewer, Visibility};
+use super::viewer::{SeenMessages, Viewer, Visibility};
 use super::{Live, LiveError};
 use crate::events::envelope::Envelope;
 use crate::events::room::RoomEvent;
@@ -29,14 +29,14 @@ pub struct EventRenderer {
     viewer: Viewer,
     /// Whether personal fields may be seen at all.
     personal: bool,
-    messages: Messages,
+    messages: SeenMessages,
     /// Events that sent messages which the events at hand delete.
     sent: HashMap<(RoomId, RoomVersion), Envelope>,
 }
 
 impl EventRenderer {
     pub fn new(viewer: Viewer, personal: bool) -> Self {
-        Self { viewer, personal, messages: Messages::default(), sent: HashMap::new() }
+        Self { viewer, personal, messages: SeenMessages::default(), sent: HashMap::new() }
     }
 
     /// Those of the events that the viewer gets, each as `write` makes it of the event's JSON. What is rendered is shared by all
@@ -46,12 +46,12 @@ impl EventRenderer {
         live: &Live,
         scope: &EventScope,
         events: Vec<Arc<PublishedEvent>>,
-        from: From,
-        medium: Medium,
+        from: EventOrigin,
+        medium: EventMedium,
         write: impl Fn(&Envelope, String) -> Bytes,
     ) -> Result<Vec<(Arc<PublishedEvent>, Bytes)>, LiveError> {
         let visible = self.visible(live, scope, events).await?;
-        if from == From::Log && self.personal {
+        if from == EventOrigin::Log && self.personal {
             texts::mark(live, scope, &visible).await?;
         }
         let moment = live.sealer.moment();
@@ -75,12 +75,12 @@ impl EventRenderer {
         Ok(rendered.filter_map(|(visible, bytes)| Some((visible.event, bytes?))).collect())
     }
 
-    fn form(&self, visible: &VisibleEvent) -> Form {
+    fn form(&self, visible: &VisibleEvent) -> ViewerForm {
         match () {
-            () if visible.without_who => Form::WithoutWho,
-            () if !self.opens(visible.event.envelope.room_version) => Form::Withheld,
-            () if self.viewer.admin => Form::OpenToAdmins,
-            () => Form::Open,
+            () if visible.without_who => ViewerForm::WithoutWho,
+            () if !self.opens(visible.event.envelope.room_version) => ViewerForm::Withheld,
+            () if self.viewer.admin => ViewerForm::OpenToAdmins,
+            () => ViewerForm::Open,
         }
     }
 
@@ -188,15 +188,17 @@ impl EventRenderer {
 
 fn json(
     envelope: &Envelope,
-    form: Form,
+    form: ViewerForm,
     keys: Option<&OpeningKeys>,
     superseded: Option<Superseded>,
 ) -> Result<String, LiveError> {
     let view = match form {
-        Form::WithoutWho => EventView::without_who(envelope),
-        Form::Withheld => EventView::new(envelope, PersonalView::of(envelope, None)),
-        Form::Open if superseded.is_some() => EventView::new(envelope, PersonalView::default().marked(superseded)),
-        Form::Open | Form::OpenToAdmins => {
+        ViewerForm::WithoutWho => EventView::without_who(envelope),
+        ViewerForm::Withheld => EventView::new(envelope, PersonalView::of(envelope, None)),
+        ViewerForm::Open if superseded.is_some() => {
+            EventView::new(envelope, PersonalView::default().marked(superseded))
+        }
+        ViewerForm::Open | ViewerForm::OpenToAdmins => {
             EventView::new(envelope, PersonalView::of(envelope, keys).marked(superseded))
         }
     };

@@ -13,7 +13,7 @@ use super::renderer::VisibleEvent;
 use super::{Live, LiveError};
 use crate::events::room::RoomEvent;
 use crate::ids::{Position, RoomKey, RoomVersion};
-use crate::projections::messages::{AudienceKind, MessageName, Messages};
+use crate::projections::messages::{AudienceKind, MessageName, MessagesModel};
 use crate::projections::model::ReadModel as _;
 
 /// How long the read model is waited for before the log is read.
@@ -41,7 +41,7 @@ pub async fn mark(live: &Live, scope: &EventScope, visible: &[VisibleEvent]) -> 
         return Ok(());
     }
     let head = head(live, scope).await?;
-    let reached = live.board().wait_for(Messages::NAME, head, PATIENCE, live.stop()).await.is_ok();
+    let reached = live.progress().wait_for(MessagesModel::NAME, head, PATIENCE, live.stop()).await.is_ok();
     let mut unknown = !reached;
     if reached {
         let names: Vec<_> = texts.iter().map(|text| text.name).collect();
@@ -80,8 +80,8 @@ async fn read_on(live: &Live, key: &RoomKey, texts: &[TextEvent<'_>]) -> Result<
     let mut after = texts.iter().map(TextEvent::version).min().unwrap_or_default();
     let scope = EventScope::Room(key.clone());
     loop {
-        let stretch = follow::read_log(live.log(), &scope, after, PAGE).await?;
-        for event in &stretch.events {
+        let range = follow::read_log(live.log(), &scope, after, PAGE).await?;
+        for event in &range.events {
             let (message, by) = match event.event() {
                 Some(RoomEvent::MessageEdited(edited)) => (edited.message, Superseded::Edited),
                 Some(RoomEvent::MessageDeleted(deleted)) => (deleted.message, Superseded::Deleted),
@@ -91,8 +91,8 @@ async fn read_on(live: &Live, key: &RoomKey, texts: &[TextEvent<'_>]) -> Result<
             let texts = of_message.get(&message).into_iter().flatten();
             texts.filter(before).for_each(|text| text.event.supersede(by));
         }
-        after = stretch.through;
-        if stretch.ended {
+        after = range.through;
+        if range.ended {
             return Ok(());
         }
     }

@@ -162,12 +162,12 @@ impl Viewer {
 
 /// Remembers of which messages the reader saw the sending, so that most deletions need no look at the log.
 #[derive(Debug, Default)]
-pub struct Messages(HashMap<(RoomId, RoomVersion), Visibility>);
+pub struct SeenMessages(HashMap<(RoomId, RoomVersion), Visibility>);
 
 /// Beyond it all is forgotten and looked up again.
 const REMEMBERED: usize = 8192;
 
-impl Messages {
+impl SeenMessages {
     /// Before a page: what is known then stays known until the next.
     pub fn make_room(&mut self) {
         if self.0.len() >= REMEMBERED {
@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn messages_are_remembered_by_room() {
-        let mut messages = Messages::default();
+        let mut messages = SeenMessages::default();
         let room = envelope("room.opened", 1, "{}").room;
         messages.remember(room, 3, Visibility::Hidden);
         assert_eq!(messages.recall(room, 3), Some(Visibility::Hidden));

@@ -17,7 +17,7 @@ use crate::ids::Position;
 
 /// Whether a model follows the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Status {
+pub enum ModelStatus {
     Running,
     /// It could not go on; an operator decides.
     Stopped {
@@ -43,7 +43,7 @@ pub struct Checkpoint {
     /// Counts the swaps of its tables.
     pub generation: i32,
     pub worker: Option<Uuid>,
-    pub status: Status,
+    pub status: ModelStatus,
     /// Over all its rows.
     pub digest: Digest,
 }
@@ -72,8 +72,8 @@ pub(super) fn bigint(position: Position) -> i64 {
 fn read(row: &PgRow) -> sqlx::Result<Checkpoint> {
     let status: String = row.try_get("status")?;
     let status = match status.as_str() {
-        "running" => Status::Running,
-        _ => Status::Stopped {
+        "running" => ModelStatus::Running,
+        _ => ModelStatus::Stopped {
             error: row.try_get::<Option<String>, _>("error")?.unwrap_or_default(),
             failed_position: row.try_get::<Option<i64>, _>("failed_position")?.map(position),
             at: time(row.try_get("stopped_at")?),
@@ -149,7 +149,7 @@ impl Checkpoint {
     }
 
     /// Moves it on, if it is still as this value says; `false`: it is not, and nothing must be committed.
-    pub async fn advance(&mut self, connection: &mut PgConnection, to: &Step) -> sqlx::Result<bool> {
+    pub async fn advance(&mut self, connection: &mut PgConnection, to: &CheckpointStep) -> sqlx::Result<bool> {
         let moved = sqlx::query(
             "UPDATE convoke.projections
              SET position = $1,
@@ -177,15 +177,15 @@ impl Checkpoint {
     }
 
     /// What it is once a step was committed.
-    pub fn stepped(&mut self, to: &Step) {
+    pub fn stepped(&mut self, to: &CheckpointStep) {
         self.position = to.position;
         self.recorded_at = Some(to.recorded_at);
         self.digest = to.digest;
-        self.status = Status::Running;
+        self.status = ModelStatus::Running;
     }
 
     /// Says for all to see that the model does not go on; `false`: it is another's by now.
-    pub async fn stop(&self, connection: &mut PgConnection, obstacle: &Obstacle) -> sqlx::Result<bool> {
+    pub async fn stop(&self, connection: &mut PgConnection, fault: &ProjectionFault) -> sqlx::Result<bool> {
         let stopped = sqlx::query(
             "UPDATE convoke.projections
              SET status = 'stopped',
@@ -194,8 +194,8 @@ impl Checkpoint {
                  stopped_at = clock_timestamp()
              WHERE name = $3 AND generation = $4 AND worker = $5",
         )
-        .bind(&obstacle.error)
-        .bind(obstacle.position.map(bigint))
+        .bind(&fault.error)
+        .bind(fault.position.map(bigint))
         .bind(&self.name)
         .bind(self.generation)
         .bind(self.worker)
@@ -208,7 +208,7 @@ impl Checkpoint {
 
 /// Why a model cannot go on.
 #[derive(Clone, Debug)]
-pub struct Obstacle {
+pub struct ProjectionFault {
     /// The event that cannot be applied, if it is one event.
     pub position: Option<Position>,
     pub error: String,
@@ -216,7 +216,7 @@ pub struct Obstacle {
 
 /// Where a checkpoint moves to.
 #[derive(Clone, Copy, Debug)]
-pub struct Step {
+pub struct CheckpointStep {
     pub position: Position,
     pub recorded_at: Timestamp,
     pub digest: Digest,

@@ -8,7 +8,7 @@
 //!
 //! With `carry` present at the beginning of a slice or span, its peak is `carry + peak` and its end has `carry + net`.
 
-use super::rows::{BadField, Field, Kind};
+use super::rows::{BadField, Field, SqlType};
 use crate::events::heap;
 use crate::events::time::Timestamp;
 
@@ -16,7 +16,7 @@ pub const MINUTE_US: i64 = 60_000_000;
 pub const HOUR_US: i64 = 60 * MINUTE_US;
 pub const DAY_US: i64 = 24 * HOUR_US;
 
-/// The beginning of the stretch of this length that a time lies in: a part of a day of UTC, or the day.
+/// The beginning of the period of this length that a time lies in: a part of a day of UTC, or the day.
 pub fn floor(at: Timestamp, length_us: i64) -> Timestamp {
     at.floor(seconds(length_us))
 }
@@ -43,7 +43,7 @@ pub struct Steps {
 
 impl Steps {
     /// A step at an instant of the slice that begins at `start`. What the slice comes to by that.
-    pub fn add(&mut self, start: Timestamp, at: Timestamp, delta: i32) -> Outline {
+    pub fn add(&mut self, start: Timestamp, at: Timestamp, delta: i32) -> CountSummary {
         let offset = u32::try_from(at.unix_micros() - start.unix_micros()).unwrap_or(u32::MAX);
         let last = self.steps.last().map(|(last, _)| *last);
         let after = last.is_none_or(|last| offset > last) && offset > 0;
@@ -75,8 +75,8 @@ impl Steps {
         self.steps.iter().map(move |(offset, delta)| (at(*offset), *delta))
     }
 
-    pub fn outline(&self) -> Outline {
-        Outline::of(self.net, self.peak)
+    pub fn outline(&self) -> CountSummary {
+        CountSummary::of(self.net, self.peak)
     }
 
     fn highest(&self) -> i64 {
@@ -116,7 +116,7 @@ impl Steps {
 
 /// Eight bytes a step.
 impl Field for Steps {
-    const KIND: Kind = Kind::Bytea;
+    const KIND: SqlType = SqlType::Bytea;
 
     fn heap_bytes(&self) -> usize {
         heap::list(self.steps.capacity(), size_of::<(u32, i32)>())
@@ -148,12 +148,12 @@ impl Field for Steps {
 
 /// What a slice comes to: see [`Steps::net`] and [`Steps::peak`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Outline {
+pub struct CountSummary {
     pub net: i32,
     pub peak: i32,
 }
 
-impl Outline {
+impl CountSummary {
     fn of(net: i64, peak: i64) -> Self {
         let narrow = |count: i64| i32::try_from(count).unwrap_or(i32::MAX);
         Self { net: narrow(net), peak: narrow(peak) }
@@ -165,7 +165,7 @@ impl Outline {
 struct Slice {
     /// Which slice of the span, from 0.
     number: u16,
-    outline: Outline,
+    outline: CountSummary,
 }
 
 /// A span of time, by its slices; those in which nothing happened are left out.
@@ -178,13 +178,13 @@ pub struct Slices {
 
 impl Slices {
     /// Tells what a slice has come to.
-    pub fn set(&mut self, number: u16, outline: Outline) {
+    pub fn set(&mut self, number: u16, outline: CountSummary) {
         let slice = Slice { number, outline };
         let before = match self.slices.binary_search_by_key(&number, |slice| slice.number) {
             Ok(found) => std::mem::replace(&mut self.slices[found], slice).outline,
             Err(place) => {
                 self.slices.insert(place, slice);
-                Outline { net: 0, peak: i32::MIN }
+                CountSummary { net: 0, peak: i32::MIN }
             }
         };
         self.net += i64::from(outline.net) - i64::from(before.net);
@@ -197,8 +197,8 @@ impl Slices {
         };
     }
 
-    pub fn outline(&self) -> Outline {
-        Outline::of(self.net, self.peak)
+    pub fn outline(&self) -> CountSummary {
+        CountSummary::of(self.net, self.peak)
     }
 
     /// As [`Steps::net`].
@@ -224,7 +224,7 @@ impl Slices {
 
 /// Ten bytes a slice.
 impl Field for Slices {
-    const KIND: Kind = Kind::Bytea;
+    const KIND: SqlType = SqlType::Bytea;
 
     fn heap_bytes(&self) -> usize {
         heap::list(self.slices.capacity(), size_of::<Slice>())
@@ -246,7 +246,7 @@ impl Field for Slices {
         }
         let slice = |[a, b, c, d, e, f, g, h, i, j]: &[u8; 10]| {
             let (net, peak) = (i32::from_be_bytes([*c, *d, *e, *f]), i32::from_be_bytes([*g, *h, *i, *j]));
-            Slice { number: u16::from_be_bytes([*a, *b]), outline: Outline { net, peak } }
+            Slice { number: u16::from_be_bytes([*a, *b]), outline: CountSummary { net, peak } }
         };
         let mut slices = Self { slices: whole.iter().map(slice).collect(), net: 0, peak: 0 };
         slices.net = slices.slices.iter().map(|slice| i64::from(slice.outline.net)).sum();

@@ -14,8 +14,7 @@ pub mod apply;
 pub mod archives;
 pub mod checkpoint;
 pub mod concurrency;
-pub mod entry;
-pub mod forgotten;
+pub mod decoded_event;
 pub mod live;
 pub mod messages;
 pub mod model;
@@ -24,23 +23,24 @@ pub mod read;
 pub mod rebuild;
 pub mod replicas;
 pub mod retention;
+pub mod retention_filter;
 pub mod rooms;
 pub mod rows;
 pub mod sessions;
 pub mod usage;
 
-use activity::Activity;
-use messages::Messages;
+use activity::ActivityModel;
+use messages::MessagesModel;
 use model::ModelInfo;
-use rooms::Rooms;
-use sessions::Sessions;
-use usage::Usage;
+use rooms::RoomsModel;
+use sessions::SessionsModel;
+use usage::UsageModel;
 
 /// All read models.
 pub const MODELS: &[ModelInfo] = &[
-    ModelInfo::of::<Rooms>(),
-    ModelInfo::of::<Sessions>(),
-    ModelInfo::of::<Messages>(),
-    ModelInfo::of::<Activity>(),
-    ModelInfo::of::<Usage>(),
+    ModelInfo::of::<RoomsModel>(),
+    ModelInfo::of::<SessionsModel>(),
+    ModelInfo::of::<MessagesModel>(),
+    ModelInfo::of::<ActivityModel>(),
+    ModelInfo::of::<UsageModel>(),
 ];

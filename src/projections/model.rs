@@ -1,7 +1,7 @@
 //! The trait of a read model: its tables and its fold.
 
-use super::entry::Entry;
-use super::rows::{AnySet, Table};
+use super::decoded_event::DecodedEvent;
+use super::rows::{AnyWorkingSet, ModelTable};
 
 /// A read model. A fresh value knows no rows.
 ///
@@ -15,15 +15,15 @@ pub trait ReadModel: Default + Send + 'static {
     /// Counts up whenever the rows that the same events lead to change: the model then stops until it is rebuilt.
     const SHAPE: u16;
 
-    const TABLES: &'static [&'static Table];
+    const TABLES: &'static [&'static ModelTable];
 
     /// Names the rows that the event touches, as far as is known from the rows in hand.
-    fn need(&mut self, entry: &Entry);
+    fn need(&mut self, entry: &DecodedEvent);
 
-    fn fold(&mut self, entry: &Entry);
+    fn fold(&mut self, entry: &DecodedEvent);
 
     /// The rows in hand, in the order of [`ReadModel::TABLES`].
-    fn sets(&mut self) -> Vec<&mut dyn AnySet>;
+    fn sets(&mut self) -> Vec<&mut dyn AnyWorkingSet>;
 }
 
 /// What is known of a read model without its rows.
@@ -31,7 +31,7 @@ pub trait ReadModel: Default + Send + 'static {
 pub struct ModelInfo {
     pub name: &'static str,
     pub shape: u16,
-    pub tables: &'static [&'static Table],
+    pub tables: &'static [&'static ModelTable],
 }
 
 impl ModelInfo {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use sqlx::Row as _;
 
 use super::MODELS;
-use super::checkpoint::{self, Status, position};
+use super::checkpoint::{self, ModelStatus, position};
 use crate::database::pool::Pool;
 use crate::events::time::Timestamp;
 use crate::ids::Position;
@@ -114,7 +114,7 @@ fn view(checkpoint: &checkpoint::Checkpoint, head: Position) -> ProjectionView {
         digest: checkpoint.digest.to_string(),
         ..unbegun(&checkpoint.name, head)
     };
-    if let Status::Stopped { error, failed_position, at } = &checkpoint.status {
+    if let ModelStatus::Stopped { error, failed_position, at } = &checkpoint.status {
         view.status = ProjectionStatus::Stopped;
         view.error = Some(error.clone());
         view.failed_position = *failed_position;

@@ -9,8 +9,8 @@ use sqlx::postgres::PgRow;
 use sqlx::query::Query;
 use sqlx::{Execute as _, Postgres};
 
-use super::replicas::{Chosen, Replicas};
-use super::rows::{BadField, Field, Fields, Row, Tuple, TupleWriter, Tuples, columns};
+use super::replicas::{ChosenReplica, Replicas};
+use super::rows::{BadField, Field, ModelRow, RowFields, Tuple, TupleWriter, Tuples, columns};
 use crate::database::pool::Pool;
 use crate::database::tenant;
 use crate::ids::TenantId;
@@ -22,7 +22,7 @@ pub struct ReadModels {
     /// The primary.
     pool: Pool,
     /// Asked in its place, while it answers.
-    replica: Option<(Replicas, Chosen)>,
+    replica: Option<(Replicas, ChosenReplica)>,
     /// Told who answered.
     metrics: Option<Metrics>,
 }
@@ -43,27 +43,27 @@ pub enum ReadError {
 pub struct PageRequest<'a> {
     /// Most items, 1 or more.
     pub limit: usize,
-    /// [`Page::next_cursor`] of the page before.
+    /// [`ModelPage::next_cursor`] of the page before.
     pub cursor: Option<&'a str>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct Page<T> {
+pub struct ModelPage<T> {
     pub items: Vec<T>,
     /// Absent on the last page.
     pub next_cursor: Option<String>,
 }
 
-impl<T> Page<T> {
-    pub fn map<U>(self, item: impl FnMut(T) -> U) -> Page<U> {
-        Page { items: self.items.into_iter().map(item).collect(), next_cursor: self.next_cursor }
+impl<T> ModelPage<T> {
+    pub fn map<U>(self, item: impl FnMut(T) -> U) -> ModelPage<U> {
+        ModelPage { items: self.items.into_iter().map(item).collect(), next_cursor: self.next_cursor }
     }
 }
 
 /// Which list a cursor belongs to: its first byte. No number is used again (5 was another list's).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(super) enum List {
+pub(super) enum ListKind {
     Rooms = 1,
     Participants = 2,
     Waiting = 3,
@@ -78,7 +78,7 @@ pub(super) enum List {
 /// The end of a page: the key of its last item.
 pub(super) trait CursorKey: Sized {
     fn put(&self, fields: &mut TupleWriter<'_>);
-    fn take<'a>(fields: &mut Fields<'a, Tuple<'a>>) -> Result<Self, BadField>;
+    fn take<'a>(fields: &mut RowFields<'a, Tuple<'a>>) -> Result<Self, BadField>;
 }
 
 impl<A: Field> CursorKey for (A,) {
@@ -86,7 +86,7 @@ impl<A: Field> CursorKey for (A,) {
         fields.put(&self.0);
     }
 
-    fn take<'a>(fields: &mut Fields<'a, Tuple<'a>>) -> Result<Self, BadField> {
+    fn take<'a>(fields: &mut RowFields<'a, Tuple<'a>>) -> Result<Self, BadField> {
         Ok((fields.take()?,))
     }
 }
@@ -97,12 +97,12 @@ impl<A: Field, B: Field> CursorKey for (A, B) {
         fields.put(&self.1);
     }
 
-    fn take<'a>(fields: &mut Fields<'a, Tuple<'a>>) -> Result<Self, BadField> {
+    fn take<'a>(fields: &mut RowFields<'a, Tuple<'a>>) -> Result<Self, BadField> {
         Ok((fields.take()?, fields.take()?))
     }
 }
 
-impl List {
+impl ListKind {
     /// The cursor of a page of this list that ended with `key`.
     pub(super) fn cursor(self, key: &impl CursorKey) -> String {
         let mut tuples = Tuples::default();
@@ -112,13 +112,13 @@ impl List {
     }
 }
 
-pub(super) fn decode<K: CursorKey>(list: List, cursor: Option<&str>) -> Result<Option<K>, ReadError> {
+pub(super) fn decode<K: CursorKey>(list: ListKind, cursor: Option<&str>) -> Result<Option<K>, ReadError> {
     let Some(cursor) = cursor else { return Ok(None) };
     let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| ReadError::BadCursor)?;
     if !bytes.starts_with(&(list as u16).to_be_bytes()) {
         return Err(ReadError::BadCursor);
     }
-    let mut fields = Fields(Tuple::of(&bytes));
+    let mut fields = RowFields(Tuple::of(&bytes));
     let key = K::take(&mut fields).map_err(|_| ReadError::BadCursor)?;
     // Only what this list would have written itself is one of its cursors.
     (list.cursor(&key) == cursor).then_some(Some(key)).ok_or(ReadError::BadCursor)
@@ -138,7 +138,7 @@ impl ReadModels {
     }
 
     /// The same, read from a replica.
-    pub fn on(&self, replicas: &Replicas, chosen: Chosen) -> Self {
+    pub fn on(&self, replicas: &Replicas, chosen: ChosenReplica) -> Self {
         Self { replica: Some((replicas.clone(), chosen)), ..self.clone() }
     }
 
@@ -165,21 +165,21 @@ impl ReadModels {
     }
 
     /// A page of rows of one table; the statement asks for one more than `limit`, which tells whether there is a next page.
-    pub(super) async fn page<R: Row, K: CursorKey>(
+    pub(super) async fn page<R: ModelRow, K: CursorKey>(
         &self,
         tenant: &TenantId,
         statement: Statement<'_>,
         limit: usize,
-        list: List,
+        list: ListKind,
         key: impl Fn(&R) -> K,
-    ) -> Result<Page<R>, ReadError> {
+    ) -> Result<ModelPage<R>, ReadError> {
         let rows = self.rows(tenant, statement).await?;
         let items: Result<Vec<R>, BadField> =
-            rows.iter().take(limit).map(|row| R::get(&mut Fields(columns(row)))).collect();
+            rows.iter().take(limit).map(|row| R::get(&mut RowFields(columns(row)))).collect();
         let items = items?;
         let more = rows.len() > limit;
         let next_cursor = items.last().filter(|_| more).map(|last| list.cursor(&key(last)));
-        Ok(Page { items, next_cursor })
+        Ok(ModelPage { items, next_cursor })
     }
 }
 
@@ -203,12 +203,12 @@ mod tests {
     #[test]
     fn a_cursor_is_taken_by_its_own_list_only() {
         let key = (Identity::new("ann").unwrap(),);
-        let cursor = List::Participants.cursor(&key);
-        assert_eq!(decode(List::Participants, Some(&cursor)).unwrap(), Some(key));
-        assert!(decode::<(Identity,)>(List::Waiting, Some(&cursor)).is_err());
-        assert!(decode::<(u64,)>(List::Participants, Some(&cursor)).is_err());
+        let cursor = ListKind::Participants.cursor(&key);
+        assert_eq!(decode(ListKind::Participants, Some(&cursor)).unwrap(), Some(key));
+        assert!(decode::<(Identity,)>(ListKind::Waiting, Some(&cursor)).is_err());
+        assert!(decode::<(u64,)>(ListKind::Participants, Some(&cursor)).is_err());
         for bad in ["", "!", "AAAA", &cursor[1..], &format!("{cursor}AA")] {
-            assert!(decode::<(Identity,)>(List::Participants, Some(bad)).is_err(), "{bad}");
+            assert!(decode::<(Identity,)>(ListKind::Participants, Some(bad)).is_err(), "{bad}");
         }
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! Tables that grow have a partition for each month in which rooms were created (migration 0017). When all rooms of a month have
 //! ended and the month is older than the model's retention, one transaction subtracts its rows from the digest, drops its
-//! partitions and increments the model's generation. The fold ignores these rooms from then on ([`super::forgotten`]), so that a
-//! rebuild produces the remaining rows. The log keeps all events.
+//! partitions and increments the model's generation. The fold ignores these rooms from then on
+//! ([`super::retention_filter`]), so that a rebuild produces the remaining rows. The log keeps all events.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ use uuid::Uuid;
 use super::MODELS;
 use super::checkpoint;
 use super::model::ModelInfo;
-use super::rows::{BadCopy, Digest, Splitter};
+use super::rows::{BadCopy, CopySplitter, Digest};
 use crate::config::RetentionConfig;
 use crate::database::pool::Pool;
-use crate::database::silence::heard;
+use crate::database::timeout::with_timeout;
 use crate::events::time::{Clock, Timestamp};
 
 /// Between two rounds.
@@ -29,7 +29,7 @@ const AHEAD_S: i64 = 62 * 86_400;
 /// How long queries on a table are waited for, while later ones wait behind.
 const LOCK_PATIENCE: &str = "SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = 0";
 /// Whoever is there answers sooner: a month may be large.
-const SILENCE: Duration = Duration::from_secs(3_600);
+const MONTH_TIMEOUT: Duration = Duration::from_secs(3_600);
 
 #[derive(Debug, thiserror::Error)]
 pub enum RetentionError {
@@ -41,20 +41,20 @@ pub enum RetentionError {
 
 /// A month that a model dropped.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gone {
+pub struct DroppedMonth {
     pub model: &'static str,
     pub month: Timestamp,
     pub rows: u64,
 }
 
 #[derive(Clone)]
-pub struct Retention {
+pub struct RetentionWorker {
     pool: Pool,
     config: RetentionConfig,
     clock: Clock,
 }
 
-impl Retention {
+impl RetentionWorker {
     pub fn new(pool: Pool, config: RetentionConfig, clock: Clock) -> Self {
         Self { pool, config, clock }
     }
@@ -82,17 +82,17 @@ impl Retention {
     }
 
     /// Makes months ahead, and lets go of what is older than it should be.
-    pub async fn round(&self) -> Result<Vec<Gone>, RetentionError> {
+    pub async fn round(&self) -> Result<Vec<DroppedMonth>, RetentionError> {
         let mut connection = self.pool.sessions().acquire().await?;
         // A connection with an abandoned transaction must not return to the pool.
         connection.close_on_drop();
-        while heard(SILENCE, self.make_month(&mut connection)).await? {}
+        while with_timeout(MONTH_TIMEOUT, self.make_month(&mut connection)).await? {}
         let mut gone = Vec::new();
         for model in MODELS {
             let Some(kept) = self.config.of(model.name) else { continue };
             let before = self.clock.now().plus_seconds(-i64::try_from(kept.as_secs()).unwrap_or(i64::MAX));
             for month in old_months(&mut connection, model.name, before).await? {
-                gone.extend(heard(SILENCE, forget(&mut connection, model, month)).await?);
+                gone.extend(with_timeout(MONTH_TIMEOUT, forget(&mut connection, model, month)).await?);
             }
         }
         Ok(gone)
@@ -111,7 +111,7 @@ impl Retention {
     }
 }
 
-struct Month {
+struct OldMonth {
     month: Timestamp,
     from_room: Uuid,
     to_room: Uuid,
@@ -122,7 +122,7 @@ async fn old_months(
     connection: &mut PgConnection,
     model: &str,
     before: Timestamp,
-) -> Result<Vec<Month>, RetentionError> {
+) -> Result<Vec<OldMonth>, RetentionError> {
     let rows = sqlx::query(
         "SELECT
             m.month,
@@ -143,7 +143,7 @@ async fn old_months(
     .await?;
     let month = |row: &sqlx::postgres::PgRow| {
         let month = Timestamp::new(row.try_get(0)?).ok_or_else(|| sqlx::Error::Decode("a month out of time".into()))?;
-        Ok(Month { month, from_room: row.try_get(1)?, to_room: row.try_get(2)? })
+        Ok(OldMonth { month, from_room: row.try_get(1)?, to_room: row.try_get(2)? })
     };
     rows.iter().map(month).collect()
 }
@@ -152,8 +152,8 @@ async fn old_months(
 async fn forget(
     connection: &mut PgConnection,
     model: &ModelInfo,
-    month: Month,
-) -> Result<Option<Gone>, RetentionError> {
+    month: OldMonth,
+) -> Result<Option<DroppedMonth>, RetentionError> {
     let mut transaction = connection.begin().await?;
     sqlx::raw_sql(LOCK_PATIENCE).execute(&mut *transaction).await?;
     sqlx::query("SELECT FROM convoke.projections WHERE name = $1 FOR UPDATE")
@@ -176,14 +176,14 @@ async fn forget(
         .execute(&mut *transaction)
         .await?;
     transaction.commit().await?;
-    Ok(Some(Gone { model: model.name, month: month.month, rows }))
+    Ok(Some(DroppedMonth { model: model.name, month: month.month, rows }))
 }
 
 /// The rows that go, and what they add up to.
 async fn count(
     connection: &mut PgConnection,
     model: &ModelInfo,
-    month: &Month,
+    month: &OldMonth,
 ) -> Result<(u64, Digest), RetentionError> {
     let (mut rows, mut sum) = (0, Digest::default());
     for table in model.tables {
@@ -196,7 +196,7 @@ async fn count(
             month.to_room,
         );
         let mut stream = connection.copy_out_raw(&statement).await?;
-        let mut splitter = Splitter::default();
+        let mut splitter = CopySplitter::default();
         while let Some(message) = stream.next().await {
             splitter.feed(message?, |row| {
                 rows += 1;

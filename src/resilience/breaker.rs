@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::Backoff;
 use crate::telemetry::metrics::Metrics;
-use machine::{Admission, Machine, Verdict};
+use machine::{Admission, BreakerMachine, CallResult};
 
 /// When a breaker opens, and for how long.
 #[derive(Clone, Copy, Debug)]
@@ -27,23 +27,23 @@ pub struct BreakerPolicy {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum BreakerState {
     Closed,
     HalfOpen,
     Open,
 }
 
-impl State {
+impl BreakerState {
     pub fn as_str(self) -> &'static str {
         match self {
-            State::Closed => "closed",
-            State::HalfOpen => "half-open",
-            State::Open => "open",
+            BreakerState::Closed => "closed",
+            BreakerState::HalfOpen => "half-open",
+            BreakerState::Open => "open",
         }
     }
 }
 
-impl fmt::Display for State {
+impl fmt::Display for BreakerState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -52,7 +52,7 @@ impl fmt::Display for State {
 /// The breaker is open, or tries with another call.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the circuit breaker of {target} is open: it failed too often")]
-pub struct Refused {
+pub struct BreakerOpen {
     pub target: Arc<str>,
     /// When it may be worth asking again; nought while a trial is on its way.
     pub after: Duration,
@@ -61,20 +61,20 @@ pub struct Refused {
 #[derive(Debug, thiserror::Error)]
 pub enum CallError<E> {
     #[error(transparent)]
-    Refused(#[from] Refused),
+    Refused(#[from] BreakerOpen),
     #[error("{0}")]
     Failed(#[source] E),
 }
 
-struct Inner {
+struct BreakerInner {
     target: Arc<str>,
-    machine: Mutex<Machine>,
+    machine: Mutex<BreakerMachine>,
     metrics: Metrics,
 }
 
 /// Cheap to clone; clones are one breaker.
 #[derive(Clone)]
-pub struct Breaker(Arc<Inner>);
+pub struct Breaker(Arc<BreakerInner>);
 
 impl fmt::Debug for Breaker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -86,30 +86,30 @@ impl Breaker {
     /// Closed. `target` labels the metrics.
     pub fn new(target: &str, policy: BreakerPolicy, metrics: Metrics) -> Self {
         metrics.breaker_state(target, 0);
-        let machine = Mutex::new(Machine::new(policy, Instant::now()));
-        Self(Arc::new(Inner { target: target.into(), machine, metrics }))
+        let machine = Mutex::new(BreakerMachine::new(policy, Instant::now()));
+        Self(Arc::new(BreakerInner { target: target.into(), machine, metrics }))
     }
 
     pub fn target(&self) -> &str {
         &self.0.target
     }
 
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> BreakerState {
         self.machine().state()
     }
 
     /// Lets one call through, which is to say what became of it.
-    pub fn admit(&self) -> Result<Permit, Refused> {
+    pub fn admit(&self) -> Result<CallPermit, BreakerOpen> {
         let mut machine = self.machine();
         let before = machine.state();
         let admitted = machine.admit(Instant::now());
         self.moved(before, machine.state());
         drop(machine);
         match admitted {
-            Ok(admission) => Ok(Permit { breaker: self.clone(), admission: Some(admission) }),
+            Ok(admission) => Ok(CallPermit { breaker: self.clone(), admission: Some(admission) }),
             Err(after) => {
                 self.0.metrics.breaker_call(&self.0.target, "refused");
-                Err(Refused { target: self.0.target.clone(), after })
+                Err(BreakerOpen { target: self.0.target.clone(), after })
             }
         }
     }
@@ -129,43 +129,43 @@ impl Breaker {
         }
     }
 
-    fn machine(&self) -> MutexGuard<'_, Machine> {
+    fn machine(&self) -> MutexGuard<'_, BreakerMachine> {
         // Nothing in it panics half-way: a poisoned lock guards whole data.
         self.0.machine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn settle(&self, admission: Admission, verdict: Verdict) {
+    fn settle(&self, admission: Admission, verdict: CallResult) {
         let mut machine = self.machine();
         let before = machine.state();
         machine.settle(admission, verdict, Instant::now());
         self.moved(before, machine.state());
         drop(machine);
         match verdict {
-            Verdict::Succeeded => self.0.metrics.breaker_call(&self.0.target, "succeeded"),
-            Verdict::Failed => self.0.metrics.breaker_call(&self.0.target, "failed"),
-            Verdict::Abandoned => {}
+            CallResult::Succeeded => self.0.metrics.breaker_call(&self.0.target, "succeeded"),
+            CallResult::Failed => self.0.metrics.breaker_call(&self.0.target, "failed"),
+            CallResult::Abandoned => {}
         }
     }
 
     /// Reported under the machine's lock, so that the last report is the current state.
-    fn moved(&self, before: State, now: State) {
+    fn moved(&self, before: BreakerState, now: BreakerState) {
         if before == now {
             return;
         }
         let number = match now {
-            State::Closed => 0,
-            State::HalfOpen => 1,
-            State::Open => 2,
+            BreakerState::Closed => 0,
+            BreakerState::HalfOpen => 1,
+            BreakerState::Open => 2,
         };
         let target = &*self.0.target;
         self.0.metrics.breaker_state(target, number);
         match now {
-            State::Open if before == State::Closed => {
+            BreakerState::Open if before == BreakerState::Closed => {
                 self.0.metrics.breaker_opened(target);
                 tracing::warn!(target_name = target, "circuit breaker opened");
             }
-            State::Closed => tracing::info!(target_name = target, "circuit breaker closed"),
-            State::Open | State::HalfOpen => {}
+            BreakerState::Closed => tracing::info!(target_name = target, "circuit breaker closed"),
+            BreakerState::Open | BreakerState::HalfOpen => {}
         }
     }
 }
@@ -173,30 +173,30 @@ impl Breaker {
 /// One call that was let through. Dropped without a word, it counts as given up.
 #[must_use = "a call that was let through says what became of it"]
 #[derive(Debug)]
-pub struct Permit {
+pub struct CallPermit {
     breaker: Breaker,
     admission: Option<Admission>,
 }
 
-impl Permit {
+impl CallPermit {
     pub fn succeeded(mut self) {
-        self.settle(Verdict::Succeeded);
+        self.settle(CallResult::Succeeded);
     }
 
     pub fn failed(mut self) {
-        self.settle(Verdict::Failed);
+        self.settle(CallResult::Failed);
     }
 
-    fn settle(&mut self, verdict: Verdict) {
+    fn settle(&mut self, verdict: CallResult) {
         if let Some(admission) = self.admission.take() {
             self.breaker.settle(admission, verdict);
         }
     }
 }
 
-impl Drop for Permit {
+impl Drop for CallPermit {
     fn drop(&mut self) {
-        self.settle(Verdict::Abandoned);
+        self.settle(CallResult::Abandoned);
     }
 }
 
@@ -216,7 +216,7 @@ mod tests {
     async fn a_target_that_fails_is_left_alone_and_tried_again_and_metrics_and_health_say_so() {
         let metrics = Metrics::new();
         let breakers = Breakers::new(metrics.clone());
-        assert_eq!(breakers.told(), "none");
+        assert_eq!(breakers.summary(), "none");
         let breaker = breakers.around("redis", POLICY);
         let asked = std::sync::atomic::AtomicU32::new(0);
         let ask = async |answer: Result<(), &'static str>| {
@@ -230,9 +230,11 @@ mod tests {
         assert!(ask(Ok(())).await.is_ok());
         assert!(matches!(ask(Err("gone")).await, Err(CallError::Failed("gone"))));
         assert!(matches!(ask(Err("gone")).await, Err(CallError::Failed("gone"))));
-        assert!(matches!(ask(Ok(())).await, Err(CallError::Refused(Refused { target, .. })) if *target == *"redis"));
+        assert!(
+            matches!(ask(Ok(())).await, Err(CallError::Refused(BreakerOpen { target, .. })) if *target == *"redis")
+        );
         assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), 3, "who is refused does not ask");
-        assert_eq!(breakers.told(), "redis open");
+        assert_eq!(breakers.summary(), "redis open");
         let text = metrics.encode().unwrap();
         for line in [
             "convoke_breaker_state{target=\"redis\"} 2",
@@ -248,7 +250,7 @@ mod tests {
             assert!(begun.elapsed() < Duration::from_secs(10));
             tokio::task::yield_now().await;
         }
-        assert_eq!(breakers.told(), "redis closed");
+        assert_eq!(breakers.summary(), "redis closed");
         assert!(metrics.encode().unwrap().contains("convoke_breaker_state{target=\"redis\"} 0"));
     }
 
@@ -260,7 +262,7 @@ mod tests {
             let call = breaker.call(std::future::pending::<Result<(), ()>>());
             assert!(tokio::time::timeout(Duration::from_millis(1), call).await.is_err());
         }
-        assert_eq!(breaker.state(), State::Closed);
+        assert_eq!(breaker.state(), BreakerState::Closed);
         assert!(!metrics.encode().unwrap().contains("convoke_breaker_calls_total"));
     }
 }

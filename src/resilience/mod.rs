@@ -5,13 +5,13 @@
 
 mod backoff;
 mod breaker;
-pub mod fault;
+pub mod fault_injection;
 mod single_flight;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use backoff::{Backoff, Delays, shortened};
-pub use breaker::{Breaker, BreakerPolicy, CallError, Permit, Refused, State};
+pub use breaker::{Breaker, BreakerOpen, BreakerPolicy, BreakerState, CallError, CallPermit};
 pub use single_flight::SingleFlight;
 
 use crate::telemetry::metrics::Metrics;
@@ -36,9 +36,10 @@ impl Breakers {
     }
 
     /// A few words on each, in the order in which they were made.
-    pub fn told(&self) -> String {
+    pub fn summary(&self) -> String {
         let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        let told: Vec<String> = all.iter().map(|breaker| format!("{} {}", breaker.target(), breaker.state())).collect();
-        if told.is_empty() { "none".into() } else { told.join("; ") }
+        let summaries: Vec<String> =
+            all.iter().map(|breaker| format!("{} {}", breaker.target(), breaker.state())).collect();
+        if summaries.is_empty() { "none".into() } else { summaries.join("; ") }
     }
 }

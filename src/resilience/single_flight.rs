@@ -22,10 +22,10 @@ impl<K, V> Default for SingleFlight<K, V> {
     }
 }
 
-/// Takes the flight off the board when it has landed, also where it crashed.
-struct Landing<K: Hash + Eq, V>(SingleFlight<K, V>, K);
+/// Removes the load from the map when it has ended, also if it panicked.
+struct FlightGuard<K: Hash + Eq, V>(SingleFlight<K, V>, K);
 
-impl<K: Hash + Eq, V> Drop for Landing<K, V> {
+impl<K: Hash + Eq, V> Drop for FlightGuard<K, V> {
     fn drop(&mut self) {
         self.0.lock().remove(&self.1);
     }
@@ -50,12 +50,12 @@ impl<K: Hash + Eq + Clone + Send + 'static, V: Clone + Send + Sync + 'static> Si
                 Entry::Occupied(flight) => flight.get().clone(),
                 Entry::Vacant(place) => {
                     let (land, landed) = watch::channel(None);
-                    let landing = Landing(self.clone(), place.key().clone());
+                    let landing = FlightGuard(self.clone(), place.key().clone());
                     place.insert(landed.clone());
                     let load = load();
                     tokio::spawn(async move {
                         let value = load.await;
-                        // Off the board first: who comes later sees what was loaded where it was kept, or loads anew.
+                        // Removed first: a later caller finds what was loaded where it is kept, or loads again.
                         drop(landing);
                         land.send_replace(Some(value));
                     });

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::sealing::{self, Sealer};
 use super::signing_keys::{self, REFRESH};
-use super::tokens::Verifier;
+use super::tokens::TokenVerifier;
 use crate::database::notifications::{Notice, Notifications, Subscription};
 use crate::ids::{Identity, TenantId};
 
@@ -18,23 +18,23 @@ use crate::ids::{Identity, TenantId};
 const RETRY: Duration = Duration::from_millis(250);
 
 /// Keeps what this process holds of keys in step with the database.
-pub struct Watch {
+pub struct KeyWatch {
     sealer: Sealer,
-    verifier: Verifier,
+    verifier: TokenVerifier,
     erasures: Subscription,
     signing_keys: Subscription,
 }
 
 /// The payload on [`sealing::CHANNEL`].
 #[derive(Deserialize)]
-struct Erased {
+struct ErasedKey {
     tenant: TenantId,
     identity: Identity,
     key: Uuid,
 }
 
-impl Watch {
-    pub fn new(sealer: Sealer, verifier: Verifier, notifications: &mut Notifications) -> Self {
+impl KeyWatch {
+    pub fn new(sealer: Sealer, verifier: TokenVerifier, notifications: &mut Notifications) -> Self {
         let erasures = notifications.subscribe(sealing::CHANNEL);
         let signing_keys = notifications.subscribe(signing_keys::CHANNEL);
         Self { sealer, verifier, erasures, signing_keys }
@@ -60,13 +60,13 @@ async fn forget_erased(sealer: Sealer, mut erasures: Subscription) {
             Notice::Missed => None,
         };
         match erased {
-            Some(Erased { tenant, identity, key }) => sealer.forget(tenant, identity, Some(key)),
+            Some(ErasedKey { tenant, identity, key }) => sealer.forget(tenant, identity, Some(key)),
             None => sealer.forget_all(),
         }
     }
 }
 
-async fn keep_fresh(verifier: Verifier, mut changes: Subscription) {
+async fn keep_fresh(verifier: TokenVerifier, mut changes: Subscription) {
     let mut failing = false;
     loop {
         let failed = verifier.refresh().await.err();

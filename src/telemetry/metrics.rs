@@ -18,7 +18,7 @@ use sqlx::PgPool;
 use super::{pool_waits, slow_statements};
 use cache::CacheMetrics;
 use described::*;
-pub use described::{DESCRIBED, Described, markdown};
+pub use described::{DESCRIBED, MetricSpec, markdown};
 use made::{TIMES, counters, gauge_value, gauges, histogram, histograms, opts, register};
 
 /// Events of a batch.
@@ -28,7 +28,7 @@ const NO_LABELS: &[&str] = &[];
 
 /// The newest end of the log, and how long its partitions reach.
 #[derive(Clone, Copy, Debug)]
-pub struct LogStanding {
+pub struct LogStatus {
     pub position: u64,
     /// Of the last event, since the beginning of 1970.
     pub recorded: Option<Duration>,
@@ -37,10 +37,10 @@ pub struct LogStanding {
 
 /// The metrics of one process. Cheap to clone; all clones count together.
 #[derive(Clone, Debug)]
-pub struct Metrics(Arc<Instruments>);
+pub struct Metrics(Arc<MetricInstruments>);
 
 #[derive(Debug)]
-struct Instruments {
+struct MetricInstruments {
     registry: Registry,
     commands: HistogramVec,
     append_seconds: Histogram,
@@ -88,7 +88,7 @@ impl Metrics {
         let build = register(&registry, GaugeVec::new(opts(&BUILD), BUILD.labels));
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
         register(&registry, Ok(pool_waits::seen()));
-        Self(Arc::new(Instruments {
+        Self(Arc::new(MetricInstruments {
             commands: register(&registry, histograms(&COMMAND_SECONDS, TIMES)),
             append_seconds: register(&registry, histogram(&APPEND_SECONDS, TIMES)),
             append_events: register(&registry, histogram(&APPEND_EVENTS, SIZES)),
@@ -137,15 +137,15 @@ impl Metrics {
     }
 
     /// How the log stands; `None` while it does not tell.
-    pub fn log(&self, standing: Option<LogStanding>) {
+    pub fn log(&self, status: Option<LogStatus>) {
         self.0.log_recorded.reset();
-        let Some(standing) = standing else {
+        let Some(status) = status else {
             self.0.log_position.reset();
             return self.0.log_runway.reset();
         };
-        self.0.log_position.with_label_values(NO_LABELS).set(gauge_value(standing.position));
-        self.0.log_runway.with_label_values(NO_LABELS).set(gauge_value(standing.runway.as_secs()));
-        if let Some(recorded) = standing.recorded {
+        self.0.log_position.with_label_values(NO_LABELS).set(gauge_value(status.position));
+        self.0.log_runway.with_label_values(NO_LABELS).set(gauge_value(status.runway.as_secs()));
+        if let Some(recorded) = status.recorded {
             self.0.log_recorded.with_label_values(NO_LABELS).set(recorded.as_secs_f64());
         }
     }
@@ -175,10 +175,10 @@ impl Metrics {
     }
 
     /// How far the topic has come of a log that ends at `head`; `None`: there is none, or it does not tell.
-    pub fn topic(&self, standing: Option<(u64, u64)>) {
+    pub fn topic(&self, status: Option<(u64, u64)>) {
         self.0.relay_position.reset();
         self.0.relay_lag.reset();
-        if let Some((position, head)) = standing {
+        if let Some((position, head)) = status {
             self.0.relay_position.with_label_values(NO_LABELS).set(gauge_value(position));
             self.0.relay_lag.with_label_values(NO_LABELS).set(gauge_value(head.saturating_sub(position)));
         }
@@ -333,7 +333,7 @@ mod tests {
     fn a_log_that_does_not_tell_has_no_old_gauges() {
         let metrics = Metrics::new();
         let recorded = Some(Duration::from_millis(1_700_000_000_250));
-        metrics.log(Some(LogStanding { position: 7, recorded, runway: Duration::from_secs(90) }));
+        metrics.log(Some(LogStatus { position: 7, recorded, runway: Duration::from_secs(90) }));
         let text = metrics.encode().expect("all names are valid");
         for line in [
             "convoke_log_position 7\n",

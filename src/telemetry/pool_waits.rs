@@ -32,20 +32,20 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     let loan = |metadata: &Metadata<'_>| metadata.target() == TARGET;
-    Watch.with_filter(filter_fn(loan))
+    PoolWatcher.with_filter(filter_fn(loan))
 }
 
-struct Watch;
+struct PoolWatcher;
 
-impl<S: Subscriber> Layer<S> for Watch {
+impl<S: Subscriber> Layer<S> for PoolWatcher {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        event.record(&mut Seconds);
+        event.record(&mut WaitSeconds);
     }
 }
 
-struct Seconds;
+struct WaitSeconds;
 
-impl Visit for Seconds {
+impl Visit for WaitSeconds {
     fn record_f64(&mut self, field: &Field, value: f64) {
         if field.name() == SECONDS {
             WAITS.observe(value);

@@ -24,12 +24,12 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     let slow = |metadata: &Metadata<'_>| metadata.target() == TARGET && *metadata.level() == Level::WARN;
-    Counter.with_filter(filter_fn(slow))
+    SlowStatementCounter.with_filter(filter_fn(slow))
 }
 
-struct Counter;
+struct SlowStatementCounter;
 
-impl<S: Subscriber> Layer<S> for Counter {
+impl<S: Subscriber> Layer<S> for SlowStatementCounter {
     fn on_event(&self, _: &Event<'_>, _: Context<'_, S>) {
         SEEN.fetch_add(1, Ordering::Relaxed);
     }

@@ -22,7 +22,7 @@ async fn connect(server: &Server) -> TcpStream {
 }
 
 /// Sends, and reads until the server closes.
-async fn told(server: &Server, request: &[u8]) -> String {
+async fn response_to(server: &Server, request: &[u8]) -> String {
     let mut stream = connect(server).await;
     stream.write_all(request).await.unwrap();
     rest(&mut stream).await
@@ -96,11 +96,11 @@ async fn broken_oversized_and_slow_requests_are_answered_and_harm_nobody() {
     let db = TestDb::new().await;
     let run = Run::on(&db).with("CONVOKE_HTTP_REQUEST_TIMEOUT", "1s").with("CONVOKE_HTTP_HEADER_LIMIT", "8KiB");
     let server = run.serve().await;
-    assert_problem(&told(&server, b"\x16\x03\x01\x02\x00\r\n\r\n").await, 400, "malformed-request");
+    assert_problem(&response_to(&server, b"\x16\x03\x01\x02\x00\r\n\r\n").await, 400, "malformed-request");
     let large = format!("GET /health/live HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "y".repeat(9000));
-    assert_problem(&told(&server, large.as_bytes()).await, 431, "headers-too-large");
-    assert_problem(&told(&server, b"GET /health/live HTTP/1.1\r\nho").await, 408, "request-timeout");
-    let wrong = told(&server, b"DELETE /health/live HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+    assert_problem(&response_to(&server, large.as_bytes()).await, 431, "headers-too-large");
+    assert_problem(&response_to(&server, b"GET /health/live HTTP/1.1\r\nho").await, 408, "request-timeout");
+    let wrong = response_to(&server, b"DELETE /health/live HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
     assert_problem(&wrong, 405, "method-not-allowed");
     assert!(wrong.contains("allow: GET,HEAD"), "{wrong}");
     assert!(asked(&mut connect(&server).await).await.starts_with("HTTP/1.1 200 "));
@@ -125,14 +125,14 @@ async fn every_request_names_its_host_once_and_its_body_is_chunked_or_plain_what
             ["", "host: a\r\nhost: b\r\n", "host: a\r\nHost: a\r\n", "host: a b\r\n", "host: a/b\r\n", "host: u@a\r\n"]
         {
             let request = format!("GET {path} HTTP/1.1\r\n{hosts}\r\n");
-            assert_problem(&told(&server, request.as_bytes()).await, 400, "malformed-request");
+            assert_problem(&response_to(&server, request.as_bytes()).await, 400, "malformed-request");
         }
         for codings in ["transfer-encoding: gzip, chunked", "transfer-encoding: gzip\r\ntransfer-encoding: chunked"] {
             let request = format!("POST {path} HTTP/1.1\r\nhost: x\r\n{codings}\r\n\r\n0\r\n\r\n");
-            assert_problem(&told(&server, request.as_bytes()).await, 501, "transfer-coding-not-implemented");
+            assert_problem(&response_to(&server, request.as_bytes()).await, 501, "transfer-coding-not-implemented");
         }
     }
-    let old = told(&server, b"GET /health/live HTTP/1.0\r\n\r\n").await;
+    let old = response_to(&server, b"GET /health/live HTTP/1.0\r\n\r\n").await;
     assert!(old.starts_with("HTTP/1.0 200 ") || old.starts_with("HTTP/1.1 200 "), "HTTP/1.0 asks for no host: {old}");
 }
 
@@ -143,7 +143,7 @@ async fn the_root_leads_to_the_documentation() {
     let led = server.get("/").await;
     assert_eq!((led.status().as_u16(), led.url().path()), (200, "/docs"), "a browser follows");
     assert!(led.headers()["content-type"].to_str().unwrap().starts_with("text/html"));
-    let bare = told(&server, b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+    let bare = response_to(&server, b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
     assert!(bare.starts_with("HTTP/1.1 307 ") && bare.contains("location: /docs"), "{bare}");
 }
 
@@ -180,7 +180,7 @@ async fn a_connection_beyond_the_bound_is_told_so() {
         assert!(asked(&mut stream).await.starts_with("HTTP/1.1 200 "));
         held.push(stream);
     }
-    assert_problem(&told(&server, LIVE.as_bytes()).await, 503, "too-many-connections");
+    assert_problem(&response_to(&server, LIVE.as_bytes()).await, 503, "too-many-connections");
     held.pop();
     eventually("a place is free again", DEADLINE, async || {
         asked(&mut connect(&server).await).await.starts_with("HTTP/1.1 200 ").then_some(())

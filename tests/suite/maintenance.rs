@@ -6,7 +6,7 @@ use std::time::Duration;
 use convoke::config::{Config, LogConfig, PartitionUnit};
 use convoke::events::log::EventLog;
 use convoke::events::log::maintenance::{Maintenance, Runway};
-use convoke::events::log::runway::Partition;
+use convoke::events::log::partition_status::Partition;
 use convoke::events::time::{Clock, Timestamp};
 use serde_json::Value;
 use sqlx::Executor as _;

@@ -6,16 +6,16 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::context::Context;
+use super::context::CliContext;
 
 /// Move old partitions of the log out of the database into readable archives.
 #[derive(Debug, Subcommand)]
-pub enum Archive {
-    Run(run::Run),
+pub enum ArchiveCommand {
+    Run(run::ArchiveRunArgs),
 }
 
-impl Archive {
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+impl ArchiveCommand {
+    pub async fn run(self, context: CliContext) -> anyhow::Result<ExitCode> {
         match self {
             Self::Run(command) => command.run(context).await,
         }

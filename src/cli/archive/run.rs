@@ -7,16 +7,16 @@ use clap::Args;
 use serde::Serialize;
 use sqlx::PgPool;
 
-use crate::cli::context::Context;
-use crate::cli::progress::Progress;
+use crate::cli::context::CliContext;
+use crate::cli::progress::WorkProgress;
 use crate::cli::{output, table};
 use crate::config::{duration, settings};
 use crate::database::pool::Pool;
-use crate::events::archive::Archive;
+use crate::events::archive::ArchiveReader;
 use crate::events::time::{Clock, Timestamp};
 use crate::events::topic::shape::events_topic;
-use crate::projections::archives::{self, Archiving, Moved, Plan, Told};
-use crate::resilience::fault::Faults;
+use crate::projections::archives::{self, ArchivePlan, ArchiveStep, LogArchiver, MovedPartition};
+use crate::resilience::fault_injection::FaultInjector;
 
 /// Move partitions of the log that are older than the retention to Parquet files.
 ///
@@ -26,7 +26,7 @@ use crate::resilience::fault::Faults;
 /// database's owner. Exit code 1 if old partitions have to wait.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  convoke archive run --dry-run\n  convoke archive run --older-than 90d")]
-pub struct Run {
+pub struct ArchiveRunArgs {
     /// Show what would be archived, with events and bytes, and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -43,17 +43,17 @@ fn time(text: &str) -> Result<Duration, String> {
 }
 
 #[derive(Serialize)]
-struct Report {
+struct ArchiveReport {
     dry_run: bool,
-    moved: Vec<Moved>,
+    moved: Vec<MovedPartition>,
     #[serde(flatten)]
-    plan: Plan,
+    plan: ArchivePlan,
 }
 
-impl Run {
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+impl ArchiveRunArgs {
+    pub async fn run(self, context: CliContext) -> anyhow::Result<ExitCode> {
         let config = context.config()?;
-        let archive = Archive::configured(&config.archive)?;
+        let archive = ArchiveReader::configured(&config.archive)?;
         let name = settings::ARCHIVE_URL.name;
         let archive = archive.ok_or_else(|| {
             anyhow::anyhow!("no archive is configured; set {name}, such as file:///srv/convoke/archive")
@@ -63,60 +63,64 @@ impl Run {
         if self.json {
             output::print_json(&report)?;
         } else {
-            output::print_text(&told(&report))?;
+            output::print_text(&summary(&report))?;
         }
         Ok(if report.plan.waiting.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
     async fn archive(
         &self,
-        context: &Context,
-        archive: Archive,
+        context: &CliContext,
+        archive: ArchiveReader,
         owner: PgPool,
         system: Pool,
-    ) -> anyhow::Result<Report> {
+    ) -> anyhow::Result<ArchiveReport> {
         let config = context.config()?;
         let topic = config.kafka.brokers.is_some().then(|| events_topic(&config.kafka.prefix));
         let before = archives::before(Clock::system().now(), self.older_than.unwrap_or(config.archive.retention));
-        let archiving = Archiving::new(owner, context.log(system)?, archive, topic, Faults::new(config.fault));
+        let archiving = LogArchiver::new(owner, context.log(system)?, archive, topic, FaultInjector::new(config.fault));
         let mut moved = Vec::new();
         let plan = if self.dry_run {
             archiving.plan(before).await?
         } else {
-            let mut shown = Shown::default();
-            let mut tell = |told: Told| {
-                shown.tell(&told);
-                if let Told::Moved(one) = told {
+            let mut shown = ArchiveDisplay::default();
+            let mut tell = |step: ArchiveStep| {
+                shown.tell(&step);
+                if let ArchiveStep::Moved(one) = step {
                     moved.push(one);
                 }
             };
             archiving.run(before, &mut tell, &context.stop).await?
         };
-        Ok(Report { dry_run: self.dry_run, moved, plan })
+        Ok(ArchiveReport { dry_run: self.dry_run, moved, plan })
     }
 }
 
 /// What is under way, on the error stream.
 #[derive(Default)]
-struct Shown(Option<(String, Progress)>);
+struct ArchiveDisplay(Option<(String, WorkProgress)>);
 
-impl Shown {
-    fn tell(&mut self, told: &Told) {
-        match told {
-            Told::Writing { partition, done, events } => self.count(&format!("write {partition}"), *done, *events),
-            Told::Comparing { partition, done, events } => self.count(&format!("compare {partition}"), *done, *events),
-            Told::Detaching { partition } => {
+impl ArchiveDisplay {
+    fn tell(&mut self, step: &ArchiveStep) {
+        match step {
+            ArchiveStep::Writing { partition, done, events } => {
+                self.count(&format!("write {partition}"), *done, *events)
+            }
+            ArchiveStep::Comparing { partition, done, events } => {
+                self.count(&format!("compare {partition}"), *done, *events)
+            }
+            ArchiveStep::Detaching { partition } => {
                 self.end();
                 output::note(format_args!("detaching {partition} from the log; waiting for transactions that use it"));
             }
-            Told::Moved(_) | Told::Emptied { .. } => self.end(),
+            ArchiveStep::Moved(_) | ArchiveStep::Emptied { .. } => self.end(),
         }
     }
 
     fn count(&mut self, what: &str, done: u64, events: u64) {
         if self.0.as_ref().is_none_or(|(shown, _)| shown != what) {
             self.end();
-            self.0 = Some((what.to_owned(), Progress::new(what, "events", Some(events))));
+            self.0 = Some((what.to_owned(), WorkProgress::new(what, "events", Some(events))));
         }
         if let Some((_, progress)) = &mut self.0 {
             progress.set(done);
@@ -130,7 +134,7 @@ impl Shown {
     }
 }
 
-fn told(report: &Report) -> String {
+fn summary(report: &ArchiveReport) -> String {
     let day = |at: Timestamp| at.utc().format("%Y-%m-%d").to_string();
     let mut text = String::new();
     if report.dry_run && !report.plan.moves.is_empty() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::context::Context;
+use crate::cli::context::CliContext;
 use crate::cli::output;
 use crate::ids::TenantId;
 use crate::live::cache::operate::{Question, Reply};
@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[command(
     after_help = "Examples:\n  convoke cache forget 'room:*'\n  convoke cache forget --tenant acme 'room:01936d2e-*'"
 )]
-pub struct Forget {
+pub struct CacheForgetArgs {
     /// Which rooms
     pattern: String,
     /// Of this tenant only
@@ -31,23 +31,23 @@ pub struct Forget {
     json: bool,
 }
 
-impl Forget {
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+impl CacheForgetArgs {
+    pub async fn run(self, context: CliContext) -> anyhow::Result<ExitCode> {
         let pattern = Pattern::new(&self.pattern, self.tenant.clone())?;
         let question = Question::Forget { pattern: pattern.glob().to_owned(), tenant: self.tenant };
-        let answers = super::ask(&context, question, PATIENCE).await?;
-        let mut ended = super::ended(&answers);
+        let replies = super::ask(&context, question, PATIENCE).await?;
+        let mut ended = super::ended(&replies);
         if self.json {
-            output::print_pretty_json(&answers.told)?;
+            output::print_pretty_json(&replies.received)?;
         }
-        for told in &answers.told {
-            match &told.reply {
+        for reply in &replies.received {
+            match &reply.reply {
                 Reply::Forgot { memory, redis } if !self.json => {
                     let redis = redis.map_or_else(String::new, |redis| format!(", {redis} in Redis"));
-                    output::print_line(format_args!("{}: {memory} rooms in memory{redis}", told.node))?;
+                    output::print_line(format_args!("{}: {memory} rooms in memory{redis}", reply.node))?;
                 }
                 Reply::Failed(why) => {
-                    output::note(format_args!("{}: {why}", told.node));
+                    output::note(format_args!("{}: {why}", reply.node));
                     ended = ExitCode::FAILURE;
                 }
                 _ => {}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::context::Context;
+use crate::cli::context::CliContext;
 use crate::cli::output;
 use crate::cli::table::{bytes, table};
 use crate::live::cache::operate::{Question, Reply};
@@ -18,27 +18,27 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Counts are since the start of the server. Exit code 1 if a server did not answer.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  convoke cache stats --json")]
-pub struct Stats {
+pub struct CacheStatsArgs {
     /// Print JSON: a list with an object for each server
     #[arg(long)]
     json: bool,
 }
 
-impl Stats {
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
-        let answers = super::ask(&context, Question::Stats, PATIENCE).await?;
+impl CacheStatsArgs {
+    pub async fn run(self, context: CliContext) -> anyhow::Result<ExitCode> {
+        let replies = super::ask(&context, Question::Stats, PATIENCE).await?;
         if self.json {
-            output::print_pretty_json(&answers.told)?;
-            return Ok(super::ended(&answers));
+            output::print_pretty_json(&replies.received)?;
+            return Ok(super::ended(&replies));
         }
-        for told in &answers.told {
-            match &told.reply {
-                Reply::Stats(stats) => output::print_text(&as_text(&told.node, stats))?,
-                Reply::Failed(why) => output::print_line(format_args!("{}: {why}", told.node))?,
+        for reply in &replies.received {
+            match &reply.reply {
+                Reply::Stats(stats) => output::print_text(&as_text(&reply.node, stats))?,
+                Reply::Failed(why) => output::print_line(format_args!("{}: {why}", reply.node))?,
                 Reply::Warmed(_) | Reply::Forgot { .. } => {}
             }
         }
-        Ok(super::ended(&answers))
+        Ok(super::ended(&replies))
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::context::Context;
+use crate::cli::context::CliContext;
 use crate::cli::output;
 use crate::live::cache::operate::{Question, Reply};
 
@@ -18,27 +18,27 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// answer or failed.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  convoke cache warm")]
-pub struct Warm {
+pub struct CacheWarmArgs {
     /// Print JSON: a list with an object for each server
     #[arg(long)]
     json: bool,
 }
 
-impl Warm {
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
-        let answers = super::ask(&context, Question::Warm, PATIENCE).await?;
-        let mut ended = super::ended(&answers);
+impl CacheWarmArgs {
+    pub async fn run(self, context: CliContext) -> anyhow::Result<ExitCode> {
+        let replies = super::ask(&context, Question::Warm, PATIENCE).await?;
+        let mut ended = super::ended(&replies);
         if self.json {
-            output::print_pretty_json(&answers.told)?;
+            output::print_pretty_json(&replies.received)?;
         }
-        for told in &answers.told {
-            match &told.reply {
+        for reply in &replies.received {
+            match &reply.reply {
                 Reply::Warmed(warmed) if !self.json => output::print_line(format_args!(
                     "{}: {} open rooms; {} loaded, {} failed",
-                    told.node, warmed.rooms, warmed.loaded, warmed.failed
+                    reply.node, warmed.rooms, warmed.loaded, warmed.failed
                 ))?,
                 Reply::Failed(why) => {
-                    output::note(format_args!("{}: {why}", told.node));
+                    output::note(format_args!("{}: {why}", reply.node));
                     ended = ExitCode::FAILURE;
                 }
                 _ => {}

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::cli::output;
-use crate::config::{Config, ConfigError, ConfigErrors, InForce};
+use crate::config::{Config, ConfigError, ConfigErrors, EffectiveSetting};
 use crate::database::requirements::{self, Shortcoming};
 use crate::database::{Database, pool};
 use crate::security::signing_keys::{self, BadSigningKeys};
@@ -21,13 +21,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// start with this configuration.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  CONVOKE_ENV=production convoke config check")]
-pub struct Check {
+pub struct ConfigCheckArgs {
     /// For a program: one JSON object, with `settings`, `warnings` and `errors`
     #[arg(long)]
     json: bool,
 }
 
-impl Check {
+impl ConfigCheckArgs {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         let settings = Config::in_force();
         let loaded = Config::load();
@@ -50,7 +50,7 @@ impl Check {
 pub fn serving(config: &Config) -> Result<(), ConfigErrors> {
     let mut errors = config.check_serving().err().map(|errors| errors.0).unwrap_or_default();
     if let Err(problems) = signing_keys::configured(&config.keys) {
-        errors.extend(problems.iter().map(BadSigningKeys::told));
+        errors.extend(problems.iter().map(BadSigningKeys::to_config_error));
     }
     if errors.is_empty() { Ok(()) } else { Err(ConfigErrors(errors)) }
 }
@@ -90,10 +90,10 @@ async fn database_fit(config: &Config, warnings: &mut Vec<String>) -> Result<(),
     if errors.is_empty() { Ok(()) } else { Err(ConfigErrors(errors)) }
 }
 
-fn as_text(settings: &[InForce], warnings: &[String], checked: &Result<(), ConfigErrors>) -> String {
+fn as_text(settings: &[EffectiveSetting], warnings: &[String], checked: &Result<(), ConfigErrors>) -> String {
     let width = settings.iter().map(|setting| setting.name.len()).max().unwrap_or_default();
     let mut text = String::new();
-    for InForce { name, value, source } in settings {
+    for EffectiveSetting { name, value, source } in settings {
         text += &format!("{name:width$}  {value}  ({source})\n");
     }
     for warning in warnings {
@@ -105,7 +105,7 @@ fn as_text(settings: &[InForce], warnings: &[String], checked: &Result<(), Confi
     }
 }
 
-fn as_json(settings: &[InForce], warnings: &[String], checked: &Result<(), ConfigErrors>) -> String {
+fn as_json(settings: &[EffectiveSetting], warnings: &[String], checked: &Result<(), ConfigErrors>) -> String {
     let settings: Vec<_> = settings
         .iter()
         .map(|setting| json!({ "name": setting.name, "value": setting.value, "source": setting.source }))

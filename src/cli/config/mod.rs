@@ -10,11 +10,11 @@ pub use check::serving;
 
 /// Check the configuration.
 #[derive(Debug, Subcommand)]
-pub enum Config {
-    Check(check::Check),
+pub enum ConfigCommand {
+    Check(check::ConfigCheckArgs),
 }
 
-impl Config {
+impl ConfigCommand {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         match self {
             Self::Check(command) => command.run().await,

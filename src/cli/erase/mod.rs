@@ -10,9 +10,9 @@ use clap::{Args, Subcommand};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::cli::context::Context;
+use crate::cli::context::CliContext;
 use crate::cli::output;
-use crate::commands::execute::{Executor, Foundation, Limits, Outcome, Request};
+use crate::commands::execute::{CommandOutcome, CommandRequest, Executor, ExecutorLimits, ExecutorServices};
 use crate::commands::tenant::ErasePerson;
 use crate::database::pool::Pool;
 use crate::events::time::Clock;
@@ -34,9 +34,9 @@ const ACTOR: &str = "operator";
     subcommand_negates_reqs = true,
     after_help = "Example:\n  convoke erase --tenant acme --identity alice --yes"
 )]
-pub struct Erase {
+pub struct EraseArgs {
     #[command(subcommand)]
-    around: Option<Around>,
+    check: Option<EraseCheck>,
     /// The tenant of the person
     #[arg(long, required = true)]
     tenant: Option<TenantId>,
@@ -50,27 +50,27 @@ pub struct Erase {
 
 /// What is done before and after an erasure, to know that nothing was left.
 #[derive(Debug, Subcommand)]
-enum Around {
-    Texts(texts::Texts),
-    Verify(verify::Verify),
+enum EraseCheck {
+    Texts(texts::EraseTextsArgs),
+    Verify(verify::EraseVerifyArgs),
 }
 
 /// Of what the command is answered.
 #[derive(Deserialize)]
-struct Answer {
+struct EraseAnswer {
     events: Vec<IgnoredAny>,
 }
 
-impl Erase {
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
-        let (tenant, identity) = match (self.around, self.tenant, self.identity) {
-            (Some(Around::Texts(command)), ..) => return command.run(context).await,
-            (Some(Around::Verify(command)), ..) => return command.run(context).await,
+impl EraseArgs {
+    pub async fn run(self, context: CliContext) -> anyhow::Result<ExitCode> {
+        let (tenant, identity) = match (self.check, self.tenant, self.identity) {
+            (Some(EraseCheck::Texts(command)), ..) => return command.run(context).await,
+            (Some(EraseCheck::Verify(command)), ..) => return command.run(context).await,
             (None, Some(tenant), Some(identity)) => (tenant, identity),
             (None, ..) => anyhow::bail!("--tenant and --identity are needed"),
         };
         let outcome = context.with_database(async |pool| execute(pool, &context, tenant, identity).await).await?;
-        let answer: Answer = serde_json::from_str(&outcome.body)?;
+        let answer: EraseAnswer = serde_json::from_str(&outcome.body)?;
         if answer.events.is_empty() {
             output::print_line("no personal data is stored for this person")?;
         } else {
@@ -80,15 +80,20 @@ impl Erase {
     }
 }
 
-async fn execute(pool: Pool, context: &Context, tenant: TenantId, identity: Identity) -> anyhow::Result<Outcome> {
+async fn execute(
+    pool: Pool,
+    context: &CliContext,
+    tenant: TenantId,
+    identity: Identity,
+) -> anyhow::Result<CommandOutcome> {
     let config = context.config()?;
     let masters = MasterKeys::configured(&config.keys).context("the master keys cannot be used")?;
     let clock = Clock::system();
     let key = RoomKey { tenant, room: RoomId::TENANT };
-    let request = Request::by_system(ACTOR, key, ErasePerson { identity }.into(), clock.now());
+    let request = CommandRequest::by_system(ACTOR, key, ErasePerson { identity }.into(), clock.now());
     let log = context.log(pool.clone())?;
-    let on = Foundation { log, sealer: Sealer::new(pool, masters), clock, metrics: Metrics::new() };
-    let (executor, queue) = Executor::new(on, Limits::configured(&config.log));
+    let on = ExecutorServices { log, sealer: Sealer::new(pool, masters), clock, metrics: Metrics::new() };
+    let (executor, queue) = Executor::new(on, ExecutorLimits::configured(&config.log));
     let queue = tokio::spawn(queue);
     let outcome = executor.execute(request).await;
     // With the last executor the queue ends.

@@ -7,15 +7,15 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Args;
 
-use crate::cli::context::Context;
+use crate::cli::context::CliContext;
 use crate::cli::output;
-use crate::cli::progress::Progress;
+use crate::cli::progress::WorkProgress;
 use crate::database::pool::Pool;
 use crate::events::envelope::Envelope;
 use crate::events::sealed::PersonalFields;
 use crate::ids::{Identity, TenantId};
 use crate::json::FreeJson;
-use crate::security::sealing::{MasterKeys, Place, Sealer, key_id};
+use crate::security::sealing::{MasterKeys, SealedPlace, Sealer, key_id};
 
 const PAGE: usize = 2_000;
 
@@ -25,7 +25,7 @@ const PAGE: usize = 2_000;
 /// erasure: afterwards the texts cannot be read. The list is personal data itself: delete it after use.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  convoke erase texts --tenant acme --identity alice > alice.txt")]
-pub struct Texts {
+pub struct EraseTextsArgs {
     /// The tenant of the person
     #[arg(long)]
     tenant: TenantId,
@@ -34,8 +34,8 @@ pub struct Texts {
     identity: Identity,
 }
 
-impl Texts {
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+impl EraseTextsArgs {
+    pub async fn run(self, context: CliContext) -> anyhow::Result<ExitCode> {
         let masters = MasterKeys::configured(&context.config()?.keys).context("the master keys cannot be used")?;
         let written = context.with_database(async |pool| self.write(pool, masters, &context).await).await?;
         match written {
@@ -50,13 +50,13 @@ impl Texts {
     }
 
     /// How many; `None`: told to stop.
-    async fn write(&self, pool: Pool, masters: MasterKeys, context: &Context) -> anyhow::Result<Option<usize>> {
+    async fn write(&self, pool: Pool, masters: MasterKeys, context: &CliContext) -> anyhow::Result<Option<usize>> {
         let (log, sealer) = (context.log(pool.clone())?, Sealer::new(pool, masters));
         let person = (self.tenant.clone(), self.identity.clone());
         let Some(key) = sealer.keys_of(&[person]).await?.into_values().next() else { return Ok(Some(0)) };
         let head = log.head().await?.position;
-        let mut progress = Progress::new("texts", "events", Some(head));
-        let (mut after, mut seen) = (0, Seen::default());
+        let mut progress = WorkProgress::new("texts", "events", Some(head));
+        let (mut after, mut seen) = (0, SeenTexts::default());
         while after < head {
             if context.stop.is_cancelled() {
                 return Ok(None);
@@ -68,7 +68,7 @@ impl Texts {
             let mut lines = Vec::new();
             for event in &theirs {
                 let Some(sealed) = &event.sealed else { continue };
-                let place = Place { tenant: &event.tenant, room: event.room, room_version: event.room_version };
+                let place = SealedPlace { tenant: &event.tenant, room: event.room, room_version: event.room_version };
                 for text in keys.open(&place, sealed).iter().flat_map(of) {
                     if seen.is_new(&text) {
                         serde_json::to_writer(&mut lines, &text)?;
@@ -87,12 +87,12 @@ impl Texts {
 
 /// What was written, by its hash: messages may be many.
 #[derive(Default)]
-struct Seen {
+struct SeenTexts {
     hashing: RandomState,
     hashes: HashSet<u64>,
 }
 
-impl Seen {
+impl SeenTexts {
     fn is_new(&mut self, text: &str) -> bool {
         self.hashes.insert(self.hashing.hash_one(text))
     }

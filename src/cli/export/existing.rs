@@ -11,7 +11,7 @@ use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 use super::packing::Packing;
-use crate::commands::import::{LONGEST_LINE, Source};
+use crate::commands::import::{ImportSource, LONGEST_LINE};
 use crate::ids::Position;
 
 /// What the last line of a file says of its event.
@@ -23,7 +23,7 @@ pub struct LastLine {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub enum Existing {
+pub enum ExistingExport {
     /// There is no line in it.
     Empty,
     EndsWith(LastLine),
@@ -32,7 +32,7 @@ pub enum Existing {
 }
 
 /// Reads a file to its end.
-pub fn read(path: &Path, packing: Packing, stop: &CancellationToken) -> anyhow::Result<Existing> {
+pub fn read(path: &Path, packing: Packing, stop: &CancellationToken) -> anyhow::Result<ExistingExport> {
     let shown = path.display();
     let mut first = Vec::new();
     File::open(path).and_then(|file| file.take(4).read_to_end(&mut first)).with_context(|| shown.to_string())?;
@@ -43,7 +43,7 @@ pub fn read(path: &Path, packing: Packing, stop: &CancellationToken) -> anyhow::
         found.name(),
         packing.name()
     );
-    let text = Source::File(path.into()).open().with_context(|| shown.to_string())?;
+    let text = ImportSource::File(path.into()).open().with_context(|| shown.to_string())?;
     last_line(text, stop).with_context(|| {
         format!(
             "{shown} is not a complete export and was not changed: export to another file, or overwrite it with --force"
@@ -51,7 +51,7 @@ pub fn read(path: &Path, packing: Packing, stop: &CancellationToken) -> anyhow::
     })
 }
 
-fn last_line(mut text: impl BufRead, stop: &CancellationToken) -> anyhow::Result<Existing> {
+fn last_line(mut text: impl BufRead, stop: &CancellationToken) -> anyhow::Result<ExistingExport> {
     let mut line = Vec::new();
     let (mut ended, mut empty) = (true, true);
     loop {
@@ -60,7 +60,7 @@ fn last_line(mut text: impl BufRead, stop: &CancellationToken) -> anyhow::Result
             break;
         }
         if stop.is_cancelled() {
-            return Ok(Existing::Stopped);
+            return Ok(ExistingExport::Stopped);
         }
         empty = false;
         keep_last(&mut line, &mut ended, bytes)?;
@@ -68,10 +68,10 @@ fn last_line(mut text: impl BufRead, stop: &CancellationToken) -> anyhow::Result
         text.consume(count);
     }
     if empty {
-        return Ok(Existing::Empty);
+        return Ok(ExistingExport::Empty);
     }
     anyhow::ensure!(ended, "its last line has no end");
-    serde_json::from_slice(&line).map(Existing::EndsWith).context("its last line is not an event")
+    serde_json::from_slice(&line).map(ExistingExport::EndsWith).context("its last line is not an event")
 }
 
 /// `line`: the last line up to here, with its end or without (`ended`).
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     /// By whatever pieces it is read.
-    fn ends(text: &str) -> Vec<anyhow::Result<Existing>> {
+    fn ends(text: &str) -> Vec<anyhow::Result<ExistingExport>> {
         let read = |size| last_line(BufReader::with_capacity(size, Cursor::new(text)), &CancellationToken::new());
         [1, 2, 3, 7, 1024].map(read).into()
     }
@@ -116,14 +116,14 @@ mod tests {
         for text in ["{\"position\":7,\"hash\":\"ab\"}\n", "{}\n\n{\"position\":7,\"room\":\"x\",\"hash\":\"ab\"}\n"] {
             for found in ends(text) {
                 let last = LastLine { position: 7, hash: "ab".into() };
-                assert_eq!(found.unwrap(), Existing::EndsWith(last), "{text}");
+                assert_eq!(found.unwrap(), ExistingExport::EndsWith(last), "{text}");
             }
         }
     }
 
     #[test]
     fn a_file_without_a_line_is_empty_and_a_broken_one_is_refused() {
-        assert!(ends("").into_iter().all(|found| found.unwrap() == Existing::Empty));
+        assert!(ends("").into_iter().all(|found| found.unwrap() == ExistingExport::Empty));
         for broken in [
             "{\"position\":7,\"hash\":\"ab\"}",
             "{\"position\":7,\"hash\":\"a\n",
@@ -141,6 +141,6 @@ mod tests {
     fn told_to_stop_it_stops() {
         let stop = CancellationToken::new();
         stop.cancel();
-        assert_eq!(last_line(Cursor::new("{}\n"), &stop).unwrap(), Existing::Stopped);
+        assert_eq!(last_line(Cursor::new("{}\n"), &stop).unwrap(), ExistingExport::Stopped);
     }
 }

@@ -26,16 +26,16 @@ use anyhow::Context as _;
 use clap::Args;
 use tokio::sync::mpsc;
 
-use super::context::Context;
+use super::context::CliContext;
 use super::output::{self, note};
-use super::progress::Progress;
+use super::progress::WorkProgress;
 use crate::database::pool::Pool;
 use crate::security::sealing::{MasterKeys, Sealer};
-use existing::{Existing, LastLine};
-use reading::{Page, Reading};
-use report::{Report, Written, to_go_on};
-use selection::{Selection, Stretch};
-use target::{How, Output, Target};
+use existing::{ExistingExport, LastLine};
+use reading::{ExportPage, ExportReader};
+use report::{ExportReport, ExportTotals, to_go_on};
+use selection::{ExportSelection, PositionRange};
+use target::{ExportOutput, ExportTarget, WriteMode};
 
 /// Pages that wait to be written.
 const WAITING: usize = 1;
@@ -50,12 +50,12 @@ const WAITING: usize = 1;
 #[command(
     after_help = "Examples:\n  convoke export log.ndjson.zst\n  convoke export --append log.ndjson.zst\n  convoke export --tenant acme --from 2026-01-01T00:00:00Z --until 2026-02-01T00:00:00Z --open january.ndjson.gz\n  convoke export --tenant acme --room 01936d2e-7c1a-7b3e-8a44-0f0a4f5d2c11 | jq .type"
 )]
-pub struct Export {
+pub struct ExportArgs {
     /// The file; `-` writes to standard output
     #[arg(default_value = "-", hide_default_value = true)]
     file: PathBuf,
     #[command(flatten)]
-    selection: Selection,
+    selection: ExportSelection,
     /// Decrypt personal fields with the configured master keys; only the owner can read the file
     #[arg(long)]
     open: bool,
@@ -71,15 +71,15 @@ pub struct Export {
 }
 
 /// Why it ended.
-enum Ended {
+enum ExportEnd {
     Done,
     Stopped,
     /// It could not be read on.
     CutOff(anyhow::Error),
 }
 
-impl Export {
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+impl ExportArgs {
+    pub async fn run(self, context: CliContext) -> anyhow::Result<ExitCode> {
         anyhow::ensure!(!self.append || self.file().is_some(), "--append needs a file");
         let Some((target, last)) = self.target(&context).await? else {
             note("stopped before the first event was written");
@@ -94,23 +94,23 @@ impl Export {
     }
 
     /// Where it goes, and what the file there ends with. `None`: told to stop.
-    async fn target(&self, context: &Context) -> anyhow::Result<Option<(Target, Option<LastLine>)>> {
-        let Some(file) = self.file() else { return Ok(Some((Target::stdout()?, None))) };
+    async fn target(&self, context: &CliContext) -> anyhow::Result<Option<(ExportTarget, Option<LastLine>)>> {
+        let Some(file) = self.file() else { return Ok(Some((ExportTarget::stdout()?, None))) };
         let how = match (self.append, self.force) {
-            (true, _) => How::Append,
-            (_, true) => How::Overwrite,
-            _ => How::New,
+            (true, _) => WriteMode::Append,
+            (_, true) => WriteMode::Overwrite,
+            _ => WriteMode::New,
         };
-        let mut target = Target::file(file, how, self.open)?;
+        let mut target = ExportTarget::file(file, how, self.open)?;
         let stop = context.stop.clone();
         // Disks take their time.
         let ready = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
             let last = match target.existing() {
                 None => None,
                 Some(existing) => match existing::read(existing, target.packing(), &stop)? {
-                    Existing::Stopped => return Ok(None),
-                    Existing::Empty => None,
-                    Existing::EndsWith(last) => Some(last),
+                    ExistingExport::Stopped => return Ok(None),
+                    ExistingExport::Empty => None,
+                    ExistingExport::EndsWith(last) => Some(last),
                 },
             };
             Ok(target.copy_existing(&stop)?.then_some((target, last)))
@@ -121,9 +121,9 @@ impl Export {
     async fn export(
         &self,
         pool: Pool,
-        target: Target,
+        target: ExportTarget,
         last: Option<LastLine>,
-        context: &Context,
+        context: &CliContext,
     ) -> anyhow::Result<ExitCode> {
         let sealer = if self.open {
             let masters = MasterKeys::configured(&context.config()?.keys).context("the master keys cannot be used")?;
@@ -132,17 +132,17 @@ impl Export {
             None
         };
         let log = context.log(pool)?;
-        let stretch = self.selection.stretch(&log, last.as_ref()).await?;
-        let mut reading = Reading::new(log, sealer, &self.selection, stretch).await?;
+        let range = self.selection.range(&log, last.as_ref()).await?;
+        let mut reading = ExportReader::new(log, sealer, &self.selection, range).await?;
         let begun = Instant::now();
         let (sender, pages) = mpsc::channel(WAITING);
         let progress = self.progress(&reading);
         let output = target.open()?;
-        let writing = tokio::task::spawn_blocking(move || write(output, stretch, pages, progress));
+        let writing = tokio::task::spawn_blocking(move || write(output, range, pages, progress));
         let ended = match reading.send(sender, &context.stop).await {
-            Ok(true) => Ended::Done,
-            Ok(false) => Ended::Stopped,
-            Err(error) => Ended::CutOff(error),
+            Ok(true) => ExportEnd::Done,
+            Ok(false) => ExportEnd::Stopped,
+            Err(error) => ExportEnd::CutOff(error),
         };
         let (output, written) = writing.await??;
         if !reading.locked.is_empty() {
@@ -152,30 +152,30 @@ impl Export {
                 masters.join(", ")
             ));
         }
-        self.end(output, written, stretch, begun.elapsed(), ended).await
+        self.end(output, written, range, begun.elapsed(), ended).await
     }
 
     /// None where the lines themselves run over the terminal.
-    fn progress(&self, reading: &Reading) -> Option<Progress> {
+    fn progress(&self, reading: &ExportReader) -> Option<WorkProgress> {
         let (total, unit) = reading.total();
         let seen = self.file().is_none() && output::is_seen();
-        (!seen).then(|| Progress::new("export", unit, Some(total)))
+        (!seen).then(|| WorkProgress::new("export", unit, Some(total)))
     }
 
     async fn end(
         &self,
-        output: Output,
-        written: Written,
-        stretch: Stretch,
+        output: ExportOutput,
+        written: ExportTotals,
+        range: PositionRange,
         took: Duration,
-        ended: Ended,
+        ended: ExportEnd,
     ) -> anyhow::Result<ExitCode> {
-        let done = matches!(ended, Ended::Done);
+        let done = matches!(ended, ExportEnd::Done);
         if !done && written.events == 0 {
             drop(output);
             return match ended {
-                Ended::CutOff(error) => Err(error.context("nothing was exported")),
-                Ended::Done | Ended::Stopped => {
+                ExportEnd::CutOff(error) => Err(error.context("nothing was exported")),
+                ExportEnd::Done | ExportEnd::Stopped => {
                     note("stopped before the first event was written");
                     Ok(ExitCode::FAILURE)
                 }
@@ -183,7 +183,7 @@ impl Export {
         }
         let size = tokio::task::spawn_blocking(move || output.keep()).await??;
         let go_on = (!done).then(|| to_go_on(&self.selection, self.open, written.through, self.file()));
-        let mut report = Report::new(&written, stretch, took, done).with_go_on(go_on.clone());
+        let mut report = ExportReport::new(&written, range, took, done).with_go_on(go_on.clone());
         if let Some(file) = self.file() {
             report = report.in_file(file.to_owned(), size);
         }
@@ -193,13 +193,13 @@ impl Export {
         let told = format!("{place} is valid up to position {}; continue with:\n  {go_on}", written.through);
         note(format_args!("stopped before the end: {told}"));
         match ended {
-            Ended::CutOff(error) => Err(error.context("the export is incomplete")),
-            Ended::Done | Ended::Stopped => Ok(ExitCode::FAILURE),
+            ExportEnd::CutOff(error) => Err(error.context("the export is incomplete")),
+            ExportEnd::Done | ExportEnd::Stopped => Ok(ExitCode::FAILURE),
         }
     }
 
     /// On the output stream, unless the lines are there.
-    fn tell(&self, report: &Report) -> anyhow::Result<()> {
+    fn tell(&self, report: &ExportReport) -> anyhow::Result<()> {
         let text = if self.json { serde_json::to_string_pretty(report)? + "\n" } else { report.text() };
         if self.file().is_some() {
             output::print_text(&text)?;
@@ -212,12 +212,12 @@ impl Export {
 
 /// Writes pages until there are no more.
 fn write(
-    mut output: Output,
-    stretch: Stretch,
-    mut pages: mpsc::Receiver<Page>,
-    mut progress: Option<Progress>,
-) -> anyhow::Result<(Output, Written)> {
-    let mut written = Written { through: stretch.after, ..Written::default() };
+    mut output: ExportOutput,
+    range: PositionRange,
+    mut pages: mpsc::Receiver<ExportPage>,
+    mut progress: Option<WorkProgress>,
+) -> anyhow::Result<(ExportOutput, ExportTotals)> {
+    let mut written = ExportTotals { through: range.after, ..ExportTotals::default() };
     while let Some(page) = pages.blocking_recv() {
         output.write_all(&page.text)?;
         written.events += page.events;

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::reading::Personal;
-use super::selection::{Selection, Stretch};
+use super::reading::PersonalCounts;
+use super::selection::{ExportSelection, PositionRange};
 use crate::cli::table::{bytes, result, table};
 use crate::ids::Position;
 
 /// What was written, whatever ended it.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Written {
+pub struct ExportTotals {
     pub events: u64,
-    pub personal: Personal,
+    pub personal: PersonalCounts,
     /// Of the text, before it was packed.
     pub bytes: u64,
     /// Everything selected up to here is written.
@@ -22,7 +22,7 @@ pub struct Written {
 }
 
 #[derive(Serialize)]
-pub struct Report {
+pub struct ExportReport {
     /// All that was selected is written.
     done: bool,
     events: u64,
@@ -51,15 +51,15 @@ pub struct Report {
     go_on: Option<String>,
 }
 
-impl Report {
-    pub fn new(written: &Written, stretch: Stretch, took: Duration, done: bool) -> Self {
+impl ExportReport {
+    pub fn new(written: &ExportTotals, range: PositionRange, took: Duration, done: bool) -> Self {
         let seconds = took.as_secs_f64();
         Self {
             done,
             events: written.events,
-            after: stretch.after,
-            through: if done { stretch.to } else { written.through },
-            to: stretch.to,
+            after: range.after,
+            through: if done { range.to } else { written.through },
+            to: range.to,
             bytes: written.bytes,
             file: None,
             file_bytes: None,
@@ -104,7 +104,7 @@ impl Report {
 }
 
 /// The command that continues after a position, for a shell. `file`: `None` is standard output.
-pub fn to_go_on(selection: &Selection, open: bool, through: Position, file: Option<&Path>) -> String {
+pub fn to_go_on(selection: &ExportSelection, open: bool, through: Position, file: Option<&Path>) -> String {
     let mut command = String::from("convoke export");
     let mut option = |name: &str, value: Option<String>| {
         if let Some(value) = value {
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn what_goes_on_selects_the_same_up_to_the_same_end() {
-        let selection = Selection {
+        let selection = ExportSelection {
             tenant: Some("acme".parse().unwrap()),
             room: None,
             from: Some("2026-01-01T00:00:00Z".parse().unwrap()),

@@ -1,4 +1,5 @@
-//! Which events are exported: a stretch of positions, fixed before the first is read, of all tenants, of one, or of one room.
+//! Which events are exported: a range of positions, fixed before the first is read, of all tenants, of one, or of one
+//! room.
 
 use anyhow::{bail, ensure};
 use clap::Args;
@@ -10,10 +11,10 @@ use crate::events::time::Timestamp;
 use crate::ids::{Position, RoomId, RoomKey, TenantId};
 
 /// Tenants listed in the error about an unknown tenant.
-const TENANTS_TOLD: u16 = 10;
+const TENANTS_LISTED: u16 = 10;
 
 #[derive(Clone, Debug, Args)]
-pub struct Selection {
+pub struct ExportSelection {
     /// Only events of this tenant
     #[arg(long, value_name = "TENANT")]
     pub tenant: Option<TenantId>,
@@ -36,18 +37,18 @@ pub struct Selection {
 
 /// Positions after one and up to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stretch {
+pub struct PositionRange {
     pub after: Position,
     pub to: Position,
 }
 
-impl Selection {
+impl ExportSelection {
     pub fn key(&self) -> Option<RoomKey> {
         Some(RoomKey { tenant: self.tenant.clone()?, room: self.room? })
     }
 
     /// The positions to read. `last`: the last line of the file to continue.
-    pub async fn stretch(&self, log: &EventLog, last: Option<&LastLine>) -> anyhow::Result<Stretch> {
+    pub async fn range(&self, log: &EventLog, last: Option<&LastLine>) -> anyhow::Result<PositionRange> {
         let head = log.head().await?.position;
         self.in_order(head)?;
         self.is_there(log).await?;
@@ -64,7 +65,7 @@ impl Selection {
         };
         let after = self.after.unwrap_or(0).max(from).max(last.map_or(0, |last| last.position));
         let to = self.to.unwrap_or(head).min(until).min(head);
-        Ok(Stretch { after, to: to.max(after) })
+        Ok(PositionRange { after, to: to.max(after) })
     }
 
     fn in_order(&self, head: Position) -> anyhow::Result<()> {
@@ -88,12 +89,12 @@ impl Selection {
     async fn is_there(&self, log: &EventLog) -> anyhow::Result<()> {
         let Some(tenant) = &self.tenant else { return Ok(()) };
         if !log.has_rooms_of(tenant).await? {
-            let known = log.some_tenants(TENANTS_TOLD).await?;
+            let known = log.some_tenants(TENANTS_LISTED).await?;
             let known: Vec<&str> = known.iter().map(TenantId::as_str).collect();
             if known.is_empty() {
                 bail!("there is no tenant {tenant}: the log is empty");
             }
-            let more = if known.len() == usize::from(TENANTS_TOLD) { ", …" } else { "" };
+            let more = if known.len() == usize::from(TENANTS_LISTED) { ", …" } else { "" };
             bail!("there is no tenant {tenant} in the log; it has {}{more}", known.join(", "));
         }
         if let Some(key) = self.key() {

@@ -25,7 +25,7 @@ const PRIVATE: u32 = 0o600;
 
 /// What to do with an existing file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum How {
+pub enum WriteMode {
     /// It must not be there.
     New,
     Overwrite,
@@ -33,23 +33,23 @@ pub enum How {
 }
 
 /// A place that nobody else writes to meanwhile.
-pub struct Target {
+pub struct ExportTarget {
     to: File,
     packing: Packing,
     /// `None`: written to as it is.
-    part: Option<Part>,
+    part: Option<PartFile>,
     is_stdout: bool,
 }
 
 /// The file beside the target. Removed unless it was put in its place.
-struct Part {
+struct PartFile {
     path: PathBuf,
     target: PathBuf,
-    how: How,
+    how: WriteMode,
     remove: bool,
 }
 
-impl Drop for Part {
+impl Drop for PartFile {
     fn drop(&mut self) {
         if self.remove {
             // Nothing more can be done about one that cannot be removed: the next export takes it over.
@@ -58,14 +58,14 @@ impl Drop for Part {
     }
 }
 
-impl Target {
+impl ExportTarget {
     pub fn stdout() -> anyhow::Result<Self> {
         let to = output::as_file().context("standard output")?;
         Ok(Self { to, packing: Packing::Plain, part: None, is_stdout: true })
     }
 
     /// `private`: nobody but the owner of a new file may read it.
-    pub fn file(path: &Path, how: How, private: bool) -> anyhow::Result<Self> {
+    pub fn file(path: &Path, how: WriteMode, private: bool) -> anyhow::Result<Self> {
         let shown = path.display();
         let there = match fs::metadata(path) {
             Ok(there) => Some(there),
@@ -76,11 +76,14 @@ impl Target {
         if let Some(there) = &there {
             ensure!(!there.is_dir(), "{shown} is a directory: name a file in it");
             if !there.is_file() {
-                ensure!(how != How::Append, "{shown} is no regular file: --append cannot find its end");
+                ensure!(how != WriteMode::Append, "{shown} is no regular file: --append cannot find its end");
                 let to = OpenOptions::new().write(true).open(path).with_context(|| shown.to_string())?;
                 return Ok(Self { to, packing, part: None, is_stdout: false });
             }
-            ensure!(how != How::New, "{shown} exists: --append continues after its last line, --force overwrites it");
+            ensure!(
+                how != WriteMode::New,
+                "{shown} exists: --append continues after its last line, --force overwrites it"
+            );
         }
         // Through a symbolic link: the link stays, what it names is replaced.
         let target = if there.is_some() { fs::canonicalize(path)? } else { path.to_owned() };
@@ -100,7 +103,7 @@ impl Target {
     /// The file to continue, if any.
     pub fn existing(&self) -> Option<&Path> {
         let part = self.part.as_ref()?;
-        (part.how == How::Append && part.target.exists()).then_some(&*part.target)
+        (part.how == WriteMode::Append && part.target.exists()).then_some(&*part.target)
     }
 
     /// Takes over what the existing file holds. `false`: told to stop before its end.
@@ -117,13 +120,13 @@ impl Target {
         copied.map_err(|error| explained(error, &existing))
     }
 
-    pub fn open(self) -> anyhow::Result<Output> {
+    pub fn open(self) -> anyhow::Result<ExportOutput> {
         let packer = Packer::new(self.packing, self.to)?;
-        Ok(Output { packer, part: self.part, is_stdout: self.is_stdout, empty: true })
+        Ok(ExportOutput { packer, part: self.part, is_stdout: self.is_stdout, empty: true })
     }
 }
 
-fn locked_part(target: PathBuf, how: How) -> anyhow::Result<(File, Part)> {
+fn locked_part(target: PathBuf, how: WriteMode) -> anyhow::Result<(File, PartFile)> {
     let Some(name) = target.file_name() else { bail!("{}: name a file", target.display()) };
     let mut name = name.to_owned();
     name.push(".part");
@@ -144,21 +147,21 @@ fn locked_part(target: PathBuf, how: How) -> anyhow::Result<(File, Part)> {
     // The previous holder of the lock may have just renamed its file.
     let same = fs::metadata(&path).is_ok_and(|there| file.metadata().is_ok_and(|ours| there.ino() == ours.ino()));
     ensure!(same, in_use());
-    let part = Part { path, target, how, remove: true };
+    let part = PartFile { path, target, how, remove: true };
     file.set_len(0)?;
     Ok((file, part))
 }
 
-/// Takes text; whole only after [`Output::keep`].
-pub struct Output {
+/// Takes text; whole only after [`ExportOutput::keep`].
+pub struct ExportOutput {
     packer: Packer<File>,
-    part: Option<Part>,
+    part: Option<PartFile>,
     is_stdout: bool,
     /// Nothing was written to it.
     empty: bool,
 }
 
-impl Output {
+impl ExportOutput {
     pub fn write_all(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
         self.empty &= bytes.is_empty();
         self.packer.write_all(bytes).map_err(|error| match &self.part {
@@ -175,7 +178,7 @@ impl Output {
             return Ok(None);
         };
         if empty
-            && part.how == How::Append
+            && part.how == WriteMode::Append
             && let Ok(there) = fs::metadata(&part.target)
         {
             // Nothing to be added: not even the frame of a packed nothing, each time that it is asked for.
@@ -192,11 +195,11 @@ impl Output {
     }
 }
 
-impl Part {
+impl PartFile {
     fn put_in_place(&mut self) -> anyhow::Result<()> {
         let renamed = match self.how {
-            How::New => rename_new(&self.path, &self.target),
-            How::Overwrite | How::Append => fs::rename(&self.path, &self.target),
+            WriteMode::New => rename_new(&self.path, &self.target),
+            WriteMode::Overwrite | WriteMode::Append => fs::rename(&self.path, &self.target),
         };
         // From here on the name may belong to another process's file.
         self.remove = false;
@@ -246,8 +249,8 @@ fn explained(error: io::Error, target: &Path) -> anyhow::Error {
 mod tests {
     use super::*;
 
-    fn written(path: &Path, how: How, text: &str) -> anyhow::Result<()> {
-        let mut target = Target::file(path, how, false)?;
+    fn written(path: &Path, how: WriteMode, text: &str) -> anyhow::Result<()> {
+        let mut target = ExportTarget::file(path, how, false)?;
         target.copy_existing(&CancellationToken::new())?;
         let mut output = target.open()?;
         output.write_all(text.as_bytes())?;
@@ -258,20 +261,20 @@ mod tests {
     fn a_file_appears_once_it_is_whole_and_is_not_written_over_unasked() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
-        let mut output = Target::file(&path, How::New, false).unwrap().open().unwrap();
+        let mut output = ExportTarget::file(&path, WriteMode::New, false).unwrap().open().unwrap();
         output.write_all(b"one\n").unwrap();
         assert!(!path.exists());
-        let second = Target::file(&path, How::New, false).err().expect("the first one is still writing");
+        let second = ExportTarget::file(&path, WriteMode::New, false).err().expect("the first one is still writing");
         assert!(second.to_string().contains("another export"), "{second}");
         output.keep().unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "one\n");
-        let again = written(&path, How::New, "two\n").unwrap_err().to_string();
+        let again = written(&path, WriteMode::New, "two\n").unwrap_err().to_string();
         assert!(again.contains("--append") && again.contains("--force"), "{again}");
-        written(&path, How::Append, "two\n").unwrap();
+        written(&path, WriteMode::Append, "two\n").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "one\ntwo\n");
-        written(&path, How::Overwrite, "three\n").unwrap();
+        written(&path, WriteMode::Overwrite, "three\n").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "three\n");
-        drop(Target::file(&path, How::Append, false).unwrap().open().unwrap());
+        drop(ExportTarget::file(&path, WriteMode::Append, false).unwrap().open().unwrap());
         assert_eq!(fs::read_to_string(&path).unwrap(), "three\n", "what was given up left it as it was");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing lies beside it");
     }
@@ -281,7 +284,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         fs::write(folder.path().join("log.part"), "half a li").unwrap();
-        written(&path, How::New, "one\n").unwrap();
+        written(&path, WriteMode::New, "one\n").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "one\n");
     }
 
@@ -289,7 +292,7 @@ mod tests {
     fn a_file_made_meanwhile_is_kept_and_so_is_the_export() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
-        let mut output = Target::file(&path, How::New, false).unwrap().open().unwrap();
+        let mut output = ExportTarget::file(&path, WriteMode::New, false).unwrap().open().unwrap();
         output.write_all(b"ours\n").unwrap();
         fs::write(&path, "theirs\n").unwrap();
         let refused = output.keep().unwrap_err().to_string();
@@ -304,20 +307,20 @@ mod tests {
         let (path, link) = (folder.path().join("log"), folder.path().join("link"));
         fs::write(&path, "").unwrap();
         std::os::unix::fs::symlink(&path, &link).unwrap();
-        written(&link, How::Overwrite, "one\n").unwrap();
+        written(&link, WriteMode::Overwrite, "one\n").unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::read_to_string(&path).unwrap(), "one\n");
         let private = folder.path().join("private");
-        Target::file(&private, How::New, true).unwrap().open().unwrap().keep().unwrap();
+        ExportTarget::file(&private, WriteMode::New, true).unwrap().open().unwrap().keep().unwrap();
         assert_eq!(fs::metadata(private).unwrap().permissions().mode() & 0o777, PRIVATE);
     }
 
     #[test]
     fn a_device_is_written_to_as_it_is() {
-        let mut output = Target::file(Path::new("/dev/full"), How::New, false).unwrap().open().unwrap();
+        let mut output = ExportTarget::file(Path::new("/dev/full"), WriteMode::New, false).unwrap().open().unwrap();
         output.write_all(b"one\n").unwrap();
         assert!(output.keep().is_err());
-        assert!(Target::file(Path::new("/dev/null"), How::Append, false).is_err());
-        assert!(Target::file(Path::new("/"), How::New, false).is_err());
+        assert!(ExportTarget::file(Path::new("/dev/null"), WriteMode::Append, false).is_err());
+        assert!(ExportTarget::file(Path::new("/"), WriteMode::New, false).is_err());
     }
 }

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::Args;
 
-use crate::cli::context::Context;
+use crate::cli::context::CliContext;
 use crate::cli::output;
-use crate::cli::progress::Progress;
+use crate::cli::progress::WorkProgress;
 use crate::events::topic::audit::{self, AuditError};
 
 /// Compare the topic with the log, position by position.
@@ -17,21 +17,21 @@ use crate::events::topic::audit::{self, AuditError};
 /// code 1 if one of the four counts is not zero.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  KAFKA_BROKERS=127.0.0.1:9092 convoke kafka audit --json")]
-pub struct Audit {
+pub struct KafkaAuditArgs {
     /// For a program: one JSON object
     #[arg(long)]
     json: bool,
 }
 
-impl Audit {
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+impl KafkaAuditArgs {
+    pub async fn run(self, context: CliContext) -> anyhow::Result<ExitCode> {
         let (client, shape) = super::configured(&context)?;
         let name = shape.name.clone();
         let found = context
             .with_database(async |pool| {
-                let report = Arc::new(Reported::default());
+                let report = Arc::new(AuditBars::default());
                 let told = report.clone();
-                let told: Arc<audit::Report> = Arc::new(move |part, done, total| told.tell(part, done, total));
+                let told: Arc<audit::AuditProgress> = Arc::new(move |part, done, total| told.tell(part, done, total));
                 let found = audit::audit(&context.log(pool)?, client, name, context.stop.clone(), told).await;
                 report.finish();
                 Ok(found)
@@ -54,8 +54,8 @@ impl Audit {
     }
 }
 
-fn sentence(topic: &str, found: &audit::Audit) -> String {
-    let audit::Audit { records, from, through, head, missing, doubled, out_of_order, different, ended } = found;
+fn sentence(topic: &str, found: &audit::TopicAudit) -> String {
+    let audit::TopicAudit { records, from, through, head, missing, doubled, out_of_order, different, ended } = found;
     let mut text = format!(
         "{topic}: {records} records, positions {from} to {through} of {head}\n\
          missing {missing}\ndoubled {doubled}\nout of order {out_of_order}\ndifferent {different}"
@@ -68,13 +68,13 @@ fn sentence(topic: &str, found: &audit::Audit) -> String {
 
 /// One bar for each part of the work.
 #[derive(Default)]
-struct Reported(Mutex<Option<(&'static str, Progress)>>);
+struct AuditBars(Mutex<Option<(&'static str, WorkProgress)>>);
 
-impl Reported {
+impl AuditBars {
     fn tell(&self, part: &'static str, done: u64, total: u64) {
         let mut present = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if present.as_ref().is_none_or(|(named, _)| *named != part)
-            && let Some((_, ended)) = present.replace((part, Progress::new(part, "events", Some(total))))
+            && let Some((_, ended)) = present.replace((part, WorkProgress::new(part, "events", Some(total))))
         {
             ended.finish();
         }

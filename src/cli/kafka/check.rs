@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::cli::context::Context;
+use crate::cli::context::CliContext;
 use crate::cli::output;
-use crate::events::topic::admin::Admin;
+use crate::events::topic::admin::TopicAdmin;
 
 /// Compare the topic with its declaration.
 ///
@@ -14,14 +14,14 @@ use crate::events::topic::admin::Admin;
 /// Exit code 1 if the topic is missing or differs.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  KAFKA_BROKERS=127.0.0.1:9092 convoke kafka check")]
-pub struct Check {}
+pub struct KafkaCheckArgs {}
 
-impl Check {
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+impl KafkaCheckArgs {
+    pub async fn run(self, context: CliContext) -> anyhow::Result<ExitCode> {
         let (client, shape) = super::configured(&context)?;
-        let found = Admin::new(&client)?.check(&shape).await?;
-        let (told, code) = super::told(&shape, &found);
-        output::print_line(told)?;
+        let found = TopicAdmin::new(&client)?.check(&shape).await?;
+        let (summary, code) = super::summary(&shape, &found);
+        output::print_line(summary)?;
         Ok(code)
     }
 }

@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::cli::context::Context;
+use crate::cli::context::CliContext;
 use crate::cli::output;
-use crate::events::topic::admin::Admin;
+use crate::events::topic::admin::TopicAdmin;
 
 /// Create the topic if it is missing.
 ///
@@ -14,17 +14,17 @@ use crate::events::topic::admin::Admin;
 /// changes it: exit code 1 if it differs.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  KAFKA_BROKERS=127.0.0.1:9092 convoke kafka ensure")]
-pub struct Ensure {}
+pub struct KafkaEnsureArgs {}
 
-impl Ensure {
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+impl KafkaEnsureArgs {
+    pub async fn run(self, context: CliContext) -> anyhow::Result<ExitCode> {
         let (client, shape) = super::configured(&context)?;
-        let (made, found) = Admin::new(&client)?.ensure(&shape).await?;
+        let (made, found) = TopicAdmin::new(&client)?.ensure(&shape).await?;
         if made {
             output::print_line(format_args!("created {}", shape.name))?;
         }
-        let (told, code) = super::told(&shape, &found);
-        output::print_line(told)?;
+        let (summary, code) = super::summary(&shape, &found);
+        output::print_line(summary)?;
         Ok(code)
     }
 }

@@ -10,22 +10,22 @@ use anyhow::Context as _;
 use clap::Subcommand;
 use rdkafka::ClientConfig;
 
-use super::context::Context;
+use super::context::CliContext;
 use crate::config::settings;
-use crate::events::topic::admin::{Checked, Difference};
+use crate::events::topic::admin::{TopicCheck, TopicDifference};
 use crate::events::topic::client;
-use crate::events::topic::shape::{self, Shape};
+use crate::events::topic::shape::{self, TopicShape};
 
 /// Create, check and audit the topic to which the relay copies the log.
 #[derive(Debug, Subcommand)]
-pub enum Kafka {
-    Ensure(ensure::Ensure),
-    Check(check::Check),
-    Audit(audit::Audit),
+pub enum KafkaCommand {
+    Ensure(ensure::KafkaEnsureArgs),
+    Check(check::KafkaCheckArgs),
+    Audit(audit::KafkaAuditArgs),
 }
 
-impl Kafka {
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+impl KafkaCommand {
+    pub async fn run(self, context: CliContext) -> anyhow::Result<ExitCode> {
         match self {
             Self::Ensure(command) => command.run(context).await,
             Self::Check(command) => command.run(context).await,
@@ -35,7 +35,7 @@ impl Kafka {
 }
 
 /// Who is asked, and what the topic is to be like.
-pub(super) fn configured(context: &Context) -> anyhow::Result<(ClientConfig, Shape)> {
+pub(super) fn configured(context: &CliContext) -> anyhow::Result<(ClientConfig, TopicShape)> {
     let config = &context.config()?.kafka;
     let client = client::client(config).with_context(|| {
         format!("no Kafka is configured; set {}, such as 127.0.0.1:9092", settings::KAFKA_BROKERS.name)
@@ -44,12 +44,14 @@ pub(super) fn configured(context: &Context) -> anyhow::Result<(ClientConfig, Sha
 }
 
 /// How the topic is, in a few lines; a topic that is not as declared is a failure.
-fn told(shape: &Shape, found: &Checked) -> (String, ExitCode) {
+fn summary(shape: &TopicShape, found: &TopicCheck) -> (String, ExitCode) {
     let name = &shape.name;
     match found {
-        Checked::AsDeclared => (format!("{name} is as declared: {} partitions", shape.partitions), ExitCode::SUCCESS),
-        Checked::Missing => (format!("there is no topic {name}; run `convoke kafka ensure`"), ExitCode::FAILURE),
-        Checked::Differs(differences) => {
+        TopicCheck::AsDeclared => {
+            (format!("{name} is as declared: {} partitions", shape.partitions), ExitCode::SUCCESS)
+        }
+        TopicCheck::Missing => (format!("there is no topic {name}; run `convoke kafka ensure`"), ExitCode::FAILURE),
+        TopicCheck::Differs(differences) => {
             let lines: Vec<String> = differences.iter().map(|difference| format!("  {difference}\n")).collect();
             let remedy = remedy(differences);
             (format!("{name} is not as declared:\n{}{remedy}", lines.concat()), ExitCode::FAILURE)
@@ -57,7 +59,7 @@ fn told(shape: &Shape, found: &Checked) -> (String, ExitCode) {
     }
 }
 
-fn remedy(differences: &[Difference]) -> &'static str {
+fn remedy(differences: &[TopicDifference]) -> &'static str {
     if differences.iter().any(|difference| difference.what == "partitions") {
         "The number of partitions of a topic in use cannot change, because rooms would move between partitions: declare the present \
          number (CONVOKE_KAFKA_TOPICS), or set another prefix to fill a new topic"

@@ -6,16 +6,16 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::context::Context;
+use super::context::CliContext;
 
 /// Manage the keys that encrypt personal fields.
 #[derive(Debug, Subcommand)]
-pub enum Keys {
-    Rewrap(rewrap::Rewrap),
+pub enum KeysCommand {
+    Rewrap(rewrap::KeysRewrapArgs),
 }
 
-impl Keys {
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+impl KeysCommand {
+    pub async fn run(self, context: CliContext) -> anyhow::Result<ExitCode> {
         match self {
             Self::Rewrap(command) => command.run(context).await,
         }

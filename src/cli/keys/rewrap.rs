@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::cli::context::Context;
+use crate::cli::context::CliContext;
 use crate::cli::output;
-use crate::cli::progress::Progress;
-use crate::security::sealing::{MasterKeys, Rewrapped, Sealer};
+use crate::cli::progress::WorkProgress;
+use crate::security::sealing::{MasterKeys, RewrapProgress, Sealer};
 
 /// Encrypt all keys under the newest master key, which is the first one in the configuration.
 ///
@@ -16,20 +16,20 @@ use crate::security::sealing::{MasterKeys, Rewrapped, Sealer};
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  \
     CONVOKE_MASTER_KEYS_FILE=/run/secrets/master-keys convoke keys rewrap")]
-pub struct Rewrap {
+pub struct KeysRewrapArgs {
     /// For a program: one JSON object, with `total`, `done`, `damaged`, `retired` and `stopped`
     #[arg(long)]
     json: bool,
 }
 
-impl Rewrap {
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+impl KeysRewrapArgs {
+    pub async fn run(self, context: CliContext) -> anyhow::Result<ExitCode> {
         let masters = MasterKeys::configured(&context.config()?.keys)?;
         let stop = context.stop.clone();
         let rewrapped = context
             .with_database(async |pool| {
-                let mut progress = Progress::new("rewrap", "keys", Some(0));
-                let told = |so_far: &Rewrapped| {
+                let mut progress = WorkProgress::new("rewrap", "keys", Some(0));
+                let told = |so_far: &RewrapProgress| {
                     progress.set_total(so_far.total);
                     progress.set(so_far.done);
                 };
@@ -48,7 +48,7 @@ impl Rewrap {
     }
 }
 
-fn as_text(rewrapped: &Rewrapped) -> String {
+fn as_text(rewrapped: &RewrapProgress) -> String {
     let mut text = format!("{} keys rewrapped", rewrapped.done);
     if rewrapped.damaged > 0 {
         text += &format!("; {} damaged keys skipped", rewrapped.damaged);

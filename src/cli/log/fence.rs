@@ -6,7 +6,7 @@ use anyhow::bail;
 use clap::Args;
 use serde_json::json;
 
-use crate::cli::context::Context;
+use crate::cli::context::CliContext;
 use crate::cli::output;
 
 /// Begin a new epoch of the log, which makes all earlier cursors invalid.
@@ -15,7 +15,7 @@ use crate::cli::output;
 /// cursor would not notice; with an invalid cursor it starts again. Read models that are ahead of the log stop: rebuild them.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  convoke log fence --yes")]
-pub struct Fence {
+pub struct LogFenceArgs {
     /// Confirm: all readers have to start again
     #[arg(long)]
     yes: bool,
@@ -24,8 +24,8 @@ pub struct Fence {
     json: bool,
 }
 
-impl Fence {
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+impl LogFenceArgs {
+    pub async fn run(self, context: CliContext) -> anyhow::Result<ExitCode> {
         if !self.yes {
             bail!("all readers will have to start again; confirm with --yes");
         }

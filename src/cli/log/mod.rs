@@ -12,21 +12,21 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::context::Context;
+use super::context::CliContext;
 
 /// Read, verify and repair the log.
 #[derive(Debug, Subcommand)]
-pub enum Log {
-    Stat(stat::Stat),
-    Read(read::Read),
-    Tail(tail::Tail),
-    Verify(verify::Verify),
-    RepairNames(repair_names::RepairNames),
-    Fence(fence::Fence),
+pub enum LogCommand {
+    Stat(stat::LogStatArgs),
+    Read(read::LogReadArgs),
+    Tail(tail::LogTailArgs),
+    Verify(verify::LogVerifyArgs),
+    RepairNames(repair_names::LogRepairNamesArgs),
+    Fence(fence::LogFenceArgs),
 }
 
-impl Log {
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+impl LogCommand {
+    pub async fn run(self, context: CliContext) -> anyhow::Result<ExitCode> {
         match self {
             Self::Stat(command) => command.run(context).await,
             Self::Read(command) => command.run(context).await,

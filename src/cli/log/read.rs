@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::selection::{self, Place, Selection};
-use crate::cli::context::Context;
+use super::selection::{self, LogCursor, LogSelection};
+use crate::cli::context::CliContext;
 use crate::cli::output;
 use crate::events::log::EventLog;
 use crate::events::time::Timestamp;
@@ -20,9 +20,9 @@ const PAGE: usize = 1_000;
     after_help = "Examples:\n  convoke log read --from 1000 --limit 20\n  convoke log read --at 2026-01-31T09:30:00Z \
     --json\n  convoke log read --tenant dev --room 01936d2e-7c1a-7b3e-8a44-0f0a4f5d2c11"
 )]
-pub struct Read {
+pub struct LogReadArgs {
     #[command(flatten)]
-    selection: Selection,
+    selection: LogSelection,
     /// Begin at this position, with --room at this room version
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     from: Position,
@@ -34,13 +34,13 @@ pub struct Read {
     limit: usize,
 }
 
-impl Read {
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+impl LogReadArgs {
+    pub async fn run(self, context: CliContext) -> anyhow::Result<ExitCode> {
         context.with_database(async |pool| self.show(&context.log(pool)?, &context).await).await?;
         Ok(ExitCode::SUCCESS)
     }
 
-    async fn show(&self, log: &EventLog, context: &Context) -> anyhow::Result<()> {
+    async fn show(&self, log: &EventLog, context: &CliContext) -> anyhow::Result<()> {
         let mut place = self.place(log).await?;
         let mut left = if self.limit == 0 { usize::MAX } else { self.limit };
         while left > 0 && !context.stop.is_cancelled() {
@@ -58,12 +58,12 @@ impl Read {
         Ok(())
     }
 
-    async fn place(&self, log: &EventLog) -> anyhow::Result<Place> {
+    async fn place(&self, log: &EventLog) -> anyhow::Result<LogCursor> {
         let before = self.from.saturating_sub(1);
         let Some(key) = self.selection.key() else {
             let head = log.head().await?.position;
             selection::tell_beyond_end("position", self.from, head, "the log");
-            return Ok(Place::Log(match self.at {
+            return Ok(LogCursor::Log(match self.at {
                 None => before,
                 Some(at) => log.position_before(at).await?,
             }));
@@ -80,6 +80,6 @@ impl Read {
                 log.version_at(&key, earlier).await?
             }
         };
-        Ok(Place::Room(key, after))
+        Ok(LogCursor::Room(key, after))
     }
 }

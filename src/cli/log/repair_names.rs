@@ -6,13 +6,13 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
 
-use crate::cli::context::Context;
+use crate::cli::context::CliContext;
 use crate::cli::output::{print_json, print_line, print_text};
-use crate::cli::progress::Progress;
-use crate::commands::execute::{Executor, Foundation, Limits, Request};
+use crate::cli::progress::WorkProgress;
+use crate::commands::execute::{CommandRequest, Executor, ExecutorLimits, ExecutorServices};
 use crate::commands::room::RoomCommand;
 use crate::database::pool::Pool;
-use crate::events::log::names::{Repaired, Twins};
+use crate::events::log::names::{NameRepair, NameTwins};
 use crate::events::time::Clock;
 use crate::ids::{RoomId, RoomKey};
 use crate::security::sealing::{MasterKeys, Sealer};
@@ -28,7 +28,7 @@ const ACTOR: &str = "names";
 /// Exit code 1 if such rooms are left.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  convoke log repair-names --dry-run\n  convoke log repair-names --end-twins")]
-pub struct RepairNames {
+pub struct LogRepairNamesArgs {
     /// Show what would change, and change nothing
     #[arg(long, conflicts_with = "end_twins")]
     dry_run: bool,
@@ -40,12 +40,12 @@ pub struct RepairNames {
     json: bool,
 }
 
-impl RepairNames {
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+impl LogRepairNamesArgs {
+    pub async fn run(self, context: CliContext) -> anyhow::Result<ExitCode> {
         let done = context
             .with_owner(async |owner, pool| {
                 let log = context.log(pool.clone())?;
-                let mut progress = Progress::new("repair-names", "events", None);
+                let mut progress = WorkProgress::new("repair-names", "events", None);
                 let step = |done, total| {
                     progress.set_total(total);
                     progress.set(done);
@@ -73,11 +73,11 @@ impl RepairNames {
         Ok(if left { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
 
-    fn text(&self, repaired: &Repaired, ended: usize) -> String {
-        let Repaired { names, set, removed, twins } = repaired;
+    fn text(&self, repaired: &NameRepair, ended: usize) -> String {
+        let NameRepair { names, set, removed, twins } = repaired;
         let verb = if self.dry_run { "are to be" } else { "were" };
         let mut text = format!("{names} names: {set} {verb} set, {removed} {verb} removed\n");
-        for Twins { tenant, name, rooms } in twins {
+        for NameTwins { tenant, name, rooms } in twins {
             let list: Vec<String> = rooms.iter().map(RoomId::to_string).collect();
             let count = rooms.len();
             text += &format!("tenant {tenant}: \"{name}\" is the name of {count} rooms: {}\n", list.join(", "));
@@ -89,28 +89,29 @@ impl RepairNames {
     }
 }
 
-fn as_json(repaired: &Repaired, ended: usize) -> serde_json::Value {
-    let Repaired { names, set, removed, twins } = repaired;
-    let twin = |twins: &Twins| json!({ "tenant": twins.tenant, "name": twins.name, "rooms": twins.rooms });
+fn as_json(repaired: &NameRepair, ended: usize) -> serde_json::Value {
+    let NameRepair { names, set, removed, twins } = repaired;
+    let twin = |twins: &NameTwins| json!({ "tenant": twins.tenant, "name": twins.name, "rooms": twins.rooms });
     let twins: Vec<_> = twins.iter().map(twin).collect();
     json!({ "names": names, "set": set, "removed": removed, "twins": twins, "ended": ended })
 }
 
 /// Ends all twins but the first of each name. How many were.
-async fn end(context: &Context, pool: Pool, twins: &[Twins]) -> anyhow::Result<usize> {
+async fn end(context: &CliContext, pool: Pool, twins: &[NameTwins]) -> anyhow::Result<usize> {
     let config = context.config()?;
     let masters = MasterKeys::configured(&config.keys).context("the master keys cannot be used")?;
     let clock = Clock::system();
     let log = context.log(pool.clone())?;
-    let on = Foundation { log, sealer: Sealer::new(pool, masters), clock: clock.clone(), metrics: Metrics::new() };
-    let (executor, queue) = Executor::new(on, Limits::configured(&config.log));
+    let on =
+        ExecutorServices { log, sealer: Sealer::new(pool, masters), clock: clock.clone(), metrics: Metrics::new() };
+    let (executor, queue) = Executor::new(on, ExecutorLimits::configured(&config.log));
     let queue = tokio::spawn(queue);
     let mut ended = 0;
     for twins in twins {
         for room in twins.rooms.iter().skip(1) {
             let command = RoomCommand::parse("end-room", b"{}").expect("the command takes an empty body");
             let key = RoomKey { tenant: twins.tenant.clone(), room: *room };
-            executor.execute(Request::by_system(ACTOR, key, command, clock.now())).await?;
+            executor.execute(CommandRequest::by_system(ACTOR, key, command, clock.now())).await?;
             ended += 1;
         }
     }

@@ -19,7 +19,7 @@ pub fn tell_beyond_end(what: &str, from: u64, end: u64, whole: &str) {
 }
 
 #[derive(Debug, Clone, Args)]
-pub struct Selection {
+pub struct LogSelection {
     /// Only events of this tenant
     #[arg(long, value_name = "TENANT")]
     pub tenant: Option<TenantId>,
@@ -32,12 +32,12 @@ pub struct Selection {
 }
 
 /// Where a reader stands: at a position of the log, or at a version of its room.
-pub enum Place {
+pub enum LogCursor {
     Log(Position),
     Room(RoomKey, RoomVersion),
 }
 
-impl Selection {
+impl LogSelection {
     pub fn key(&self) -> Option<RoomKey> {
         Some(RoomKey { tenant: self.tenant.clone()?, room: self.room? })
     }
@@ -46,17 +46,17 @@ impl Selection {
     pub async fn next(
         &self,
         log: &EventLog,
-        place: &mut Place,
+        place: &mut LogCursor,
         limit: usize,
     ) -> Result<(Vec<Envelope>, bool), LogError> {
         match place {
-            Place::Room(key, version) => {
+            LogCursor::Room(key, version) => {
                 let events = log.read_room(key, *version, None, limit).await?;
                 *version = events.last().map_or(*version, |last| last.room_version);
                 let ended = events.len() < limit;
                 Ok((events, ended))
             }
-            Place::Log(position) => {
+            LogCursor::Log(position) => {
                 let mut events = log.read(*position, limit).await?;
                 *position = events.last().map_or(*position, |last| last.position);
                 let ended = events.len() < limit;

@@ -6,24 +6,24 @@ use clap::Args;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::cli::context::Context;
+use crate::cli::context::CliContext;
 use crate::cli::{output, table};
 use crate::events::log::EventLog;
-use crate::events::log::runway::Sizes;
+use crate::events::log::partition_status::LogSizes;
 use crate::events::time::{Clock, Timestamp};
 use crate::ids::Position;
 
 /// Show how far the log has come, how far its partitions reach, and how much room it takes.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  convoke log stat --json")]
-pub struct Stat {
+pub struct LogStatArgs {
     /// For a program: one JSON object
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Serialize)]
-struct Facts {
+struct LogStats {
     position: Position,
     recorded_at: Option<Timestamp>,
     epoch: Uuid,
@@ -31,25 +31,25 @@ struct Facts {
     /// Until when there are partitions without a gap; none: not even now.
     covered_until: Option<Timestamp>,
     #[serde(flatten)]
-    sizes: Sizes,
+    sizes: LogSizes,
 }
 
-impl Stat {
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
-        let facts = context.with_database(async |pool| facts(&context.log(pool)?).await).await?;
+impl LogStatArgs {
+    pub async fn run(self, context: CliContext) -> anyhow::Result<ExitCode> {
+        let stats = context.with_database(async |pool| read_stats(&context.log(pool)?).await).await?;
         if self.json {
-            output::print_json(&facts)?;
+            output::print_json(&stats)?;
         } else {
-            let lines: Vec<String> = lines(&facts).iter().map(|(name, value)| format!("{name:18}{value}\n")).collect();
+            let lines: Vec<String> = lines(&stats).iter().map(|(name, value)| format!("{name:18}{value}\n")).collect();
             output::print_text(&lines.concat())?;
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-async fn facts(log: &EventLog) -> anyhow::Result<Facts> {
+async fn read_stats(log: &EventLog) -> anyhow::Result<LogStats> {
     let head = log.head().await?;
-    Ok(Facts {
+    Ok(LogStats {
         position: head.position,
         recorded_at: head.recorded_at,
         epoch: head.epoch,
@@ -59,9 +59,9 @@ async fn facts(log: &EventLog) -> anyhow::Result<Facts> {
     })
 }
 
-fn lines(facts: &Facts) -> Vec<(&'static str, String)> {
+fn lines(stats: &LogStats) -> Vec<(&'static str, String)> {
     let time = |at: Option<Timestamp>, none: &str| at.map_or_else(|| none.to_owned(), |at| at.to_string());
-    let Facts { position, recorded_at, epoch, partitions, covered_until, sizes } = facts;
+    let LogStats { position, recorded_at, epoch, partitions, covered_until, sizes } = stats;
     vec![
         ("position", position.to_string()),
         ("recorded at", time(*recorded_at, "- (the log is empty)")),

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::selection::{self, Place, Selection};
-use crate::cli::context::Context;
+use super::selection::{self, LogCursor, LogSelection};
+use crate::cli::context::CliContext;
 use crate::cli::output::{self, note};
 use crate::events::log::{EventLog, wake};
 use crate::ids::Position;
@@ -20,16 +20,16 @@ const PAGE: usize = 1_000;
 #[command(
     after_help = "Examples:\n  convoke log tail\n  convoke log tail --tenant dev --json\n  convoke log tail --from 1"
 )]
-pub struct Tail {
+pub struct LogTailArgs {
     #[command(flatten)]
-    selection: Selection,
+    selection: LogSelection,
     /// Begin at this position, with --room at this room version, instead of at the end
     #[arg(long, value_name = "NUMBER")]
     from: Option<Position>,
 }
 
-impl Tail {
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+impl LogTailArgs {
+    pub async fn run(self, context: CliContext) -> anyhow::Result<ExitCode> {
         let stop = context.stop.clone();
         context
             .with_database(async |pool| {
@@ -64,13 +64,13 @@ impl Tail {
         }
     }
 
-    async fn place(&self, log: &EventLog) -> anyhow::Result<Place> {
+    async fn place(&self, log: &EventLog) -> anyhow::Result<LogCursor> {
         match (self.selection.key(), self.from) {
             (None, Some(from)) => {
                 selection::tell_beyond_end("position", from, log.head().await?.position, "the log");
-                Ok(Place::Log(from.saturating_sub(1)))
+                Ok(LogCursor::Log(from.saturating_sub(1)))
             }
-            (None, None) => Ok(Place::Log(log.head().await?.position)),
+            (None, None) => Ok(LogCursor::Log(log.head().await?.position)),
             (Some(key), from) => {
                 let version = log.room_head(&key).await?.map(|head| head.version);
                 match (version, from) {
@@ -83,7 +83,7 @@ impl Tail {
                     (Some(_), None) => {}
                 }
                 let after = from.map_or(version.unwrap_or(0), |from| from.saturating_sub(1));
-                Ok(Place::Room(key, after))
+                Ok(LogCursor::Room(key, after))
             }
         }
     }

@@ -5,11 +5,11 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
-use crate::cli::context::Context;
+use crate::cli::context::CliContext;
 use crate::cli::output;
-use crate::cli::progress::Progress;
+use crate::cli::progress::WorkProgress;
 use crate::events::log::EventLog;
-use crate::events::log::verify::Verdict;
+use crate::events::log::verify::VerifyResult;
 use crate::ids::{Position, RoomId, RoomKey, TenantId};
 
 /// Verify that the log, or one room, is complete and unchanged.
@@ -20,7 +20,7 @@ use crate::ids::{Position, RoomId, RoomKey, TenantId};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  convoke log verify\n  convoke log verify --tenant dev --room \
     01936d2e-7c1a-7b3e-8a44-0f0a4f5d2c11 --json")]
-pub struct Verify {
+pub struct LogVerifyArgs {
     /// The tenant of the room
     #[arg(long, value_name = "TENANT", requires = "room")]
     tenant: Option<TenantId>,
@@ -33,7 +33,7 @@ pub struct Verify {
 }
 
 #[derive(Serialize)]
-struct Report {
+struct VerifyReport {
     whole: bool,
     /// Ctrl-C came before the end; what is said holds for what was walked.
     interrupted: bool,
@@ -49,10 +49,10 @@ struct Report {
     fault: Option<String>,
 }
 
-impl Verify {
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+impl LogVerifyArgs {
+    pub async fn run(self, context: CliContext) -> anyhow::Result<ExitCode> {
         let verdict = context.with_database(async |pool| self.prove(&context.log(pool)?, &context).await).await?;
-        let report = Report::of(verdict, context.stop.is_cancelled());
+        let report = VerifyReport::of(verdict, context.stop.is_cancelled());
         if self.json {
             output::print_json(&report)?;
         } else {
@@ -61,8 +61,8 @@ impl Verify {
         Ok(if report.whole && !report.interrupted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    async fn prove(&self, log: &EventLog, context: &Context) -> anyhow::Result<Verdict> {
-        let mut progress = Progress::new("verify", "events", None);
+    async fn prove(&self, log: &EventLog, context: &CliContext) -> anyhow::Result<VerifyResult> {
+        let mut progress = WorkProgress::new("verify", "events", None);
         let mut step = |done, total| {
             progress.set_total(total);
             progress.set(done);
@@ -81,13 +81,13 @@ impl Verify {
     }
 }
 
-impl Report {
-    fn of(verdict: Verdict, interrupted: bool) -> Self {
+impl VerifyReport {
+    fn of(verdict: VerifyResult, interrupted: bool) -> Self {
         let empty =
             Self { whole: true, interrupted, events: None, rooms: None, position: None, room: None, fault: None };
         match verdict {
-            Verdict::Whole { events, rooms } => Self { events: Some(events), rooms: Some(rooms), ..empty },
-            Verdict::Broken(fault) => Self {
+            VerifyResult::Whole { events, rooms } => Self { events: Some(events), rooms: Some(rooms), ..empty },
+            VerifyResult::Broken(fault) => Self {
                 whole: false,
                 position: Some(fault.position),
                 room: fault.room.map(|key| format!("{}/{}", key.tenant, key.room)),

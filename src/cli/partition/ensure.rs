@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 
-use crate::cli::context::Context;
+use crate::cli::context::CliContext;
 use crate::cli::output;
 use crate::events::log::EventLog;
 use crate::events::time::{Clock, Timestamp};
@@ -15,7 +15,7 @@ use crate::events::time::{Clock, Timestamp};
 /// A server does this by itself. Use the command before an import of history, or if no server ran for a long time.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  convoke partition ensure --from 2012-01-01T00:00:00Z --until 2013-12-31T00:00:00Z")]
-pub struct Ensure {
+pub struct PartitionEnsureArgs {
     /// Begin with the partition of this time [default: now]
     #[arg(long, value_name = "TIME")]
     from: Option<Timestamp>,
@@ -27,8 +27,8 @@ pub struct Ensure {
     json: bool,
 }
 
-impl Ensure {
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+impl PartitionEnsureArgs {
+    pub async fn run(self, context: CliContext) -> anyhow::Result<ExitCode> {
         let config = &context.config()?.log;
         let now = Clock::system().now();
         let runway = i64::try_from(config.partition_runway.as_secs())?;

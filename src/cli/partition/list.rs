@@ -4,22 +4,22 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::cli::context::Context;
+use crate::cli::context::CliContext;
 use crate::cli::{output, table};
 use crate::events::log::EventLog;
-use crate::events::log::runway::Partition;
+use crate::events::log::partition_status::Partition;
 
 /// List the partitions of the log with their times, events and sizes.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  convoke partition list --json")]
-pub struct List {
+pub struct PartitionListArgs {
     /// For a program: a JSON array
     #[arg(long)]
     json: bool,
 }
 
-impl List {
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+impl PartitionListArgs {
+    pub async fn run(self, context: CliContext) -> anyhow::Result<ExitCode> {
         let partitions = context.with_database(async |pool| Ok(EventLog::new(pool).partitions().await?)).await?;
         if self.json {
             output::print_json(&partitions)?;

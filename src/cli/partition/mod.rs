@@ -7,17 +7,17 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::context::Context;
+use super::context::CliContext;
 
 /// List and create partitions of the log.
 #[derive(Debug, Subcommand)]
-pub enum Partition {
-    List(list::List),
-    Ensure(ensure::Ensure),
+pub enum PartitionCommand {
+    List(list::PartitionListArgs),
+    Ensure(ensure::PartitionEnsureArgs),
 }
 
-impl Partition {
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+impl PartitionCommand {
+    pub async fn run(self, context: CliContext) -> anyhow::Result<ExitCode> {
         match self {
             Self::List(command) => command.run(context).await,
             Self::Ensure(command) => command.run(context).await,

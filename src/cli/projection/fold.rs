@@ -3,18 +3,18 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::cli::context::Context;
+use crate::cli::context::CliContext;
 use crate::cli::kafka;
 use crate::cli::output;
-use crate::cli::progress::Progress;
-use crate::events::feed::Source;
+use crate::cli::progress::WorkProgress;
+use crate::events::feed::FeedSource;
 use crate::projections::MODELS;
 use crate::projections::model::ModelInfo;
-use crate::projections::rebuild::{self, Comparison, Phase, Purpose, Rebuild, Report};
+use crate::projections::rebuild::{self, Comparison, Rebuild, RebuildPhase, RebuildPurpose, RebuildReport};
 use crate::telemetry::metrics::Metrics;
 
 #[derive(Debug, Args)]
-pub struct Fold {
+pub struct FoldArgs {
     /// Which read models: rooms, sessions, messages [default: all]
     #[arg(value_name = "NAME", value_parser = MODELS.iter().map(|model| model.name).collect::<Vec<_>>())]
     names: Vec<String>,
@@ -26,8 +26,8 @@ pub struct Fold {
     json: bool,
 }
 
-impl Fold {
-    pub async fn run(&self, context: &Context, purpose: Purpose) -> anyhow::Result<Vec<Report>> {
+impl FoldArgs {
+    pub async fn run(&self, context: &CliContext, purpose: RebuildPurpose) -> anyhow::Result<Vec<RebuildReport>> {
         let batch = context.config()?.projections.rebuild_batch;
         let models: Vec<ModelInfo> = MODELS
             .iter()
@@ -41,7 +41,7 @@ impl Fold {
                 let mut rebuild = Rebuild::new(log.clone(), batch);
                 if self.from == "kafka" {
                     let (client, shape) = kafka::configured(context)?;
-                    rebuild = rebuild.reading(Source::topic(log, client, shape.name, metrics.clone()));
+                    rebuild = rebuild.reading(FeedSource::topic(log, client, shape.name, metrics.clone()));
                 }
                 let shown = tokio::spawn(show(rebuild.progress(), purpose));
                 let reports = rebuild.run(&models, purpose, &context.stop).await;
@@ -57,7 +57,7 @@ impl Fold {
         Ok(reports)
     }
 
-    pub fn print(&self, reports: &[Report], line: impl Fn(&Report) -> String) -> anyhow::Result<()> {
+    pub fn print(&self, reports: &[RebuildReport], line: impl Fn(&RebuildReport) -> String) -> anyhow::Result<()> {
         if self.json {
             return output::print_pretty_json(&reports.iter().map(as_json).collect::<Vec<_>>());
         }
@@ -69,9 +69,9 @@ impl Fold {
 }
 
 /// Draws until the work is over.
-async fn show(mut watched: tokio::sync::watch::Receiver<rebuild::Progress>, purpose: Purpose) {
-    let mut shown: Option<Progress> = None;
-    let mut phase = Phase::Folding;
+async fn show(mut watched: tokio::sync::watch::Receiver<rebuild::RebuildProgress>, purpose: RebuildPurpose) {
+    let mut shown: Option<WorkProgress> = None;
+    let mut phase = RebuildPhase::Folding;
     while watched.changed().await.is_ok() {
         let now = *watched.borrow_and_update();
         if now.phase != phase {
@@ -80,15 +80,15 @@ async fn show(mut watched: tokio::sync::watch::Receiver<rebuild::Progress>, purp
                 done.finish();
             }
             match phase {
-                Phase::Folding => {}
-                Phase::Indexing => output::note(format_args!("{purpose}: creating indexes")),
-                Phase::Comparing => output::note(format_args!("{purpose}: comparing with the live rows")),
-                Phase::Swapping => output::note(format_args!("{purpose}: swapping in the new rows")),
+                RebuildPhase::Folding => {}
+                RebuildPhase::Indexing => output::note(format_args!("{purpose}: creating indexes")),
+                RebuildPhase::Comparing => output::note(format_args!("{purpose}: comparing with the live rows")),
+                RebuildPhase::Swapping => output::note(format_args!("{purpose}: swapping in the new rows")),
             }
         }
-        if phase == Phase::Folding {
+        if phase == RebuildPhase::Folding {
             let bar = shown.get_or_insert_with(|| {
-                Progress::new(purpose.to_string(), "events", Some(now.target)).resuming_at(now.position)
+                WorkProgress::new(purpose.to_string(), "events", Some(now.target)).resuming_at(now.position)
             });
             bar.set_total(now.target);
             bar.set(now.position);
@@ -116,7 +116,7 @@ pub fn difference(comparison: &Comparison) -> String {
     }
 }
 
-fn as_json(report: &Report) -> Value {
+fn as_json(report: &RebuildReport) -> Value {
     let comparison = match &report.comparison {
         Comparison::Equal { at, digest } => json!({ "result": "equal", "position": at, "digest": digest.to_string() }),
         Comparison::Different { at, live, fold } => json!({

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use comfy_table::Table;
 
-use crate::cli::context::Context;
+use crate::cli::context::CliContext;
 use crate::cli::{output, table};
 use crate::projections::overview::{self, ProjectionStatus, ProjectionView};
 
@@ -14,14 +14,14 @@ use crate::projections::overview::{self, ProjectionStatus, ProjectionView};
 /// Exit code 1 if one of them has stopped.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  convoke projection list --json")]
-pub struct List {
+pub struct ProjectionListArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-impl List {
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+impl ProjectionListArgs {
+    pub async fn run(self, context: CliContext) -> anyhow::Result<ExitCode> {
         let views = context.with_database(async |pool| Ok(overview::all(&pool).await?)).await?;
         if self.json {
             output::print_pretty_json(&views)?;

@@ -9,18 +9,18 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::context::Context;
+use super::context::CliContext;
 
 /// List, rebuild and verify the read models.
 #[derive(Debug, Subcommand)]
-pub enum Projection {
-    List(list::List),
-    Rebuild(rebuild::Rebuild),
-    Verify(verify::Verify),
+pub enum ProjectionCommand {
+    List(list::ProjectionListArgs),
+    Rebuild(rebuild::ProjectionRebuildArgs),
+    Verify(verify::ProjectionVerifyArgs),
 }
 
-impl Projection {
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+impl ProjectionCommand {
+    pub async fn run(self, context: CliContext) -> anyhow::Result<ExitCode> {
         match self {
             Self::List(command) => command.run(context).await,
             Self::Rebuild(command) => command.run(context).await,

@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::fold::{self, Fold};
-use crate::cli::context::Context;
-use crate::projections::rebuild::{Comparison, Purpose};
+use super::fold::{self, FoldArgs};
+use crate::cli::context::CliContext;
+use crate::projections::rebuild::{Comparison, RebuildPurpose};
 
 /// Rebuild read models from the first event and replace the live ones.
 ///
@@ -14,14 +14,14 @@ use crate::projections::rebuild::{Comparison, Purpose};
 /// prints a difference, and swaps them in either case. After an interruption the next run continues.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  convoke projection rebuild\n  convoke projection rebuild rooms messages --json")]
-pub struct Rebuild {
+pub struct ProjectionRebuildArgs {
     #[command(flatten)]
-    fold: Fold,
+    fold: FoldArgs,
 }
 
-impl Rebuild {
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
-        let reports = self.fold.run(&context, Purpose::Rebuild).await?;
+impl ProjectionRebuildArgs {
+    pub async fn run(self, context: CliContext) -> anyhow::Result<ExitCode> {
+        let reports = self.fold.run(&context, RebuildPurpose::Rebuild).await?;
         self.fold.print(&reports, |report| {
             let compared = match &report.comparison {
                 Comparison::Equal { at, .. } => format!("the live rows were equal at position {at}"),

@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::fold::{self, Fold};
-use crate::cli::context::Context;
-use crate::projections::rebuild::{Comparison, Purpose};
+use super::fold::{self, FoldArgs};
+use crate::cli::context::CliContext;
+use crate::projections::rebuild::{Comparison, RebuildPurpose};
 
 /// Verify that live read models equal a rebuild from the log.
 ///
@@ -14,14 +14,14 @@ use crate::projections::rebuild::{Comparison, Purpose};
 /// drops the new rows. Exit code 1 if they differ or could not be compared.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  convoke projection verify\n  convoke projection verify rooms --json")]
-pub struct Verify {
+pub struct ProjectionVerifyArgs {
     #[command(flatten)]
-    fold: Fold,
+    fold: FoldArgs,
 }
 
-impl Verify {
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
-        let reports = self.fold.run(&context, Purpose::Verify).await?;
+impl ProjectionVerifyArgs {
+    pub async fn run(self, context: CliContext) -> anyhow::Result<ExitCode> {
+        let reports = self.fold.run(&context, RebuildPurpose::Verify).await?;
         self.fold.print(&reports, |report| match &report.comparison {
             Comparison::Equal { at, digest } => {
                 format!("{}: equal at position {at}, digest {digest}", report.name)

@@ -3,60 +3,60 @@
 use anyhow::Context as _;
 use axum::Router;
 
-use super::foundation::Foundation;
-use crate::commands::deadlines::{self, Candidate};
-use crate::commands::execute::{self, Executor, Limits};
+use super::services::Services;
+use crate::commands::deadlines::{self, DueCandidate};
+use crate::commands::execute::{self, Executor, ExecutorLimits};
 use crate::database::notifications::Notifications;
 use crate::database::pool::Pool;
 use crate::events::time::Timestamp;
-use crate::http::api::{Api, Parts};
+use crate::http::api::{Api, ApiParts};
 use crate::http::{docs, routes};
 use crate::ids::RoomKey;
 use crate::live::cache::Cache;
-use crate::live::cache::operate::Desk;
-use crate::live::hub::{self, Hub};
+use crate::live::cache::operate::CacheAdmin;
+use crate::live::hub::{self, EventHub};
 use crate::live::rooms::RoomStates;
 use crate::live::snapshots::{self, Snapshots};
 use crate::live::{self, Live};
 use crate::projections::read::ReadModels;
 use crate::projections::rooms as room_model;
 use crate::security::sealing::{MasterKeys, Sealer};
-use crate::security::tokens::Verifier;
-use crate::security::watch::Watch;
+use crate::security::tokens::TokenVerifier;
+use crate::security::watch::KeyWatch;
 use crate::tasks::Tasks;
 
 /// The routes, and what operators may ask of the rooms in memory.
 pub async fn router(
-    foundation: &Foundation,
+    services: &Services,
     notifications: &mut Notifications,
     tasks: &mut Tasks,
 ) -> anyhow::Result<(Router, Cache)> {
-    let Foundation { config, pool, reads, log, window, clock, metrics, board, replicas, .. } = foundation;
+    let Services { config, pool, reads, log, window, clock, metrics, progress, replicas, .. } = services;
     let masters = MasterKeys::configured(&config.keys).context("the master keys cannot be used")?;
     let sealer = Sealer::new(pool.clone(), masters);
-    let verifier = Verifier::new(&config.keys, pool.clone()).context("the signing keys cannot be used")?;
+    let verifier = TokenVerifier::new(&config.keys, pool.clone()).context("the signing keys cannot be used")?;
     sealer.check_masters().await?;
-    let watch = Watch::new(sealer.clone(), verifier.clone(), notifications);
-    let base = execute::Foundation {
+    let watch = KeyWatch::new(sealer.clone(), verifier.clone(), notifications);
+    let base = execute::ExecutorServices {
         log: log.clone(),
         sealer: sealer.clone(),
         clock: clock.clone(),
         metrics: metrics.clone(),
     };
-    let (executor, queue) = Executor::new(base, Limits::configured(&config.log));
+    let (executor, queue) = Executor::new(base, ExecutorLimits::configured(&config.log));
     // Ends when the last request that may hold an executor has been answered.
     tasks.spawn("executor", |_| queue);
     tasks.spawn("keys", |stop| watch.run(stop));
     if !replicas.is_empty() {
         tasks.spawn("replicas", |stop| replicas.clone().run(stop));
     }
-    let snapshots = snapshots(foundation, &sealer, tasks)?;
+    let snapshots = snapshots(services, &sealer, tasks)?;
     let models = ReadModels::new(reads.clone()).counting(metrics.clone());
-    let rooms = RoomStates::new(live::rooms::Parts {
+    let rooms = RoomStates::new(live::rooms::RoomStatesParts {
         log: log.reading_from(reads.clone()),
         window: window.clone(),
         models: models.clone(),
-        board: board.clone(),
+        progress: progress.clone(),
         snapshot_interval: config.log.snapshot_interval,
         snapshots: snapshots.clone(),
         metrics: metrics.cache().clone(),
@@ -65,18 +65,19 @@ pub async fn router(
         patience: config.http.at_least_timeout,
         stop: tasks.token().clone(),
     });
-    let hub = Hub::new(config.streams.buffer);
+    let hub = EventHub::new(config.streams.buffer);
     let (publisher, stretches) = hub::publisher();
     tasks.spawn("rooms", |stop| rooms.clone().run(publisher, stop));
     tasks.spawn("hub", |stop| hub.clone().run(stretches, stop));
     let cache = Cache { rooms: rooms.clone(), snapshots, metrics: metrics.cache().clone(), pool: pool.clone() };
-    let desk = Desk::new(cache.clone(), notifications);
-    tasks.spawn("cache-desk", |stop| desk.run(stop));
+    let admin = CacheAdmin::new(cache.clone(), notifications);
+    tasks.spawn("cache-admin", |stop| admin.run(stop));
     tasks.spawn("cache-warming", |stop| cache.clone().keep_warm(config.cache.warm_interval, stop));
-    let live = Live::new(live::Parts { rooms: rooms.clone(), hub, sealer: sealer.clone(), metrics: metrics.clone() });
+    let live =
+        Live::new(live::LiveParts { rooms: rooms.clone(), hub, sealer: sealer.clone(), metrics: metrics.clone() });
     let (orders, hand, ask) = (executor.clone(), clock.clone(), pool.clone());
     tasks.spawn("deadlines", |stop| deadlines::run(orders, hand, move |now| due_rooms(ask.clone(), now), stop));
-    let api = routes::router(Api::new(Parts {
+    let api = routes::router(Api::new(ApiParts {
         verifier,
         executor,
         log: log.reading_from(reads.clone()),
@@ -84,7 +85,7 @@ pub async fn router(
         sealer,
         models,
         replicas: replicas.clone(),
-        board: board.clone(),
+        progress: progress.clone(),
         rooms,
         clock: clock.clone(),
         metrics: metrics.clone(),
@@ -96,8 +97,8 @@ pub async fn router(
 }
 
 /// Snapshots of room states in Redis, if one is configured.
-fn snapshots(foundation: &Foundation, sealer: &Sealer, tasks: &mut Tasks) -> anyhow::Result<Option<Snapshots>> {
-    let Foundation { config, clock, metrics, breakers, .. } = foundation;
+fn snapshots(services: &Services, sealer: &Sealer, tasks: &mut Tasks) -> anyhow::Result<Option<Snapshots>> {
+    let Services { config, clock, metrics, breakers, .. } = services;
     let parts = snapshots::Parts { sealer: sealer.clone(), clock: clock.clone(), metrics: metrics.cache().clone() };
     let around_redis = || breakers.around("redis", snapshots::BREAKER);
     let made = Snapshots::new(&config.cache, parts, around_redis).context("REDIS_URL cannot be used")?;
@@ -107,10 +108,10 @@ fn snapshots(foundation: &Foundation, sealer: &Sealer, tasks: &mut Tasks) -> any
     }))
 }
 
-async fn due_rooms(pool: Pool, now: Timestamp) -> sqlx::Result<Vec<Candidate>> {
+async fn due_rooms(pool: Pool, now: Timestamp) -> sqlx::Result<Vec<DueCandidate>> {
     let due = room_model::due(&pool, now, deadlines::AT_A_TIME).await?;
     let candidates = due
         .into_iter()
-        .map(|due| Candidate { key: RoomKey { tenant: due.tenant, room: due.room }, scheduled: due.scheduled });
+        .map(|due| DueCandidate { key: RoomKey { tenant: due.tenant, room: due.room }, scheduled: due.scheduled });
     Ok(candidates.collect())
 }

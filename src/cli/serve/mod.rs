@@ -1,16 +1,16 @@
 //! `convoke serve`: wires the parts of the server, runs them, and shuts them down.
 //!
-//! Start: address, database, schema, shared services (`foundation`), background tasks (`workers`), listening socket, routes
-//! (`routes`). The address comes first, so that an occupied one is reported before anything is created. A stop runs in the
-//! reverse order: no new connections, requests in flight, background tasks, the database.
+//! Start: address, database, schema, shared services (`services`), background tasks (`workers`), listening socket,
+//! routes (`routes`). The address comes first, so that an occupied one is reported before anything is created. A stop
+//! runs in the reverse order: no new connections, requests in flight, background tasks, the database.
 
 mod announce;
 mod api;
-mod foundation;
+mod log_metrics;
 mod readiness;
 mod relay;
 mod routes;
-mod standing;
+mod services;
 mod workers;
 
 use std::process::ExitCode;
@@ -19,16 +19,16 @@ use anyhow::Context as _;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use super::context::Context;
+use super::context::CliContext;
 use crate::config::{Config, settings};
 use crate::database::Database;
 use crate::database::notifications::Notifications;
 use crate::events::relay::Relay;
 use crate::http;
-use crate::http::serve::Reserved;
+use crate::http::serve::ReservedAddress;
 use crate::tasks::Tasks;
 use crate::telemetry;
-use foundation::Foundation;
+use services::Services;
 
 /// Run the server.
 ///
@@ -38,7 +38,7 @@ use foundation::Foundation;
 #[command(
     after_help = "Examples:\n  convoke serve\n  DATABASE_URL=postgres://convoke@db/convoke convoke serve --roles api"
 )]
-pub struct Serve {
+pub struct ServeArgs {
     /// Roles of this process, separated by commas: api, projector, relay, maintenance [default: all, or CONVOKE_ROLES]
     #[arg(long, value_name = "ROLES")]
     roles: Option<String>,
@@ -47,8 +47,8 @@ pub struct Serve {
     listen: Option<String>,
 }
 
-impl Serve {
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+impl ServeArgs {
+    pub async fn run(self, context: CliContext) -> anyhow::Result<ExitCode> {
         let given = [(&settings::ROLES, &self.roles), (&settings::HTTP_LISTEN, &self.listen)];
         let given: Vec<_> =
             given.iter().filter_map(|(setting, value)| Some((setting.name, value.as_deref()?))).collect();
@@ -74,23 +74,28 @@ fn occupied(config: &Config) -> String {
     format!("cannot listen on {}; set {} to another address", config.http.listen, settings::HTTP_LISTEN.name)
 }
 
-async fn serve(config: &Config, address: Reserved, database: &Database, stop: CancellationToken) -> anyhow::Result<()> {
-    let foundation = Foundation::lay(config, database).await?;
+async fn serve(
+    config: &Config,
+    address: ReservedAddress,
+    database: &Database,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let services = Services::start(config, database).await?;
     let mut tasks = Tasks::new(stop);
     tasks.spawn("database", |stop| database.clone().keep_running(stop));
-    let relay = relay::relay(&foundation)?;
-    let standing = relay.as_ref().map(Relay::standing);
-    let mut notifications = Notifications::new(&foundation.pool);
-    workers::spawn(&foundation, relay, &mut notifications, &mut tasks);
+    let relay = relay::relay(&services)?;
+    let relay_status = relay.as_ref().map(Relay::status);
+    let mut notifications = Notifications::new(&services.pool);
+    workers::spawn(&services, relay, &mut notifications, &mut tasks);
     let listener = address.listen().with_context(|| occupied(config))?;
     let address = listener.local_addr()?;
-    let router = routes::router(&foundation, standing, &mut notifications, &mut tasks).await?;
+    let router = routes::router(&services, relay_status, &mut notifications, &mut tasks).await?;
     // Every part has subscribed.
     tasks.spawn("notifications", |stop| notifications.run(stop));
-    let server = http::serve::Server::new(listener, router, &config.http, &foundation.metrics);
+    let server = http::serve::Server::new(listener, router, &config.http, &services.metrics);
     tasks.spawn("http", |stop| server.run(stop));
-    announce::listening(config, address, foundation.clock.now())?;
+    announce::listening(config, address, services.clock.now())?;
     tasks.wait(config.shutdown_timeout).await?;
-    foundation.leave().await;
+    services.close().await;
     Ok(())
 }

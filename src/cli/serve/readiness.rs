@@ -4,64 +4,64 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::foundation::Foundation;
+use super::services::Services;
 use crate::database::pool::Pool;
 use crate::events::log::EventLog;
 use crate::events::log::maintenance::{Maintenance, Runway};
-use crate::events::relay::{Standing, State, relayed};
+use crate::events::relay::{RelayState, RelayStatus, relayed};
 use crate::events::topic::shape::events_topic;
 use crate::http::health::{CheckResult, Readiness};
-use crate::projections::checkpoint::{self, Status};
+use crate::projections::checkpoint::{self, ModelStatus};
 
-pub fn checks(foundation: &Foundation, relay: Option<Standing>, stop: CancellationToken) -> Readiness {
-    let pool = foundation.pool.clone();
-    let maintenance = foundation.maintenance();
-    let models = foundation.pool.clone();
-    let breakers = foundation.breakers.clone();
-    let topic = Topic::of(foundation, relay);
+pub fn checks(services: &Services, relay: Option<RelayStatus>, stop: CancellationToken) -> Readiness {
+    let pool = services.pool.clone();
+    let maintenance = services.maintenance();
+    let models = services.pool.clone();
+    let breakers = services.breakers.clone();
+    let topic = RelayCheck::of(services, relay);
     let readiness = Readiness::new(stop)
         .check("database", move || database(pool.clone()))
         .check("partitions", move || partitions(maintenance.clone()))
         .check("projections", move || projections(models.clone()))
         // What is behind a breaker can be done without: told, and no reason to send requests elsewhere.
-        .check("breakers", move || std::future::ready(Ok(breakers.told())));
-    let replicas = foundation.replicas.clone();
+        .check("breakers", move || std::future::ready(Ok(breakers.summary())));
+    let replicas = services.replicas.clone();
     let readiness = match replicas.is_empty() {
         true => readiness,
         // The primary answers for them.
-        false => readiness.check("replicas", move || std::future::ready(Ok(replicas.told()))),
+        false => readiness.check("replicas", move || std::future::ready(Ok(replicas.summary()))),
     };
     match topic {
-        Some(topic) => readiness.check("topic", move || topic.clone().told()),
+        Some(topic) => readiness.check("topic", move || topic.clone().summary()),
         None => readiness,
     }
 }
 
 /// The log's way to Kafka.
 #[derive(Clone)]
-struct Topic {
+struct RelayCheck {
     log: EventLog,
     name: String,
-    relay: Option<Standing>,
+    relay: Option<RelayStatus>,
 }
 
-impl Topic {
-    fn of(foundation: &Foundation, relay: Option<Standing>) -> Option<Self> {
-        let kafka = &foundation.config.kafka;
+impl RelayCheck {
+    fn of(services: &Services, relay: Option<RelayStatus>) -> Option<Self> {
+        let kafka = &services.config.kafka;
         let name = kafka.brokers.is_some().then(|| events_topic(&kafka.prefix))?;
-        Some(Self { log: foundation.log.clone(), name, relay })
+        Some(Self { log: services.log.clone(), name, relay })
     }
 
     /// A lagging topic does not affect commands and reads, so the check reports it and does not fail.
-    async fn told(self) -> CheckResult {
+    async fn summary(self) -> CheckResult {
         let head = self.log.head().await.map_err(|error| error.to_string())?.position;
         let position = relayed(self.log.pool(), &self.name).await.map_err(|error| error.to_string())?;
         let behind = head.saturating_sub(position.unwrap_or(0));
-        let told = format!("{} is {behind} events behind the log", self.name);
+        let summary = format!("{} is {behind} events behind the log", self.name);
         Ok(match self.relay.map(|relay| relay.state()) {
-            Some(State::Away { why }) => format!("{told}; the relay failed and retries: {why}"),
-            Some(State::Refused { why }) => format!("{told}; the relay stopped and needs an operator: {why}"),
-            _ => told,
+            Some(RelayState::Away { why }) => format!("{summary}; the relay failed and retries: {why}"),
+            Some(RelayState::Refused { why }) => format!("{summary}; the relay stopped and needs an operator: {why}"),
+            _ => summary,
         })
     }
 }
@@ -72,8 +72,8 @@ async fn projections(pool: Pool) -> CheckResult {
     let stopped: Vec<String> = found
         .iter()
         .filter_map(|model| match &model.status {
-            Status::Running => None,
-            Status::Stopped { error, .. } => {
+            ModelStatus::Running => None,
+            ModelStatus::Stopped { error, .. } => {
                 Some(format!("{} stopped at position {}: {error}", model.name, model.position))
             }
         })

@@ -7,16 +7,16 @@ use std::time::Duration;
 use anyhow::Context as _;
 use futures_util::future::BoxFuture;
 
-use super::foundation::Foundation;
+use super::services::Services;
 use crate::config::PersonalInTopic;
 use crate::events::envelope::Envelope;
 use crate::events::relay::Relay;
-use crate::events::relay::personal::{Opener, Personal};
+use crate::events::relay::personal::{EventOpener, PersonalPolicy};
 use crate::events::sealed::PersonalFields;
 use crate::ids::TenantId;
-use crate::resilience::fault::Faults;
+use crate::resilience::fault_injection::FaultInjector;
 use crate::resilience::{Backoff, BreakerPolicy};
-use crate::security::sealing::{MasterKeys, Place, Sealer};
+use crate::security::sealing::{MasterKeys, SealedPlace, Sealer};
 
 /// A session of the relay that cannot begin is a failure; few in a row are enough.
 const BREAKER: BreakerPolicy = BreakerPolicy {
@@ -26,30 +26,31 @@ const BREAKER: BreakerPolicy = BreakerPolicy {
     trials: 1,
 };
 
-pub fn relay(foundation: &Foundation) -> anyhow::Result<Option<Relay>> {
-    let Foundation { config, pool, log, source, window, metrics, breakers, .. } = foundation;
+pub fn relay(services: &Services) -> anyhow::Result<Option<Relay>> {
+    let Services { config, pool, log, source, window, metrics, breakers, .. } = services;
     if !config.roles.relay || config.kafka.brokers.is_none() {
         return Ok(None);
     }
     let personal = match config.kafka.personal {
-        PersonalInTopic::Sealed => Personal::Sealed,
-        PersonalInTopic::Omitted => Personal::Omitted,
+        PersonalInTopic::Sealed => PersonalPolicy::Sealed,
+        PersonalInTopic::Omitted => PersonalPolicy::Omitted,
         PersonalInTopic::Clear => {
             let masters = MasterKeys::configured(&config.keys).context("the master keys cannot be used")?;
-            Personal::Clear(Arc::new(Keys(Sealer::new(pool.clone(), masters))))
+            PersonalPolicy::Clear(Arc::new(SealerOpener(Sealer::new(pool.clone(), masters))))
         }
     };
     let breaker = breakers.around("kafka", BREAKER);
-    let relay = Relay::new(log.clone(), &config.kafka, personal, metrics.clone(), breaker, Faults::new(config.fault));
+    let relay =
+        Relay::new(log.clone(), &config.kafka, personal, metrics.clone(), breaker, FaultInjector::new(config.fault));
     // A window that takes its events from the topic has none that the topic lacks.
     let follows = !source.is_topic() && (config.roles.api || config.roles.projector);
     Ok(relay.map(|relay| if follows { relay.reading_from(window.clone()) } else { relay }))
 }
 
 /// Opens personal fields with the keys of their people.
-struct Keys(Sealer);
+struct SealerOpener(Sealer);
 
-impl Opener for Keys {
+impl EventOpener for SealerOpener {
     fn open<'a>(&'a self, events: &'a [&'a Envelope]) -> BoxFuture<'a, Result<Vec<Option<PersonalFields>>, String>> {
         Box::pin(async move {
             let mut by_tenant: BTreeMap<&TenantId, Vec<_>> = BTreeMap::new();
@@ -62,7 +63,7 @@ impl Opener for Keys {
                 keys.insert(tenant, loaded);
             }
             let open = |event: &&Envelope| {
-                let place = Place { tenant: &event.tenant, room: event.room, room_version: event.room_version };
+                let place = SealedPlace { tenant: &event.tenant, room: event.room, room_version: event.room_version };
                 keys.get(&event.tenant)?.open(&place, event.sealed.as_ref()?)
             };
             Ok(events.iter().map(open).collect())

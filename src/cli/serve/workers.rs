@@ -1,26 +1,26 @@
 //! The work behind the answers, by role.
 
-use super::foundation::Foundation;
+use super::services::Services;
 use crate::database::notifications::Notifications;
 use crate::events::log::wake::HeadListener;
 use crate::events::relay::Relay;
-use crate::projections::live::{Runner, Tail};
-use crate::projections::retention::Retention;
+use crate::projections::live::{ProjectionRunner, SharedLogReader};
+use crate::projections::retention::RetentionWorker;
 use crate::tasks::Tasks;
 
-pub fn spawn(foundation: &Foundation, relay: Option<Relay>, notifications: &mut Notifications, tasks: &mut Tasks) {
-    let Foundation { config, log, source, window, metrics, board, .. } = foundation;
+pub fn spawn(services: &Services, relay: Option<Relay>, notifications: &mut Notifications, tasks: &mut Tasks) {
+    let Services { config, log, source, window, metrics, progress, .. } = services;
     if config.roles.maintenance {
-        tasks.spawn("maintenance", |stop| foundation.maintenance().run(stop));
-        let retention = Retention::new(foundation.pool.clone(), config.retention.clone(), foundation.clock.clone());
+        tasks.spawn("maintenance", |stop| services.maintenance().run(stop));
+        let retention = RetentionWorker::new(services.pool.clone(), config.retention.clone(), services.clock.clone());
         tasks.spawn("retention", |stop| retention.run(stop));
     }
     if config.roles.api || config.roles.projector {
         tasks.spawn("window", |stop| window.clone().run(source.clone(), stop));
     }
     if config.roles.projector {
-        let tail = Tail::new(log.clone(), Some(window.clone()));
-        let runner = Runner::new(tail, board.clone(), metrics.clone(), config.projections.batch);
+        let reader = SharedLogReader::new(log.clone(), Some(window.clone()));
+        let runner = ProjectionRunner::new(reader, progress.clone(), metrics.clone(), config.projections.batch);
         tasks.spawn("projector", |stop| runner.run(stop));
     }
     if config.roles.api || config.roles.projector || relay.is_some() {

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
-use crate::cli::context::Context;
+use crate::cli::context::CliContext;
 use crate::cli::output;
 use crate::config::{Config, Environment, SigningKey, duration, settings};
 use crate::events::room::Role;
@@ -23,7 +23,7 @@ use crate::security::tokens::{Claims, DEVELOPMENT_TENANT, MAX_LIFE_S, NumericDat
 #[command(after_help = "Examples:\n  \
     convoke token create --identity alice --grant room_join --room standup --ttl 8h\n  \
     convoke token create --tenant acme --grant all --ttl 30d    # for a server: acts as its key")]
-pub struct Create {
+pub struct TokenCreateArgs {
     /// The tenant whose rooms it grants access to [default: the tenant of the key; in development, dev]
     #[arg(long)]
     tenant: Option<TenantId>,
@@ -32,7 +32,7 @@ pub struct Create {
     identity: Option<Identity>,
     /// A grant; may be repeated
     #[arg(long = "grant", value_name = "GRANT", required = true)]
-    grants: Vec<Grant>,
+    grants: Vec<GrantArg>,
     /// The only room it is valid for, by id or name [default: all rooms of the tenant]
     #[arg(long)]
     room: Option<String>,
@@ -52,7 +52,7 @@ pub struct Create {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
-enum Grant {
+enum GrantArg {
     RoomJoin,
     RoomAdmin,
     RoomCreate,
@@ -74,8 +74,8 @@ fn life(text: &str) -> Result<Duration, String> {
     if whole.contains(&life.as_secs()) { Ok(life) } else { Err("a token is valid for 1 second to 366 days".into()) }
 }
 
-impl Create {
-    pub fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
+impl TokenCreateArgs {
+    pub fn run(self, context: &CliContext) -> anyhow::Result<ExitCode> {
         let config = context.config()?;
         let key = self.key(config)?;
         let tenant = self.tenant(config, key)?;
@@ -146,17 +146,17 @@ impl Create {
     }
 
     fn grants(&self) -> Grants {
-        let has = |grant| self.grants.contains(&grant) || self.grants.contains(&Grant::All);
-        let role = if self.grants.contains(&Grant::All) { Role::Host } else { Grants::default().role };
+        let has = |grant| self.grants.contains(&grant) || self.grants.contains(&GrantArg::All);
+        let role = if self.grants.contains(&GrantArg::All) { Role::Host } else { Grants::default().role };
         Grants {
             room: self.room.clone(),
-            room_join: has(Grant::RoomJoin),
+            room_join: has(GrantArg::RoomJoin),
             role: self.role.unwrap_or(role),
-            room_admin: has(Grant::RoomAdmin),
-            room_create: has(Grant::RoomCreate),
-            room_list: has(Grant::RoomList),
-            room_record: has(Grant::RoomRecord),
-            operator: self.grants.contains(&Grant::Operator),
+            room_admin: has(GrantArg::RoomAdmin),
+            room_create: has(GrantArg::RoomCreate),
+            room_list: has(GrantArg::RoomList),
+            room_record: has(GrantArg::RoomRecord),
+            operator: self.grants.contains(&GrantArg::Operator),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use serde_json::json;
 
-use crate::cli::context::Context;
+use crate::cli::context::CliContext;
 use crate::cli::output;
 use crate::events::time::Clock;
 use crate::ids::TenantId;
@@ -19,7 +19,7 @@ use crate::security::signing_keys::KeyStore;
 /// base64. Running servers accept the key within seconds.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  convoke token key create --tenant acme --key acme-backend")]
-pub struct KeyCreate {
+pub struct KeyCreateArgs {
     /// The tenant that the key signs for
     #[arg(long)]
     tenant: TenantId,
@@ -31,8 +31,8 @@ pub struct KeyCreate {
     json: bool,
 }
 
-impl KeyCreate {
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+impl KeyCreateArgs {
+    pub async fn run(self, context: CliContext) -> anyhow::Result<ExitCode> {
         let masters = Arc::new(MasterKeys::configured(&context.config()?.keys)?);
         let taken = context.config()?.keys.signing.iter().find(|key| Some(&key.kid) == self.key.as_ref());
         anyhow::ensure!(taken.is_none(), "the configuration has a key with this id: choose another one");

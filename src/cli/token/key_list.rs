@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 
-use crate::cli::context::Context;
+use crate::cli::context::CliContext;
 use crate::cli::{output, table};
 use crate::events::time::Timestamp;
 use crate::ids::TenantId;
@@ -18,14 +18,14 @@ use crate::security::tokens::BadKeys;
 /// List the keys that verify tokens, and revoked keys.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  convoke token key list --json")]
-pub struct KeyList {
+pub struct KeyListArgs {
     /// For a program: a JSON array
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Serialize)]
-struct Listed {
+struct ListedKey {
     kid: String,
     /// The only tenant it signs for; null: any, or unknown for a revoked key that is in neither place.
     tenant: Option<TenantId>,
@@ -36,8 +36,8 @@ struct Listed {
     revoked_at: Option<Timestamp>,
 }
 
-impl KeyList {
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+impl KeyListArgs {
+    pub async fn run(self, context: CliContext) -> anyhow::Result<ExitCode> {
         let keys = &context.config()?.keys;
         let masters = Arc::new(MasterKeys::configured(keys)?);
         let configured = signing_keys::configured(keys).map_err(BadKeys::Signing)?;
@@ -52,24 +52,30 @@ impl KeyList {
     }
 }
 
-fn merged(configured: &signing_keys::Keys, stored: Vec<StoredKey>) -> Vec<Listed> {
-    let mut listed: BTreeMap<String, Listed> = BTreeMap::new();
+fn merged(configured: &signing_keys::KeysById, stored: Vec<StoredKey>) -> Vec<ListedKey> {
+    let mut listed: BTreeMap<String, ListedKey> = BTreeMap::new();
     for StoredKey { kid, tenant, created_at, revoked_at } in stored {
         let in_table = created_at.is_some();
         let (source, algorithm) = if in_table { ("database", Some("HS256")) } else { ("unknown", None) };
-        listed.insert(kid.clone(), Listed { kid, tenant, algorithm, source, created_at, revoked_at });
+        listed.insert(kid.clone(), ListedKey { kid, tenant, algorithm, source, created_at, revoked_at });
     }
     for (kid, key) in configured {
         let revoked_at = listed.get(&**kid).and_then(|stored| stored.revoked_at);
         let (tenant, algorithm) = (key.tenant.clone(), Some(key.algorithm_name()));
-        let key =
-            Listed { kid: kid.to_string(), tenant, algorithm, source: "configuration", created_at: None, revoked_at };
+        let key = ListedKey {
+            kid: kid.to_string(),
+            tenant,
+            algorithm,
+            source: "configuration",
+            created_at: None,
+            revoked_at,
+        };
         listed.insert(kid.to_string(), key);
     }
     listed.into_values().collect()
 }
 
-fn as_table(listed: &[Listed]) -> comfy_table::Table {
+fn as_table(listed: &[ListedKey]) -> comfy_table::Table {
     let mut table = table::table(&["key", "tenant", "algorithm", "from", "created", "revoked"], &[]);
     for key in listed {
         let time =

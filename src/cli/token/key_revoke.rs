@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use crate::cli::context::Context;
+use crate::cli::context::CliContext;
 use crate::cli::output;
 use crate::events::time::Clock;
 use crate::security::sealing::MasterKeys;
@@ -16,14 +16,14 @@ use crate::security::signing_keys::KeyStore;
 /// Running servers refuse its tokens within seconds. The id cannot be used again.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  convoke token key revoke acme-backend")]
-pub struct KeyRevoke {
+pub struct KeyRevokeArgs {
     /// The id of the key, the `kid` of its tokens
     #[arg(value_name = "KID")]
     key: String,
 }
 
-impl KeyRevoke {
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+impl KeyRevokeArgs {
+    pub async fn run(self, context: CliContext) -> anyhow::Result<ExitCode> {
         let masters = Arc::new(MasterKeys::configured(&context.config()?.keys)?);
         let kid = &self.key;
         let revoked = context

@@ -9,31 +9,31 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::context::Context;
+use super::context::CliContext;
 
 /// Create tokens, and manage the keys that sign them.
 #[derive(Debug, Subcommand)]
-pub enum Token {
-    Create(create::Create),
+pub enum TokenCommand {
+    Create(create::TokenCreateArgs),
     #[command(subcommand)]
-    Key(Key),
+    Key(TokenKeyCommand),
 }
 
 /// Manage the keys that sign tokens: those of the configuration, and those created for one tenant.
 #[derive(Debug, Subcommand)]
-pub enum Key {
-    Create(key_create::KeyCreate),
-    List(key_list::KeyList),
-    Revoke(key_revoke::KeyRevoke),
+pub enum TokenKeyCommand {
+    Create(key_create::KeyCreateArgs),
+    List(key_list::KeyListArgs),
+    Revoke(key_revoke::KeyRevokeArgs),
 }
 
-impl Token {
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+impl TokenCommand {
+    pub async fn run(self, context: CliContext) -> anyhow::Result<ExitCode> {
         match self {
             Self::Create(command) => command.run(&context),
-            Self::Key(Key::Create(command)) => command.run(context).await,
-            Self::Key(Key::List(command)) => command.run(context).await,
-            Self::Key(Key::Revoke(command)) => command.run(context).await,
+            Self::Key(TokenKeyCommand::Create(command)) => command.run(context).await,
+            Self::Key(TokenKeyCommand::List(command)) => command.run(context).await,
+            Self::Key(TokenKeyCommand::Revoke(command)) => command.run(context).await,
         }
     }
 }

@@ -2,35 +2,35 @@
 
 use serde_json::value::RawValue;
 
-use super::erased::Erased;
 use super::keys::BatchKeys;
-use super::request::Request;
-use crate::commands::context::Fact;
-use crate::events::log::append::NewEvent;
+use super::pending_erasures::PendingErasures;
+use super::request::CommandRequest;
+use crate::commands::context::NewEvent;
+use crate::events::log::append::EventData;
 use crate::events::sealed::Sealed;
 use crate::ids::{Identity, RoomVersion, TenantId};
-use crate::security::sealing::Place;
+use crate::security::sealing::SealedPlace;
 
 /// Personal parts cannot be sealed in this batch: somebody is erased by it, or the key of this person was not looked up.
-pub struct NoKey(pub Option<(TenantId, Identity)>);
+pub struct CannotSeal(pub Option<(TenantId, Identity)>);
 
-/// The facts that follow where the room stands at `version`. They get their sessions when the room has taken them in. What is
+/// The new events, which follow `version` of the room. They get their sessions when the room has taken them in. What is
 /// personal of somebody `erased` in this batch waits for the next, in which they have another key.
 pub fn encode(
     version: RoomVersion,
-    request: &Request,
-    facts: &[Fact],
+    request: &CommandRequest,
+    new_events: &[NewEvent],
     keys: &mut BatchKeys,
-    erased: &Erased,
-) -> Result<Vec<NewEvent>, NoKey> {
-    let mut events = Vec::with_capacity(facts.len());
-    for (version, fact) in (version + 1..).zip(facts) {
-        let sealed = seal(version, request, fact, keys, erased)?;
-        let json = fact.event.to_json().expect("events are of strings, numbers and JSON that was parsed");
+    erased: &PendingErasures,
+) -> Result<Vec<EventData>, CannotSeal> {
+    let mut events = Vec::with_capacity(new_events.len());
+    for (version, new) in (version + 1..).zip(new_events) {
+        let sealed = seal(version, request, new, keys, erased)?;
+        let json = new.event.to_json().expect("events are of strings, numbers and JSON that was parsed");
         let data = RawValue::from_string(json).expect("what serde_json wrote is JSON");
-        events.push(NewEvent {
-            event_type: fact.event.name(),
-            type_version: fact.event.version(),
+        events.push(EventData {
+            event_type: new.event.name(),
+            type_version: new.event.version(),
             occurred_at: request.occurred_at,
             actor: request.caller.actor.clone(),
             session: None,
@@ -47,20 +47,20 @@ pub fn encode(
 
 fn seal(
     version: RoomVersion,
-    request: &Request,
-    fact: &Fact,
+    request: &CommandRequest,
+    new: &NewEvent,
     keys: &mut BatchKeys,
-    erased: &Erased,
-) -> Result<Option<Sealed>, NoKey> {
-    let Some(personal) = fact.personal.as_ref().filter(|personal| !personal.fields.is_empty()) else {
+    erased: &PendingErasures,
+) -> Result<Option<Sealed>, CannotSeal> {
+    let Some(personal) = new.personal.as_ref().filter(|personal| !personal.fields.is_empty()) else {
         return Ok(None);
     };
     if erased.before_now(&request.caller.tenant, &personal.subject) {
-        return Err(NoKey(None));
+        return Err(CannotSeal(None));
     }
-    let place = Place { tenant: &request.caller.tenant, room: request.room, room_version: version };
+    let place = SealedPlace { tenant: &request.caller.tenant, room: request.room, room_version: version };
     match keys.seal(&place, personal) {
         Ok(sealed) => Ok(Some(sealed)),
-        Err(missing) => Err(NoKey(Some((missing.tenant, missing.subject)))),
+        Err(missing) => Err(CannotSeal(Some((missing.tenant, missing.subject)))),
     }
 }

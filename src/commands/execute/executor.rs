@@ -10,16 +10,16 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
-use super::answer::{self, Outcome};
 use super::error::{AtomicError, ExecuteError};
-use super::limits::Limits;
-use super::load::Loader;
+use super::limits::ExecutorLimits;
+use super::load::RoomLoader;
 use super::lookup;
-use super::queue::{Queue, Waiting};
+use super::pending_commands::{ExecutionResult, PendingCommands};
+use super::queue::{CommandQueue, QueuedCommands};
 use super::recent::RecentOutcomes;
-use super::request::Request;
-use super::submission::{Submission, Verdict};
-use super::writer::{Foundation, Writer};
+use super::request::CommandRequest;
+use super::response::{self, CommandOutcome};
+use super::writer::{BatchWriter, ExecutorServices};
 use crate::events::log::EventLog;
 use crate::ids::Position;
 use crate::telemetry::metrics::Metrics;
@@ -29,12 +29,12 @@ const QUEUE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Takes commands. Cheap to clone.
 #[derive(Clone)]
-pub struct Executor(Arc<Shared>);
+pub struct Executor(Arc<ExecutorInner>);
 
-struct Shared {
-    queue: mpsc::Sender<Waiting>,
+struct ExecutorInner {
+    queue: mpsc::Sender<QueuedCommands>,
     log: EventLog,
-    loader: Loader,
+    loader: RoomLoader,
     recent: RecentOutcomes,
     metrics: Metrics,
     conflict_retries: u32,
@@ -42,10 +42,10 @@ struct Shared {
 
 /// A command that is in the queue: the future of its answer. Where it is dropped, the command is carried out all the same.
 #[must_use = "the answer to a command is awaited"]
-pub struct Receipt<T = Result<Outcome, ExecuteError>>(BoxFuture<'static, T>);
+pub struct Receipt<T = Result<CommandOutcome, ExecuteError>>(BoxFuture<'static, T>);
 
 /// The receipt of commands that are carried out together.
-pub type GroupReceipt = Receipt<Result<Vec<Outcome>, AtomicError>>;
+pub type GroupReceipt = Receipt<Result<Vec<CommandOutcome>, AtomicError>>;
 
 impl<T> Future for Receipt<T> {
     type Output = T;
@@ -56,22 +56,26 @@ impl<T> Future for Receipt<T> {
 }
 
 /// What became of a group's way into the queue: where its verdict will come, or the answer that it has without.
-type Joined = Result<oneshot::Receiver<Verdict>, Result<Vec<Outcome>, AtomicError>>;
+type Enqueued = Result<oneshot::Receiver<ExecutionResult>, Result<Vec<CommandOutcome>, AtomicError>>;
 
 impl Executor {
     /// The executor and the work behind it, to be run for as long as commands are to be taken. It ends when told to stop, after
     /// answering all that it has taken.
-    pub fn new(on: Foundation, limits: Limits) -> (Self, impl Future<Output = ()> + Send + use<>) {
-        let (executor, waiting, loader) = Self::before_queue(on.log.clone(), on.metrics.clone(), limits);
-        let writer = Writer::new(on, loader.clone(), limits);
-        (executor, Queue::new(writer, loader, waiting, limits).run())
+    pub fn new(services: ExecutorServices, limits: ExecutorLimits) -> (Self, impl Future<Output = ()> + Send + use<>) {
+        let (executor, waiting, loader) = Self::before_queue(services.log.clone(), services.metrics.clone(), limits);
+        let writer = BatchWriter::new(services, loader.clone(), limits);
+        (executor, CommandQueue::new(writer, loader, waiting, limits).run())
     }
 
     /// The executor alone, and the end of the queue at which its commands come out.
-    fn before_queue(log: EventLog, metrics: Metrics, limits: Limits) -> (Self, mpsc::Receiver<Waiting>, Loader) {
+    fn before_queue(
+        log: EventLog,
+        metrics: Metrics,
+        limits: ExecutorLimits,
+    ) -> (Self, mpsc::Receiver<QueuedCommands>, RoomLoader) {
         let (queue, waiting) = mpsc::channel(limits.queue.max(1));
-        let loader = Loader::new(log.clone(), limits.snapshot_interval);
-        let shared = Shared {
+        let loader = RoomLoader::new(log.clone(), limits.snapshot_interval);
+        let shared = ExecutorInner {
             queue,
             log,
             loader: loader.clone(),
@@ -82,14 +86,14 @@ impl Executor {
         (Self(Arc::new(shared)), waiting, loader)
     }
 
-    pub fn loader(&self) -> &Loader {
+    pub fn loader(&self) -> &RoomLoader {
         &self.0.loader
     }
 
     /// Puts a command into the queue. Once this returns the command has its place there, behind all that were put in before:
     /// commands to one room are decided in that order, whichever receipt is polled first. Where the queue has no place, or
     /// the answer is known, the receipt says so at once.
-    pub async fn enqueue(&self, request: Request) -> Receipt {
+    pub async fn enqueue(&self, request: CommandRequest) -> Receipt {
         let begun = Instant::now();
         let (name, requests) = (request.command.name(), Arc::from([request]));
         let joined = self.0.join(&requests).await;
@@ -100,24 +104,24 @@ impl Executor {
                 // A group that was carried out has an outcome for each command.
                 outcomes.pop().ok_or(ExecuteError::Stopping)
             });
-            shared.metrics.command(name, answer::label(&outcome), begun.elapsed());
+            shared.metrics.command(name, response::label(&outcome), begun.elapsed());
             outcome
         }))
     }
 
     /// The same for commands that are carried out all or not at all. The rooms may be many; the commands are carried out in
     /// order.
-    pub async fn enqueue_atomic(&self, requests: Vec<Request>) -> GroupReceipt {
+    pub async fn enqueue_atomic(&self, requests: Vec<CommandRequest>) -> GroupReceipt {
         let begun = Instant::now();
         let names: Vec<_> = requests.iter().map(|request| request.command.name()).collect();
-        let requests: Arc<[Request]> = requests.into();
+        let requests: Arc<[CommandRequest]> = requests.into();
         let joined = self.0.join(&requests).await;
         let shared = self.0.clone();
         Receipt(Box::pin(async move {
             let outcomes = shared.answer(requests, joined).await;
             let label = match &outcomes {
                 Ok(_) => "accepted",
-                Err(failed) => answer::error_label(&failed.error),
+                Err(failed) => response::error_label(&failed.error),
             };
             for name in names {
                 shared.metrics.command(name, label, begun.elapsed());
@@ -127,11 +131,11 @@ impl Executor {
     }
 
     /// Puts a command into the queue and waits for its answer.
-    pub async fn execute(&self, request: Request) -> Result<Outcome, ExecuteError> {
+    pub async fn execute(&self, request: CommandRequest) -> Result<CommandOutcome, ExecuteError> {
         self.enqueue(request).await.await
     }
 
-    pub async fn execute_atomic(&self, requests: Vec<Request>) -> Result<Vec<Outcome>, AtomicError> {
+    pub async fn execute_atomic(&self, requests: Vec<CommandRequest>) -> Result<Vec<CommandOutcome>, AtomicError> {
         self.enqueue_atomic(requests).await.await
     }
 
@@ -141,10 +145,10 @@ impl Executor {
     }
 }
 
-impl Shared {
+impl ExecutorInner {
     /// A group's way into the queue, if it has no answer yet.
-    async fn join(&self, requests: &Arc<[Request]>) -> Joined {
-        if let Some(index) = twin_key(requests) {
+    async fn join(&self, requests: &Arc<[CommandRequest]>) -> Enqueued {
+        if let Some(index) = repeated_key(requests) {
             return Err(Err(AtomicError { index, error: ExecuteError::KeyReused }));
         }
         if let Some(answered) = self.recent.answer(requests) {
@@ -156,13 +160,13 @@ impl Shared {
     /// Looks up what the rules need besides the room, and joins the queue with it.
     async fn submit(
         &self,
-        requests: Arc<[Request]>,
+        requests: Arc<[CommandRequest]>,
         attempts: u32,
-    ) -> Result<oneshot::Receiver<Verdict>, ExecuteError> {
-        let facts = lookup::facts(&self.log, &requests).await;
-        let facts = facts.map_err(|error| ExecuteError::Unavailable(Arc::new(error)))?;
-        let (ticket, verdict) = oneshot::channel();
-        let submission = Submission::new(requests, facts, attempts, ticket);
+    ) -> Result<oneshot::Receiver<ExecutionResult>, ExecuteError> {
+        let lookups = lookup::look_up(&self.log, &requests).await;
+        let lookups = lookups.map_err(|error| ExecuteError::Unavailable(Arc::new(error)))?;
+        let (reply_to, verdict) = oneshot::channel();
+        let submission = PendingCommands::new(requests, lookups, attempts, reply_to);
         match self.queue.send_timeout(submission, QUEUE_PATIENCE).await {
             Ok(()) => Ok(verdict),
             Err(mpsc::error::SendTimeoutError::Timeout(_)) => Err(ExecuteError::Busy),
@@ -171,7 +175,11 @@ impl Shared {
     }
 
     /// Waits for the verdict on a group. Where what was looked up no longer holds, the group joins the queue anew.
-    async fn answer(&self, requests: Arc<[Request]>, joined: Joined) -> Result<Vec<Outcome>, AtomicError> {
+    async fn answer(
+        &self,
+        requests: Arc<[CommandRequest]>,
+        joined: Enqueued,
+    ) -> Result<Vec<CommandOutcome>, AtomicError> {
         let failed = |error| AtomicError { index: 0, error };
         let mut verdict = match joined {
             Ok(verdict) => verdict,
@@ -180,11 +188,11 @@ impl Shared {
         let mut attempts = 0;
         loop {
             match verdict.await.map_err(|_| failed(ExecuteError::Stopping))? {
-                Verdict::Done(outcomes) => {
+                ExecutionResult::Done(outcomes) => {
                     self.recent.keep(&requests, &outcomes);
                     return Ok(outcomes);
                 }
-                Verdict::Failed { index, error } => {
+                ExecutionResult::Failed { index, error } => {
                     if !error.is_of_the_room() {
                         return Err(AtomicError { index, error });
                     }
@@ -194,15 +202,15 @@ impl Shared {
                         None => Err(AtomicError { index, error }),
                     };
                 }
-                Verdict::StaleFacts if attempts < self.conflict_retries => attempts += 1,
-                Verdict::StaleFacts => return Err(failed(ExecuteError::Conflict)),
+                ExecutionResult::StaleLookups if attempts < self.conflict_retries => attempts += 1,
+                ExecutionResult::StaleLookups => return Err(failed(ExecuteError::Conflict)),
             }
             verdict = self.submit(requests.clone(), attempts).await.map_err(failed)?;
         }
     }
 
     /// The outcomes given before, where any of the requests has one; a group is answered again as a whole or not at all.
-    async fn repeated(&self, requests: &[Request]) -> Option<Result<Vec<Outcome>, AtomicError>> {
+    async fn repeated(&self, requests: &[CommandRequest]) -> Option<Result<Vec<CommandOutcome>, AtomicError>> {
         let failed = |index, error| AtomicError { index, error };
         let stored = match lookup::stored_outcomes(&self.log, requests).await {
             Ok(stored) if stored.iter().all(Option::is_none) => return None,
@@ -210,7 +218,7 @@ impl Shared {
             Err(error) => return Some(Err(failed(0, ExecuteError::Unavailable(Arc::new(error))))),
         };
         let replayed = requests.iter().zip(stored).enumerate().map(|(index, (request, stored))| {
-            let replayed = stored.ok_or(ExecuteError::KeyReused).and_then(|stored| answer::replay(request, stored));
+            let replayed = stored.ok_or(ExecuteError::KeyReused).and_then(|stored| response::replay(request, stored));
             replayed.map_err(|error| failed(index, error))
         });
         Some(replayed.collect())
@@ -218,7 +226,7 @@ impl Shared {
 }
 
 /// The second command of a group under one idempotency key: the key stands for one outcome, and could not tell the two apart.
-fn twin_key(group: &[Request]) -> Option<usize> {
+fn repeated_key(group: &[CommandRequest]) -> Option<usize> {
     if group.len() < 2 {
         return None;
     }
@@ -241,12 +249,12 @@ mod tests {
     use crate::events::time::Timestamp;
     use crate::ids::{RoomId, RoomKey, TenantId};
 
-    const LIMITS: Limits =
-        Limits { batch: 8, queue: 8, conflict_retries: 1, room_memory: 1 << 20, snapshot_interval: 100 };
+    const LIMITS: ExecutorLimits =
+        ExecutorLimits { batch: 8, queue: 8, conflict_retries: 1, room_memory: 1 << 20, snapshot_interval: 100 };
 
-    fn lock(room: RoomId) -> Request {
+    fn lock(room: RoomId) -> CommandRequest {
         let key = RoomKey { tenant: TenantId::new("acme").unwrap(), room };
-        Request::by_system("test", key, RoomCommand::parse("lock-room", b"{}").unwrap(), Timestamp::EPOCH)
+        CommandRequest::by_system("test", key, RoomCommand::parse("lock-room", b"{}").unwrap(), Timestamp::EPOCH)
     }
 
     #[tokio::test]
@@ -260,11 +268,11 @@ mod tests {
         let mut first = executor.enqueue(one).await;
         let mut second = executor.enqueue(two).await;
         assert!(poll!(&mut second).is_pending() && poll!(&mut first).is_pending());
-        let queued: Vec<Waiting> = [waiting.try_recv().unwrap(), waiting.try_recv().unwrap()].into();
+        let queued: Vec<QueuedCommands> = [waiting.try_recv().unwrap(), waiting.try_recv().unwrap()].into();
         assert_eq!(queued.iter().map(|waiting| waiting.requests[0].command_id).collect::<Vec<_>>(), ids);
         for (actual, submission) in (1..).zip(queued) {
-            let verdict = Verdict::Failed { index: 0, error: ExecuteError::VersionMismatch { actual } };
-            assert!(submission.ticket.send(verdict).is_ok());
+            let verdict = ExecutionResult::Failed { index: 0, error: ExecuteError::VersionMismatch { actual } };
+            assert!(submission.reply_to.send(verdict).is_ok());
         }
         assert!(matches!(second.await, Err(ExecuteError::VersionMismatch { actual: 2 })));
         assert!(matches!(first.await, Err(ExecuteError::VersionMismatch { actual: 1 })));

@@ -10,18 +10,18 @@ use std::collections::HashMap;
 use uuid::Uuid;
 
 use crate::events::log::append::{Appended, NewPersonKey};
-use crate::events::sealed::{Personal, Sealed};
+use crate::events::sealed::{NewPersonal, Sealed};
 use crate::ids::{Identity, TenantId};
-use crate::security::sealing::{NewKey, NoKey, PersonKeys, Place, Sealer};
+use crate::security::sealing::{NewKey, NoKey, PersonKeys, SealedPlace, Sealer};
 
-type Person = (TenantId, Identity);
+type PersonRef = (TenantId, Identity);
 
 /// New keys of batches that were decided and are on their way into the log.
-pub type KeysInFlight = HashMap<Person, NewKey>;
+pub type KeysInFlight = HashMap<PersonRef, NewKey>;
 
 #[derive(Debug)]
-struct Made {
-    person: Person,
+struct CreatedPersonKey {
+    person: PersonRef,
     key: NewKey,
     /// The submission that made it erases the person as well: the key is never stored.
     erased: bool,
@@ -30,9 +30,9 @@ struct Made {
 pub struct BatchKeys {
     sealer: Sealer,
     keys: PersonKeys,
-    made: Vec<Made>,
+    made: Vec<CreatedPersonKey>,
     /// From a person to the index in `made`.
-    index: HashMap<Person, usize>,
+    index: HashMap<PersonRef, usize>,
     /// Unit, and index in `made`.
     uses: Vec<(u32, usize)>,
     /// Of the submission that is being decided: its unit, and how long `made` and `uses` were before it.
@@ -47,7 +47,7 @@ impl BatchKeys {
 
     /// The same, after batches that are on their way: their new keys are used, and not stored a second time. Stored again, a key
     /// that was erased meanwhile would come back.
-    pub fn after(mut self, in_flight: &KeysInFlight, persons: &[Person]) -> Self {
+    pub fn after(mut self, in_flight: &KeysInFlight, persons: &[PersonRef]) -> Self {
         for person in persons {
             if let Some(key) = in_flight.get(person) {
                 self.keys.insert(person.clone(), key);
@@ -64,7 +64,7 @@ impl BatchKeys {
     /// The submission that was begun comes to nothing.
     pub fn undo(&mut self) {
         let (_, made, uses) = self.begun;
-        for Made { person, .. } in self.made.drain(made..) {
+        for CreatedPersonKey { person, .. } in self.made.drain(made..) {
             self.keys.remove(&person);
             self.index.remove(&person);
         }
@@ -72,7 +72,7 @@ impl BatchKeys {
     }
 
     /// Seals under the person's key, which is made where they are known to have none.
-    pub fn seal(&mut self, place: &Place<'_>, personal: &Personal) -> Result<Sealed, NoKey> {
+    pub fn seal(&mut self, place: &SealedPlace<'_>, personal: &NewPersonal) -> Result<Sealed, NoKey> {
         let sealed = match self.keys.seal(place, personal) {
             Err(NoKey { tenant, subject, looked_up: true }) => {
                 self.make((tenant, subject));
@@ -92,12 +92,12 @@ impl BatchKeys {
         Ok(sealed)
     }
 
-    fn make(&mut self, person: Person) {
+    fn make(&mut self, person: PersonRef) {
         let key = self.sealer.new_key(&person.0);
         self.keys.insert(person.clone(), &key);
         self.index.insert(person.clone(), self.made.len());
         self.uses.push((self.begun.0, self.made.len()));
-        self.made.push(Made { person, key, erased: false });
+        self.made.push(CreatedPersonKey { person, key, erased: false });
     }
 
     fn made_for(&self, tenant: &TenantId, identity: &Identity) -> Option<usize> {
@@ -132,7 +132,7 @@ impl BatchKeys {
     }
 
     /// Those that the append is to store, for batches that are decided before it is done.
-    pub fn new_keys(&self) -> impl Iterator<Item = (Person, NewKey)> {
+    pub fn new_keys(&self) -> impl Iterator<Item = (PersonRef, NewKey)> {
         self.made.iter().filter(|made| !made.erased).map(|made| (made.person.clone(), made.key.clone()))
     }
 
@@ -153,7 +153,7 @@ impl BatchKeys {
     }
 }
 
-fn stored(unit: u32, made: &Made) -> NewPersonKey {
+fn stored(unit: u32, made: &CreatedPersonKey) -> NewPersonKey {
     NewPersonKey {
         unit,
         tenant: made.person.0.clone(),

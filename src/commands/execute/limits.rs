@@ -4,7 +4,7 @@ use crate::config::LogConfig;
 
 /// How much an executor takes at a time, keeps and tries again.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct ExecutorLimits {
     /// Commands decided and committed together, at most.
     pub batch: usize,
     /// Commands that may wait; more are answered `ExecuteError::Busy`.
@@ -17,7 +17,7 @@ pub struct Limits {
     pub snapshot_interval: u64,
 }
 
-impl Limits {
+impl ExecutorLimits {
     pub fn configured(config: &LogConfig) -> Self {
         Self {
             batch: config.append_batch,

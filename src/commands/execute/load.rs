@@ -6,7 +6,7 @@ use tokio::sync::Semaphore;
 
 use crate::commands::room::state::{Room, STATE_SHAPE, StateSize};
 use crate::events::envelope::{Envelope, Hash};
-use crate::events::log::snapshots::Snapshot;
+use crate::events::log::snapshots::StateSnapshot;
 use crate::events::log::{EventLog, LogError, RoomHead, chain};
 use crate::events::room::RoomEvent;
 use crate::events::sealed::Sealed;
@@ -83,9 +83,9 @@ impl LoadedRoom {
     }
 
     /// The state as a snapshot; `None`: the room has no events.
-    pub fn snapshot(&self) -> Option<Snapshot> {
-        let json = serde_json::to_vec(&Kept { happened_at: self.happened_at, state: &self.state }).ok()?;
-        Some(Snapshot {
+    pub fn snapshot(&self) -> Option<StateSnapshot> {
+        let json = serde_json::to_vec(&StoredState { happened_at: self.happened_at, state: &self.state }).ok()?;
+        Some(StateSnapshot {
             version: self.version,
             position: self.position,
             recorded_at: self.recorded_at?,
@@ -95,9 +95,9 @@ impl LoadedRoom {
     }
 
     /// `None`: it cannot be read; the room is folded from its beginning.
-    fn restored(kept: &Snapshot) -> Option<Self> {
+    fn restored(kept: &StateSnapshot) -> Option<Self> {
         let json = zstd::stream::decode_all(kept.state.as_slice()).ok()?;
-        let read: Kept<Room> = serde_json::from_slice(&json).ok()?;
+        let read: StoredState<Room> = serde_json::from_slice(&json).ok()?;
         let mut room = Self {
             state: read.state,
             version: kept.version,
@@ -143,13 +143,13 @@ impl LoadedRoom {
 
 /// Loads rooms. Cheap to clone.
 #[derive(Clone)]
-pub struct Loader {
+pub struct RoomLoader {
     log: EventLog,
     snapshot_interval: u64,
     at_once: Arc<Semaphore>,
 }
 
-impl Loader {
+impl RoomLoader {
     pub fn new(log: EventLog, snapshot_interval: u64) -> Self {
         Self { log, snapshot_interval, at_once: Arc::new(Semaphore::new(LOADS_AT_ONCE)) }
     }
@@ -171,7 +171,7 @@ impl Loader {
         kept: impl FnOnce(RoomVersion) -> F,
     ) -> Result<(LoadedRoom, bool), LogError>
     where
-        F: Future<Output = Option<Snapshot>> + Send,
+        F: Future<Output = Option<StateSnapshot>> + Send,
     {
         let _permit = self.at_once.acquire().await;
         let Some(head) = self.log.room_head(key).await? else { return Ok((LoadedRoom::default(), false)) };
@@ -248,7 +248,7 @@ impl Loader {
 const COMPRESSION: i32 = 1;
 
 #[derive(serde::Serialize, serde::Deserialize)]
-struct Kept<S> {
+struct StoredState<S> {
     happened_at: Option<Timestamp>,
     state: S,
 }

@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
-use super::request::Request;
-use crate::commands::context::{Facts, MessageFacts, Need};
+use super::request::CommandRequest;
+use crate::commands::context::{ExternalData, Lookup, SentMessage};
 use crate::events::log::append::StoredOutcome;
 use crate::events::log::{EventLog, LogError};
 use crate::events::time::Timestamp;
@@ -12,7 +12,7 @@ use crate::ids::{Position, RoomId, RoomKey, RoomVersion, TenantId};
 
 /// Another room that may answer in the wanted one's place, and where it stands.
 #[derive(Clone, Copy, Debug)]
-pub struct Holder {
+pub struct NameHolder {
     pub room: RoomId,
     pub version: RoomVersion,
     pub position: Position,
@@ -21,44 +21,53 @@ pub struct Holder {
 
 /// What was looked up for one command.
 #[derive(Clone, Debug, Default)]
-pub struct Looked {
-    pub facts: Facts,
-    pub holder: Option<Holder>,
+pub struct LookupResult {
+    pub external: ExternalData,
+    pub holder: Option<NameHolder>,
 }
 
-pub async fn facts(log: &EventLog, requests: &[Request]) -> Result<Vec<Looked>, LogError> {
-    let mut looked = Vec::with_capacity(requests.len());
+pub async fn look_up(log: &EventLog, requests: &[CommandRequest]) -> Result<Vec<LookupResult>, LogError> {
+    let mut results = Vec::with_capacity(requests.len());
     for request in requests {
-        looked.push(match request.command.needs() {
-            Need::Nothing => Looked::default(),
-            Need::NameHolder(name) => name_holder(log, request, &name).await?,
-            Need::Message(version) => message(log, &request.key(), version).await?,
+        results.push(match request.command.lookup() {
+            Lookup::Nothing => LookupResult::default(),
+            Lookup::NameHolder(name) => name_holder(log, request, &name).await?,
+            Lookup::Message(version) => message(log, &request.key(), version).await?,
         });
     }
-    Ok(looked)
+    Ok(results)
 }
 
-async fn name_holder(log: &EventLog, request: &Request, name: &str) -> Result<Looked, LogError> {
+async fn name_holder(log: &EventLog, request: &CommandRequest, name: &str) -> Result<LookupResult, LogError> {
     let Some((room, head)) = log.room_named_and_head(&request.caller.tenant, name).await? else {
-        return Ok(Looked::default());
+        return Ok(LookupResult::default());
     };
     let holder =
-        Holder { room, version: head.version, position: head.last_position, recorded_at: head.last_recorded_at };
-    Ok(Looked { facts: Facts { name_holder: Some(room), ..Facts::default() }, holder: Some(holder) })
+        NameHolder { room, version: head.version, position: head.last_position, recorded_at: head.last_recorded_at };
+    Ok(LookupResult {
+        external: ExternalData { name_holder: Some(room), ..ExternalData::default() },
+        holder: Some(holder),
+    })
 }
 
-async fn message(log: &EventLog, key: &RoomKey, version: RoomVersion) -> Result<Looked, LogError> {
+async fn message(log: &EventLog, key: &RoomKey, version: RoomVersion) -> Result<LookupResult, LogError> {
     let Some(before) = version.checked_sub(1) else {
-        return Ok(Looked::default());
+        return Ok(LookupResult::default());
     };
     let found = log.read_room(key, before, None, 1).await?;
     let event = found.first().map(|envelope| envelope.event()).transpose()?;
-    Ok(Looked { facts: Facts { message: event.as_ref().and_then(MessageFacts::of), ..Facts::default() }, holder: None })
+    Ok(LookupResult {
+        external: ExternalData { message: event.as_ref().and_then(SentMessage::of), ..ExternalData::default() },
+        holder: None,
+    })
 }
 
 /// The outcome under the key of each request, where it has a key and the key an outcome.
-pub async fn stored_outcomes(log: &EventLog, requests: &[Request]) -> Result<Vec<Option<StoredOutcome>>, LogError> {
-    let key = |request: &'_ Request| request.idempotency.as_ref().map(|given| given.key.clone());
+pub async fn stored_outcomes(
+    log: &EventLog,
+    requests: &[CommandRequest],
+) -> Result<Vec<Option<StoredOutcome>>, LogError> {
+    let key = |request: &'_ CommandRequest| request.idempotency.as_ref().map(|given| given.key.clone());
     let keys: Vec<(&TenantId, String)> =
         requests.iter().filter_map(|request| Some((&request.caller.tenant, key(request)?))).collect();
     if keys.is_empty() {

@@ -6,41 +6,42 @@
 //!
 //! `executor` puts a `request` into the queue and returns a receipt; `queue` collects waiting commands into a batch and
 //! loads the rooms; [`writer`] has `plan` decide the batch in memory, room after room, and appends it in one transaction;
-//! `resolve` answers each `submission` or defers it. Each file uses only those behind it; a test enforces that.
+//! `resolve` answers each `pending_commands` or defers it. Each file uses only those behind it; a test enforces that.
 //!
-//! Each process has one [`writer::Writer`], which owns the states of recently written rooms. It decides waiting commands one
-//! after another and commits them together, including several for one room. So a room accepts as many commands as the log accepts
-//! events, not one per commit. Any number of processes can do this on one log: another process's events show as a version
-//! conflict; the room is then loaded again and the command decided again, up to a limit.
+//! Each process has one [`writer::BatchWriter`], which owns the states of recently written rooms. It decides waiting
+//! commands one after another and commits them together, including several for one room. So a room accepts as many
+//! commands as the log accepts events, not one per commit. Any number of processes can do this on one log: another
+//! process's events show as a version conflict; the room is then loaded again and the command decided again, up to a
+//! limit.
 //!
 //! Invariants: the response to a command is sent when its events are durable, or when its refusal holds for the room's state in
 //! the log; the same idempotency key gives the same response, byte for byte; a refusal changes nothing.
 
-mod answer;
 mod encode;
-mod erased;
 mod error;
 mod executor;
-pub mod intake;
+pub mod import_batches;
 mod keys;
 mod limits;
 pub mod load;
 pub mod lookup;
+mod pending_commands;
+mod pending_erasures;
 mod plan;
 mod planned;
 mod queue;
 mod recent;
 mod request;
 mod resolve;
+mod response;
 mod rooms;
-mod submission;
 pub mod writer;
 
-pub use self::answer::Outcome;
 pub use self::error::{AtomicError, ExecuteError};
 pub use self::executor::{Executor, GroupReceipt, Receipt};
-pub use self::limits::Limits;
-pub use self::request::{Idempotency, Request};
-pub use self::resolve::Committed;
-pub use self::submission::{Submission, Verdict};
-pub use self::writer::Foundation;
+pub use self::limits::ExecutorLimits;
+pub use self::pending_commands::{ExecutionResult, PendingCommands};
+pub use self::request::{CommandRequest, Idempotency};
+pub use self::resolve::ResolvedBatch;
+pub use self::response::CommandOutcome;
+pub use self::writer::ExecutorServices;

@@ -2,7 +2,7 @@
 
 use super::error::ExecuteError;
 use super::load::LoadedRoom;
-use super::submission::Submission;
+use super::pending_commands::PendingCommands;
 use crate::events::log::append::{OutcomeAt, RoomAppend};
 use crate::events::time::Timestamp;
 use crate::ids::{RoomId, RoomKey, RoomVersion};
@@ -54,8 +54,8 @@ pub struct PlannedOutcome {
 }
 
 /// What a submission will be answered once the batch is written.
-pub struct Planned<T> {
-    pub submission: Submission<T>,
+pub struct PlannedCommands<T> {
+    pub submission: PendingCommands<T>,
     pub unit: u32,
     pub result: Result<Vec<PlannedOutcome>, (usize, ExecuteError)>,
 }

@@ -10,36 +10,41 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::error::ExecuteError;
-use super::limits::Limits;
-use super::load::{LoadedRoom, Loader};
-use super::resolve::Committed;
-use super::submission::{Submission, Verdict};
-use super::writer::Writer;
+use super::limits::ExecutorLimits;
+use super::load::{LoadedRoom, RoomLoader};
+use super::pending_commands::{ExecutionResult, PendingCommands};
+use super::resolve::ResolvedBatch;
+use super::writer::BatchWriter;
 use crate::events::log::LogError;
 use crate::ids::RoomKey;
 
 /// A submission with the place where its answer is waited for.
-pub type Waiting = Submission<oneshot::Sender<Verdict>>;
+pub type QueuedCommands = PendingCommands<oneshot::Sender<ExecutionResult>>;
 
 /// Rooms that are being loaded, or are loaded and wait for the end of a batch. What they take counts for the bound of
-/// [`Rooms`](super::rooms::Rooms) only from then on.
+/// [`Rooms`](super::rooms::WriterRooms) only from then on.
 const LOADS: usize = 32;
 
-pub struct Queue {
-    writer: Writer,
-    loader: Loader,
-    arriving: mpsc::Receiver<Waiting>,
-    limits: Limits,
-    ready: VecDeque<Waiting>,
+pub struct CommandQueue {
+    writer: BatchWriter,
+    loader: RoomLoader,
+    arriving: mpsc::Receiver<QueuedCommands>,
+    limits: ExecutorLimits,
+    ready: VecDeque<QueuedCommands>,
     /// Behind rooms that are being loaded; never more than the queue may hold.
-    parked: HashMap<RoomKey, VecDeque<Waiting>>,
+    parked: HashMap<RoomKey, VecDeque<QueuedCommands>>,
     parked_count: usize,
     to_load: VecDeque<RoomKey>,
     loads: JoinSet<(RoomKey, Result<LoadedRoom, LogError>)>,
 }
 
-impl Queue {
-    pub fn new(writer: Writer, loader: Loader, arriving: mpsc::Receiver<Waiting>, limits: Limits) -> Self {
+impl CommandQueue {
+    pub fn new(
+        writer: BatchWriter,
+        loader: RoomLoader,
+        arriving: mpsc::Receiver<QueuedCommands>,
+        limits: ExecutorLimits,
+    ) -> Self {
         Self {
             writer,
             loader,
@@ -61,13 +66,13 @@ impl Queue {
             if batch.is_empty() {
                 continue;
             }
-            let Committed { answered, put_off } = self.writer.commit(batch).await;
-            for (ticket, verdict) in answered {
+            let ResolvedBatch { answered, deferred } = self.writer.commit(batch).await;
+            for (reply_to, verdict) in answered {
                 // The caller may be gone; the written events stay.
-                let _ = ticket.send(verdict);
+                let _ = reply_to.send(verdict);
             }
             let later = std::mem::take(&mut self.ready);
-            for submission in put_off.into_iter().chain(later) {
+            for submission in deferred.into_iter().chain(later) {
                 self.route(submission);
             }
             self.trim();
@@ -121,7 +126,7 @@ impl Queue {
     fn trim(&mut self) {
         if self.writer.rooms.is_over() {
             let waiting = self.ready.iter().chain(self.parked.values().flatten());
-            let needed: HashSet<RoomKey> = waiting.flat_map(Submission::keys).collect();
+            let needed: HashSet<RoomKey> = waiting.flat_map(PendingCommands::keys).collect();
             self.writer.rooms.trim(&needed);
         }
     }
@@ -132,7 +137,7 @@ impl Queue {
     }
 
     /// To the ready ones, or behind the first of its rooms that is not there.
-    fn route(&mut self, submission: Waiting) {
+    fn route(&mut self, submission: QueuedCommands) {
         let missing = submission.keys().into_iter().find(|key| {
             self.parked.contains_key(key) || !(self.writer.rooms.contains(key) || submission.presumes_absent(key))
         });
@@ -169,7 +174,7 @@ impl Queue {
                 let error = Arc::new(error);
                 for submission in waiting {
                     let error = ExecuteError::Unavailable(error.clone());
-                    let _ = submission.ticket.send(Verdict::Failed { index: 0, error });
+                    let _ = submission.reply_to.send(ExecutionResult::Failed { index: 0, error });
                 }
             }
         }

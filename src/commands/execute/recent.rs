@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use hashbrown::{DefaultHashBuilder, HashMap};
 
-use super::answer::Outcome;
 use super::error::{AtomicError, ExecuteError};
-use super::request::{Idempotency, Request};
+use super::request::{CommandRequest, Idempotency};
+use super::response::CommandOutcome;
 use crate::ids::TenantId;
 
 /// Of a generation's answers, in bytes of their text.
@@ -24,18 +24,18 @@ const OVERHEAD: usize = 256;
 /// Of a generation. Twice this is well below any life of keys.
 const LIFE: Duration = Duration::from_secs(30);
 
-struct Kept {
+struct RecentOutcome {
     tenant: TenantId,
     idempotency: Idempotency,
-    outcome: Outcome,
+    outcome: CommandOutcome,
 }
 
 /// By the hash of tenant and key; of two with the same hash, the later one is kept.
-type Generation = HashMap<u64, Kept>;
+type OutcomesByHash = HashMap<u64, RecentOutcome>;
 
-struct Generations {
-    young: Generation,
-    old: Generation,
+struct OutcomeGenerations {
+    young: OutcomesByHash,
+    old: OutcomesByHash,
     /// Of the young ones.
     bytes: usize,
     since: Instant,
@@ -44,20 +44,24 @@ struct Generations {
 #[derive(Clone)]
 pub struct RecentOutcomes {
     hashing: DefaultHashBuilder,
-    generations: Arc<Mutex<Generations>>,
+    generations: Arc<Mutex<OutcomeGenerations>>,
 }
 
 impl Default for RecentOutcomes {
     fn default() -> Self {
-        let generations =
-            Generations { young: Generation::new(), old: Generation::new(), bytes: 0, since: Instant::now() };
+        let generations = OutcomeGenerations {
+            young: OutcomesByHash::new(),
+            old: OutcomesByHash::new(),
+            bytes: 0,
+            since: Instant::now(),
+        };
         Self { hashing: DefaultHashBuilder::default(), generations: Arc::new(Mutex::new(generations)) }
     }
 }
 
 impl RecentOutcomes {
     /// The answer to requests that were all answered lately; `None`: they are to be executed.
-    pub fn answer(&self, requests: &[Request]) -> Option<Result<Vec<Outcome>, AtomicError>> {
+    pub fn answer(&self, requests: &[CommandRequest]) -> Option<Result<Vec<CommandOutcome>, AtomicError>> {
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         generations.turn(Instant::now());
         let mut outcomes = Vec::with_capacity(requests.len());
@@ -70,17 +74,17 @@ impl RecentOutcomes {
             if kept.idempotency != *given {
                 return Some(Err(AtomicError { index, error: ExecuteError::KeyReused }));
             }
-            outcomes.push(Outcome { replayed: true, ..kept.outcome.clone() });
+            outcomes.push(CommandOutcome { replayed: true, ..kept.outcome.clone() });
         }
         Some(Ok(outcomes))
     }
 
-    pub fn keep(&self, requests: &[Request], outcomes: &[Outcome]) {
+    pub fn keep(&self, requests: &[CommandRequest], outcomes: &[CommandOutcome]) {
         for (request, outcome) in requests.iter().zip(outcomes) {
             if let Some(given) = &request.idempotency {
                 let tenant = request.caller.tenant.clone();
                 let hash = self.hash(&tenant, &given.key);
-                let kept = Kept { tenant, idempotency: given.clone(), outcome: outcome.clone() };
+                let kept = RecentOutcome { tenant, idempotency: given.clone(), outcome: outcome.clone() };
                 self.generations.lock().unwrap_or_else(PoisonError::into_inner).put(hash, kept);
             }
         }
@@ -91,22 +95,22 @@ impl RecentOutcomes {
     }
 }
 
-impl Generations {
+impl OutcomeGenerations {
     /// Lets go of what is too old, and begins anew where there is too much.
     fn turn(&mut self, now: Instant) {
         let age = now - self.since;
         if age >= LIFE || self.bytes >= CAPACITY {
             let young = std::mem::take(&mut self.young);
-            self.old = if age >= 2 * LIFE { Generation::new() } else { young };
+            self.old = if age >= 2 * LIFE { OutcomesByHash::new() } else { young };
             (self.bytes, self.since) = (0, now);
         }
     }
 
-    fn find(&self, hash: u64) -> Option<&Kept> {
+    fn find(&self, hash: u64) -> Option<&RecentOutcome> {
         self.young.get(&hash).or_else(|| self.old.get(&hash))
     }
 
-    fn put(&mut self, hash: u64, kept: Kept) {
+    fn put(&mut self, hash: u64, kept: RecentOutcome) {
         self.bytes += OVERHEAD + kept.outcome.body.len();
         self.young.insert(hash, kept);
     }
@@ -118,9 +122,9 @@ mod tests {
     use crate::events::time::Timestamp;
     use crate::ids::RoomId;
 
-    fn kept(body: usize) -> Kept {
+    fn kept(body: usize) -> RecentOutcome {
         let idempotency = Idempotency { key: "k".into(), fingerprint: [0; 32] };
-        let outcome = Outcome {
+        let outcome = CommandOutcome {
             status: 200,
             room: RoomId::from_uuid(uuid::Uuid::nil()),
             room_version: 1,
@@ -129,11 +133,11 @@ mod tests {
             body: "x".repeat(body),
             replayed: false,
         };
-        Kept { tenant: TenantId::new("acme").unwrap(), idempotency, outcome }
+        RecentOutcome { tenant: TenantId::new("acme").unwrap(), idempotency, outcome }
     }
 
-    fn fresh(now: Instant) -> Generations {
-        Generations { young: Generation::new(), old: Generation::new(), bytes: 0, since: now }
+    fn fresh(now: Instant) -> OutcomeGenerations {
+        OutcomeGenerations { young: OutcomesByHash::new(), old: OutcomesByHash::new(), bytes: 0, since: now }
     }
 
     #[test]

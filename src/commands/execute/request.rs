@@ -14,7 +14,7 @@ use crate::security::random;
 
 /// A command and all that is said around it.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct CommandRequest {
     pub caller: Arc<Caller>,
     pub room: RoomId,
     pub command: RoomCommand,
@@ -29,7 +29,7 @@ pub struct Request {
     pub occurred_at: Option<Timestamp>,
 }
 
-impl Request {
+impl CommandRequest {
     /// What the program orders by itself, under the name of a part of it: everything is granted, nothing is repeated.
     pub fn by_system(name: &str, key: RoomKey, command: RoomCommand, now: Timestamp) -> Self {
         let actor = Actor::System(name.into());

@@ -1,7 +1,8 @@
 //! The states of recently written rooms, bounded in bytes.
 //!
 //! A state with waiting commands stays in memory; otherwise the rooms of a group could evict each other for ever. So the writer
-//! enforces the limit between batches ([`Rooms::trim`]), when it knows the waiting commands, and every state stays until then.
+//! enforces the limit between batches ([`WriterRooms::trim`]), when it knows the waiting commands, and every state
+//! stays until then.
 
 use std::collections::HashSet;
 
@@ -16,19 +17,19 @@ const ENTRY: usize = 256;
 /// Letting go ends below the bound by this part of it, so that it is not done for every batch.
 const SLACK: usize = 8;
 
-pub struct Rooms {
-    held: LruCache<RoomKey, Held>,
+pub struct WriterRooms {
+    held: LruCache<RoomKey, HeldRoom>,
     /// Of all states.
     bytes: usize,
     bound: usize,
 }
 
-struct Held {
+struct HeldRoom {
     room: LoadedRoom,
     bytes: usize,
 }
 
-impl Rooms {
+impl WriterRooms {
     /// `bound`: bytes that the states may take.
     pub(super) fn new(bound: usize) -> Self {
         Self { held: LruCache::unbounded(), bytes: 0, bound }
@@ -47,7 +48,7 @@ impl Rooms {
     pub fn put(&mut self, key: RoomKey, room: LoadedRoom) {
         let bytes = ENTRY + room.memory();
         self.bytes += bytes;
-        if let Some(before) = self.held.put(key, Held { room, bytes }) {
+        if let Some(before) = self.held.put(key, HeldRoom { room, bytes }) {
             self.bytes -= before.bytes;
         }
     }
@@ -108,14 +109,14 @@ mod tests {
         room
     }
 
-    fn held(rooms: &Rooms) -> usize {
+    fn held(rooms: &WriterRooms) -> usize {
         (0..10_000).filter(|number| rooms.contains(&key(*number))).count()
     }
 
     #[test]
     fn few_big_states_are_kept_and_many_small_ones() {
         for (metadata, least, most) in [(60_000, 12, 18), (100, 300, 900)] {
-            let mut rooms = Rooms::new(BOUND);
+            let mut rooms = WriterRooms::new(BOUND);
             for number in 0..2_000 {
                 rooms.put(key(number), room(metadata));
                 rooms.trim(&HashSet::new());
@@ -128,7 +129,7 @@ mod tests {
 
     #[test]
     fn what_is_needed_stays_whatever_it_takes() {
-        let mut rooms = Rooms::new(BOUND);
+        let mut rooms = WriterRooms::new(BOUND);
         let needed: HashSet<RoomKey> = (0..40).map(key).collect();
         (0..100).for_each(|number| rooms.put(key(number), room(60_000)));
         rooms.trim(&needed);
@@ -140,7 +141,7 @@ mod tests {
 
     #[test]
     fn what_is_taken_or_put_again_is_counted_once() {
-        let mut rooms = Rooms::new(BOUND);
+        let mut rooms = WriterRooms::new(BOUND);
         for _ in 0..3 {
             rooms.put(key(1), room(1_000));
         }

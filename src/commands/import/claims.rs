@@ -5,14 +5,14 @@
 
 use std::collections::HashMap;
 
-use crate::events::log::intake::GivenId;
+use crate::events::log::import_support::GivenId;
 use crate::events::log::{EventLog, LogError};
 
 /// The reason for which a line is refused whose id is another's.
 pub const COMMAND_ID_REUSED: &str = "command-id-reused";
 
 /// What lines of one import have claimed and not yet made use of.
-pub(super) struct Claims {
+pub(super) struct IdClaims {
     log: EventLog,
     /// Of the import.
     name: String,
@@ -20,7 +20,7 @@ pub(super) struct Claims {
     unused: Vec<GivenId>,
 }
 
-impl Claims {
+impl IdClaims {
     pub fn new(log: EventLog, name: &str) -> Self {
         Self { log, name: name.into(), held: HashMap::new(), unused: Vec::new() }
     }
@@ -38,7 +38,7 @@ impl Claims {
     }
 
     /// The line was decided for good: whether it wrote anything.
-    pub fn settle(&mut self, line: u64, wrote: bool) {
+    pub fn resolve(&mut self, line: u64, wrote: bool) {
         let claim = self.held.remove(&line);
         self.unused.extend(claim.filter(|_| !wrote));
     }

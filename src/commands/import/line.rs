@@ -9,18 +9,18 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::blocks::{LONGEST_LINE, Raw};
+use super::blocks::{LONGEST_LINE, RawLine};
 use super::source::BYTE_ORDER_MARK;
 use super::tally::NamedCommand;
 use crate::commands::context::Caller;
-use crate::commands::execute::{Idempotency, Request};
+use crate::commands::execute::{CommandRequest, Idempotency};
 use crate::commands::fault::CommandFault;
 use crate::commands::fingerprint;
 use crate::commands::room::RoomCommand;
 use crate::events::envelope::Hash;
 use crate::events::time::{Clock, Timestamp};
 use crate::ids::{Actor, CommandId, RoomId, TenantId};
-use crate::json::{self, BadJson, Checked, FieldFault};
+use crate::json::{self, BadJson, CheckedJson, FieldFault};
 use crate::security::grants::Grants;
 
 /// Reasons for which a line is refused before any rule is asked. Those of rules are [`crate::commands::refusal::RefusalCode`].
@@ -42,7 +42,7 @@ const CALLERS: usize = 10_000;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Fields<'a> {
+struct LineFields<'a> {
     occurred_at: Timestamp,
     #[serde(borrow, default)]
     tenant: Option<Cow<'a, str>>,
@@ -66,19 +66,19 @@ struct Fields<'a> {
 
 /// What a line is.
 #[derive(Debug)]
-pub enum Line {
+pub enum ImportLine {
     /// One, as a writer takes it.
     Command {
-        requests: Arc<[Request]>,
+        requests: Arc<[CommandRequest]>,
         /// The line gives the command its id.
         named: bool,
     },
     /// Nothing but white space.
     Blank,
-    Refused(Fault),
+    Refused(LineFault),
 }
 
-impl Line {
+impl ImportLine {
     pub fn command(&self) -> NamedCommand {
         match self {
             Self::Command { requests, .. } => Some(Cow::Borrowed(requests[0].command.name())),
@@ -90,18 +90,18 @@ impl Line {
 
 /// Why a line is no command.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct LineFault {
     pub reason: &'static str,
     pub detail: String,
     /// That the line names, where it is one that there is.
     pub command: Option<String>,
 }
 
-fn fault(reason: &'static str, detail: impl Into<String>) -> Fault {
-    Fault { reason, detail: detail.into(), command: None }
+fn fault(reason: &'static str, detail: impl Into<String>) -> LineFault {
+    LineFault { reason, detail: detail.into(), command: None }
 }
 
-fn field(name: &str, detail: impl std::fmt::Display) -> Fault {
+fn field(name: &str, detail: impl std::fmt::Display) -> LineFault {
     fault(INVALID_FIELDS, format!("{name}: {detail}"))
 }
 
@@ -131,26 +131,26 @@ impl LineReader {
         Self { recorded_as_occurred, ..self }
     }
 
-    pub fn read(&mut self, number: u64, raw: Raw<'_>) -> Line {
+    pub fn read(&mut self, number: u64, raw: RawLine<'_>) -> ImportLine {
         let text = match raw {
             // Files that were laid end to end have their marks in the middle.
-            Raw::Line(text) => text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).trim_ascii(),
-            Raw::TooLong => {
-                return Line::Refused(fault(LINE_TOO_LONG, format!("a line has at most {LONGEST_LINE} bytes")));
+            RawLine::Line(text) => text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).trim_ascii(),
+            RawLine::TooLong => {
+                return ImportLine::Refused(fault(LINE_TOO_LONG, format!("a line has at most {LONGEST_LINE} bytes")));
             }
         };
         if text.is_empty() {
-            return Line::Blank;
+            return ImportLine::Blank;
         }
         match self.command(number, text) {
-            Ok((request, named)) => Line::Command { requests: Arc::from([request]), named },
-            Err(fault) => Line::Refused(fault),
+            Ok((request, named)) => ImportLine::Command { requests: Arc::from([request]), named },
+            Err(fault) => ImportLine::Refused(fault),
         }
     }
 
     /// And whether the line gives the command its id.
-    fn command(&mut self, number: u64, text: &[u8]) -> Result<(Request, bool), Fault> {
-        let fields: Fields<'_> = json::read(json::check(text)?)?;
+    fn command(&mut self, number: u64, text: &[u8]) -> Result<(CommandRequest, bool), LineFault> {
+        let fields: LineFields<'_> = json::read(json::check(text)?)?;
         let occurred_at = fields.occurred_at;
         if occurred_at > self.clock.now() {
             return Err(fault(
@@ -166,13 +166,14 @@ impl LineReader {
         }
         let caller = self.caller(fields.tenant.as_deref(), fields.actor.as_deref().unwrap_or(DEFAULT_ACTOR))?;
         let room = room(&caller.tenant, &fields.room)?;
-        let body = fields.data.map_or(Checked::EMPTY_OBJECT, Checked::part);
+        let body = fields.data.map_or(CheckedJson::EMPTY_OBJECT, CheckedJson::part);
         let command =
             RoomCommand::parse_checked(&fields.command, body).map_err(|fault| refused(&fault, &fields.command))?;
         let idempotency = fields.idempotency_key.as_deref().map(|key| idempotency(key, room, &command));
-        let idempotency =
-            idempotency.transpose().map_err(|fault| Fault { command: Some(fields.command.to_string()), ..fault })?;
-        let request = Request {
+        let idempotency = idempotency
+            .transpose()
+            .map_err(|fault| LineFault { command: Some(fields.command.to_string()), ..fault })?;
+        let request = CommandRequest {
             caller,
             room,
             command,
@@ -188,7 +189,7 @@ impl LineReader {
     }
 
     /// Whoever moves history in may do all: what is judged is what the rooms were at the time.
-    fn caller(&mut self, tenant: Option<&str>, actor: &str) -> Result<Arc<Caller>, Fault> {
+    fn caller(&mut self, tenant: Option<&str>, actor: &str) -> Result<Arc<Caller>, LineFault> {
         let tenant = match (tenant, &self.tenant) {
             (Some(named), Some(usual)) if named == usual.as_str() => usual.clone(),
             (Some(named), _) => TenantId::new(named).map_err(|bad| field("tenant", bad))?,
@@ -223,7 +224,7 @@ fn uuid_v7(millis: i64, hash: &Hash) -> Uuid {
 
 /// The room of an id, or of a key: the same key is the same room of a tenant in every import, for ever. Its id bears no time:
 /// whichever event comes first, the room is not younger than its id says.
-fn room(tenant: &TenantId, text: &str) -> Result<RoomId, Fault> {
+fn room(tenant: &TenantId, text: &str) -> Result<RoomId, LineFault> {
     if let Ok(id) = text.parse() {
         return Ok(id);
     }
@@ -234,7 +235,7 @@ fn room(tenant: &TenantId, text: &str) -> Result<RoomId, Fault> {
     Ok(RoomId::from_uuid(uuid_v7(0, &hasher.chain_update(text).finalize().into())))
 }
 
-fn read_actor(text: &str) -> Result<Actor, Fault> {
+fn read_actor(text: &str) -> Result<Actor, LineFault> {
     let actor: Actor = text.parse().map_err(|bad| field("actor", bad))?;
     let fits = |key: &str| key.chars().count() <= MAX_ACTOR_KEY && !key.chars().any(char::is_control);
     match &actor {
@@ -248,7 +249,7 @@ fn read_actor(text: &str) -> Result<Actor, Fault> {
     }
 }
 
-fn idempotency(key: &str, room: RoomId, command: &RoomCommand) -> Result<Idempotency, Fault> {
+fn idempotency(key: &str, room: RoomId, command: &RoomCommand) -> Result<Idempotency, LineFault> {
     let fits = (1..=MAX_IDEMPOTENCY_KEY).contains(&key.chars().count()) && !key.chars().any(char::is_control);
     if !fits {
         let detail = format!("has 1 to {MAX_IDEMPOTENCY_KEY} characters, none of them a control character");
@@ -257,16 +258,16 @@ fn idempotency(key: &str, room: RoomId, command: &RoomCommand) -> Result<Idempot
     Ok(Idempotency { key: format!("import {key}"), fingerprint: fingerprint::of(Some(room), command) })
 }
 
-fn refused(command: &CommandFault, name: &str) -> Fault {
+fn refused(command: &CommandFault, name: &str) -> LineFault {
     let known = Some(name.to_owned());
     match command {
         CommandFault::Unknown(_) => fault(UNKNOWN_COMMAND, command.to_string()),
-        CommandFault::NotJson { .. } => Fault { command: known, ..fault(INVALID_JSON, command.to_string()) },
-        CommandFault::Fields(_) => Fault { command: known, ..fault(INVALID_FIELDS, format!("data: {command}")) },
+        CommandFault::NotJson { .. } => LineFault { command: known, ..fault(INVALID_JSON, command.to_string()) },
+        CommandFault::Fields(_) => LineFault { command: known, ..fault(INVALID_FIELDS, format!("data: {command}")) },
     }
 }
 
-impl From<BadJson> for Fault {
+impl From<BadJson> for LineFault {
     fn from(bad: BadJson) -> Self {
         if bad.well_formed {
             FieldFault { field: bad.field, detail: bad.detail }.into()
@@ -277,7 +278,7 @@ impl From<BadJson> for Fault {
     }
 }
 
-impl From<FieldFault> for Fault {
+impl From<FieldFault> for LineFault {
     fn from(FieldFault { field: name, detail }: FieldFault) -> Self {
         if name.is_empty() { fault(INVALID_FIELDS, detail) } else { field(&name, detail) }
     }
@@ -291,20 +292,20 @@ mod tests {
         LineReader::new("test", Some(TenantId::new("acme").unwrap()), Clock::system())
     }
 
-    fn read(text: &str) -> Line {
-        reader().read(1, Raw::Line(text.as_bytes()))
+    fn read(text: &str) -> ImportLine {
+        reader().read(1, RawLine::Line(text.as_bytes()))
     }
 
-    fn taken(text: &str) -> Request {
+    fn taken(text: &str) -> CommandRequest {
         match read(text) {
-            Line::Command { requests, .. } => requests[0].clone(),
+            ImportLine::Command { requests, .. } => requests[0].clone(),
             other => panic!("not taken: {other:?}"),
         }
     }
 
     fn reason(text: &str) -> (&'static str, String) {
         match read(text) {
-            Line::Refused(fault) => (fault.reason, fault.detail),
+            ImportLine::Refused(fault) => (fault.reason, fault.detail),
             other => panic!("not refused: {other:?}"),
         }
     }
@@ -336,8 +337,8 @@ mod tests {
 
     #[test]
     fn a_line_is_named_alike_at_every_attempt_and_no_two_lines_are() {
-        let id = |number: u64| match reader().read(number, Raw::Line(with("").as_bytes())) {
-            Line::Command { requests, named: false } => requests[0].command_id.uuid(),
+        let id = |number: u64| match reader().read(number, RawLine::Line(with("").as_bytes())) {
+            ImportLine::Command { requests, named: false } => requests[0].command_id.uuid(),
             other => panic!("not taken: {other:?}"),
         };
         assert_eq!(id(1), id(1));
@@ -345,12 +346,12 @@ mod tests {
         assert_eq!((id(1).get_version_num(), id(1).get_variant()), (7, uuid::Variant::RFC4122));
         let own = r#", "command_id": "01936d2e-7c1a-7b3e-8a44-0f0a4f5d2c11""#;
         assert_eq!(taken(&with(own)).command_id.to_string(), "01936d2e-7c1a-7b3e-8a44-0f0a4f5d2c11");
-        assert!(matches!(read(&with(own)), Line::Command { named: true, .. }));
+        assert!(matches!(read(&with(own)), ImportLine::Command { named: true, .. }));
     }
 
     #[test]
     fn white_space_is_no_line() {
-        assert!(matches!(read(" \t\r"), Line::Blank));
+        assert!(matches!(read(" \t\r"), ImportLine::Blank));
         taken(&format!(" {}\r", with("")));
     }
 
@@ -385,14 +386,14 @@ mod tests {
             let (found, detail) = reason(&text);
             assert_eq!(found, expected, "{text}: {detail}");
         }
-        let bad = reader().read(1, Raw::Line(b"{\"room\": \"\xff\"}"));
-        assert!(matches!(bad, Line::Refused(Fault { reason: INVALID_JSON, .. })), "{bad:?}");
+        let bad = reader().read(1, RawLine::Line(b"{\"room\": \"\xff\"}"));
+        assert!(matches!(bad, ImportLine::Refused(LineFault { reason: INVALID_JSON, .. })), "{bad:?}");
     }
 
     #[test]
     fn a_byte_order_mark_is_no_part_of_a_line() {
         taken(&format!("\u{feff}{}", with("")));
-        assert!(matches!(read("\u{feff}"), Line::Blank));
+        assert!(matches!(read("\u{feff}"), ImportLine::Blank));
     }
 
     #[test]
@@ -400,10 +401,10 @@ mod tests {
         let text = with("").replace("2012", "1899");
         assert_eq!(taken(&text).occurred_at.unwrap().to_string(), "1899-01-01T00:00:00.000000Z");
         let mut recording = reader().recording_as_occurred(true);
-        let refused = recording.read(1, Raw::Line(text.as_bytes()));
-        assert!(matches!(refused, Line::Refused(Fault { reason: OCCURRED_BEFORE_1970, .. })), "{refused:?}");
+        let refused = recording.read(1, RawLine::Line(text.as_bytes()));
+        assert!(matches!(refused, ImportLine::Refused(LineFault { reason: OCCURRED_BEFORE_1970, .. })), "{refused:?}");
         let first = with("").replace("2012", "1970");
-        assert!(matches!(recording.read(1, Raw::Line(first.as_bytes())), Line::Command { .. }));
+        assert!(matches!(recording.read(1, RawLine::Line(first.as_bytes())), ImportLine::Command { .. }));
     }
 
     #[test]
@@ -423,7 +424,7 @@ mod tests {
     fn a_fault_names_the_field_and_the_remedy() {
         assert_eq!(reason(&with(r#", "data": {"colour": 1}"#)).1, "data: colour: is not a field here; there are none");
         let mut reader = LineReader::new("test", None, Clock::system());
-        let Line::Refused(fault) = reader.read(1, Raw::Line(with("").as_bytes())) else { panic!("taken") };
+        let ImportLine::Refused(fault) = reader.read(1, RawLine::Line(with("").as_bytes())) else { panic!("taken") };
         assert_eq!(fault.detail, "tenant: is missing, and the import was given none");
     }
 }

@@ -32,22 +32,22 @@ use tokio_util::sync::CancellationToken;
 
 pub use blocks::LONGEST_LINE;
 pub use line::LineReader;
-pub use pipeline::Lines;
-pub use source::{Source, Survey, survey};
-pub use tally::{CommandLines, NOT_COMMANDS, Refused, Standing, Tally};
+pub use pipeline::ImportLines;
+pub use source::{ImportSource, SourceSurvey, survey};
+pub use tally::{CommandLines, ImportState, ImportTally, NOT_COMMANDS, RefusedLines};
 
-use self::batches::Flying;
-use self::claims::{COMMAND_ID_REUSED, Claims};
-use self::line::Line;
-use self::times::Times;
-use crate::commands::context::Need;
-use crate::commands::execute::load::Loader;
-use crate::commands::execute::lookup::Looked;
-use crate::commands::execute::writer::Writer;
-use crate::commands::execute::{ExecuteError, Foundation, Limits, Request, Submission};
+use self::batches::InFlightLines;
+use self::claims::{COMMAND_ID_REUSED, IdClaims};
+use self::line::ImportLine;
+use self::times::KnownPartitions;
+use crate::commands::context::Lookup;
+use crate::commands::execute::load::RoomLoader;
+use crate::commands::execute::lookup::LookupResult;
+use crate::commands::execute::writer::BatchWriter;
+use crate::commands::execute::{CommandRequest, ExecuteError, ExecutorLimits, ExecutorServices, PendingCommands};
 use crate::config::PartitionUnit;
-use crate::events::log::append::Progress;
-use crate::events::log::intake::{GivenId, Hold};
+use crate::events::log::append::SourceProgress;
+use crate::events::log::import_support::{GivenId, ImportLock};
 use crate::events::log::{EventLog, LogError};
 use crate::ids::Position;
 use crate::security::sealing::KeyError;
@@ -83,7 +83,7 @@ pub enum ImportError {
 
 /// How an import ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum ImportEnd {
     Done,
     /// Told to stop; it can be gone on with.
     Stopped,
@@ -94,125 +94,125 @@ pub struct Import {
     name: String,
     /// Lines of a batch.
     batch: usize,
-    writer: Writer,
-    loader: Loader,
+    writer: BatchWriter,
+    loader: RoomLoader,
     log: EventLog,
-    hold: Hold,
+    lock: ImportLock,
     conflict_retries: u32,
     /// What the log has of it.
-    kept: Option<Progress>,
-    standing: Standing,
+    kept: Option<SourceProgress>,
+    state: ImportState,
     /// Where recorded times are those of the lines.
-    times: Option<Times>,
-    claims: Claims,
-    flying: Option<Flying>,
+    times: Option<KnownPartitions>,
+    claims: IdClaims,
+    in_flight: Option<InFlightLines>,
     /// Read ahead.
-    read: VecDeque<(u64, Line)>,
+    read: VecDeque<(u64, ImportLine)>,
     /// To be submitted before anything else, in order.
-    again: Vec<Submission<u64>>,
+    again: Vec<PendingCommands<u64>>,
 }
 
 impl Import {
     /// Takes up the import of this name where it was left. `times`: recorded times are to be those at which the lines
     /// occurred, in partitions of this unit.
     pub async fn begin(
-        on: Foundation,
-        limits: Limits,
+        on: ExecutorServices,
+        limits: ExecutorLimits,
         name: &str,
         times: Option<PartitionUnit>,
     ) -> Result<Self, ImportError> {
         let log = on.log.clone();
-        let hold = log.hold_intake(name).await?.ok_or(ImportError::InUse)?;
+        let lock = log.lock_import(name).await?.ok_or(ImportError::InUse)?;
         let head = log.head().await?;
-        let kept = log.intake_progress(name).await?;
-        let standing = match &kept {
-            None => Standing { recorded_as_occurred: times.is_some(), ..Standing::default() },
-            Some(kept) => Standing::read(kept).ok_or(ImportError::UnknownProgress)?,
+        let kept = log.import_progress(name).await?;
+        let state = match &kept {
+            None => ImportState { recorded_as_occurred: times.is_some(), ..ImportState::default() },
+            Some(kept) => ImportState::read(kept).ok_or(ImportError::UnknownProgress)?,
         };
-        if standing.recorded_as_occurred != times.is_some() {
-            return Err(ImportError::OtherTimes { kept: standing.recorded_as_occurred });
+        if state.recorded_as_occurred != times.is_some() {
+            return Err(ImportError::OtherTimes { kept: state.recorded_as_occurred });
         }
         let batch = limits.batch.max(1) * LINES_TO_COMMANDS;
-        let loader = Loader::new(log.clone(), limits.snapshot_interval);
-        let mut writer = Writer::new(on, loader.clone(), limits);
+        let loader = RoomLoader::new(log.clone(), limits.snapshot_interval);
+        let mut writer = BatchWriter::new(on, loader.clone(), limits);
         writer.continue_after(head.recorded_at);
         Ok(Self {
             name: name.into(),
             batch,
             writer,
             loader,
-            claims: Claims::new(log.clone(), name),
+            claims: IdClaims::new(log.clone(), name),
             log,
-            hold,
+            lock,
             conflict_retries: limits.conflict_retries,
             kept,
-            standing,
-            times: times.map(Times::new),
-            flying: None,
+            state,
+            times: times.map(KnownPartitions::new),
+            in_flight: None,
             read: VecDeque::new(),
             again: Vec::new(),
         })
     }
 
-    pub fn standing(&self) -> &Standing {
-        &self.standing
+    pub fn state(&self) -> &ImportState {
+        &self.state
     }
 
-    /// Takes lines until there are no more, or until told to stop. `told` hears of each batch that is durable. However it ends,
-    /// nothing is on its way any more.
+    /// Takes lines until there are no more, or until told to stop. `report` hears of each batch that is durable.
+    /// However it ends, nothing is on its way any more.
     pub async fn run(
         &mut self,
-        mut lines: Lines,
+        mut lines: ImportLines,
         stop: &CancellationToken,
-        mut told: impl FnMut(&Standing),
-    ) -> Result<Ended, ImportError> {
-        let ended = self.take(&mut lines, stop, &mut told).await;
-        let landed = self.land(None).await;
-        told(&self.standing);
+        mut report: impl FnMut(&ImportState),
+    ) -> Result<ImportEnd, ImportError> {
+        let ended = self.take(&mut lines, stop, &mut report).await;
+        let completed = self.complete(None).await;
+        report(&self.state);
         let ended = ended?;
-        landed?;
+        completed?;
         Ok(ended)
     }
 
     /// While a batch is on its way, the next one is decided on what it leads to.
     async fn take(
         &mut self,
-        lines: &mut Lines,
+        lines: &mut ImportLines,
         stop: &CancellationToken,
-        told: &mut impl FnMut(&Standing),
-    ) -> Result<Ended, ImportError> {
+        report: &mut impl FnMut(&ImportState),
+    ) -> Result<ImportEnd, ImportError> {
         while !stop.is_cancelled() {
             let gathered = self.gather(lines).await?;
             let all = gathered.is_none() && self.again.is_empty();
-            if all && self.flying.is_none() && self.is_kept() {
-                return Ok(Ended::Done);
+            if all && self.in_flight.is_none() && self.is_kept() {
+                return Ok(ImportEnd::Done);
             }
             let mut batch = std::mem::take(&mut self.again);
             batch.extend(gathered.into_iter().flatten());
-            if self.flying.is_some() && (all || batch.iter().any(asks_the_log)) {
+            if self.in_flight.is_some() && (all || batch.iter().any(asks_the_log)) {
                 // What is on its way may turn out to be none of what this would be decided on, and may have to go again itself.
                 self.again = batch;
-                self.land(None).await?;
-                told(&self.standing);
+                self.complete(None).await?;
+                report(&self.state);
                 continue;
             }
-            let foreseen = self.foresee(batch).await?;
-            if let Some(foreseen) = self.land(Some(foreseen)).await? {
-                self.launch(foreseen).await?;
+            let prepared = self.prepare(batch).await?;
+            if let Some(prepared) = self.complete(Some(prepared)).await? {
+                self.launch(prepared).await?;
             }
-            told(&self.standing);
+            report(&self.state);
         }
-        Ok(Ended::Stopped)
+        Ok(ImportEnd::Stopped)
     }
 
     /// Whether the log has all that is known of the lines. Without a batch to write, what became of the last ones is known and not
     /// yet kept.
     fn is_kept(&self) -> bool {
-        self.kept.as_ref().and_then(Standing::read).unwrap_or_default() == self.standing
+        self.kept.as_ref().and_then(ImportState::read).unwrap_or_default() == self.state
     }
 
     /// The next commands, as many as fit in a batch beside those that are to be submitted again. `None`: there are no more lines.
-    async fn gather(&mut self, lines: &mut Lines) -> Result<Option<Vec<Submission<u64>>>, ImportError> {
+    async fn gather(&mut self, lines: &mut ImportLines) -> Result<Option<Vec<PendingCommands<u64>>>, ImportError> {
         let (mut commands, mut given) = (Vec::with_capacity(self.batch), Vec::new());
         let mut room = self.batch.saturating_sub(self.again.len());
         let before = room;
@@ -226,37 +226,37 @@ impl Import {
                 continue;
             };
             room -= 1;
-            self.standing.take(number, line.command());
+            self.state.take(number, line.command());
             match line {
-                Line::Command { requests, named } => {
+                ImportLine::Command { requests, named } => {
                     if named {
-                        let Request { command_id: id, .. } = requests[0];
+                        let CommandRequest { command_id: id, .. } = requests[0];
                         given.push(GivenId { line: number, room: requests[0].key(), id });
                     }
-                    commands.push(Submission::new(requests, vec![Looked::default()], 0, number));
+                    commands.push(PendingCommands::new(requests, vec![LookupResult::default()], 0, number));
                 }
-                Line::Blank => self.standing.blank(number),
-                Line::Refused(fault) => self.standing.reject(number, fault.reason, &fault.detail),
+                ImportLine::Blank => self.state.blank(number),
+                ImportLine::Refused(fault) => self.state.reject(number, fault.reason, &fault.detail),
             }
         }
         let taken = self.claims.take(given).await?;
         for &line in &taken {
-            self.standing.refuse(line, COMMAND_ID_REUSED, "the command_id is that of another line of the same room");
+            self.state.refuse(line, COMMAND_ID_REUSED, "the command_id is that of another line of the same room");
         }
-        commands.retain(|submission| taken.binary_search(&submission.ticket).is_err());
+        commands.retain(|submission| taken.binary_search(&submission.reply_to).is_err());
         Ok(Some(commands))
     }
 
     /// Lets others import the source. What is durable of it: where it ended early, it had come farther.
-    pub async fn end(self) -> Result<Standing, ImportError> {
-        self.hold.release().await?;
-        Ok(self.kept.as_ref().and_then(Standing::read).unwrap_or_default())
+    pub async fn end(self) -> Result<ImportState, ImportError> {
+        self.lock.release().await?;
+        Ok(self.kept.as_ref().and_then(ImportState::read).unwrap_or_default())
     }
 }
 
 /// Whether the command cannot be decided before all that came before it is in the log: it speaks of a message, or its answer is
 /// kept with its place.
-fn asks_the_log(submission: &Submission<u64>) -> bool {
+fn asks_the_log(submission: &PendingCommands<u64>) -> bool {
     let request = &submission.requests[0];
-    request.idempotency.is_some() || matches!(request.command.needs(), Need::Message(_))
+    request.idempotency.is_some() || matches!(request.command.lookup(), Lookup::Message(_))
 }

@@ -7,26 +7,26 @@ use std::thread;
 
 use tokio::sync::mpsc;
 
-use super::blocks::{Block, Blocks, Skip};
-use super::line::{Line, LineReader};
-use super::source::Source;
+use super::blocks::{BlockReader, LineBlock, SkippedLines};
+use super::line::{ImportLine, LineReader};
+use super::source::ImportSource;
 
 /// Blocks that wait before each reader, and behind it.
 const WAITING: usize = 8;
 const MOST_READERS: usize = 8;
 
 /// Lines with their numbers, in order.
-pub type Read = Vec<(u64, Line)>;
+pub type NumberedLines = Vec<(u64, ImportLine)>;
 
 /// The lines of a source, read by threads of their own, which end when this is dropped.
-pub struct Lines {
-    readers: Vec<mpsc::Receiver<io::Result<Option<Read>>>>,
+pub struct ImportLines {
+    readers: Vec<mpsc::Receiver<io::Result<Option<NumberedLines>>>>,
     turn: usize,
     ended: bool,
 }
 
-impl Lines {
-    pub fn start(source: Source, skip: Skip, reader: &LineReader) -> io::Result<Self> {
+impl ImportLines {
+    pub fn start(source: ImportSource, skip: SkippedLines, reader: &LineReader) -> io::Result<Self> {
         // One core is left to the writer and the database.
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let count = cores.saturating_sub(1).clamp(1, MOST_READERS);
@@ -45,7 +45,7 @@ impl Lines {
     }
 
     /// The next ones; `None`: that was all.
-    pub async fn next(&mut self) -> io::Result<Option<Read>> {
+    pub async fn next(&mut self) -> io::Result<Option<NumberedLines>> {
         if self.ended {
             return Ok(None);
         }
@@ -64,13 +64,13 @@ impl Lines {
 }
 
 /// A block, or the end.
-type Message = io::Result<Option<Block>>;
+type BlockMessage = io::Result<Option<LineBlock>>;
 
-fn read_source(source: &Source, skip: Skip, readers: &[blocking::SyncSender<Message>]) {
+fn read_source(source: &ImportSource, skip: SkippedLines, readers: &[blocking::SyncSender<BlockMessage>]) {
     let mut turns = readers.iter().cycle();
     let mut hand_on = |message| turns.next().is_some_and(|reader| reader.send(message).is_ok());
     let mut blocks = match source.open_commands() {
-        Ok(text) => Blocks::new(text, skip),
+        Ok(text) => BlockReader::new(text, skip),
         Err(error) => {
             hand_on(Err(error));
             return;
@@ -87,11 +87,12 @@ fn read_source(source: &Source, skip: Skip, readers: &[blocking::SyncSender<Mess
 
 fn read_blocks(
     mut reader: LineReader,
-    blocks: &blocking::Receiver<Message>,
-    output: &mpsc::Sender<io::Result<Option<Read>>>,
+    blocks: &blocking::Receiver<BlockMessage>,
+    output: &mpsc::Sender<io::Result<Option<NumberedLines>>>,
 ) {
     while let Ok(message) = blocks.recv() {
-        let mut read = |block: Block| block.lines().map(|(number, raw)| (number, reader.read(number, raw))).collect();
+        let mut read =
+            |block: LineBlock| block.lines().map(|(number, raw)| (number, reader.read(number, raw))).collect();
         if output.blocking_send(message.map(|block| block.map(&mut read))).is_err() {
             return;
         }

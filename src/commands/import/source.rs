@@ -37,23 +37,23 @@ const SIGNATURE: u64 = 6;
 /// Bytes read at a time.
 const BUFFER: usize = 256 * 1024;
 
-type Text = Box<dyn BufRead + Send>;
+type SourceText = Box<dyn BufRead + Send>;
 
 /// A file, or what is written to the input stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum ImportSource {
     File(PathBuf),
     Stdin,
 }
 
-impl Source {
+impl ImportSource {
     /// `-` is the input stream.
     pub fn new(path: &Path) -> Self {
         if path.as_os_str() == "-" { Self::Stdin } else { Self::File(path.into()) }
     }
 
     /// Its text, unpacked.
-    pub fn open(&self) -> io::Result<Text> {
+    pub fn open(&self) -> io::Result<SourceText> {
         match self {
             Self::File(path) => unpacked(File::open(path)?),
             Self::Stdin => unpacked(io::stdin()),
@@ -61,12 +61,12 @@ impl Source {
     }
 
     /// The same. Refuses events, which an export writes and an import does not take.
-    pub fn open_commands(&self) -> io::Result<Text> {
+    pub fn open_commands(&self) -> io::Result<SourceText> {
         without_events(self.open()?)
     }
 }
 
-fn unpacked(mut raw: impl Read + Send + 'static) -> io::Result<Text> {
+fn unpacked(mut raw: impl Read + Send + 'static) -> io::Result<SourceText> {
     let mut first = Vec::new();
     raw.by_ref().take(SIGNATURE).read_to_end(&mut first)?;
     if let Some((_, name)) = OTHER_PACKINGS.iter().find(|(signature, _)| first.starts_with(signature)) {
@@ -85,7 +85,7 @@ fn unpacked(mut raw: impl Read + Send + 'static) -> io::Result<Text> {
 }
 
 /// Passes over a byte order mark; refuses the marks, and the first characters, of UTF-16 and UTF-32.
-fn utf_8(mut text: impl BufRead + Send + 'static) -> io::Result<Text> {
+fn utf_8(mut text: impl BufRead + Send + 'static) -> io::Result<SourceText> {
     let mut first = Vec::new();
     text.by_ref().take(4).read_to_end(&mut first)?;
     let wide = matches!(*first, [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, ..] | [_, 0, ..]);
@@ -101,7 +101,7 @@ fn utf_8(mut text: impl BufRead + Send + 'static) -> io::Result<Text> {
 
 /// What every line of an export has, and no line of commands.
 #[derive(Deserialize)]
-struct Event {
+struct ExportedEvent {
     #[serde(rename = "position")]
     _position: Position,
     #[serde(rename = "hash")]
@@ -110,10 +110,10 @@ struct Event {
     _type: IgnoredAny,
 }
 
-fn without_events(mut text: Text) -> io::Result<Text> {
+fn without_events(mut text: SourceText) -> io::Result<SourceText> {
     let mut first = Vec::new();
     text.by_ref().take(LONGEST_LINE as u64).read_until(b'\n', &mut first)?;
-    if serde_json::from_slice::<Event>(&first).is_ok() {
+    if serde_json::from_slice::<ExportedEvent>(&first).is_ok() {
         return Err(not_taken(
             "it holds events, as `convoke export` writes them, and an import takes commands (docs/import.md): a log is moved \
              by a copy of its database (docs/restoring.md)"
@@ -129,14 +129,14 @@ fn not_taken(why: String) -> io::Error {
 
 /// What a source holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Survey {
+pub struct SourceSurvey {
     pub lines: u64,
     /// Of the unpacked text: the same history in another packing is the same.
     pub digest: Hash,
 }
 
 /// Reads a source to its end. `None`: told to stop.
-pub fn survey(mut text: impl BufRead, stop: &CancellationToken) -> io::Result<Option<Survey>> {
+pub fn survey(mut text: impl BufRead, stop: &CancellationToken) -> io::Result<Option<SourceSurvey>> {
     let (mut hasher, mut lines, mut last) = (Sha256::new(), 0, b'\n');
     loop {
         let bytes = text.fill_buf()?;
@@ -152,7 +152,7 @@ pub fn survey(mut text: impl BufRead, stop: &CancellationToken) -> io::Result<Op
     }
     // The last line may lack its end.
     lines += u64::from(last != b'\n');
-    Ok(Some(Survey { lines, digest: hasher.finalize().into() }))
+    Ok(Some(SourceSurvey { lines, digest: hasher.finalize().into() }))
 }
 
 #[cfg(test)]

@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::blocks::Skip;
+use super::blocks::SkippedLines;
 use crate::commands::execute::ExecuteError;
-use crate::commands::execute::intake::Outcomes;
-use crate::events::log::append::Progress;
+use crate::commands::execute::import_batches::BatchOutcomes;
+use crate::events::log::append::SourceProgress;
 use crate::ids::Position;
 
 /// Characters kept of an example's detail.
@@ -17,7 +17,7 @@ const MAX_DETAIL: usize = 300;
 
 /// Lines by what became of them; of the whole source, over all its imports.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Tally {
+pub struct ImportTally {
     /// Accepted, and something was written.
     pub applied: u64,
     /// Accepted, without an effect.
@@ -27,7 +27,7 @@ pub struct Tally {
     /// Empty.
     pub blank: u64,
     /// By reason: the code of a refusal or of a fault of the line.
-    pub refused: BTreeMap<String, Refused>,
+    pub refused: BTreeMap<String, RefusedLines>,
     /// Written to the log.
     pub events: u64,
     /// By the command that the line names.
@@ -51,12 +51,12 @@ pub struct CommandLines {
 /// A command of so many lines that rules refuse all of them by chance no more.
 const MANY: u64 = 100;
 
-/// What stands in [`Tally::wholly_refused`] for lines that are no commands.
+/// What stands in [`ImportTally::wholly_refused`] for lines that are no commands.
 pub const NOT_COMMANDS: &str = "lines that are no commands";
 
 /// The result of a line, for the counts by command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Became {
+enum LineResult {
     Taken,
     Refused,
     Malformed,
@@ -66,7 +66,7 @@ enum Became {
 pub type NamedCommand = Option<Cow<'static, str>>;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Refused {
+pub struct RefusedLines {
     pub lines: u64,
     /// The number of the first one.
     pub first_line: u64,
@@ -74,7 +74,7 @@ pub struct Refused {
     pub detail: String,
 }
 
-impl Tally {
+impl ImportTally {
     pub fn lines(&self) -> u64 {
         self.applied + self.unchanged + self.repeated + self.blank + self.refused_lines()
     }
@@ -98,9 +98,9 @@ impl Tally {
         kinds
     }
 
-    fn count(&mut self, command: NamedCommand, became: Became) {
+    fn count(&mut self, command: NamedCommand, became: LineResult) {
         let Some(name) = command else {
-            self.not_commands += u64::from(became == Became::Malformed);
+            self.not_commands += u64::from(became == LineResult::Malformed);
             return;
         };
         // Looked up before: all lines but the first of a command find it.
@@ -109,8 +109,8 @@ impl Tally {
         }
         if let Some(command) = self.commands.get_mut(&*name) {
             command.lines += 1;
-            command.refused += u64::from(became != Became::Taken);
-            command.malformed += u64::from(became == Became::Malformed);
+            command.refused += u64::from(became != LineResult::Taken);
+            command.malformed += u64::from(became == LineResult::Malformed);
         }
     }
 
@@ -133,7 +133,7 @@ impl Tally {
                 }
             }
             None => {
-                self.refused.insert(reason.into(), Refused { lines: 1, first_line: line, detail: short() });
+                self.refused.insert(reason.into(), RefusedLines { lines: 1, first_line: line, detail: short() });
             }
         }
     }
@@ -167,8 +167,8 @@ fn reason(error: &ExecuteError) -> Option<(&'static str, String)> {
 
 /// How far an import has come.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Standing {
-    pub tally: Tally,
+pub struct ImportState {
+    pub tally: ImportTally,
     /// The last line that was taken up.
     pub taken: u64,
     /// Lines up to there that are not dealt with yet. Those of an earlier run are read again before anything is known of them.
@@ -180,39 +180,40 @@ pub struct Standing {
 
 /// What is kept of it beside the number of lines.
 #[derive(Serialize, Deserialize)]
-struct Detail {
+struct StoredTally {
     #[serde(flatten)]
-    tally: Tally,
+    tally: ImportTally,
     recorded_as_occurred: bool,
     position: Position,
     open: BTreeSet<u64>,
 }
 
-impl Standing {
-    /// What was kept of it; `None`: it is not in the shape that [`Standing::progress`] gives it.
-    pub fn read(kept: &Progress) -> Option<Self> {
-        let Detail { tally, recorded_as_occurred, position, open } = serde_json::from_str(kept.detail.get()).ok()?;
+impl ImportState {
+    /// What was kept of it; `None`: it is not in the shape that [`ImportState::progress`] gives it.
+    pub fn read(kept: &SourceProgress) -> Option<Self> {
+        let StoredTally { tally, recorded_as_occurred, position, open } =
+            serde_json::from_str(kept.detail.get()).ok()?;
         let open = open.into_iter().map(|line| (line, None)).collect();
         Some(Self { tally, taken: kept.done, open, position, recorded_as_occurred })
     }
 
     /// What is to be kept of it, under a name.
-    pub fn progress(&self, name: &str) -> Progress {
+    pub fn progress(&self, name: &str) -> SourceProgress {
         let (mut done, mut open) = (self.taken, self.open_lines());
         // What is open at the end has not been begun.
         while open.remove(&done) {
             done -= 1;
         }
         let (tally, position) = (self.tally.clone(), self.position);
-        let detail = Detail { tally, recorded_as_occurred: self.recorded_as_occurred, position, open };
+        let detail = StoredTally { tally, recorded_as_occurred: self.recorded_as_occurred, position, open };
         let json = serde_json::to_string(&detail).expect("numbers and strings are JSON");
         let detail = RawValue::from_string(json).expect("what serde_json wrote is JSON");
-        Progress { name: name.into(), done, detail }
+        SourceProgress { name: name.into(), done, detail }
     }
 
     /// What need not be read again.
-    pub fn skip(&self) -> Skip {
-        Skip { through: self.taken, open: self.open_lines() }
+    pub fn skip(&self) -> SkippedLines {
+        SkippedLines { through: self.taken, open: self.open_lines() }
     }
 
     fn open_lines(&self) -> BTreeSet<u64> {
@@ -234,20 +235,20 @@ impl Standing {
     /// The line is a command, and was not carried out.
     pub fn refuse(&mut self, line: u64, reason: &str, detail: &str) {
         let command = self.open.remove(&line).flatten();
-        self.tally.count(command, Became::Refused);
+        self.tally.count(command, LineResult::Refused);
         self.tally.refuse(line, reason, detail);
     }
 
     /// The line is no command.
     pub fn reject(&mut self, line: u64, reason: &str, detail: &str) {
         let command = self.open.remove(&line).flatten();
-        self.tally.count(command, Became::Malformed);
+        self.tally.count(command, LineResult::Malformed);
         self.tally.refuse(line, reason, detail);
     }
 
     pub fn accept(&mut self, line: u64, events: usize) {
         let command = self.open.remove(&line).flatten();
-        self.tally.count(command, Became::Taken);
+        self.tally.count(command, LineResult::Taken);
         self.tally.accept(events);
         if self.recorded_as_occurred {
             self.position += events as u64;
@@ -255,7 +256,7 @@ impl Standing {
     }
 
     /// What lines come to: how many events each writes, or why it is not carried out.
-    pub fn come_to(&mut self, outcomes: &Outcomes<u64>) {
+    pub fn come_to(&mut self, outcomes: &BatchOutcomes<u64>) {
         for (line, outcome) in outcomes.iter() {
             match outcome {
                 Ok(events) => self.accept(*line, events),
@@ -276,7 +277,7 @@ impl Standing {
 
     pub fn repeat(&mut self, line: u64) {
         let command = self.open.remove(&line).flatten();
-        self.tally.count(command, Became::Taken);
+        self.tally.count(command, LineResult::Taken);
         self.tally.repeated += 1;
     }
 }
@@ -287,18 +288,18 @@ mod tests {
 
     #[test]
     fn progress_reads_as_what_it_was_and_what_was_not_begun_is_begun_again() {
-        let mut standing = Standing { recorded_as_occurred: true, position: 7, ..Standing::default() };
-        (1..=6).for_each(|line| standing.take(line, None));
-        standing.accept(1, 2);
-        standing.refuse(3, "not-present", "ann is not in the room");
-        standing.accept(4, 0);
-        let kept = standing.progress("name");
+        let mut state = ImportState { recorded_as_occurred: true, position: 7, ..ImportState::default() };
+        (1..=6).for_each(|line| state.take(line, None));
+        state.accept(1, 2);
+        state.refuse(3, "not-present", "ann is not in the room");
+        state.accept(4, 0);
+        let kept = state.progress("name");
         assert_eq!((kept.name.as_str(), kept.done), ("name", 4));
-        let read = Standing::read(&kept).unwrap();
+        let read = ImportState::read(&kept).unwrap();
         assert_eq!((read.taken, &read.open), (4, &[(2, None)].into()));
-        assert_eq!(read.tally, standing.tally);
+        assert_eq!(read.tally, state.tally);
         assert_eq!((read.position, read.recorded_as_occurred), (9, true));
-        assert_eq!(read.skip(), Skip { through: 4, open: [2].into() });
+        assert_eq!(read.skip(), SkippedLines { through: 4, open: [2].into() });
         assert_eq!(read.tally.lines(), 3);
     }
 
@@ -316,29 +317,29 @@ mod tests {
                 "data: role: is \"…\", which is none of `viewer`, `host`",
             ),
         ] {
-            let mut tally = Tally::default();
+            let mut tally = ImportTally::default();
             tally.refuse(1, "invalid-fields", detail);
             assert_eq!(tally.refused["invalid-fields"].detail, told);
         }
     }
 
     /// Lines by command, and what becomes of each.
-    fn told(lines: impl IntoIterator<Item = (Option<&'static str>, Became)>) -> Standing {
-        let mut standing = Standing::default();
+    fn state_after(lines: impl IntoIterator<Item = (Option<&'static str>, LineResult)>) -> ImportState {
+        let mut state = ImportState::default();
         for ((command, became), line) in lines.into_iter().zip(1..) {
-            standing.take(line, command.map(Cow::Borrowed));
+            state.take(line, command.map(Cow::Borrowed));
             match became {
-                Became::Taken => standing.accept(line, 1),
-                Became::Refused => standing.refuse(line, "not-present", ""),
-                Became::Malformed => standing.reject(line, "invalid-fields", ""),
+                LineResult::Taken => state.accept(line, 1),
+                LineResult::Refused => state.refuse(line, "not-present", ""),
+                LineResult::Malformed => state.reject(line, "invalid-fields", ""),
             }
         }
-        standing
+        state
     }
 
     #[test]
     fn a_kind_of_which_nothing_was_taken_is_told_from_what_history_is_like() {
-        use Became::{Malformed, Refused, Taken};
+        use LineResult::{Malformed, Refused, Taken};
         let (join, leave) = (Some("join"), Some("leave"));
         for (lines, kinds) in [
             (vec![], vec![]),
@@ -352,9 +353,9 @@ mod tests {
             ([vec![(join, Taken)], vec![(leave, Refused); MANY as usize]].concat(), vec!["leave"]),
             ([vec![(leave, Taken)], vec![(leave, Refused); MANY as usize]].concat(), vec![]),
         ] {
-            let standing = told(lines.clone());
-            assert_eq!(standing.tally.wholly_refused(), kinds, "{lines:?}");
-            assert_eq!(Standing::read(&standing.progress("name")).unwrap().tally, standing.tally, "it is kept");
+            let state = state_after(lines.clone());
+            assert_eq!(state.tally.wholly_refused(), kinds, "{lines:?}");
+            assert_eq!(ImportState::read(&state.progress("name")).unwrap().tally, state.tally, "it is kept");
         }
     }
 
@@ -362,16 +363,16 @@ mod tests {
     fn progress_that_an_earlier_version_kept_is_read() {
         let detail = r#"{"applied":1,"unchanged":0,"repeated":0,"blank":0,"refused":{},"events":1,"recorded_as_occurred":false,"position":0,"open":[2]}"#;
         let detail = RawValue::from_string(detail.into()).unwrap();
-        let read = Standing::read(&Progress { name: "name".into(), done: 3, detail }).unwrap();
+        let read = ImportState::read(&SourceProgress { name: "name".into(), done: 3, detail }).unwrap();
         assert_eq!((read.tally.applied, read.taken), (1, 3));
     }
 
     #[test]
     fn the_first_line_of_a_reason_stands_for_it_in_whatever_order_they_come() {
-        let mut tally = Tally::default();
+        let mut tally = ImportTally::default();
         for line in [5, 3, 4] {
             tally.refuse(line, "banned", &format!("of line {line}"));
         }
-        assert_eq!(tally.refused["banned"], Refused { lines: 3, first_line: 3, detail: "of line 3".into() });
+        assert_eq!(tally.refused["banned"], RefusedLines { lines: 3, first_line: 3, detail: "of line 3".into() });
     }
 }

@@ -1,17 +1,17 @@
 //! Partitions for the times at which imported events occurred.
 
-use crate::commands::execute::Submission;
+use crate::commands::execute::PendingCommands;
 use crate::config::PartitionUnit;
 use crate::events::log::{EventLog, LogError};
 use crate::events::time::Timestamp;
 
-pub struct Times {
+pub struct KnownPartitions {
     unit: PartitionUnit,
     /// Partitions that are known to be there; the one last asked for at the end.
     known: Vec<(Timestamp, Timestamp)>,
 }
 
-impl Times {
+impl KnownPartitions {
     pub fn new(unit: PartitionUnit) -> Self {
         Self { unit, known: Vec::new() }
     }
@@ -21,7 +21,7 @@ impl Times {
         &mut self,
         log: &EventLog,
         last: Option<Timestamp>,
-        batch: &[Submission<u64>],
+        batch: &[PendingCommands<u64>],
     ) -> Result<(), LogError> {
         for at in batch.iter().filter_map(|submission| submission.requests[0].occurred_at) {
             let at = last.map_or(at, |last| at.max(last));

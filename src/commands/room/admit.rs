@@ -7,8 +7,8 @@ use serde_json::json;
 use super::join::full;
 use super::rights::staff;
 use super::state::{Room, Waiter};
-use crate::commands::command::{Command, Example};
-use crate::commands::context::{Context, Decision, Fact};
+use crate::commands::command::{CommandSpec, Example};
+use crate::commands::context::{Decision, DecisionContext, NewEvent};
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::room::{ParticipantAdmitted, ParticipantJoined};
 use crate::ids::Identity;
@@ -20,7 +20,7 @@ pub struct Admit {
     pub identity: Identity,
 }
 
-impl Command for Admit {
+impl CommandSpec for Admit {
     const NAME: &'static str = "admit";
     const SUMMARY: &'static str = "Admit a person from the lobby";
     const DESCRIPTION: &'static str = "For staff, and for servers with `room_admin`. The person joins with the session, role and \
@@ -40,14 +40,14 @@ impl Command for Admit {
         vec![Example::new("One person", json!({ "identity": "user-17" }))]
     }
 
-    fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
+    fn decide(&self, room: &Room, context: &DecisionContext<'_>) -> Result<Decision, Refusal> {
         let open = room.open()?;
         staff(room, context)?;
         let waiter = open.people.waiter(&self.identity).ok_or_else(|| not_waiting(&self.identity))?;
         if open.places() == 0 {
             return Err(full(open));
         }
-        Ok(Decision::Facts(admission(&self.identity, waiter).into()))
+        Ok(Decision::Events(admission(&self.identity, waiter).into()))
     }
 }
 
@@ -56,7 +56,7 @@ pub(super) fn not_waiting(identity: &Identity) -> Refusal {
 }
 
 /// Staff never waits: an admission makes nobody host.
-pub(super) fn admission(identity: &Identity, waiter: &Waiter) -> [Fact; 2] {
+pub(super) fn admission(identity: &Identity, waiter: &Waiter) -> [NewEvent; 2] {
     let (session, role) = (waiter.session, waiter.role);
     [
         ParticipantAdmitted { identity: identity.clone(), session }.into(),

@@ -8,15 +8,15 @@ use super::admit::admission;
 use super::join::full;
 use super::rights::staff;
 use super::state::Room;
-use crate::commands::command::{Command, Example};
-use crate::commands::context::{Context, Decision};
+use crate::commands::command::{CommandSpec, Example};
+use crate::commands::context::{Decision, DecisionContext};
 use crate::commands::refusal::{Refusal, RefusalCode};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AdmitAll {}
 
-impl Command for AdmitAll {
+impl CommandSpec for AdmitAll {
     const NAME: &'static str = "admit-all";
     const SUMMARY: &'static str = "Admit everybody from the lobby";
     const DESCRIPTION: &'static str = "For staff, and for servers with `room_admin`. In the order in which they asked, as many as the \
@@ -35,7 +35,7 @@ impl Command for AdmitAll {
         vec![Example::new("Everybody", json!({}))]
     }
 
-    fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
+    fn decide(&self, room: &Room, context: &DecisionContext<'_>) -> Result<Decision, Refusal> {
         let open = room.open()?;
         staff(room, context)?;
         let (waiting, places) = (open.people.waiting(), open.places());
@@ -43,7 +43,7 @@ impl Command for AdmitAll {
             return Err(full(open));
         }
         let admitted = waiting.into_iter().take(places);
-        Ok(Decision::Facts(admitted.flat_map(|(identity, waiter)| admission(identity, waiter)).collect()))
+        Ok(Decision::Events(admitted.flat_map(|(identity, waiter)| admission(identity, waiter)).collect()))
     }
 }
 

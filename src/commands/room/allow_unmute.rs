@@ -7,8 +7,8 @@ use serde_json::json;
 use super::media::is_over;
 use super::rights::staff;
 use super::state::Room;
-use crate::commands::command::{Command, Example};
-use crate::commands::context::{Context, Decision, Fact};
+use crate::commands::command::{CommandSpec, Example};
+use crate::commands::context::{Decision, DecisionContext, NewEvent};
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::room::UnmuteAllowed;
 use crate::ids::Identity;
@@ -21,7 +21,7 @@ pub struct AllowUnmute {
     pub identity: Option<Identity>,
 }
 
-impl Command for AllowUnmute {
+impl CommandSpec for AllowUnmute {
     const NAME: &'static str = "allow-unmute";
     const SUMMARY: &'static str = "Let somebody, or everybody, unmute again";
     const DESCRIPTION: &'static str = "For staff over a lower role, and servers with `room_admin`. What staff had muted stays muted, \
@@ -44,17 +44,17 @@ impl Command for AllowUnmute {
         ]
     }
 
-    fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
+    fn decide(&self, room: &Room, context: &DecisionContext<'_>) -> Result<Decision, Refusal> {
         let open = room.open()?;
         let rank = staff(room, context)?;
-        let allowed = |identity: &Identity| -> Fact { UnmuteAllowed { identity: identity.clone() }.into() };
+        let allowed = |identity: &Identity| -> NewEvent { UnmuteAllowed { identity: identity.clone() }.into() };
         let held = |identity: &Identity| open.tracks.holds_any(identity);
         let Some(identity) = &self.identity else {
             let people = open.people.iter().filter(|(identity, person)| is_over(rank, person) && held(identity));
-            return Ok(Decision::Facts(people.map(|(identity, _)| allowed(identity)).collect()));
+            return Ok(Decision::Events(people.map(|(identity, _)| allowed(identity)).collect()));
         };
         rank.over(open.present(identity)?.role, identity)?;
-        Ok(Decision::Facts(held(identity).then(|| allowed(identity)).into_iter().collect()))
+        Ok(Decision::Events(held(identity).then(|| allowed(identity)).into_iter().collect()))
     }
 }
 

@@ -5,16 +5,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::rights::staff;
-use super::state::{Charter, MAX_BANS, Room};
+use super::state::{MAX_BANS, Room, RoomConfig};
 use super::succession::departure;
-use crate::commands::command::{Command, Example};
-use crate::commands::context::{Context, Decision, Fact};
-use crate::commands::fault::Faults;
+use crate::commands::command::{CommandSpec, Example};
+use crate::commands::context::{Decision, DecisionContext, NewEvent};
+use crate::commands::fault::FieldFaults;
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::room::{DenyReason, IdentityBanned, LeaveReason, ParticipantDenied};
 use crate::events::time::Timestamp;
 use crate::ids::Identity;
-use crate::json::whole::whole_or_null;
+use crate::json::whole_number::whole_or_null;
 
 /// Ten years.
 pub(super) const MAX_BAN_S: u32 = 315_360_000;
@@ -30,7 +30,7 @@ pub struct Ban {
     pub ban_s: Option<u32>,
 }
 
-impl Command for Ban {
+impl CommandSpec for Ban {
     const NAME: &'static str = "ban";
     const SUMMARY: &'static str = "Ban a person";
     const DESCRIPTION: &'static str = "For staff over people of a lower role or not present, and for servers with `room_admin`; also \
@@ -59,41 +59,41 @@ impl Command for Ban {
         ]
     }
 
-    fn validate(&self, faults: &mut Faults) {
+    fn validate(&self, faults: &mut FieldFaults) {
         if let Some(seconds) = self.ban_s {
             faults.range("ban_s", seconds.into(), 1, MAX_BAN_S.into());
         }
     }
 
-    fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
-        let charter = room.unended()?;
+    fn decide(&self, room: &Room, context: &DecisionContext<'_>) -> Result<Decision, Refusal> {
+        let config = room.unended()?;
         let rank = staff(room, context)?;
-        let mut facts = Vec::new();
+        let mut events = Vec::new();
         if let Room::Open(open) = room {
             if let Some(person) = open.people.get(&self.identity) {
                 rank.over(person.role, &self.identity)?;
-                facts = departure(open, &self.identity, LeaveReason::Banned, context.now);
+                events = departure(open, &self.identity, LeaveReason::Banned, context.now);
             } else if let Some(waiter) = open.people.waiter(&self.identity) {
                 let (identity, session) = (self.identity.clone(), waiter.session);
-                facts.push(ParticipantDenied { identity, session, reason: DenyReason::Banned }.into());
+                events.push(ParticipantDenied { identity, session, reason: DenyReason::Banned }.into());
             }
         }
-        let forever = self.ban_s.is_none() && charter.bans.get(&self.identity) == Some(&None);
+        let forever = self.ban_s.is_none() && config.bans.get(&self.identity) == Some(&None);
         if !forever {
-            facts.push(banned(charter, &self.identity, self.ban_s, context.now)?);
+            events.push(banned(config, &self.identity, self.ban_s, context.now)?);
         }
-        Ok(Decision::Facts(facts))
+        Ok(Decision::Events(events))
     }
 }
 
 /// The ban itself, from now for `ban_s` seconds or without end.
 pub(super) fn banned(
-    charter: &Charter,
+    config: &RoomConfig,
     identity: &Identity,
     ban_s: Option<u32>,
     now: Timestamp,
-) -> Result<Fact, Refusal> {
-    if !charter.bans.contains_key(identity) && charter.bans_are_full(now) {
+) -> Result<NewEvent, Refusal> {
+    if !config.bans.contains_key(identity) && config.bans_are_full(now) {
         return Err(Refusal::new(RefusalCode::TooManyBans, format!("the room has {MAX_BANS} bans in force")));
     }
     let until = ban_s.map(|seconds| now.plus_seconds(seconds.into()));
@@ -171,7 +171,7 @@ pub(in crate::commands::room) mod tests {
         room.when(server(), "ban", json!({ "identity": "bob" })).refused(RefusalCode::TooManyBans);
         room.when(server(), "ban", json!({ "identity": "banned-7" })).then([banned_until("banned-7", None)]);
         let room = room.after(3600).when(server(), "ban", json!({ "identity": "bob" })).and();
-        assert_eq!(room.room.charter().unwrap().bans.len(), 1);
+        assert_eq!(room.room.config().unwrap().bans.len(), 1);
     }
 
     #[test]

@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::rights::{Rank, staff};
-use super::state::{Open, Person, Room};
+use super::state::{OpenState, PresentPerson, Room};
 use super::succession::{first_of_staff, tracks_lost};
-use crate::commands::command::{Command, Example};
-use crate::commands::context::{Context, Decision, Fact};
+use crate::commands::command::{CommandSpec, Example};
+use crate::commands::context::{Decision, DecisionContext, NewEvent};
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::room::{Role, RoleChanged};
 use crate::ids::Identity;
@@ -21,7 +21,7 @@ pub struct ChangeRole {
     pub role: Role,
 }
 
-impl Command for ChangeRole {
+impl CommandSpec for ChangeRole {
     const NAME: &'static str = "change-role";
     const SUMMARY: &'static str = "Change somebody's role";
     const DESCRIPTION: &'static str = "A host gives any role to people below host, `host` included: a room may have several. A \
@@ -48,7 +48,7 @@ impl Command for ChangeRole {
         ]
     }
 
-    fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
+    fn decide(&self, room: &Room, context: &DecisionContext<'_>) -> Result<Decision, Refusal> {
         let open = room.open()?;
         let rank = staff(room, context)?;
         let person = open.present(&self.identity)?;
@@ -59,12 +59,12 @@ impl Command for ChangeRole {
         if open.people.is_only_host(&self.identity) {
             return Err(Refusal::new(RefusalCode::LastHost, format!("{} is the only host", self.identity.quoted())));
         }
-        Ok(Decision::Facts(self.facts(open, person)))
+        Ok(Decision::Events(self.events(open, person)))
     }
 }
 
 impl ChangeRole {
-    fn may(&self, rank: Rank, person: &Person, context: &Context<'_>) -> Result<(), Refusal> {
+    fn may(&self, rank: Rank, person: &PresentPerson, context: &DecisionContext<'_>) -> Result<(), Refusal> {
         let steps_down = context.caller.identity() == Some(&self.identity) && self.role < person.role;
         if steps_down {
             return Ok(());
@@ -81,14 +81,14 @@ impl ChangeRole {
         Err(Refusal::new(RefusalCode::RankTooLow, detail))
     }
 
-    fn facts(&self, open: &Open, person: &Person) -> Vec<Fact> {
+    fn events(&self, open: &OpenState, person: &PresentPerson) -> Vec<NewEvent> {
         let identity: Identity = self.identity.clone();
-        let mut facts = vec![RoleChanged { identity, from: person.role, to: self.role }.into()];
+        let mut events = vec![RoleChanged { identity, from: person.role, to: self.role }.into()];
         let host = first_of_staff(open, &self.identity, self.role);
         let role = if host.is_some() { Role::Host } else { self.role };
-        facts.extend(host);
-        facts.extend(tracks_lost(open, &self.identity, role));
-        facts
+        events.extend(host);
+        events.extend(tracks_lost(open, &self.identity, role));
+        events
     }
 }
 

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::rights::staff;
 use super::state::Room;
-use crate::commands::command::{Command, Example};
-use crate::commands::context::{Context, Decision};
+use crate::commands::command::{CommandSpec, Example};
+use crate::commands::context::{Decision, DecisionContext};
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::room::SpotlightCleared;
 
@@ -15,7 +15,7 @@ use crate::events::room::SpotlightCleared;
 #[serde(default, deny_unknown_fields)]
 pub struct ClearSpotlight {}
 
-impl Command for ClearSpotlight {
+impl CommandSpec for ClearSpotlight {
     const NAME: &'static str = "clear-spotlight";
     const SUMMARY: &'static str = "Clear the spotlight";
     const DESCRIPTION: &'static str = "For staff and servers. Nothing is written where nobody is in the spotlight.";
@@ -32,13 +32,13 @@ impl Command for ClearSpotlight {
         vec![Example::new("Clear it", json!({}))]
     }
 
-    fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
+    fn decide(&self, room: &Room, context: &DecisionContext<'_>) -> Result<Decision, Refusal> {
         let open = room.open()?;
         staff(room, context)?;
         if open.spotlight.is_none() {
             return Ok(Decision::nothing());
         }
-        Ok(Decision::Facts(vec![SpotlightCleared {}.into()]))
+        Ok(Decision::Events(vec![SpotlightCleared {}.into()]))
     }
 }
 

@@ -7,9 +7,9 @@ use uuid::Uuid;
 
 use super::settings_bounds;
 use super::state::Room;
-use crate::commands::command::{Command, Example};
-use crate::commands::context::{Context, Decision, Fact, Need};
-use crate::commands::fault::Faults;
+use crate::commands::command::{CommandSpec, Example};
+use crate::commands::context::{Decision, DecisionContext, Lookup, NewEvent};
+use crate::commands::fault::FieldFaults;
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::room::{RoomCreated, Settings, SettingsPatch};
 use crate::events::time::Timestamp;
@@ -55,7 +55,7 @@ pub enum IfExists {
     Return,
 }
 
-impl Command for CreateRoom {
+impl CommandSpec for CreateRoom {
     const NAME: &'static str = "create-room";
     const CREATES: bool = true;
     const SUMMARY: &'static str = "Create a room";
@@ -90,7 +90,7 @@ impl Command for CreateRoom {
         ]
     }
 
-    fn validate(&self, faults: &mut Faults) {
+    fn validate(&self, faults: &mut FieldFaults) {
         if let Some(name) = &self.name {
             faults.line("name", name, MAX_NAME_CHARS);
             // A token may be for one room "by id or by name": no name may look like another room's id.
@@ -101,15 +101,15 @@ impl Command for CreateRoom {
         settings_bounds::validate(&self.settings, "settings.", faults);
     }
 
-    fn needs(&self) -> Need {
-        self.name.clone().map_or(Need::Nothing, Need::NameHolder)
+    fn lookup(&self) -> Lookup {
+        self.name.clone().map_or(Lookup::Nothing, Lookup::NameHolder)
     }
 
     fn wanted_room(&self) -> Option<RoomId> {
         self.id
     }
 
-    fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
+    fn decide(&self, room: &Room, context: &DecisionContext<'_>) -> Result<Decision, Refusal> {
         if !context.caller.grants.room_create {
             return Err(Refusal::not_granted("room_create"));
         }
@@ -120,7 +120,7 @@ impl Command for CreateRoom {
         if *room != Room::Absent {
             return self.taken(RefusalCode::RoomIdTaken, "a room with this id exists", room, context.room);
         }
-        if let Some(holder) = context.facts.name_holder {
+        if let Some(holder) = context.external.name_holder {
             return self.taken(RefusalCode::RoomNameTaken, "another room has this name", room, holder);
         }
         if !context.history {
@@ -129,11 +129,11 @@ impl Command for CreateRoom {
         let mut settings = Settings::default();
         settings.apply(&self.settings);
         let opens_at = self.opens_at.filter(|at| *at > context.now);
-        Ok(Decision::Facts(vec![Fact::from(RoomCreated { name: self.name.clone(), opens_at, settings })]))
+        Ok(Decision::Events(vec![NewEvent::from(RoomCreated { name: self.name.clone(), opens_at, settings })]))
     }
 }
 
-fn made_lately(context: &Context<'_>) -> Result<(), Refusal> {
+fn made_lately(context: &DecisionContext<'_>) -> Result<(), Refusal> {
     let made_at = Timestamp::of_uuid7(context.room.uuid());
     let lately = made_at.is_some_and(|made_at| {
         context.now.seconds_since(made_at) <= OLDEST_ID_S && made_at.seconds_since(context.now) < EARLIEST_ID_S

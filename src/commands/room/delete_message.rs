@@ -6,14 +6,14 @@ use serde_json::json;
 
 use super::chat::{no_message, readable, validate_message};
 use super::rights::acts_for;
-use super::state::{Open, Room, Standing};
-use crate::commands::command::{Command, Example};
-use crate::commands::context::{Context, Decision, Need};
-use crate::commands::fault::Faults;
+use super::state::{MessageStatus, OpenState, Room};
+use crate::commands::command::{CommandSpec, Example};
+use crate::commands::context::{Decision, DecisionContext, Lookup};
+use crate::commands::fault::FieldFaults;
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::room::MessageDeleted;
 use crate::ids::{Identity, RoomVersion};
-use crate::json::whole::whole;
+use crate::json::whole_number::whole;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -27,7 +27,7 @@ pub struct DeleteMessage {
     pub message: RoomVersion,
 }
 
-impl Command for DeleteMessage {
+impl CommandSpec for DeleteMessage {
     const NAME: &'static str = "delete-message";
     const SUMMARY: &'static str = "Delete a message";
     const DESCRIPTION: &'static str = "For its author while present, staff who may read it, and servers with `room_admin`; whatever the \
@@ -49,15 +49,15 @@ impl Command for DeleteMessage {
         vec![Example::new("One's own, or any for staff", json!({ "message": 12 }))]
     }
 
-    fn validate(&self, faults: &mut Faults) {
+    fn validate(&self, faults: &mut FieldFaults) {
         validate_message("message", self.message, faults);
     }
 
-    fn needs(&self) -> Need {
-        Need::Message(self.message)
+    fn lookup(&self) -> Lookup {
+        Lookup::Message(self.message)
     }
 
-    fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
+    fn decide(&self, room: &Room, context: &DecisionContext<'_>) -> Result<Decision, Refusal> {
         let server = context.caller.grants.room_admin;
         let nobody = server && self.identity.is_none() && context.caller.identity().is_none();
         let person = if nobody { None } else { Some(acts_for(self.identity.as_ref(), context)?) };
@@ -65,14 +65,14 @@ impl Command for DeleteMessage {
         let by_staff = match person {
             Some(person) if !server => self.by_staff(open, person, context)?,
             person => {
-                let message = context.facts.message.as_ref().ok_or_else(|| no_message(self.message))?;
+                let message = context.external.message.as_ref().ok_or_else(|| no_message(self.message))?;
                 person != Some(&message.author)
             }
         };
-        match open.deleted_messages.standing(self.message) {
-            Standing::Deleted => Ok(Decision::nothing()),
-            Standing::There | Standing::Unknown => {
-                Ok(Decision::Facts(vec![MessageDeleted { message: self.message, by_staff }.into()]))
+        match open.deleted_messages.status(self.message) {
+            MessageStatus::Deleted => Ok(Decision::nothing()),
+            MessageStatus::There | MessageStatus::Unknown => {
+                Ok(Decision::Events(vec![MessageDeleted { message: self.message, by_staff }.into()]))
             }
         }
     }
@@ -80,7 +80,7 @@ impl Command for DeleteMessage {
 
 impl DeleteMessage {
     /// Whether somebody present, who is no server, deletes it as staff rather than as its author.
-    fn by_staff(&self, open: &Open, identity: &Identity, context: &Context<'_>) -> Result<bool, Refusal> {
+    fn by_staff(&self, open: &OpenState, identity: &Identity, context: &DecisionContext<'_>) -> Result<bool, Refusal> {
         let person = open.present(identity)?;
         let message = readable(self.message, identity, person.role, context)?;
         if message.author == *identity {

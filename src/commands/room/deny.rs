@@ -7,8 +7,8 @@ use serde_json::json;
 use super::admit::not_waiting;
 use super::rights::staff;
 use super::state::Room;
-use crate::commands::command::{Command, Example};
-use crate::commands::context::{Context, Decision};
+use crate::commands::command::{CommandSpec, Example};
+use crate::commands::context::{Decision, DecisionContext};
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::room::{DenyReason, ParticipantDenied};
 use crate::ids::Identity;
@@ -20,7 +20,7 @@ pub struct Deny {
     pub identity: Identity,
 }
 
-impl Command for Deny {
+impl CommandSpec for Deny {
     const NAME: &'static str = "deny";
     const SUMMARY: &'static str = "Turn somebody in the lobby away";
     const DESCRIPTION: &'static str =
@@ -39,12 +39,12 @@ impl Command for Deny {
         vec![Example::new("One person", json!({ "identity": "user-17" }))]
     }
 
-    fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
+    fn decide(&self, room: &Room, context: &DecisionContext<'_>) -> Result<Decision, Refusal> {
         let open = room.open()?;
         staff(room, context)?;
         let waiter = open.people.waiter(&self.identity).ok_or_else(|| not_waiting(&self.identity))?;
         let (identity, session) = (self.identity.clone(), waiter.session);
-        Ok(Decision::Facts(vec![ParticipantDenied { identity, session, reason: DenyReason::Denied }.into()]))
+        Ok(Decision::Events(vec![ParticipantDenied { identity, session, reason: DenyReason::Denied }.into()]))
     }
 }
 

@@ -6,15 +6,15 @@ use serde_json::json;
 
 use super::chat::{may_write, readable, validate_message, validate_text};
 use super::rights::acts_for;
-use super::state::{Room, Standing};
-use crate::commands::command::{Command, Example};
-use crate::commands::context::{Caller, Context, Decision, Fact, Need};
-use crate::commands::fault::Faults;
+use super::state::{MessageStatus, Room};
+use crate::commands::command::{CommandSpec, Example};
+use crate::commands::context::{Caller, Decision, DecisionContext, Lookup, NewEvent};
+use crate::commands::fault::FieldFaults;
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::room::MessageEdited;
-use crate::events::sealed::{Personal, PersonalFields};
+use crate::events::sealed::{NewPersonal, PersonalFields};
 use crate::ids::{Identity, RoomVersion};
-use crate::json::whole::whole;
+use crate::json::whole_number::whole;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -31,7 +31,7 @@ pub struct EditMessage {
     pub text: String,
 }
 
-impl Command for EditMessage {
+impl CommandSpec for EditMessage {
     const NAME: &'static str = "edit-message";
     const SUMMARY: &'static str = "Edit a message";
     const DESCRIPTION: &'static str = "For its author, who has to be present and by the settings could write to the same people now. \
@@ -56,20 +56,20 @@ impl Command for EditMessage {
         vec![Example::new("One's own", json!({ "message": 12, "text": "Hello, all!" }))]
     }
 
-    fn validate(&self, faults: &mut Faults) {
+    fn validate(&self, faults: &mut FieldFaults) {
         validate_message("message", self.message, faults);
         validate_text(&self.text, faults);
     }
 
-    fn needs(&self) -> Need {
-        Need::Message(self.message)
+    fn lookup(&self) -> Lookup {
+        Lookup::Message(self.message)
     }
 
     fn subject<'a>(&'a self, caller: &'a Caller) -> Option<&'a Identity> {
         self.identity.as_ref().or(caller.identity())
     }
 
-    fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
+    fn decide(&self, room: &Room, context: &DecisionContext<'_>) -> Result<Decision, Refusal> {
         let author = acts_for(self.identity.as_ref(), context)?;
         let open = room.open()?;
         let person = open.present(author)?;
@@ -78,12 +78,12 @@ impl Command for EditMessage {
             let detail = format!("the message is of {}", message.author.quoted());
             return Err(Refusal::new(RefusalCode::NotTheAuthor, detail));
         }
-        match open.deleted_messages.standing(self.message) {
-            Standing::There => {}
-            Standing::Deleted => {
+        match open.deleted_messages.status(self.message) {
+            MessageStatus::There => {}
+            MessageStatus::Deleted => {
                 return Err(Refusal::new(RefusalCode::MessageDeleted, "the message has been deleted"));
             }
-            Standing::Unknown => {
+            MessageStatus::Unknown => {
                 let detail = "the message is older than the deleted messages that the room knows";
                 return Err(Refusal::new(RefusalCode::MessageTooOld, detail));
             }
@@ -91,8 +91,8 @@ impl Command for EditMessage {
         may_write(open, person, &message.to)?;
         let edited = MessageEdited { message: self.message, author: author.clone(), to: message.to.clone() };
         let fields = PersonalFields { text: Some(self.text.clone()), ..PersonalFields::default() };
-        let personal = Some(Personal { subject: author.clone(), fields });
-        Ok(Decision::Facts(vec![Fact { event: edited.into(), personal }]))
+        let personal = Some(NewPersonal { subject: author.clone(), fields });
+        Ok(Decision::Events(vec![NewEvent { event: edited.into(), personal }]))
     }
 }
 
@@ -123,7 +123,7 @@ mod tests {
     fn an_author_edits_for_those_whom_the_message_was_for() {
         let edited = MessageEdited { message: 5, author: id("ann"), to: Audience::Staff };
         let outcome = room(Audience::Staff).when(person("ann"), "edit-message", edit(5));
-        let personal = outcome.facts()[0].personal.clone().unwrap();
+        let personal = outcome.events()[0].personal.clone().unwrap();
         assert_eq!((personal.subject, personal.fields.text.as_deref()), (id("ann"), Some("Hello, all!")));
         outcome.then([edited.clone().into()]);
         let body = json!({ "message": 5, "text": "Hello", "identity": "ann" });
@@ -153,7 +153,7 @@ mod tests {
     fn deleted_stays_deleted() {
         let room = room(Audience::Everyone).event(MessageDeleted { message: 5, by_staff: false });
         room.when(person("ann"), "edit-message", edit(5)).refused(RefusalCode::MessageDeleted);
-        assert_eq!(room.when(person("ann"), "edit-message", edit(6)).facts().len(), 1);
+        assert_eq!(room.when(person("ann"), "edit-message", edit(6)).events().len(), 1);
     }
 
     #[test]
@@ -172,7 +172,7 @@ mod tests {
         let edit = |room: Given| room.when(person("ann"), "edit-message", edit(5));
         edit(room(Audience::Everyone, json!({ "chat": "off" }))).refused(RefusalCode::ChatOff);
         edit(room(Audience::Everyone, json!({ "chat": "staff" }))).refused(RefusalCode::ChatOff);
-        assert_eq!(edit(room(Audience::Staff, json!({ "chat": "staff" }))).facts().len(), 1);
+        assert_eq!(edit(room(Audience::Staff, json!({ "chat": "staff" }))).events().len(), 1);
         let named = Audience::Identities([id("bob")].into());
         edit(room(named, json!({ "direct_messages": false }))).refused(RefusalCode::DirectMessagesOff);
     }

@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::rights::{is_deadlines, staff};
-use super::state::{Due, Open, Room};
-use super::succession::stay_ends;
-use crate::commands::command::{Command, Example};
-use crate::commands::context::{Context, Decision, Fact};
+use super::state::{DueTransition, OpenState, Room};
+use super::succession::session_ends;
+use crate::commands::command::{CommandSpec, Example};
+use crate::commands::context::{Decision, DecisionContext, NewEvent};
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::room::{DenyReason, EndReason, LeaveReason, ParticipantDenied, RoomEnded};
 use crate::events::time::Timestamp;
@@ -17,7 +17,7 @@ use crate::events::time::Timestamp;
 #[serde(deny_unknown_fields)]
 pub struct EndRoom {}
 
-impl Command for EndRoom {
+impl CommandSpec for EndRoom {
     const NAME: &'static str = "end-room";
     const SUMMARY: &'static str = "End a room for everybody";
     const DESCRIPTION: &'static str = "For staff, and for servers with `room_admin`. Everybody present leaves, reason `room-ended`; \
@@ -32,30 +32,30 @@ impl Command for EndRoom {
         vec![Example::new("For everybody", json!({}))]
     }
 
-    fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
+    fn decide(&self, room: &Room, context: &DecisionContext<'_>) -> Result<Decision, Refusal> {
         room.unended()?;
         let reason = if is_deadlines(context) {
             match room.due(context.now) {
-                Some(Due::Empty) => EndReason::Empty,
-                Some(Due::TooLong) => EndReason::TooLong,
-                Some(Due::Open) | None => return Ok(Decision::nothing()),
+                Some(DueTransition::Empty) => EndReason::Empty,
+                Some(DueTransition::TooLong) => EndReason::TooLong,
+                Some(DueTransition::Open) | None => return Ok(Decision::nothing()),
             }
         } else {
             staff(room, context)?;
             if matches!(room, Room::Scheduled(_)) { EndReason::Cancelled } else { EndReason::Requested }
         };
-        let mut facts = match room {
+        let mut events = match room {
             Room::Open(open) => everybody_goes(open, context.now),
             Room::Absent | Room::Scheduled(_) | Room::Ended(_) => Vec::new(),
         };
-        facts.push(RoomEnded { reason }.into());
-        Ok(Decision::Facts(facts))
+        events.push(RoomEnded { reason }.into());
+        Ok(Decision::Events(events))
     }
 }
 
-fn everybody_goes(open: &Open, now: Timestamp) -> Vec<Fact> {
+fn everybody_goes(open: &OpenState, now: Timestamp) -> Vec<NewEvent> {
     let present = open.people.iter().flat_map(|(identity, person)| {
-        person.sessions.iter().map(move |stay| stay_ends(identity, stay, LeaveReason::RoomEnded, now))
+        person.sessions.iter().map(move |stay| session_ends(identity, stay, LeaveReason::RoomEnded, now))
     });
     let waiting = open.people.waiting().into_iter().map(|(identity, waiter)| {
         let (identity, session) = (identity.clone(), waiter.session);
@@ -95,7 +95,7 @@ mod tests {
     fn every_stay_of_a_person_ends() {
         let again = ParticipantJoined { identity: id("ann"), session: session("ann2"), role: Role::Host };
         let room = given().joined("ann", Role::Host).event(again);
-        assert_eq!(room.when(server(), "end-room", json!({})).facts().len(), 3);
+        assert_eq!(room.when(server(), "end-room", json!({})).events().len(), 3);
     }
 
     #[test]

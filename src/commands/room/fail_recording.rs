@@ -6,9 +6,9 @@ use serde_json::json;
 
 use super::state::Room;
 use super::stop_recording::running;
-use crate::commands::command::{Command, Example};
-use crate::commands::context::{Context, Decision};
-use crate::commands::fault::Faults;
+use crate::commands::command::{CommandSpec, Example};
+use crate::commands::context::{Decision, DecisionContext};
+use crate::commands::fault::FieldFaults;
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::room::RecordingFailed;
 use crate::ids::RecordingId;
@@ -27,7 +27,7 @@ pub struct FailRecording {
     pub reason: String,
 }
 
-impl Command for FailRecording {
+impl CommandSpec for FailRecording {
     const NAME: &'static str = "fail-recording";
     const SUMMARY: &'static str = "Report that the recording failed";
     const DESCRIPTION: &'static str = "Needs the grant `room_record`: what a recorder sends when it cannot go on. What it holds so far \
@@ -48,13 +48,13 @@ impl Command for FailRecording {
         )]
     }
 
-    fn validate(&self, faults: &mut Faults) {
+    fn validate(&self, faults: &mut FieldFaults) {
         faults.line("reason", &self.reason, MAX_REASON_CHARS);
     }
 
-    fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
+    fn decide(&self, room: &Room, context: &DecisionContext<'_>) -> Result<Decision, Refusal> {
         let recording = running(room, self.recording, context)?;
-        Ok(Decision::Facts(vec![RecordingFailed { recording, reason: self.reason.clone() }.into()]))
+        Ok(Decision::Events(vec![RecordingFailed { recording, reason: self.reason.clone() }.into()]))
     }
 }
 

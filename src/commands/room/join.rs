@@ -5,17 +5,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::rights::acts_for;
-use super::state::{Due, Open, Person, Room};
-use super::succession::{first_of_staff, stay_ends};
-use crate::commands::command::{Command, Example};
-use crate::commands::context::{Caller, Context, Decision, Fact};
-use crate::commands::fault::Faults;
+use super::state::{DueTransition, OpenState, PresentPerson, Room};
+use super::succession::{first_of_staff, session_ends};
+use crate::commands::command::{CommandSpec, Example};
+use crate::commands::context::{Caller, Decision, DecisionContext, NewEvent};
+use crate::commands::fault::FieldFaults;
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::room::{
     DenyReason, DuplicateIdentity, LeaveReason, Lobby, OpenReason, ParticipantDenied, ParticipantJoined,
     ParticipantWaiting, Role, RoomEvent, RoomOpened,
 };
-use crate::events::sealed::{Personal, PersonalFields};
+use crate::events::sealed::{NewPersonal, PersonalFields};
 use crate::ids::{Identity, SessionId};
 use crate::json::FreeJson;
 
@@ -46,7 +46,7 @@ pub struct Join {
     pub metadata: Option<FreeJson>,
 }
 
-impl Command for Join {
+impl CommandSpec for Join {
     const NAME: &'static str = "join";
     const SUMMARY: &'static str = "Join a room";
     const DESCRIPTION: &'static str = "Needs the grant `room_join`, or `room_admin` for another person. The id of the session is the \
@@ -89,7 +89,7 @@ impl Command for Join {
         ]
     }
 
-    fn validate(&self, faults: &mut Faults) {
+    fn validate(&self, faults: &mut FieldFaults) {
         if let Some(name) = &self.display_name {
             faults.line("display_name", name, MAX_DISPLAY_NAME_CHARS);
         }
@@ -102,27 +102,32 @@ impl Command for Join {
         self.identity.as_ref().or(caller.identity())
     }
 
-    fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
+    fn decide(&self, room: &Room, context: &DecisionContext<'_>) -> Result<Decision, Refusal> {
         let identity = acts_for(self.identity.as_ref(), context)?;
-        if room.due(context.now) == Some(Due::Open) {
+        if room.due(context.now) == Some(DueTransition::Open) {
             let opened = RoomEvent::from(RoomOpened { reason: OpenReason::Due });
             // The version matters to nothing that this event sets.
             let room = room.clone().evolve(0, context.now, &opened, None);
-            let mut facts = vec![Fact::from(opened)];
-            facts.extend(self.enter(room.open()?, identity, context)?);
-            return Ok(Decision::Facts(facts));
+            let mut events = vec![NewEvent::from(opened)];
+            events.extend(self.enter(room.open()?, identity, context)?);
+            return Ok(Decision::Events(events));
         }
-        self.enter(room.open()?, identity, context).map(Decision::Facts)
+        self.enter(room.open()?, identity, context).map(Decision::Events)
     }
 }
 
-pub(super) fn full(open: &Open) -> Refusal {
+pub(super) fn full(open: &OpenState) -> Refusal {
     Refusal::new(RefusalCode::RoomFull, format!("{} people are in the room, which is its limit", open.people.count()))
 }
 
 impl Join {
-    fn enter(&self, open: &Open, identity: &Identity, context: &Context<'_>) -> Result<Vec<Fact>, Refusal> {
-        if open.charter.is_banned(identity, context.now) {
+    fn enter(
+        &self,
+        open: &OpenState,
+        identity: &Identity,
+        context: &DecisionContext<'_>,
+    ) -> Result<Vec<NewEvent>, Refusal> {
+        if open.config.is_banned(identity, context.now) {
             return Err(Refusal::new(RefusalCode::Banned, format!("{} is banned from the room", identity.quoted())));
         }
         let role = self.role(identity, context)?;
@@ -132,7 +137,7 @@ impl Join {
         }
     }
 
-    fn role(&self, identity: &Identity, context: &Context<'_>) -> Result<Role, Refusal> {
+    fn role(&self, identity: &Identity, context: &DecisionContext<'_>) -> Result<Role, Refusal> {
         let caller = context.caller;
         let own = caller.identity() == Some(identity);
         let role = self.role.unwrap_or(if own { caller.grants.role } else { Role::Speaker });
@@ -147,13 +152,13 @@ impl Join {
     /// Somebody present joins once more: never through lock or lobby, and counted already.
     fn again(
         &self,
-        open: &Open,
+        open: &OpenState,
         identity: &Identity,
-        person: &Person,
-        context: &Context<'_>,
-    ) -> Result<Vec<Fact>, Refusal> {
+        person: &PresentPerson,
+        context: &DecisionContext<'_>,
+    ) -> Result<Vec<NewEvent>, Refusal> {
         let joined = self.joined(identity, person.role, context);
-        match open.charter.settings.duplicate_identity {
+        match open.config.settings.duplicate_identity {
             DuplicateIdentity::Refuse => {
                 Err(Refusal::new(RefusalCode::AlreadyPresent, format!("{} is in the room already", identity.quoted())))
             }
@@ -165,15 +170,21 @@ impl Join {
             // The new stay first: the person is never absent in between.
             DuplicateIdentity::Replace => {
                 let older = person.sessions.iter();
-                let left = older.map(|stay| stay_ends(identity, stay, LeaveReason::Replaced, context.now));
+                let left = older.map(|stay| session_ends(identity, stay, LeaveReason::Replaced, context.now));
                 Ok(std::iter::once(joined).chain(left).collect())
             }
         }
     }
 
-    fn anew(&self, open: &Open, identity: &Identity, role: Role, context: &Context<'_>) -> Result<Vec<Fact>, Refusal> {
-        let settings = &open.charter.settings;
-        if open.charter.locked && !role.is_staff() && !context.caller.grants.room_admin {
+    fn anew(
+        &self,
+        open: &OpenState,
+        identity: &Identity,
+        role: Role,
+        context: &DecisionContext<'_>,
+    ) -> Result<Vec<NewEvent>, Refusal> {
+        let settings = &open.config.settings;
+        if open.config.locked && !role.is_staff() && !context.caller.grants.room_admin {
             return Err(Refusal::new(RefusalCode::RoomLocked, "the room is locked"));
         }
         if open.places() == 0 {
@@ -185,39 +196,39 @@ impl Join {
             Lobby::Everyone => !role.is_staff(),
         };
         let older = open.people.waiter(identity);
-        let mut facts: Vec<Fact> = Vec::new();
+        let mut events: Vec<NewEvent> = Vec::new();
         if let Some(older) = older {
             let (identity, session) = (identity.clone(), older.session);
-            facts.push(ParticipantDenied { identity, session, reason: DenyReason::Replaced }.into());
+            events.push(ParticipantDenied { identity, session, reason: DenyReason::Replaced }.into());
         }
         if waits {
             if older.is_none() && open.people.waiting_count() >= MAX_WAITING {
                 return Err(Refusal::new(RefusalCode::RoomFull, format!("{MAX_WAITING} people are in the lobby")));
             }
-            facts.push(self.waiting(identity, role, context));
+            events.push(self.waiting(identity, role, context));
         } else {
-            facts.push(self.joined(identity, role, context));
-            facts.extend(first_of_staff(open, identity, role));
+            events.push(self.joined(identity, role, context));
+            events.extend(first_of_staff(open, identity, role));
         }
-        Ok(facts)
+        Ok(events)
     }
 
-    fn joined(&self, identity: &Identity, role: Role, context: &Context<'_>) -> Fact {
+    fn joined(&self, identity: &Identity, role: Role, context: &DecisionContext<'_>) -> NewEvent {
         let session = SessionId::from_uuid(context.command_id.uuid());
         let event = ParticipantJoined { identity: identity.clone(), session, role }.into();
-        Fact { event, personal: self.personal(identity) }
+        NewEvent { event, personal: self.personal(identity) }
     }
 
-    fn waiting(&self, identity: &Identity, role: Role, context: &Context<'_>) -> Fact {
+    fn waiting(&self, identity: &Identity, role: Role, context: &DecisionContext<'_>) -> NewEvent {
         let session = SessionId::from_uuid(context.command_id.uuid());
         let event = ParticipantWaiting { identity: identity.clone(), session, role }.into();
-        Fact { event, personal: self.personal(identity) }
+        NewEvent { event, personal: self.personal(identity) }
     }
 
-    fn personal(&self, subject: &Identity) -> Option<Personal> {
+    fn personal(&self, subject: &Identity) -> Option<NewPersonal> {
         let (display_name, metadata) = (self.display_name.clone(), self.metadata.clone());
         let fields = PersonalFields { display_name, metadata, text: None };
-        (!fields.is_empty()).then(|| Personal { subject: subject.clone(), fields })
+        (!fields.is_empty()).then(|| NewPersonal { subject: subject.clone(), fields })
     }
 }
 

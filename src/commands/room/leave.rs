@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::rights::acts_for;
-use super::state::{Person, Room};
-use super::succession::{departure, stay_ends};
-use crate::commands::command::{Command, Example};
-use crate::commands::context::{Context, Decision};
+use super::state::{PresentPerson, Room};
+use super::succession::{departure, session_ends};
+use crate::commands::command::{CommandSpec, Example};
+use crate::commands::context::{Decision, DecisionContext};
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::room::{DenyReason, LeaveReason, ParticipantDenied};
 use crate::ids::{Identity, SessionId};
@@ -24,7 +24,7 @@ pub struct Leave {
     pub session: Option<SessionId>,
 }
 
-impl Command for Leave {
+impl CommandSpec for Leave {
     const NAME: &'static str = "leave";
     const SUMMARY: &'static str = "Leave a room";
     const DESCRIPTION: &'static str = "Needs the grant `room_join`, or `room_admin` for another person. Ends all of the person's \
@@ -49,7 +49,7 @@ impl Command for Leave {
         ]
     }
 
-    fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
+    fn decide(&self, room: &Room, context: &DecisionContext<'_>) -> Result<Decision, Refusal> {
         let identity = acts_for(self.identity.as_ref(), context)?;
         let open = room.open()?;
         if let Some(waiter) = open.people.waiter(identity)
@@ -57,21 +57,21 @@ impl Command for Leave {
         {
             let (identity, session) = (identity.clone(), waiter.session);
             let withdrawn = ParticipantDenied { identity, session, reason: DenyReason::Withdrawn };
-            return Ok(Decision::Facts(vec![withdrawn.into()]));
+            return Ok(Decision::Events(vec![withdrawn.into()]));
         }
         let person = open.present(identity)?;
         if let Some(session) = self.session {
             let stay = person.sessions.iter().find(|stay| stay.session == session);
             let stay = stay.ok_or_else(|| no_such_stay(identity, session))?;
             if !is_last(person) {
-                return Ok(Decision::Facts(vec![stay_ends(identity, stay, LeaveReason::Left, context.now)]));
+                return Ok(Decision::Events(vec![session_ends(identity, stay, LeaveReason::Left, context.now)]));
             }
         }
-        Ok(Decision::Facts(departure(open, identity, LeaveReason::Left, context.now)))
+        Ok(Decision::Events(departure(open, identity, LeaveReason::Left, context.now)))
     }
 }
 
-fn is_last(person: &Person) -> bool {
+fn is_last(person: &PresentPerson) -> bool {
     person.sessions.len() == 1
 }
 
@@ -117,7 +117,7 @@ mod tests {
         let one = room.when(person("ann"), "leave", json!({ "session": session("ann") }));
         let room_of_one = one.then([left_after("ann", LeaveReason::Left, 3)]);
         assert_eq!(room_of_one.room.session_of(&id("ann")), Some(session("ann2")));
-        assert_eq!(room.when(person("ann"), "leave", json!({})).facts().len(), 3);
+        assert_eq!(room.when(person("ann"), "leave", json!({})).events().len(), 3);
         let other = json!({ "session": session("somebody") });
         room.when(person("ann"), "leave", other).refused(RefusalCode::NotPresent);
     }

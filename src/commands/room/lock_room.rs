@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::rights::staff;
 use super::state::Room;
-use crate::commands::command::{Command, Example};
-use crate::commands::context::{Context, Decision};
+use crate::commands::command::{CommandSpec, Example};
+use crate::commands::context::{Decision, DecisionContext};
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::room::RoomLocked;
 
@@ -15,7 +15,7 @@ use crate::events::room::RoomLocked;
 #[serde(deny_unknown_fields)]
 pub struct LockRoom {}
 
-impl Command for LockRoom {
+impl CommandSpec for LockRoom {
     const NAME: &'static str = "lock-room";
     const SUMMARY: &'static str = "Lock a room";
     const DESCRIPTION: &'static str = "For staff, and for servers with `room_admin`; also while the room is scheduled. \
@@ -29,13 +29,13 @@ impl Command for LockRoom {
         vec![Example::new("Now", json!({}))]
     }
 
-    fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
-        let charter = room.unended()?;
+    fn decide(&self, room: &Room, context: &DecisionContext<'_>) -> Result<Decision, Refusal> {
+        let config = room.unended()?;
         staff(room, context)?;
-        if charter.locked {
+        if config.locked {
             return Ok(Decision::nothing());
         }
-        Ok(Decision::Facts(vec![RoomLocked {}.into()]))
+        Ok(Decision::Events(vec![RoomLocked {}.into()]))
     }
 }
 

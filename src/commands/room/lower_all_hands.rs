@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::rights::staff;
 use super::state::Room;
-use crate::commands::command::{Command, Example};
-use crate::commands::context::{Context, Decision};
+use crate::commands::command::{CommandSpec, Example};
+use crate::commands::context::{Decision, DecisionContext};
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::room::HandLowered;
 
@@ -15,7 +15,7 @@ use crate::events::room::HandLowered;
 #[serde(default, deny_unknown_fields)]
 pub struct LowerAllHands {}
 
-impl Command for LowerAllHands {
+impl CommandSpec for LowerAllHands {
     const NAME: &'static str = "lower-all-hands";
     const SUMMARY: &'static str = "Lower all hands";
     const DESCRIPTION: &'static str = "For staff and servers. One event for each raised hand, in their order; none is written \
@@ -33,11 +33,11 @@ impl Command for LowerAllHands {
         vec![Example::new("All", json!({}))]
     }
 
-    fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
+    fn decide(&self, room: &Room, context: &DecisionContext<'_>) -> Result<Decision, Refusal> {
         let open = room.open()?;
         staff(room, context)?;
         let hands = open.hands.in_order();
-        Ok(Decision::Facts(hands.map(|identity| HandLowered { identity: identity.clone() }.into()).collect()))
+        Ok(Decision::Events(hands.map(|identity| HandLowered { identity: identity.clone() }.into()).collect()))
     }
 }
 

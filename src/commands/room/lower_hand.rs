@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::rights::oneself_or_as_staff;
 use super::state::Room;
-use crate::commands::command::{Command, Example};
-use crate::commands::context::{Context, Decision};
+use crate::commands::command::{CommandSpec, Example};
+use crate::commands::context::{Decision, DecisionContext};
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::room::HandLowered;
 use crate::ids::Identity;
@@ -20,7 +20,7 @@ pub struct LowerHand {
     pub identity: Option<Identity>,
 }
 
-impl Command for LowerHand {
+impl CommandSpec for LowerHand {
     const NAME: &'static str = "lower-hand";
     const SUMMARY: &'static str = "Lower a hand";
     const DESCRIPTION: &'static str = "Needs the grant `room_join`; staff of any rank lowers anybody's. A hand that is not raised \
@@ -43,14 +43,14 @@ impl Command for LowerHand {
         ]
     }
 
-    fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
+    fn decide(&self, room: &Room, context: &DecisionContext<'_>) -> Result<Decision, Refusal> {
         let open = room.open()?;
         let identity = oneself_or_as_staff(room, self.identity.as_ref(), context)?;
         open.present(identity)?;
         if !open.hands.is_raised(identity) {
             return Ok(Decision::nothing());
         }
-        Ok(Decision::Facts(vec![HandLowered { identity: identity.clone() }.into()]))
+        Ok(Decision::Events(vec![HandLowered { identity: identity.clone() }.into()]))
     }
 }
 

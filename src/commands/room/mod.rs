@@ -14,13 +14,13 @@ pub mod succession;
 #[cfg(test)]
 pub mod testing;
 
-use super::command::{self, Command as _, CommandKind};
-use super::context::{Caller, Context, Decision, Need};
+use super::command::{self, CommandKind, CommandSpec as _};
+use super::context::{Caller, Decision, DecisionContext, Lookup};
 use super::fault::CommandFault;
 use super::refusal::Refusal;
 use super::tenant::ErasePerson;
 use crate::ids::{Identity, RoomId};
-use crate::json::{self, Checked};
+use crate::json::{self, CheckedJson};
 use state::Room;
 
 macro_rules! room_commands {
@@ -56,7 +56,7 @@ macro_rules! room_commands {
             }
 
             /// The same of text that has been looked through.
-            pub fn parse_checked(name: &str, body: Checked<'_>) -> Result<Self, CommandFault> {
+            pub fn parse_checked(name: &str, body: CheckedJson<'_>) -> Result<Self, CommandFault> {
                 match name {
                     $($command::NAME => command::parse::<$command>(body).map(RoomCommand::$command),)*
                     _ => Err(CommandFault::Unknown(name.into())),
@@ -69,7 +69,7 @@ macro_rules! room_commands {
             }
 
             /// The same of text that has been looked through.
-            pub fn parse_of_tenant_checked(name: &str, body: Checked<'_>) -> Result<Self, CommandFault> {
+            pub fn parse_of_tenant_checked(name: &str, body: CheckedJson<'_>) -> Result<Self, CommandFault> {
                 match name {
                     $($of_tenant::NAME => command::parse::<$of_tenant>(body).map(RoomCommand::$of_tenant),)*
                     _ => Err(CommandFault::Unknown(name.into())),
@@ -102,10 +102,10 @@ macro_rules! room_commands {
                 json.expect("what was read from JSON can be written as JSON")
             }
 
-            /// What has to be looked up for [`Context::facts`].
-            pub fn needs(&self) -> Need {
+            /// What has to be looked up for [`DecisionContext::external`].
+            pub fn lookup(&self) -> Lookup {
                 match self {
-                    $(RoomCommand::$command(command) => command.needs(),)*
+                    $(RoomCommand::$command(command) => command.lookup(),)*
                 }
             }
 
@@ -137,7 +137,7 @@ macro_rules! room_commands {
                 }
             }
 
-            fn judge(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
+            fn dispatch(&self, room: &Room, context: &DecisionContext<'_>) -> Result<Decision, Refusal> {
                 match self {
                     $(RoomCommand::$command(command) => command.decide(room, context),)*
                 }
@@ -191,10 +191,10 @@ room_commands! {
 }
 
 impl RoomCommand {
-    /// The rule: facts, or a refusal. A token for another room is refused before the command's own rule is asked.
-    pub fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
+    /// The rule: new events, or a refusal. A token for another room is refused before the command's own rule is asked.
+    pub fn decide(&self, room: &Room, context: &DecisionContext<'_>) -> Result<Decision, Refusal> {
         rights::for_this_room(self, room, context)?;
-        self.judge(room, context)
+        self.dispatch(room, context)
     }
 }
 

@@ -6,12 +6,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::media::{heard, is_heard, is_over, muted_by_staff};
+use super::media::{audible_kinds, is_audible_kinds, is_over, muted_by_staff};
 use super::rights::staff;
 use super::state::Room;
-use crate::commands::command::{Command, Example};
-use crate::commands::context::{Context, Decision};
-use crate::commands::fault::Faults;
+use crate::commands::command::{CommandSpec, Example};
+use crate::commands::context::{Decision, DecisionContext};
+use crate::commands::fault::FieldFaults;
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::room::TrackKind;
 use crate::ids::Identity;
@@ -24,7 +24,7 @@ const MAX_EXCEPT: usize = 100;
 #[serde(deny_unknown_fields)]
 pub struct MuteAll {
     /// What is muted; absent: all that is heard.
-    #[serde(default = "heard", skip_serializing_if = "is_heard")]
+    #[serde(default = "audible_kinds", skip_serializing_if = "is_audible_kinds")]
     pub kinds: BTreeSet<TrackKind>,
     /// Who is left out, at most 100; need not be present.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -32,7 +32,7 @@ pub struct MuteAll {
     pub except: BTreeSet<Identity>,
 }
 
-impl Command for MuteAll {
+impl CommandSpec for MuteAll {
     const NAME: &'static str = "mute-all";
     const SUMMARY: &'static str = "Mute everybody";
     const DESCRIPTION: &'static str = "For staff and servers. As mute-participant, for everybody whose role is below the caller's, but \
@@ -53,16 +53,16 @@ impl Command for MuteAll {
         ]
     }
 
-    fn validate(&self, faults: &mut Faults) {
+    fn validate(&self, faults: &mut FieldFaults) {
         faults.count("except", self.except.len(), MAX_EXCEPT);
     }
 
-    fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
+    fn decide(&self, room: &Room, context: &DecisionContext<'_>) -> Result<Decision, Refusal> {
         let open = room.open()?;
         let rank = staff(room, context)?;
         let below =
             open.people.iter().filter(|(identity, person)| is_over(rank, person) && !self.except.contains(identity));
-        Ok(Decision::Facts(below.flat_map(|(identity, _)| muted_by_staff(open, identity, &self.kinds)).collect()))
+        Ok(Decision::Events(below.flat_map(|(identity, _)| muted_by_staff(open, identity, &self.kinds)).collect()))
     }
 }
 

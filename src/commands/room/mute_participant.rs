@@ -6,11 +6,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::media::{heard, is_heard, muted_by_staff};
+use super::media::{audible_kinds, is_audible_kinds, muted_by_staff};
 use super::rights::staff;
 use super::state::Room;
-use crate::commands::command::{Command, Example};
-use crate::commands::context::{Context, Decision};
+use crate::commands::command::{CommandSpec, Example};
+use crate::commands::context::{Decision, DecisionContext};
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::room::TrackKind;
 use crate::ids::Identity;
@@ -21,11 +21,11 @@ pub struct MuteParticipant {
     /// Somebody of a lower role.
     pub identity: Identity,
     /// What is muted; absent: all that is heard.
-    #[serde(default = "heard", skip_serializing_if = "is_heard")]
+    #[serde(default = "audible_kinds", skip_serializing_if = "is_audible_kinds")]
     pub kinds: BTreeSet<TrackKind>,
 }
 
-impl Command for MuteParticipant {
+impl CommandSpec for MuteParticipant {
     const NAME: &'static str = "mute-participant";
     const SUMMARY: &'static str = "Mute somebody";
     const DESCRIPTION: &'static str = "For staff over a lower role (oneself: mute-track), and servers with `room_admin`. One event for \
@@ -50,11 +50,11 @@ impl Command for MuteParticipant {
         ]
     }
 
-    fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
+    fn decide(&self, room: &Room, context: &DecisionContext<'_>) -> Result<Decision, Refusal> {
         let open = room.open()?;
         let rank = staff(room, context)?;
         rank.over(open.present(&self.identity)?.role, &self.identity)?;
-        Ok(Decision::Facts(muted_by_staff(open, &self.identity, &self.kinds)))
+        Ok(Decision::Events(muted_by_staff(open, &self.identity, &self.kinds)))
     }
 }
 

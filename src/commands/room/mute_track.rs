@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::media::own_track;
 use super::state::Room;
-use crate::commands::command::{Command, Example};
-use crate::commands::context::{Context, Decision};
+use crate::commands::command::{CommandSpec, Example};
+use crate::commands::context::{Decision, DecisionContext};
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::room::TrackMuted;
 use crate::ids::TrackId;
@@ -19,7 +19,7 @@ pub struct MuteTrack {
     pub track: TrackId,
 }
 
-impl Command for MuteTrack {
+impl CommandSpec for MuteTrack {
     const NAME: &'static str = "mute-track";
     const SUMMARY: &'static str = "Mute a track of one's own";
     const DESCRIPTION: &'static str = "For the track's owner, with the grant `room_join`, or a server with `room_admin`. The owner can \
@@ -39,12 +39,12 @@ impl Command for MuteTrack {
         vec![Example::new("One's own", json!({ "track": "01936d2e-7c1a-7b3e-8a44-0f0a4f5d2c11" }))]
     }
 
-    fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
+    fn decide(&self, room: &Room, context: &DecisionContext<'_>) -> Result<Decision, Refusal> {
         let (_, track) = own_track(room, self.track, context)?;
         if track.muted {
             return Ok(Decision::nothing());
         }
-        Ok(Decision::Facts(vec![TrackMuted { track: self.track, by_staff: false }.into()]))
+        Ok(Decision::Events(vec![TrackMuted { track: self.track, by_staff: false }.into()]))
     }
 }
 

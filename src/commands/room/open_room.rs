@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::rights::{is_deadlines, staff};
-use super::state::{Due, Room};
-use crate::commands::command::{Command, Example};
-use crate::commands::context::{Context, Decision};
+use super::state::{DueTransition, Room};
+use crate::commands::command::{CommandSpec, Example};
+use crate::commands::context::{Decision, DecisionContext};
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::room::{OpenReason, RoomOpened};
 
@@ -15,7 +15,7 @@ use crate::events::room::{OpenReason, RoomOpened};
 #[serde(deny_unknown_fields)]
 pub struct OpenRoom {}
 
-impl Command for OpenRoom {
+impl CommandSpec for OpenRoom {
     const NAME: &'static str = "open-room";
     const SUMMARY: &'static str = "Open a scheduled room now";
     const DESCRIPTION: &'static str = "For servers with `room_admin`, since nobody is in a scheduled room. A room that is open \
@@ -28,10 +28,10 @@ impl Command for OpenRoom {
         vec![Example::new("Now", json!({}))]
     }
 
-    fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
+    fn decide(&self, room: &Room, context: &DecisionContext<'_>) -> Result<Decision, Refusal> {
         room.unended()?;
         let reason = if is_deadlines(context) {
-            if room.due(context.now) != Some(Due::Open) {
+            if room.due(context.now) != Some(DueTransition::Open) {
                 return Ok(Decision::nothing());
             }
             OpenReason::Due
@@ -40,7 +40,7 @@ impl Command for OpenRoom {
             OpenReason::Requested
         };
         match room {
-            Room::Scheduled(_) => Ok(Decision::Facts(vec![RoomOpened { reason }.into()])),
+            Room::Scheduled(_) => Ok(Decision::Events(vec![RoomOpened { reason }.into()])),
             Room::Absent | Room::Open(_) | Room::Ended(_) => Ok(Decision::nothing()),
         }
     }

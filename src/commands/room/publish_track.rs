@@ -6,17 +6,17 @@ use serde_json::json;
 
 use super::media::may_publish;
 use super::rights::acts_for;
-use super::state::{Open, Person, Room};
-use crate::commands::command::{Command, Example};
-use crate::commands::context::{Context, Decision, Fact};
-use crate::commands::fault::Faults;
+use super::state::{OpenState, PresentPerson, Room};
+use crate::commands::command::{CommandSpec, Example};
+use crate::commands::context::{Decision, DecisionContext, NewEvent};
+use crate::commands::fault::FieldFaults;
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::room::{
     OneScreen, TrackKind, TrackMuted, TrackPublished, TrackSource, TrackUnpublished, UnpublishReason,
 };
 use crate::ids::{Identity, SessionId, TrackId};
 use crate::json::is_default;
-use crate::json::whole::whole_or_null;
+use crate::json::whole_number::whole_or_null;
 
 /// Tracks of one person at once.
 const MAX_TRACKS: usize = 32;
@@ -52,7 +52,7 @@ pub struct PublishTrack {
     pub muted: bool,
 }
 
-impl Command for PublishTrack {
+impl CommandSpec for PublishTrack {
     const NAME: &'static str = "publish-track";
     const SUMMARY: &'static str = "Publish a track";
     const DESCRIPTION: &'static str = "Needs the grant `room_join`, or `room_admin` to publish for somebody else; the setting \
@@ -87,7 +87,7 @@ impl Command for PublishTrack {
         ]
     }
 
-    fn validate(&self, faults: &mut Faults) {
+    fn validate(&self, faults: &mut FieldFaults) {
         if let Some(codec) = &self.codec {
             faults.line("codec", codec, MAX_CODEC_CHARS);
         }
@@ -101,7 +101,7 @@ impl Command for PublishTrack {
         }
     }
 
-    fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
+    fn decide(&self, room: &Room, context: &DecisionContext<'_>) -> Result<Decision, Refusal> {
         let identity = acts_for(self.identity.as_ref(), context)?;
         let open = room.open()?;
         let person = open.present(identity)?;
@@ -111,14 +111,14 @@ impl Command for PublishTrack {
             let detail = format!("{} has published {MAX_TRACKS} tracks", identity.quoted());
             return Err(Refusal::new(RefusalCode::TooManyTracks, detail));
         }
-        let mut facts = self.replaced(open, session)?;
-        facts.extend(self.published(open, identity, session, context));
-        Ok(Decision::Facts(facts))
+        let mut events = self.replaced(open, session)?;
+        events.extend(self.published(open, identity, session, context));
+        Ok(Decision::Events(events))
     }
 }
 
 impl PublishTrack {
-    fn session(&self, identity: &Identity, person: &Person) -> Result<SessionId, Refusal> {
+    fn session(&self, identity: &Identity, person: &PresentPerson) -> Result<SessionId, Refusal> {
         let mut stays = person.sessions.iter().map(|stay| stay.session);
         let session = match self.session {
             Some(wanted) => stays.find(|session| *session == wanted),
@@ -133,13 +133,13 @@ impl PublishTrack {
     }
 
     /// The screens that make way for this one, with the sound that other stays share along with theirs.
-    fn replaced(&self, open: &Open, session: SessionId) -> Result<Vec<Fact>, Refusal> {
+    fn replaced(&self, open: &OpenState, session: SessionId) -> Result<Vec<NewEvent>, Refusal> {
         let screens = || open.tracks.screens().filter_map(|id| open.tracks.get(id).map(|track| (id, track)));
         let others = || screens().filter(|(_, screen)| screen.session != session);
         let taken = |(_, screen): (TrackId, &super::state::Track)| {
             Err(Refusal::new(RefusalCode::ScreenTaken, format!("{} shares a screen", screen.identity.quoted())))
         };
-        match (open.charter.settings.one_screen, self.source) {
+        match (open.config.settings.one_screen, self.source) {
             (OneScreen::Refuse, TrackSource::Screen) => screens().next().map_or(Ok(Vec::new()), taken),
             (OneScreen::Refuse, TrackSource::ScreenAudio) => others().next().map_or(Ok(Vec::new()), taken),
             (OneScreen::Replace, TrackSource::Screen) => {
@@ -158,10 +158,16 @@ impl PublishTrack {
         }
     }
 
-    fn published(&self, open: &Open, identity: &Identity, session: SessionId, context: &Context<'_>) -> Vec<Fact> {
+    fn published(
+        &self,
+        open: &OpenState,
+        identity: &Identity,
+        session: SessionId,
+        context: &DecisionContext<'_>,
+    ) -> Vec<NewEvent> {
         let track = TrackId::from_uuid(context.command_id.uuid());
         let held = open.tracks.is_held(identity, self.source);
-        let on_entry = open.charter.settings.mute_on_entry && self.source == TrackSource::Microphone;
+        let on_entry = open.config.settings.mute_on_entry && self.source == TrackSource::Microphone;
         let published = TrackPublished {
             track,
             identity: identity.clone(),
@@ -173,7 +179,7 @@ impl PublishTrack {
             height: self.height,
             muted: self.muted || on_entry || held,
         };
-        // Said by a fact of its own, so that no reader has to know what staff holds.
+        // Said by an event of its own, so that no reader has to know what staff muted.
         let held = held.then(|| TrackMuted { track, by_staff: true }.into());
         std::iter::once(published.into()).chain(held).collect()
     }

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::rights::acts_for;
 use super::state::Room;
-use crate::commands::command::{Command, Example};
-use crate::commands::context::{Context, Decision};
+use crate::commands::command::{CommandSpec, Example};
+use crate::commands::context::{Decision, DecisionContext};
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::room::HandRaised;
 use crate::ids::Identity;
@@ -20,7 +20,7 @@ pub struct RaiseHand {
     pub identity: Option<Identity>,
 }
 
-impl Command for RaiseHand {
+impl CommandSpec for RaiseHand {
     const NAME: &'static str = "raise-hand";
     const SUMMARY: &'static str = "Raise a hand";
     const DESCRIPTION: &'static str = "Needs the grant `room_join`, or `room_admin` to raise somebody else's hand. Hands keep the \
@@ -42,14 +42,14 @@ impl Command for RaiseHand {
         ]
     }
 
-    fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
+    fn decide(&self, room: &Room, context: &DecisionContext<'_>) -> Result<Decision, Refusal> {
         let identity = acts_for(self.identity.as_ref(), context)?;
         let open = room.open()?;
         open.present(identity)?;
         if open.hands.is_raised(identity) {
             return Ok(Decision::nothing());
         }
-        Ok(Decision::Facts(vec![HandRaised { identity: identity.clone() }.into()]))
+        Ok(Decision::Events(vec![HandRaised { identity: identity.clone() }.into()]))
     }
 }
 

@@ -8,13 +8,13 @@ use super::ban::{MAX_BAN_S, banned};
 use super::rights::staff;
 use super::state::Room;
 use super::succession::departure;
-use crate::commands::command::{Command, Example};
-use crate::commands::context::{Context, Decision};
-use crate::commands::fault::Faults;
+use crate::commands::command::{CommandSpec, Example};
+use crate::commands::context::{Decision, DecisionContext};
+use crate::commands::fault::FieldFaults;
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::room::LeaveReason;
 use crate::ids::Identity;
-use crate::json::whole::whole_or_null;
+use crate::json::whole_number::whole_or_null;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -27,7 +27,7 @@ pub struct Remove {
     pub ban_s: Option<u32>,
 }
 
-impl Command for Remove {
+impl CommandSpec for Remove {
     const NAME: &'static str = "remove";
     const SUMMARY: &'static str = "Remove a person from the room";
     const DESCRIPTION: &'static str = "For staff over people of a lower role, and for servers with `room_admin`. All of the person's \
@@ -52,22 +52,22 @@ impl Command for Remove {
         ]
     }
 
-    fn validate(&self, faults: &mut Faults) {
+    fn validate(&self, faults: &mut FieldFaults) {
         if let Some(seconds) = self.ban_s {
             faults.range("ban_s", seconds.into(), 1, MAX_BAN_S.into());
         }
     }
 
-    fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
+    fn decide(&self, room: &Room, context: &DecisionContext<'_>) -> Result<Decision, Refusal> {
         let open = room.open()?;
         let rank = staff(room, context)?;
         let person = open.present(&self.identity)?;
         rank.over(person.role, &self.identity)?;
-        let mut facts = departure(open, &self.identity, LeaveReason::Removed, context.now);
+        let mut events = departure(open, &self.identity, LeaveReason::Removed, context.now);
         if self.ban_s.is_some() {
-            facts.push(banned(&open.charter, &self.identity, self.ban_s, context.now)?);
+            events.push(banned(&open.config, &self.identity, self.ban_s, context.now)?);
         }
-        Ok(Decision::Facts(facts))
+        Ok(Decision::Events(events))
     }
 }
 

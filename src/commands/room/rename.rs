@@ -7,12 +7,12 @@ use serde_json::json;
 use super::join::MAX_DISPLAY_NAME_CHARS;
 use super::rights::{Rank, oneself_or_below, rank};
 use super::state::Room;
-use crate::commands::command::{Command, Example};
-use crate::commands::context::{Caller, Context, Decision, Fact};
-use crate::commands::fault::Faults;
+use crate::commands::command::{CommandSpec, Example};
+use crate::commands::context::{Caller, Decision, DecisionContext, NewEvent};
+use crate::commands::fault::FieldFaults;
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::room::{ParticipantRenamed, Role};
-use crate::events::sealed::{Personal, PersonalFields};
+use crate::events::sealed::{NewPersonal, PersonalFields};
 use crate::ids::Identity;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -26,7 +26,7 @@ pub struct Rename {
     pub display_name: String,
 }
 
-impl Command for Rename {
+impl CommandSpec for Rename {
     const NAME: &'static str = "rename";
     const SUMMARY: &'static str = "Change a display name";
     const DESCRIPTION: &'static str = "One's own, where the setting `self_rename` is on or one is staff; that of somebody of a lower \
@@ -52,7 +52,7 @@ impl Command for Rename {
         ]
     }
 
-    fn validate(&self, faults: &mut Faults) {
+    fn validate(&self, faults: &mut FieldFaults) {
         faults.line("display_name", &self.display_name, MAX_DISPLAY_NAME_CHARS);
     }
 
@@ -60,16 +60,16 @@ impl Command for Rename {
         self.identity.as_ref().or(caller.identity())
     }
 
-    fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
+    fn decide(&self, room: &Room, context: &DecisionContext<'_>) -> Result<Decision, Refusal> {
         let identity = oneself_or_below(room, self.identity.as_ref(), context)?.clone();
         let open = room.open()?;
         let staff = rank(Some(open), context) >= Some(Rank::Of(Role::Moderator));
-        if !open.charter.settings.self_rename && !staff {
+        if !open.config.settings.self_rename && !staff {
             return Err(Refusal::new(RefusalCode::SelfRenameOff, "people cannot rename themselves in this room"));
         }
         let fields = PersonalFields { display_name: Some(self.display_name.clone()), ..PersonalFields::default() };
-        let personal = Some(Personal { subject: identity.clone(), fields });
-        Ok(Decision::Facts(vec![Fact { event: ParticipantRenamed { identity }.into(), personal }]))
+        let personal = Some(NewPersonal { subject: identity.clone(), fields });
+        Ok(Decision::Events(vec![NewEvent { event: ParticipantRenamed { identity }.into(), personal }]))
     }
 }
 
@@ -85,7 +85,7 @@ mod tests {
     fn one_renames_oneself_and_the_name_is_personal() {
         let room = given().joined("ann", Role::Viewer);
         let outcome = room.when(person("ann"), "rename", json!({ "display_name": "Ann" }));
-        let personal = outcome.facts()[0].personal.clone().unwrap();
+        let personal = outcome.events()[0].personal.clone().unwrap();
         assert_eq!((personal.subject, personal.fields.display_name.as_deref()), (id("ann"), Some("Ann")));
         outcome.then([renamed("ann")]);
     }

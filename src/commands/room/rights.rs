@@ -4,8 +4,8 @@
 //! `room_admin` (a server) stands above every role, need not be present, and may act for somebody else.
 
 use super::RoomCommand;
-use super::state::{Open, Room};
-use crate::commands::context::{Context, Need};
+use super::state::{OpenState, Room};
+use crate::commands::context::{DecisionContext, Lookup};
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::room::Role;
 use crate::ids::{Actor, Identity};
@@ -33,11 +33,11 @@ impl Rank {
 }
 
 /// A token whose grant `room` names another room, by id or by name, may do nothing in this one.
-pub fn for_this_room(command: &RoomCommand, room: &Room, context: &Context<'_>) -> Result<(), Refusal> {
+pub fn for_this_room(command: &RoomCommand, room: &Room, context: &DecisionContext<'_>) -> Result<(), Refusal> {
     let Some(only) = &context.caller.grants.room else { return Ok(()) };
-    let named = match (room.charter(), command.needs()) {
-        (Some(charter), _) => charter.name.as_deref() == Some(only),
-        (None, Need::NameHolder(name)) => name == *only,
+    let named = match (room.config(), command.lookup()) {
+        (Some(config), _) => config.name.as_deref() == Some(only),
+        (None, Lookup::NameHolder(name)) => name == *only,
         (None, _) => false,
     };
     if named || context.room.to_string() == *only {
@@ -47,7 +47,7 @@ pub fn for_this_room(command: &RoomCommand, room: &Room, context: &Context<'_>) 
 }
 
 /// The person that the command acts for: the caller, or with `room_admin` whom it names.
-pub fn acts_for<'a>(named: Option<&'a Identity>, context: &Context<'a>) -> Result<&'a Identity, Refusal> {
+pub fn acts_for<'a>(named: Option<&'a Identity>, context: &DecisionContext<'a>) -> Result<&'a Identity, Refusal> {
     let caller = context.caller;
     match (named, caller.identity()) {
         (Some(named), own) if own != Some(named) => {
@@ -72,7 +72,7 @@ pub fn acts_for<'a>(named: Option<&'a Identity>, context: &Context<'a>) -> Resul
 }
 
 /// The caller's rank: a server's, or that of a person who is present; `None` for anybody else.
-pub fn rank(open: Option<&Open>, context: &Context<'_>) -> Option<Rank> {
+pub fn rank(open: Option<&OpenState>, context: &DecisionContext<'_>) -> Option<Rank> {
     let caller = context.caller;
     if caller.grants.room_admin {
         return Some(Rank::Server);
@@ -82,7 +82,7 @@ pub fn rank(open: Option<&Open>, context: &Context<'_>) -> Option<Rank> {
 }
 
 /// The rank of a caller who is staff. A room that is not open has no staff but servers.
-pub fn staff(room: &Room, context: &Context<'_>) -> Result<Rank, Refusal> {
+pub fn staff(room: &Room, context: &DecisionContext<'_>) -> Result<Rank, Refusal> {
     let open = match room {
         Room::Open(open) => Some(&**open),
         Room::Absent | Room::Scheduled(_) | Room::Ended(_) => None,
@@ -100,7 +100,7 @@ pub fn staff(room: &Room, context: &Context<'_>) -> Result<Rank, Refusal> {
 pub fn oneself_or_below<'a>(
     room: &Room,
     named: Option<&'a Identity>,
-    context: &Context<'a>,
+    context: &DecisionContext<'a>,
 ) -> Result<&'a Identity, Refusal> {
     let open = room.open()?;
     match named {
@@ -120,7 +120,7 @@ pub fn oneself_or_below<'a>(
 pub fn oneself_or_as_staff<'a>(
     room: &Room,
     named: Option<&'a Identity>,
-    context: &Context<'a>,
+    context: &DecisionContext<'a>,
 ) -> Result<&'a Identity, Refusal> {
     match named {
         Some(named) if context.caller.identity() != Some(named) => staff(room, context).map(|_| named),
@@ -129,6 +129,6 @@ pub fn oneself_or_as_staff<'a>(
 }
 
 /// Whether it is the part of the system that carries out what time does to a room.
-pub fn is_deadlines(context: &Context<'_>) -> bool {
+pub fn is_deadlines(context: &DecisionContext<'_>) -> bool {
     matches!(&context.caller.actor, Actor::System(part) if **part == *super::state::DEADLINES)
 }

@@ -6,16 +6,16 @@ use serde_json::json;
 
 use super::chat::{may_write, readable, validate_message, validate_text};
 use super::rights::acts_for;
-use super::state::{Open, Room};
-use crate::commands::command::{Command, Example};
-use crate::commands::context::{Caller, Context, Decision, Fact, Need};
-use crate::commands::fault::Faults;
+use super::state::{OpenState, Room};
+use crate::commands::command::{CommandSpec, Example};
+use crate::commands::context::{Caller, Decision, DecisionContext, Lookup, NewEvent};
+use crate::commands::fault::FieldFaults;
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::room::{Audience, MessageSent};
-use crate::events::sealed::{Personal, PersonalFields};
+use crate::events::sealed::{NewPersonal, PersonalFields};
 use crate::ids::{Identity, RoomVersion};
 use crate::json::is_default;
-use crate::json::whole::whole_or_null;
+use crate::json::whole_number::whole_or_null;
 
 /// People that one message may name.
 const MAX_RECIPIENTS: usize = 100;
@@ -37,7 +37,7 @@ pub struct SendMessage {
     pub reply_to: Option<RoomVersion>,
 }
 
-impl Command for SendMessage {
+impl CommandSpec for SendMessage {
     const NAME: &'static str = "send-message";
     const SUMMARY: &'static str = "Send a message";
     const DESCRIPTION: &'static str = "Needs the grant `room_join`, or `room_admin` to send for somebody else; its author has to be \
@@ -69,7 +69,7 @@ impl Command for SendMessage {
         ]
     }
 
-    fn validate(&self, faults: &mut Faults) {
+    fn validate(&self, faults: &mut FieldFaults) {
         validate_text(&self.text, faults);
         if let Audience::Identities(named) = &self.to {
             faults.range("to.identities", named.len() as u64, 1, MAX_RECIPIENTS as u64);
@@ -79,15 +79,15 @@ impl Command for SendMessage {
         }
     }
 
-    fn needs(&self) -> Need {
-        self.reply_to.map_or(Need::Nothing, Need::Message)
+    fn lookup(&self) -> Lookup {
+        self.reply_to.map_or(Lookup::Nothing, Lookup::Message)
     }
 
     fn subject<'a>(&'a self, caller: &'a Caller) -> Option<&'a Identity> {
         self.identity.as_ref().or(caller.identity())
     }
 
-    fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
+    fn decide(&self, room: &Room, context: &DecisionContext<'_>) -> Result<Decision, Refusal> {
         let author = acts_for(self.identity.as_ref(), context)?;
         let open = room.open()?;
         let person = open.present(author)?;
@@ -98,13 +98,13 @@ impl Command for SendMessage {
         }
         let sent = MessageSent { author: author.clone(), to: self.to.clone(), reply_to: self.reply_to };
         let fields = PersonalFields { text: Some(self.text.clone()), ..PersonalFields::default() };
-        let personal = Some(Personal { subject: author.clone(), fields });
-        Ok(Decision::Facts(vec![Fact { event: sent.into(), personal }]))
+        let personal = Some(NewPersonal { subject: author.clone(), fields });
+        Ok(Decision::Events(vec![NewEvent { event: sent.into(), personal }]))
     }
 }
 
 impl SendMessage {
-    fn recipients_are_present(&self, open: &Open) -> Result<(), Refusal> {
+    fn recipients_are_present(&self, open: &OpenState) -> Result<(), Refusal> {
         let Audience::Identities(named) = &self.to else { return Ok(()) };
         match named.iter().find(|identity| open.people.get(identity).is_none()) {
             None => Ok(()),
@@ -149,20 +149,20 @@ mod tests {
     #[test]
     fn its_text_is_the_authors_and_personal() {
         let outcome = room_with(json!({})).when(person("ann"), "send-message", json!({ "text": "Hello" }));
-        let facts = outcome.facts();
-        let personal = facts[0].personal.as_ref().unwrap();
+        let events = outcome.events();
+        let personal = events[0].personal.as_ref().unwrap();
         assert_eq!((personal.subject.as_str(), personal.fields.text.as_deref()), ("ann", Some("Hello")));
-        assert!(!facts[0].event.to_json().unwrap().contains("Hello"));
+        assert!(!events[0].event.to_json().unwrap().contains("Hello"));
     }
 
     #[test]
     fn with_chat_for_staff_others_write_to_staff_only() {
         let room = room_with(json!({ "chat": "staff" }));
         let send = |who: &str, to: Value| room.when(person(who), "send-message", json!({ "text": "Hello", "to": to }));
-        assert_eq!(send("mod", json!("everyone")).facts().len(), 1);
-        assert_eq!(send("mod", json!({ "identities": ["ann"] })).facts().len(), 1);
-        assert_eq!(send("ann", json!("staff")).facts().len(), 1);
-        assert_eq!(send("ann", json!({ "identities": ["mod"] })).facts().len(), 1);
+        assert_eq!(send("mod", json!("everyone")).events().len(), 1);
+        assert_eq!(send("mod", json!({ "identities": ["ann"] })).events().len(), 1);
+        assert_eq!(send("ann", json!("staff")).events().len(), 1);
+        assert_eq!(send("ann", json!({ "identities": ["mod"] })).events().len(), 1);
         send("ann", json!("everyone")).refused(RefusalCode::ChatOff);
         send("ann", json!({ "identities": ["mod", "bob"] })).refused(RefusalCode::ChatOff);
     }
@@ -182,7 +182,7 @@ mod tests {
         room.when(person("mod"), "send-message", body.clone()).refused(RefusalCode::DirectMessagesOff);
         room.when(person("bob"), "send-message", body).refused(RefusalCode::DirectMessagesOff);
         assert_eq!(
-            room.when(person("bob"), "send-message", json!({ "text": "Hello", "to": "staff" })).facts().len(),
+            room.when(person("bob"), "send-message", json!({ "text": "Hello", "to": "staff" })).events().len(),
             1
         );
     }
@@ -231,7 +231,7 @@ mod tests {
         assert_eq!(field(json!({ "text": "" })), "text");
         assert_eq!(faults("send-message", &text(8193))[0].field, "text");
         let room = room_with(json!({}));
-        assert_eq!(room.when(person("ann"), "send-message", json!({ "text": "é".repeat(4096) })).facts().len(), 1);
+        assert_eq!(room.when(person("ann"), "send-message", json!({ "text": "é".repeat(4096) })).events().len(), 1);
         assert_eq!(field(json!({ "text": "é".repeat(4097) })), "text");
         assert_eq!(field(json!({ "text": "a\0b" })), "text");
         assert_eq!(field(json!({ "text": "Hello", "to": { "identities": [] } })), "to.identities");

@@ -7,12 +7,12 @@ use serde_json::json;
 use super::join::MAX_PERSON_METADATA_BYTES;
 use super::rights::oneself_or_below;
 use super::state::Room;
-use crate::commands::command::{Command, Example};
-use crate::commands::context::{Caller, Context, Decision, Fact};
-use crate::commands::fault::Faults;
+use crate::commands::command::{CommandSpec, Example};
+use crate::commands::context::{Caller, Decision, DecisionContext, NewEvent};
+use crate::commands::fault::FieldFaults;
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::room::ParticipantMetadataSet;
-use crate::events::sealed::{Personal, PersonalFields};
+use crate::events::sealed::{NewPersonal, PersonalFields};
 use crate::ids::Identity;
 use crate::json::FreeJson;
 
@@ -26,7 +26,7 @@ pub struct SetParticipantMetadata {
     pub metadata: FreeJson,
 }
 
-impl Command for SetParticipantMetadata {
+impl CommandSpec for SetParticipantMetadata {
     const NAME: &'static str = "set-participant-metadata";
     const SUMMARY: &'static str = "Replace a person's metadata";
     const DESCRIPTION: &'static str = "One's own; that of somebody of a lower role, for staff; anybody's, for servers with \
@@ -50,7 +50,7 @@ impl Command for SetParticipantMetadata {
         ]
     }
 
-    fn validate(&self, faults: &mut Faults) {
+    fn validate(&self, faults: &mut FieldFaults) {
         faults.metadata("metadata", &self.metadata, MAX_PERSON_METADATA_BYTES);
     }
 
@@ -58,11 +58,11 @@ impl Command for SetParticipantMetadata {
         self.identity.as_ref().or(caller.identity())
     }
 
-    fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
+    fn decide(&self, room: &Room, context: &DecisionContext<'_>) -> Result<Decision, Refusal> {
         let identity = oneself_or_below(room, self.identity.as_ref(), context)?.clone();
         let fields = PersonalFields { metadata: Some(self.metadata.clone()), ..PersonalFields::default() };
-        let personal = Some(Personal { subject: identity.clone(), fields });
-        Ok(Decision::Facts(vec![Fact { event: ParticipantMetadataSet { identity }.into(), personal }]))
+        let personal = Some(NewPersonal { subject: identity.clone(), fields });
+        Ok(Decision::Events(vec![NewEvent { event: ParticipantMetadataSet { identity }.into(), personal }]))
     }
 }
 
@@ -78,7 +78,7 @@ mod tests {
     fn one_sets_ones_own_and_it_is_personal() {
         let room = given().joined("ann", Role::Viewer);
         let outcome = room.when(person("ann"), "set-participant-metadata", json!({ "metadata": { "a": 1.5 } }));
-        let personal = outcome.facts()[0].personal.clone().unwrap();
+        let personal = outcome.events()[0].personal.clone().unwrap();
         assert_eq!(personal.subject, id("ann"));
         assert_eq!(personal.fields.metadata.unwrap().text(), "{\"a\":1.5}");
         let room = outcome.then([set("ann")]);

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::rights::staff;
 use super::state::Room;
-use crate::commands::command::{Command, Example};
-use crate::commands::context::{Context, Decision};
+use crate::commands::command::{CommandSpec, Example};
+use crate::commands::context::{Decision, DecisionContext};
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::room::SpotlightSet;
 use crate::ids::Identity;
@@ -19,7 +19,7 @@ pub struct SetSpotlight {
     pub identity: Identity,
 }
 
-impl Command for SetSpotlight {
+impl CommandSpec for SetSpotlight {
     const NAME: &'static str = "set-spotlight";
     const SUMMARY: &'static str = "Spotlight a person";
     const DESCRIPTION: &'static str = "For staff and servers. One person is in the spotlight at a time; another takes the place. It \
@@ -38,14 +38,14 @@ impl Command for SetSpotlight {
         vec![Example::new("Somebody present", json!({ "identity": "user-17" }))]
     }
 
-    fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
+    fn decide(&self, room: &Room, context: &DecisionContext<'_>) -> Result<Decision, Refusal> {
         let open = room.open()?;
         staff(room, context)?;
         open.present(&self.identity)?;
         if open.spotlight.as_ref() == Some(&self.identity) {
             return Ok(Decision::nothing());
         }
-        Ok(Decision::Facts(vec![SpotlightSet { identity: self.identity.clone() }.into()]))
+        Ok(Decision::Events(vec![SpotlightSet { identity: self.identity.clone() }.into()]))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Bounds of a room's settings, for the commands that take them.
 
-use crate::commands::fault::Faults;
+use crate::commands::fault::FieldFaults;
 use crate::events::room::{MAX_LABEL_CHARS, MAX_LABELS, MAX_METADATA_BYTES, MAX_PARTICIPANTS, SettingsPatch};
 
 /// A year.
@@ -9,7 +9,7 @@ const MAX_TIMEOUT_S: u32 = 31_536_000;
 const MAX_DEPARTURE_TIMEOUT_S: u32 = 86_400;
 
 /// Adds what is out of bounds in `patch`; `prefix` is the path to it, with its dot.
-pub fn validate(patch: &SettingsPatch, prefix: &str, faults: &mut Faults) {
+pub fn validate(patch: &SettingsPatch, prefix: &str, faults: &mut FieldFaults) {
     let numbers = [
         ("max_participants", patch.max_participants.flatten(), MAX_PARTICIPANTS),
         ("empty_timeout_s", patch.empty_timeout_s.flatten(), MAX_TIMEOUT_S),
@@ -35,7 +35,7 @@ pub fn validate(patch: &SettingsPatch, prefix: &str, faults: &mut Faults) {
 }
 
 /// Lists are filtered by `?label=KEY:VALUE`: a key that held a colon would be taken and never be found.
-fn label_key(field: &str, key: &str, faults: &mut Faults) {
+fn label_key(field: &str, key: &str, faults: &mut FieldFaults) {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'/' | b'-');
     if !(1..=MAX_LABEL_CHARS).contains(&key.len()) || !key.bytes().all(plain) {
         faults.add(
@@ -51,7 +51,7 @@ mod tests {
 
     fn faults(key: &str) -> usize {
         let labels = [(key.to_owned(), "a value: of any kind".to_owned())].into();
-        let mut faults = Faults::default();
+        let mut faults = FieldFaults::default();
         validate(&SettingsPatch { labels: Some(labels), ..SettingsPatch::default() }, "", &mut faults);
         faults.none().map_or_else(|_| 1, |()| 0)
     }

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::state::Room;
-use crate::commands::command::{Command, Example};
-use crate::commands::context::{Context, Decision};
+use crate::commands::command::{CommandSpec, Example};
+use crate::commands::context::{Decision, DecisionContext};
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::room::RecordingStarted;
 use crate::ids::RecordingId;
@@ -15,7 +15,7 @@ use crate::ids::RecordingId;
 #[serde(default, deny_unknown_fields)]
 pub struct StartRecording {}
 
-impl Command for StartRecording {
+impl CommandSpec for StartRecording {
     const NAME: &'static str = "start-recording";
     const SUMMARY: &'static str = "Start a recording";
     const DESCRIPTION: &'static str = "Needs the grant `room_record`; who records need not be present. A room has one recording at a \
@@ -33,7 +33,7 @@ impl Command for StartRecording {
         vec![Example::new("Start", json!({}))]
     }
 
-    fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
+    fn decide(&self, room: &Room, context: &DecisionContext<'_>) -> Result<Decision, Refusal> {
         if !context.caller.grants.room_record {
             return Err(Refusal::not_granted("room_record"));
         }
@@ -42,7 +42,7 @@ impl Command for StartRecording {
             return Err(Refusal::new(RefusalCode::AlreadyRecording, detail));
         }
         let recording = RecordingId::from_uuid(context.command_id.uuid());
-        Ok(Decision::Facts(vec![RecordingStarted { recording }.into()]))
+        Ok(Decision::Events(vec![RecordingStarted { recording }.into()]))
     }
 }
 

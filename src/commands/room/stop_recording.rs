@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::state::Room;
-use crate::commands::command::{Command, Example};
-use crate::commands::context::{Context, Decision};
+use crate::commands::command::{CommandSpec, Example};
+use crate::commands::context::{Decision, DecisionContext};
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::room::RecordingStopped;
 use crate::ids::RecordingId;
@@ -19,7 +19,7 @@ pub struct StopRecording {
     pub recording: Option<RecordingId>,
 }
 
-impl Command for StopRecording {
+impl CommandSpec for StopRecording {
     const NAME: &'static str = "stop-recording";
     const SUMMARY: &'static str = "Stop the recording";
     const DESCRIPTION: &'static str =
@@ -40,14 +40,18 @@ impl Command for StopRecording {
         ]
     }
 
-    fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
+    fn decide(&self, room: &Room, context: &DecisionContext<'_>) -> Result<Decision, Refusal> {
         let recording = running(room, self.recording, context)?;
-        Ok(Decision::Facts(vec![RecordingStopped { recording }.into()]))
+        Ok(Decision::Events(vec![RecordingStopped { recording }.into()]))
     }
 }
 
 /// The recording that runs, if it is the one that is named.
-pub(super) fn running(room: &Room, named: Option<RecordingId>, context: &Context<'_>) -> Result<RecordingId, Refusal> {
+pub(super) fn running(
+    room: &Room,
+    named: Option<RecordingId>,
+    context: &DecisionContext<'_>,
+) -> Result<RecordingId, Refusal> {
     if !context.caller.grants.room_record {
         return Err(Refusal::not_granted("room_record"));
     }

@@ -12,9 +12,9 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::RoomCommand;
-use super::state::{Open, Room};
+use super::state::{OpenState, Room};
 use crate::commands::command::CommandKind;
-use crate::commands::context::{Caller, Context, Decision, Fact, Facts, MessageFacts};
+use crate::commands::context::{Caller, Decision, DecisionContext, ExternalData, NewEvent, SentMessage};
 use crate::commands::fault::{CommandFault, FieldFault};
 use crate::commands::refusal::Refusal;
 pub use crate::commands::refusal::RefusalCode;
@@ -30,7 +30,7 @@ pub struct Given {
     pub room: Room,
     pub version: RoomVersion,
     pub now: Timestamp,
-    pub facts: Facts,
+    pub external: ExternalData,
     pub history: bool,
     commands: u128,
 }
@@ -38,7 +38,7 @@ pub struct Given {
 /// Nothing has happened.
 pub fn nothing() -> Given {
     let now = "2030-01-01T00:00:00Z".parse().unwrap();
-    Given { room: Room::Absent, version: 0, now, facts: Facts::default(), history: false, commands: 0 }
+    Given { room: Room::Absent, version: 0, now, external: ExternalData::default(), history: false, commands: 0 }
 }
 
 /// An open room with the default settings.
@@ -69,7 +69,7 @@ pub fn ended() -> Given {
 impl Given {
     /// The state of the room, which is open.
     #[track_caller]
-    pub fn open(&self) -> &Open {
+    pub fn open(&self) -> &OpenState {
         self.room.open().unwrap()
     }
 
@@ -123,7 +123,7 @@ impl Given {
 
     /// The message that the command will find when it looks one up.
     pub fn message(mut self, author: &str, to: Audience) -> Self {
-        self.facts.message = Some(MessageFacts { author: id(author), to });
+        self.external.message = Some(SentMessage { author: id(author), to });
         self
     }
 
@@ -135,37 +135,44 @@ impl Given {
 
     /// Who holds the name that the command will look up.
     pub fn name_held_by(mut self, holder: RoomId) -> Self {
-        self.facts.name_holder = Some(holder);
+        self.external.name_holder = Some(holder);
         self
     }
 
     /// The person that the command speaks of has a key.
     pub fn with_key(mut self) -> Self {
-        self.facts.person_key = Some(numbered("key"));
+        self.external.person_key = Some(numbered("key"));
         self
     }
 
     /// The command is decided. It must be one that parses; the room stays as it was.
-    pub fn when(&self, caller: Caller, name: &str, body: Value) -> Outcome {
+    pub fn when(&self, caller: Caller, name: &str, body: Value) -> TestOutcome {
         let command = RoomCommand::parse(name, body.to_string().as_bytes()).unwrap();
         self.decided(&caller, room_id(), &command)
     }
 
     /// The same, of a command to the tenant itself.
-    pub fn of_tenant(&self, caller: Caller, name: &str, body: Value) -> Outcome {
+    pub fn of_tenant(&self, caller: Caller, name: &str, body: Value) -> TestOutcome {
         let command = RoomCommand::parse_of_tenant(name, body.to_string().as_bytes()).unwrap();
         self.decided(&caller, RoomId::TENANT, &command)
     }
 
-    fn decided(&self, caller: &Caller, room: RoomId, command: &RoomCommand) -> Outcome {
+    fn decided(&self, caller: &Caller, room: RoomId, command: &RoomCommand) -> TestOutcome {
         let command_id =
             CommandId::from_uuid(Uuid::from_u128(0x0193_0000_0000_7000_8000_0000_0000_0000 + self.commands));
-        let context = Context { caller, room, now: self.now, history: self.history, command_id, facts: &self.facts };
+        let context = DecisionContext {
+            caller,
+            room,
+            now: self.now,
+            history: self.history,
+            command_id,
+            external: &self.external,
+        };
         let result = command.decide(&self.room, &context);
         let mut kinds = RoomCommand::catalogue().into_iter().chain(RoomCommand::catalogue_of_tenant());
         let kind = kinds.find(|kind| kind.name == command.name()).unwrap();
         is_listed(&kind, &result);
-        Outcome { given: self.clone(), result, command_id }
+        TestOutcome { given: self.clone(), result, command_id }
     }
 }
 
@@ -176,8 +183,8 @@ pub fn is_listed(kind: &CommandKind, result: &Result<Decision, Refusal>) {
         Err(refusal) => {
             assert!(kind.refusals.contains(&refusal.code), "{} does not list its refusal {}", kind.name, refusal.code);
         }
-        Ok(Decision::Facts(facts)) => {
-            for name in facts.iter().map(|fact| fact.event.name()) {
+        Ok(Decision::Events(new_events)) => {
+            for name in new_events.iter().map(|new_event| new_event.event.name()) {
                 assert!(kind.events.contains(&name), "{} does not list its event {name}", kind.name);
             }
         }
@@ -187,19 +194,19 @@ pub fn is_listed(kind: &CommandKind, result: &Result<Decision, Refusal>) {
 
 /// What a command led to.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct TestOutcome {
     given: Given,
     pub result: Result<Decision, Refusal>,
     /// What the command created (a session, a track, a recording) has this id.
     pub command_id: CommandId,
 }
 
-impl Outcome {
-    /// These facts, and no others. Returns the room after them.
+impl TestOutcome {
+    /// These events, and no others. Returns the room after them.
     #[track_caller]
     pub fn then<const N: usize>(self, expected: [RoomEvent; N]) -> Given {
-        let facts = self.facts();
-        let events: Vec<RoomEvent> = facts.into_iter().map(|fact| fact.event).collect();
+        let new_events = self.events();
+        let events: Vec<RoomEvent> = new_events.into_iter().map(|new_event| new_event.event).collect();
         assert_eq!(events, expected.to_vec());
         self.and()
     }
@@ -218,11 +225,11 @@ impl Outcome {
         }
     }
 
-    /// The facts, personal fields included.
+    /// The events, personal fields included.
     #[track_caller]
-    pub fn facts(&self) -> Vec<Fact> {
+    pub fn events(&self) -> Vec<NewEvent> {
         match &self.result {
-            Ok(Decision::Facts(facts)) => facts.clone(),
+            Ok(Decision::Events(new_events)) => new_events.clone(),
             other => panic!("expected facts, got {other:?}"),
         }
     }
@@ -242,14 +249,14 @@ impl Outcome {
         RecordingId::from_uuid(self.command_id.uuid())
     }
 
-    /// The room after the facts, whatever they are.
+    /// The room after the events, whatever they are.
     #[track_caller]
     pub fn and(self) -> Given {
-        let facts = self.facts();
-        let mut given = facts.into_iter().fold(self.given, |given, fact| {
+        let new_events = self.events();
+        let mut given = new_events.into_iter().fold(self.given, |given, new_event| {
             // Not the sealing of the product: only that something is there.
-            let sealed = fact.personal.map(|_| Sealed(bytes::Bytes::from_static(b"sealed")));
-            given.sealed_event(fact.event, sealed.as_ref())
+            let sealed = new_event.personal.map(|_| Sealed(bytes::Bytes::from_static(b"sealed")));
+            given.sealed_event(new_event.event, sealed.as_ref())
         });
         given.commands += 1;
         given

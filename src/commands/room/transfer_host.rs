@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::rights::{Rank, staff};
-use super::state::{Open, Room};
+use super::state::{OpenState, Room};
 use super::succession::tracks_lost;
-use crate::commands::command::{Command, Example};
-use crate::commands::context::{Context, Decision, Fact};
+use crate::commands::command::{CommandSpec, Example};
+use crate::commands::context::{Decision, DecisionContext, NewEvent};
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::room::{HostTransferred, Role};
 use crate::ids::Identity;
@@ -20,7 +20,7 @@ pub struct TransferHost {
     pub identity: Identity,
 }
 
-impl Command for TransferHost {
+impl CommandSpec for TransferHost {
     const NAME: &'static str = "transfer-host";
     const SUMMARY: &'static str = "Transfer the host role";
     const DESCRIPTION: &'static str = "For hosts, who become moderators by it, and for servers with `room_admin`: these take it from \
@@ -41,7 +41,7 @@ impl Command for TransferHost {
         vec![Example::new("To somebody present", json!({ "identity": "user-17" }))]
     }
 
-    fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
+    fn decide(&self, room: &Room, context: &DecisionContext<'_>) -> Result<Decision, Refusal> {
         let open = room.open()?;
         let rank = staff(room, context)?;
         if rank < Rank::Of(Role::Host) {
@@ -53,16 +53,16 @@ impl Command for TransferHost {
             return Ok(Decision::nothing());
         }
         let from = own.or_else(|| open.people.hosts().next());
-        let mut facts: Vec<Fact> = vec![HostTransferred { from: from.cloned(), to: self.identity.clone() }.into()];
+        let mut events: Vec<NewEvent> = vec![HostTransferred { from: from.cloned(), to: self.identity.clone() }.into()];
         if let Some(from) = from {
-            facts.extend(tracks_lost(open, from, Role::Moderator));
+            events.extend(tracks_lost(open, from, Role::Moderator));
         }
-        facts.extend(tracks_lost(open, &self.identity, Role::Host));
-        Ok(Decision::Facts(facts))
+        events.extend(tracks_lost(open, &self.identity, Role::Host));
+        Ok(Decision::Events(events))
     }
 }
 
-fn is_host(open: &Open, identity: &Identity) -> bool {
+fn is_host(open: &OpenState, identity: &Identity) -> bool {
     open.people.get(identity).is_some_and(|person| person.role == Role::Host)
 }
 

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::rights::staff;
 use super::state::Room;
-use crate::commands::command::{Command, Example};
-use crate::commands::context::{Context, Decision};
+use crate::commands::command::{CommandSpec, Example};
+use crate::commands::context::{Decision, DecisionContext};
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::room::IdentityUnbanned;
 use crate::ids::Identity;
@@ -19,7 +19,7 @@ pub struct Unban {
     pub identity: Identity,
 }
 
-impl Command for Unban {
+impl CommandSpec for Unban {
     const NAME: &'static str = "unban";
     const SUMMARY: &'static str = "Lift a ban";
     const DESCRIPTION: &'static str = "For staff, and for servers with `room_admin`; also while the room is scheduled. Who is not \
@@ -32,13 +32,13 @@ impl Command for Unban {
         vec![Example::new("One person", json!({ "identity": "user-17" }))]
     }
 
-    fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
-        let charter = room.unended()?;
+    fn decide(&self, room: &Room, context: &DecisionContext<'_>) -> Result<Decision, Refusal> {
+        let config = room.unended()?;
         staff(room, context)?;
-        if !charter.is_banned(&self.identity, context.now) {
+        if !config.is_banned(&self.identity, context.now) {
             return Ok(Decision::nothing());
         }
-        Ok(Decision::Facts(vec![IdentityUnbanned { identity: self.identity.clone() }.into()]))
+        Ok(Decision::Events(vec![IdentityUnbanned { identity: self.identity.clone() }.into()]))
     }
 }
 

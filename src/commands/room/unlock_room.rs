@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::rights::staff;
 use super::state::Room;
-use crate::commands::command::{Command, Example};
-use crate::commands::context::{Context, Decision};
+use crate::commands::command::{CommandSpec, Example};
+use crate::commands::context::{Decision, DecisionContext};
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::room::RoomUnlocked;
 
@@ -15,7 +15,7 @@ use crate::events::room::RoomUnlocked;
 #[serde(deny_unknown_fields)]
 pub struct UnlockRoom {}
 
-impl Command for UnlockRoom {
+impl CommandSpec for UnlockRoom {
     const NAME: &'static str = "unlock-room";
     const SUMMARY: &'static str = "Unlock a room";
     const DESCRIPTION: &'static str = "For staff, and for servers with `room_admin`; also while the room is scheduled. \
@@ -28,13 +28,13 @@ impl Command for UnlockRoom {
         vec![Example::new("Now", json!({}))]
     }
 
-    fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
-        let charter = room.unended()?;
+    fn decide(&self, room: &Room, context: &DecisionContext<'_>) -> Result<Decision, Refusal> {
+        let config = room.unended()?;
         staff(room, context)?;
-        if !charter.locked {
+        if !config.locked {
             return Ok(Decision::nothing());
         }
-        Ok(Decision::Facts(vec![RoomUnlocked {}.into()]))
+        Ok(Decision::Events(vec![RoomUnlocked {}.into()]))
     }
 }
 

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::media::{may_publish, own_track};
 use super::state::Room;
-use crate::commands::command::{Command, Example};
-use crate::commands::context::{Context, Decision};
+use crate::commands::command::{CommandSpec, Example};
+use crate::commands::context::{Decision, DecisionContext};
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::room::TrackUnmuted;
 use crate::ids::TrackId;
@@ -19,7 +19,7 @@ pub struct UnmuteTrack {
     pub track: TrackId,
 }
 
-impl Command for UnmuteTrack {
+impl CommandSpec for UnmuteTrack {
     const NAME: &'static str = "unmute-track";
     const SUMMARY: &'static str = "Unmute a track of one's own";
     const DESCRIPTION: &'static str = "For the track's owner, with the grant `room_join`, or a server with `room_admin`. What staff \
@@ -41,7 +41,7 @@ impl Command for UnmuteTrack {
         vec![Example::new("One's own", json!({ "track": "01936d2e-7c1a-7b3e-8a44-0f0a4f5d2c11" }))]
     }
 
-    fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
+    fn decide(&self, room: &Room, context: &DecisionContext<'_>) -> Result<Decision, Refusal> {
         let (open, track) = own_track(room, self.track, context)?;
         if !track.muted {
             return Ok(Decision::nothing());
@@ -50,7 +50,7 @@ impl Command for UnmuteTrack {
             return Err(Refusal::new(RefusalCode::MutedByStaff, "staff muted the track"));
         }
         may_publish(open, open.present(&track.identity)?, track.source)?;
-        Ok(Decision::Facts(vec![TrackUnmuted { track: self.track }.into()]))
+        Ok(Decision::Events(vec![TrackUnmuted { track: self.track }.into()]))
     }
 }
 

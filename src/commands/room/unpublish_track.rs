@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::media::own_track;
 use super::state::Room;
-use crate::commands::command::{Command, Example};
-use crate::commands::context::{Context, Decision};
+use crate::commands::command::{CommandSpec, Example};
+use crate::commands::context::{Decision, DecisionContext};
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::room::{TrackUnpublished, UnpublishReason};
 use crate::ids::TrackId;
@@ -19,7 +19,7 @@ pub struct UnpublishTrack {
     pub track: TrackId,
 }
 
-impl Command for UnpublishTrack {
+impl CommandSpec for UnpublishTrack {
     const NAME: &'static str = "unpublish-track";
     const SUMMARY: &'static str = "Unpublish a track";
     const DESCRIPTION: &'static str = "For the track's owner, with the grant `room_join`, or a server with `room_admin`. The track \
@@ -38,10 +38,10 @@ impl Command for UnpublishTrack {
         vec![Example::new("One's own", json!({ "track": "01936d2e-7c1a-7b3e-8a44-0f0a4f5d2c11" }))]
     }
 
-    fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
+    fn decide(&self, room: &Room, context: &DecisionContext<'_>) -> Result<Decision, Refusal> {
         own_track(room, self.track, context)?;
         let unpublished = TrackUnpublished { track: self.track, reason: UnpublishReason::Unpublished };
-        Ok(Decision::Facts(vec![unpublished.into()]))
+        Ok(Decision::Events(vec![unpublished.into()]))
     }
 }
 

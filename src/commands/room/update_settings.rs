@@ -7,9 +7,9 @@ use serde_json::json;
 use super::rights::staff;
 use super::settings_bounds;
 use super::state::Room;
-use crate::commands::command::{Command, Example};
-use crate::commands::context::{Context, Decision};
-use crate::commands::fault::Faults;
+use crate::commands::command::{CommandSpec, Example};
+use crate::commands::context::{Decision, DecisionContext};
+use crate::commands::fault::FieldFaults;
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::events::room::{SettingsChanged, SettingsPatch};
 
@@ -18,7 +18,7 @@ use crate::events::room::{SettingsChanged, SettingsPatch};
 #[serde(transparent)]
 pub struct UpdateSettings(pub SettingsPatch);
 
-impl Command for UpdateSettings {
+impl CommandSpec for UpdateSettings {
     const NAME: &'static str = "update-settings";
     const SUMMARY: &'static str = "Change settings";
     const DESCRIPTION: &'static str = "For staff, and for servers with `room_admin`; also while the room is scheduled. The body is \
@@ -43,15 +43,15 @@ impl Command for UpdateSettings {
         ]
     }
 
-    fn validate(&self, faults: &mut Faults) {
+    fn validate(&self, faults: &mut FieldFaults) {
         settings_bounds::validate(&self.0, "", faults);
     }
 
-    fn decide(&self, room: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
-        let charter = room.unended()?;
+    fn decide(&self, room: &Room, context: &DecisionContext<'_>) -> Result<Decision, Refusal> {
+        let config = room.unended()?;
         staff(room, context)?;
-        let changed = charter.settings.difference(&self.0);
-        Ok(changed.map_or_else(Decision::nothing, |changed| Decision::Facts(vec![SettingsChanged { changed }.into()])))
+        let changed = config.settings.difference(&self.0);
+        Ok(changed.map_or_else(Decision::nothing, |changed| Decision::Events(vec![SettingsChanged { changed }.into()])))
     }
 }
 

@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::commands::command::{Command, Example};
-use crate::commands::context::{Context, Decision};
+use crate::commands::command::{CommandSpec, Example};
+use crate::commands::context::{Decision, DecisionContext};
 use crate::commands::refusal::{Refusal, RefusalCode};
 use crate::commands::room::state::Room;
 use crate::events::tenant::PersonErased;
@@ -22,7 +22,7 @@ pub struct ErasePerson {
     pub identity: Identity,
 }
 
-impl Command for ErasePerson {
+impl CommandSpec for ErasePerson {
     const NAME: &'static str = "erase-person";
     const SUMMARY: &'static str = "Erase a person, for good";
     const DESCRIPTION: &'static str = "Needs the grant `room_admin`, in a token that is for all rooms of the tenant. The key that \
@@ -41,7 +41,7 @@ impl Command for ErasePerson {
         Some(&self.identity)
     }
 
-    fn decide(&self, _: &Room, context: &Context<'_>) -> Result<Decision, Refusal> {
+    fn decide(&self, _: &Room, context: &DecisionContext<'_>) -> Result<Decision, Refusal> {
         let grants = &context.caller.grants;
         if !grants.room_admin {
             return Err(Refusal::not_granted("room_admin"));
@@ -50,11 +50,11 @@ impl Command for ErasePerson {
             let detail = format!("the token is for the room {} only; a person is erased in all rooms", quoted(only));
             return Err(Refusal::new(RefusalCode::NotGranted, detail));
         }
-        if context.facts.person_key.is_none() {
+        if context.external.person_key.is_none() {
             return Ok(Decision::nothing());
         }
         let identity = self.identity.clone();
-        Ok(Decision::Facts(vec![PersonErased { identity }.into()]))
+        Ok(Decision::Events(vec![PersonErased { identity }.into()]))
     }
 }
 

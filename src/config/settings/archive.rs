@@ -1,9 +1,9 @@
 //! Settings of the archives.
 
-use super::{Accepts, Duration, Group, HOUR, Setting};
+use super::{Accepts, Duration, HOUR, Setting, SettingGroup};
 
-pub(super) const GROUP: Group =
-    Group { title: "Archives", settings: &[&ARCHIVE_URL, &ARCHIVE_OPTIONS, &ARCHIVE_RETENTION] };
+pub(super) const GROUP: SettingGroup =
+    SettingGroup { title: "Archives", settings: &[&ARCHIVE_URL, &ARCHIVE_OPTIONS, &ARCHIVE_RETENTION] };
 
 const DAY: Duration = Duration::from_secs(24 * HOUR.as_secs());
 

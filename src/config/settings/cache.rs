@@ -1,9 +1,11 @@
 //! Settings of the cache.
 
-use super::{Accepts, Duration, Group, HOUR, KIB, MINUTE, MS, SECOND, Setting};
+use super::{Accepts, Duration, HOUR, KIB, MINUTE, MS, SECOND, Setting, SettingGroup};
 
-pub(super) const GROUP: Group =
-    Group { title: "Cache", settings: &[&REDIS_URL, &REDIS_TIMEOUT, &CACHE_MEMORY, &CACHE_LIFE, &CACHE_WARM_INTERVAL] };
+pub(super) const GROUP: SettingGroup = SettingGroup {
+    title: "Cache",
+    settings: &[&REDIS_URL, &REDIS_TIMEOUT, &CACHE_MEMORY, &CACHE_LIFE, &CACHE_WARM_INTERVAL],
+};
 
 pub const REDIS_URL: Setting = Setting::new(
     "REDIS_URL",

@@ -1,8 +1,8 @@
 //! Settings of the database.
 
-use super::{Accepts, Duration, Group, HOUR, MS, SECOND, Setting};
+use super::{Accepts, Duration, HOUR, MS, SECOND, Setting, SettingGroup};
 
-pub(super) const GROUP: Group = Group {
+pub(super) const GROUP: SettingGroup = SettingGroup {
     title: "Database",
     settings: &[
         &DATABASE_URL,

@@ -1,9 +1,9 @@
 //! How long read models remember.
 
-use super::{Accepts, Duration, Group, HOUR, Setting};
+use super::{Accepts, Duration, HOUR, Setting, SettingGroup};
 
-pub(super) const GROUP: Group =
-    Group { title: "Retention", settings: &[&RETENTION_SESSIONS, &RETENTION_MESSAGES, &RETENTION_ACTIVITY] };
+pub(super) const GROUP: SettingGroup =
+    SettingGroup { title: "Retention", settings: &[&RETENTION_SESSIONS, &RETENTION_MESSAGES, &RETENTION_ACTIVITY] };
 
 const LONGEST: Duration = Duration::from_secs(100 * 366 * 24 * HOUR.as_secs());
 

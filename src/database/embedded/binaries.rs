@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::Launch;
+use super::LaunchOptions;
 use super::errors::EmbeddedError;
 
 /// The oldest major version whose SQL the migrations and queries are written for.
@@ -21,14 +21,14 @@ const USUAL_PLACES: &[&str] = &[
 ];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Binaries {
+pub struct PostgresBinaries {
     pub folder: PathBuf,
     pub major: u32,
 }
 
-impl Binaries {
+impl PostgresBinaries {
     /// `data`: where the data is or will be.
-    pub fn find(launch: &Launch, data: &Path) -> Result<Self, EmbeddedError> {
+    pub fn find(launch: &LaunchOptions, data: &Path) -> Result<Self, EmbeddedError> {
         let (folders, searched) = match &launch.postgres_bin {
             Some(folder) => (vec![folder.clone()], format!("CONVOKE_POSTGRES_BIN is {}", folder.display())),
             None => (candidates(&launch.program_folders), "searched: PATH and the usual places of packages".into()),

@@ -1,12 +1,12 @@
 //! The private PostgreSQL of a machine without a `DATABASE_URL`: the installed binaries with a data directory of its own.
 //!
-//! Invariants: one process owns a data directory at a time (`place::Lock`), and a second one reports the owner. The server is
-//! reachable by a Unix socket only. It runs with fsync and synchronous commits. It stops with its owner, and is restarted if it
-//! dies first. `docs/embedded-database.md` documents it for users.
+//! Invariants: one process owns a data directory at a time (`data_dir::DataDirLock`), and a second one reports the
+//! owner. The server is reachable by a Unix socket only. It runs with fsync and synchronous commits. It stops with its
+//! owner, and is restarted if it dies first. `docs/embedded-database.md` documents it for users.
 
 mod binaries;
+mod data_dir;
 mod errors;
-mod place;
 mod process;
 mod tuning;
 
@@ -19,13 +19,13 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use binaries::Binaries;
 pub use binaries::LEAST_MAJOR;
+use binaries::PostgresBinaries;
+use data_dir::{DataDir, DataDirLock};
 pub use errors::EmbeddedError;
-use place::{Lock, Place};
-use process::Process;
+use process::ServerProcess;
 
-use super::silence::heard;
+use super::timeout::with_timeout;
 
 const SUPERUSER: &str = "convoke";
 const DATABASE: &str = "convoke";
@@ -41,7 +41,7 @@ const GIVE_UP: Duration = Duration::from_secs(3600);
 
 /// What to run, and where.
 #[derive(Clone, Debug)]
-pub struct Launch {
+pub struct LaunchOptions {
     pub data_dir: PathBuf,
     /// None: searched for, in these folders first.
     pub postgres_bin: Option<PathBuf>,
@@ -53,22 +53,22 @@ pub struct Launch {
 /// A private server that this process owns.
 #[derive(Debug)]
 pub struct Embedded {
-    binaries: Binaries,
-    place: Place,
+    binaries: PostgresBinaries,
+    place: DataDir,
     settings: Vec<String>,
     options: PgConnectOptions,
-    process: Mutex<Process>,
-    _lock: Lock,
+    process: Mutex<ServerProcess>,
+    _lock: DataDirLock,
 }
 
 impl Embedded {
     /// Makes the data where there is none, starts the server and waits until it answers.
-    pub async fn start(launch: &Launch) -> Result<Self, EmbeddedError> {
+    pub async fn start(launch: &LaunchOptions) -> Result<Self, EmbeddedError> {
         let data_dir = absolute(&launch.data_dir)?;
-        let lock = Lock::take(&data_dir)?;
+        let lock = DataDirLock::take(&data_dir)?;
         // Looked for before anything is made: without binaries, nothing is left behind but the lock.
-        let binaries = Binaries::find(launch, &data_dir.join("postgres/data"))?;
-        let place = Place::prepare(&data_dir)?;
+        let binaries = PostgresBinaries::find(launch, &data_dir.join("postgres/data"))?;
+        let place = DataDir::prepare(&data_dir)?;
         if !place.data().exists() {
             tracing::info!(data = %place.data().display(), version = binaries.major, "creating a private PostgreSQL");
             process::init(&binaries, &place).await?;
@@ -108,7 +108,7 @@ impl Embedded {
         }
     }
 
-    async fn start_again(&self) -> Result<Process, EmbeddedError> {
+    async fn start_again(&self) -> Result<ServerProcess, EmbeddedError> {
         let begun = Instant::now();
         let mut pause = FIRST_PAUSE;
         loop {
@@ -146,9 +146,9 @@ impl Embedded {
 
 /// Options for the server of another process that owns the data directory, if that server answers now.
 pub async fn join(data_dir: &Path) -> Result<PgConnectOptions, EmbeddedError> {
-    let place = Place::prepare(&absolute(data_dir)?)?;
+    let place = DataDir::prepare(&absolute(data_dir)?)?;
     let options = options(&place.socket_folder()?);
-    match heard(JOIN_ANSWER, options.connect()).await {
+    match with_timeout(JOIN_ANSWER, options.connect()).await {
         Ok(_) => Ok(options),
         Err(source) => Err(EmbeddedError::NotReady { log: place.logs(), source }),
     }
@@ -164,20 +164,20 @@ fn options(socket_folder: &Path) -> PgConnectOptions {
 }
 
 async fn start_until_ready(
-    binaries: &Binaries,
-    place: &Place,
+    binaries: &PostgresBinaries,
+    place: &DataDir,
     settings: &[String],
     options: &PgConnectOptions,
-) -> Result<Process, EmbeddedError> {
+) -> Result<ServerProcess, EmbeddedError> {
     let begun = Instant::now();
-    let mut process = Process::start(binaries, place, settings).await?;
+    let mut process = ServerProcess::start(binaries, place, settings).await?;
     let maintenance = options.clone().database("postgres");
     loop {
         if let Some(output) = process.ended(place) {
             if process::passes_by_itself(&output) && begun.elapsed() < process::patience_with_leftovers() {
                 sleep(POLL * 10).await;
                 process::end_leftovers(&place.data(), begun.elapsed());
-                process = Process::start(binaries, place, settings).await?;
+                process = ServerProcess::start(binaries, place, settings).await?;
                 continue;
             }
             return Err(EmbeddedError::NotStarted { log: place.logs(), output });

@@ -14,9 +14,9 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::SUPERUSER;
-use super::binaries::Binaries;
+use super::binaries::PostgresBinaries;
+use super::data_dir::DataDir;
 use super::errors::{EmbeddedError, at};
-use super::place::Place;
 
 /// Writing everything at a stop takes as long as the disk needs for what a checkpoint left.
 const FAST_STOP: Duration = Duration::from_secs(30);
@@ -43,16 +43,20 @@ exit "$status"
 
 /// A running server. Dropping it stops the server, without waiting for it.
 #[derive(Debug)]
-pub struct Process {
+pub struct ServerProcess {
     shell: Child,
     /// Our end of the pipe. Apart from the child, which closes its own when it is waited for.
     lifeline: Option<ChildStdin>,
     data: PathBuf,
 }
 
-impl Process {
+impl ServerProcess {
     /// Starts the server; whether it accepts connections is for the caller to wait for.
-    pub async fn start(binaries: &Binaries, place: &Place, settings: &[String]) -> Result<Self, EmbeddedError> {
+    pub async fn start(
+        binaries: &PostgresBinaries,
+        place: &DataDir,
+        settings: &[String],
+    ) -> Result<Self, EmbeddedError> {
         stop_orphan(&place.data()).await;
         let log = place.start_log();
         let output = File::create(&log).map_err(at(&log))?;
@@ -72,7 +76,7 @@ impl Process {
     }
 
     /// What the server said, where it has ended by itself.
-    pub fn ended(&mut self, place: &Place) -> Option<String> {
+    pub fn ended(&mut self, place: &DataDir) -> Option<String> {
         self.shell.try_wait().ok().flatten().map(|_| last_words(place))
     }
 
@@ -98,7 +102,7 @@ impl Process {
 }
 
 /// Makes the data, all or nothing: apart first, then moved to its name.
-pub async fn init(binaries: &Binaries, place: &Place) -> Result<(), EmbeddedError> {
+pub async fn init(binaries: &PostgresBinaries, place: &DataDir) -> Result<(), EmbeddedError> {
     let data = place.data();
     for entry in fs::read_dir(&place.root).map_err(at(&place.root))?.flatten() {
         if entry.file_name().to_string_lossy().starts_with("data.new") {
@@ -152,7 +156,7 @@ pub fn end_leftovers(data: &Path, waited: Duration) {
 }
 
 /// A plain environment, the server's user, and a folder that this user may be in.
-fn as_account(command: &mut Command, place: &Place) {
+fn as_account(command: &mut Command, place: &DataDir) {
     command.env_clear().env("PATH", "/usr/bin:/bin").env("LC_ALL", "C").env("TZ", "UTC");
     command.current_dir(&place.root);
     if let Some(account) = place.account {
@@ -197,7 +201,7 @@ fn postmaster(data: &Path) -> Option<Pid> {
 }
 
 /// The end of what the server wrote: at its start, or into its own log once that was open.
-fn last_words(place: &Place) -> String {
+fn last_words(place: &DataDir) -> String {
     let newest = fs::read_dir(place.logs()).ok().and_then(|entries| {
         let dated = entries.flatten().filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())));
         dated.max().map(|(_, path)| path)

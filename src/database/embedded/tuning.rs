@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::place::Place;
+use super::data_dir::DataDir;
 
 const MIB: u64 = 1 << 20;
 
@@ -11,7 +11,7 @@ const MIB: u64 = 1 << 20;
 pub const CHEAP_COMPRESSION: &str = "wal_compression=lz4";
 
 /// As `name=value`, given on the server's command line at each start, so that a newer version changes them by itself.
-pub fn settings(place: &Place, socket_folder: &Path, memory: u64) -> Vec<String> {
+pub fn settings(place: &DataDir, socket_folder: &Path, memory: u64) -> Vec<String> {
     // Most of the memory is better left to the file cache, which holds the log's newest pages anyway.
     let shared_buffers = (memory / 16).clamp(64 * MIB, 1024 * MIB) / MIB;
     let maintenance = (memory / 64).clamp(32 * MIB, 256 * MIB) / MIB;

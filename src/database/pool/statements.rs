@@ -20,12 +20,12 @@ const USUAL: &str = "ISOLATION LEVEL READ COMMITTED";
 #[derive(Clone, Debug)]
 pub struct Pool {
     connections: PgPool,
-    through: Option<Through>,
+    through: Option<ThroughPooler>,
 }
 
 /// How it is where the connections lead to a pooler.
 #[derive(Clone, Debug)]
-struct Through {
+struct ThroughPooler {
     /// What a transaction begins with: the role and the settings that a session has otherwise.
     prelude: Arc<str>,
     /// To the server itself.
@@ -45,7 +45,7 @@ impl Pool {
         // Statements are prepared under names that each client counts for itself: those of whoever had this server process before
         // are in the way.
         let prelude = format!("DEALLOCATE ALL; {prelude}").into();
-        Self { connections, through: Some(Through { prelude, sessions }) }
+        Self { connections, through: Some(ThroughPooler { prelude, sessions }) }
     }
 
     /// Those that statements go through.

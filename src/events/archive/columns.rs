@@ -11,7 +11,7 @@ use parquet::errors::{ParquetError, Result as ParquetResult};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::opened::ColumnsIn;
+use super::archive_file::ColumnsIn;
 use super::writing::ColumnsOut;
 use crate::events::envelope::{Envelope, Hash};
 use crate::events::room::RoomEvent;
@@ -46,7 +46,7 @@ pub fn give(columns: &mut ColumnsOut<'_, '_>, events: &[Envelope]) -> ParquetRes
 }
 
 /// A row group unpacked: an event is made of its row when it is asked for.
-pub struct Events {
+pub struct EventColumns {
     position: Vec<i64>,
     room_version: Vec<i64>,
     recorded_at: Vec<i64>,
@@ -66,7 +66,7 @@ pub struct Events {
     hash: Vec<FixedLenByteArray>,
 }
 
-impl Events {
+impl EventColumns {
     pub fn take(columns: &mut ColumnsIn<'_>) -> ParquetResult<Self> {
         let events = Self {
             position: columns.required::<Int64Type>()?,
@@ -111,7 +111,7 @@ impl Events {
         self.len() * ROW + self.data.iter().map(ByteArray::len).sum::<usize>() + texts(&self.sealed)
     }
 
-    /// The row of a position, or of the first one after it; [`Events::len`]: all are before it.
+    /// The row of a position, or of the first one after it; [`EventColumns::len`]: all are before it.
     pub fn row_at(&self, position: Position) -> usize {
         self.position.partition_point(|at| at.cast_unsigned() < position)
     }

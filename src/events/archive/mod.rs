@@ -3,13 +3,14 @@
 //!
 //! A partition becomes two files. `….events.parquet` holds its events in the order of their positions, in row groups of
 //! [`GROUP_EVENTS`]; `….rooms.parquet` maps each room to the row groups with its events ([`spans`]). [`shape`] defines the
-//! columns, [`writing`] writes and [`opened`] reads them, and [`store`] knows their location. Other tools can read the files.
+//! columns, [`writing`] writes and [`archive_file`] reads them, and [`store`] knows their location. Other tools can
+//! read the files.
 //!
 //! Every read is verified: the catalogue in PostgreSQL has the hash of a file's footer, and the footer has the hash of each row
 //! group. A changed byte is an error that names the file, never a wrong result.
 
+pub mod archive_file;
 pub mod columns;
-pub mod opened;
 pub mod reading;
 pub mod shape;
 pub mod spans;
@@ -22,7 +23,7 @@ use chrono::{DateTime, Utc};
 
 use super::envelope::Hash;
 use crate::ids::Position;
-pub use reading::Archive;
+pub use reading::ArchiveReader;
 
 /// Events in a row group, all but the last: a megabyte or so when packed, a few milliseconds to unpack.
 pub const GROUP_EVENTS: usize = 8_192;

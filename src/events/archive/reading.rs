@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use super::columns::Events;
-use super::opened::Opened;
-use super::spans::{self, Span};
-use super::store::{BadPlace, Store};
+use super::archive_file::ArchiveFile;
+use super::columns::EventColumns;
+use super::spans::{self, RoomSpan};
+use super::store::{ArchiveStore, BadArchivePlace};
 use super::{ArchiveError, ArchivedPartition, FileRef, GROUP_EVENTS, shape};
 use crate::config::ArchiveConfig;
 use crate::events::envelope::Envelope;
@@ -22,30 +22,30 @@ const INDEXED: u64 = 100_000;
 
 /// Cheap to clone; clones share what they have read.
 #[derive(Clone)]
-pub struct Archive(Arc<Shared>);
+pub struct ArchiveReader(Arc<ArchiveInner>);
 
-struct Shared {
-    store: Store,
-    opened: moka::sync::Cache<String, Arc<Opened>>,
-    events: moka::sync::Cache<(String, usize), Arc<Events>>,
-    spans: moka::sync::Cache<(String, usize), Arc<Vec<Span>>>,
+struct ArchiveInner {
+    store: ArchiveStore,
+    opened: moka::sync::Cache<String, Arc<ArchiveFile>>,
+    events: moka::sync::Cache<(String, usize), Arc<EventColumns>>,
+    spans: moka::sync::Cache<(String, usize), Arc<Vec<RoomSpan>>>,
 }
 
-impl Archive {
+impl ArchiveReader {
     /// `None`: no place is configured.
-    pub fn configured(config: &ArchiveConfig) -> Result<Option<Self>, BadPlace> {
-        Ok(Store::configured(config)?.map(Self::new))
+    pub fn configured(config: &ArchiveConfig) -> Result<Option<Self>, BadArchivePlace> {
+        Ok(ArchiveStore::configured(config)?.map(Self::new))
     }
 
-    pub fn new(store: Store) -> Self {
+    pub fn new(store: ArchiveStore) -> Self {
         let weight = |weight: usize| u32::try_from(weight).unwrap_or(u32::MAX);
         let events = moka::sync::Cache::builder()
             .max_capacity(UNPACKED)
-            .weigher(move |_, events: &Arc<Events>| weight(events.weight()));
+            .weigher(move |_, events: &Arc<EventColumns>| weight(events.weight()));
         let spans = moka::sync::Cache::builder()
             .max_capacity(INDEXED)
-            .weigher(move |_, spans: &Arc<Vec<Span>>| weight(spans.len()));
-        Self(Arc::new(Shared {
+            .weigher(move |_, spans: &Arc<Vec<RoomSpan>>| weight(spans.len()));
+        Self(Arc::new(ArchiveInner {
             store,
             opened: moka::sync::Cache::new(OPENED),
             events: events.build(),
@@ -53,7 +53,7 @@ impl Archive {
         }))
     }
 
-    pub fn store(&self) -> &Store {
+    pub fn store(&self) -> &ArchiveStore {
         &self.0.store
     }
 
@@ -129,7 +129,7 @@ impl Archive {
     }
 
     /// Where a room has events in a partition, in the order of its versions.
-    pub async fn spans(&self, partition: &ArchivedPartition, key: &RoomKey) -> Result<Vec<Span>, ArchiveError> {
+    pub async fn spans(&self, partition: &ArchivedPartition, key: &RoomKey) -> Result<Vec<RoomSpan>, ArchiveError> {
         let opened = self.opened(&partition.rooms, &shape::SPANS).await?;
         let mut found = Vec::new();
         for number in spans::candidates(opened.metadata(), key.room) {
@@ -140,7 +140,7 @@ impl Archive {
     }
 
     /// The whole index of a partition, by room.
-    pub async fn all_spans(&self, partition: &ArchivedPartition) -> Result<Vec<Span>, ArchiveError> {
+    pub async fn all_spans(&self, partition: &ArchivedPartition) -> Result<Vec<RoomSpan>, ArchiveError> {
         let opened = self.opened(&partition.rooms, &shape::SPANS).await?;
         let mut found = Vec::new();
         for number in 0..opened.metadata().num_row_groups() {
@@ -152,9 +152,9 @@ impl Archive {
     async fn indexed(
         &self,
         partition: &ArchivedPartition,
-        opened: &Arc<Opened>,
+        opened: &Arc<ArchiveFile>,
         number: usize,
-    ) -> Result<Arc<Vec<Span>>, ArchiveError> {
+    ) -> Result<Arc<Vec<RoomSpan>>, ArchiveError> {
         let place = (partition.rooms.name.clone(), number);
         if let Some(group) = self.0.spans.get(&place) {
             return Ok(group);
@@ -212,12 +212,17 @@ impl Archive {
         &self,
         partition: &ArchivedPartition,
         position: Position,
-    ) -> Result<(usize, Arc<Events>), ArchiveError> {
+    ) -> Result<(usize, Arc<EventColumns>), ArchiveError> {
         let number = group_of(partition, position);
         Ok((number, self.group(&partition.events, number).await?))
     }
 
-    pub fn event(&self, partition: &ArchivedPartition, events: &Events, row: usize) -> Result<Envelope, ArchiveError> {
+    pub fn event(
+        &self,
+        partition: &ArchivedPartition,
+        events: &EventColumns,
+        row: usize,
+    ) -> Result<Envelope, ArchiveError> {
         let damaged = |what: String| {
             self.damaged(&partition.events, format!("position {} cannot be read: {what}", events.position(row)))
         };
@@ -230,13 +235,13 @@ impl Archive {
         partition.last_position.min(partition.first_position + groups * GROUP_EVENTS as u64 - 1)
     }
 
-    async fn group(&self, file: &FileRef, number: usize) -> Result<Arc<Events>, ArchiveError> {
+    async fn group(&self, file: &FileRef, number: usize) -> Result<Arc<EventColumns>, ArchiveError> {
         let place = (file.name.clone(), number);
         if let Some(events) = self.0.events.get(&place) {
             return Ok(events);
         }
         let opened = self.opened(file, &shape::EVENTS).await?;
-        let events = Arc::new(opened.group(number).await?.unpack(Events::take).await?);
+        let events = Arc::new(opened.group(number).await?.unpack(EventColumns::take).await?);
         self.0.events.insert(place, events.clone());
         Ok(events)
     }
@@ -245,11 +250,11 @@ impl Archive {
         &self,
         file: &FileRef,
         schema: &parquet::schema::types::TypePtr,
-    ) -> Result<Arc<Opened>, ArchiveError> {
+    ) -> Result<Arc<ArchiveFile>, ArchiveError> {
         if let Some(opened) = self.0.opened.get(&file.name) {
             return Ok(opened);
         }
-        let opened = Arc::new(Opened::open(&self.0.store, file, schema).await?);
+        let opened = Arc::new(ArchiveFile::open(&self.0.store, file, schema).await?);
         self.0.opened.insert(file.name.clone(), opened.clone());
         Ok(opened)
     }

@@ -8,9 +8,9 @@ use parquet::file::metadata::ParquetMetaData;
 use parquet::file::statistics::Statistics;
 use uuid::Uuid;
 
-use super::opened::ColumnsIn;
-use super::store::Store;
-use super::writing::{ColumnsOut, Writer};
+use super::archive_file::ColumnsIn;
+use super::store::ArchiveStore;
+use super::writing::{ArchiveWriter, ColumnsOut};
 use super::{ArchiveError, FileRef, shape};
 use crate::events::envelope::{Envelope, Hash};
 use crate::events::time::Timestamp;
@@ -21,7 +21,7 @@ const GROUP_SPANS: usize = 4_096;
 
 /// The events of a room in one row group.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Span {
+pub struct RoomSpan {
     pub key: RoomKey,
     pub row_group: usize,
     pub first_version: RoomVersion,
@@ -32,7 +32,7 @@ pub struct Span {
     pub chain: Hash,
 }
 
-impl Span {
+impl RoomSpan {
     /// Of an event, the first of its room in the row group.
     pub fn begun_by(event: &Envelope, row_group: usize, chain: Hash) -> Self {
         Self {
@@ -54,9 +54,9 @@ impl Span {
 }
 
 /// Writes the index of an archive.
-pub async fn write(store: &Store, name: &str, mut spans: Vec<Span>) -> Result<FileRef, ArchiveError> {
+pub async fn write(store: &ArchiveStore, name: &str, mut spans: Vec<RoomSpan>) -> Result<FileRef, ArchiveError> {
     spans.sort_unstable_by(|a, b| order(a).cmp(&order(b)));
-    let mut writer = Writer::begin(store, name, &shape::SPANS, shape::spans_properties()).await?;
+    let mut writer = ArchiveWriter::begin(store, name, &shape::SPANS, shape::spans_properties()).await?;
     let mut spans = spans.into_iter();
     loop {
         let group: Vec<_> = spans.by_ref().take(GROUP_SPANS).collect();
@@ -67,11 +67,11 @@ pub async fn write(store: &Store, name: &str, mut spans: Vec<Span>) -> Result<Fi
     }
 }
 
-fn order(span: &Span) -> (Uuid, &str, usize) {
+fn order(span: &RoomSpan) -> (Uuid, &str, usize) {
     (span.key.room.uuid(), span.key.tenant.as_str(), span.row_group)
 }
 
-fn give(columns: &mut ColumnsOut<'_, '_>, spans: &[Span]) -> ParquetResult<()> {
+fn give(columns: &mut ColumnsOut<'_, '_>, spans: &[RoomSpan]) -> ParquetResult<()> {
     let fixed = |bytes: &[u8]| FixedLenByteArray::from(ByteArray::from(Bytes::copy_from_slice(bytes)));
     columns.required::<FixedLenByteArrayType>(spans.iter().map(|span| fixed(span.key.room.uuid().as_bytes())))?;
     columns.required::<ByteArrayType>(spans.iter().map(|span| ByteArray::from(span.key.tenant.as_str())))?;
@@ -84,7 +84,7 @@ fn give(columns: &mut ColumnsOut<'_, '_>, spans: &[Span]) -> ParquetResult<()> {
 }
 
 /// The rows of a row group of the index.
-pub fn take(columns: &mut ColumnsIn<'_>) -> ParquetResult<Vec<Span>> {
+pub fn take(columns: &mut ColumnsIn<'_>) -> ParquetResult<Vec<RoomSpan>> {
     let rooms = columns.required::<FixedLenByteArrayType>()?;
     let tenants = columns.required::<ByteArrayType>()?;
     let row_groups = columns.required::<Int32Type>()?;
@@ -99,7 +99,7 @@ pub fn take(columns: &mut ColumnsIn<'_>) -> ParquetResult<Vec<Span>> {
             let tenant = std::str::from_utf8(tenants[row].data()).map_err(|error| odd(&error))?;
             let tenant = TenantId::new(tenant).map_err(|error| odd(&error))?;
             let room = Uuid::from_slice(rooms[row].data()).map_err(|error| odd(&error))?;
-            Ok(Span {
+            Ok(RoomSpan {
                 key: RoomKey { tenant, room: RoomId::from_uuid(room) },
                 row_group: usize::try_from(row_groups[row]).map_err(|error| odd(&error))?,
                 first_version: first_versions[row].cast_unsigned(),

@@ -23,7 +23,7 @@ const RETRYING: Duration = Duration::from_secs(60);
 
 /// Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Store {
+pub struct ArchiveStore {
     objects: Arc<dyn ObjectStore>,
     place: Arc<ArchivePlace>,
     /// What all names begin with.
@@ -33,16 +33,16 @@ pub struct Store {
 /// A place for archives that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("archives cannot lie at {place}: {cause}")]
-pub struct BadPlace {
+pub struct BadArchivePlace {
     place: String,
     cause: String,
 }
 
-impl Store {
+impl ArchiveStore {
     /// Nothing is asked of it yet. `None`: no place is configured.
-    pub fn configured(config: &ArchiveConfig) -> Result<Option<Self>, BadPlace> {
+    pub fn configured(config: &ArchiveConfig) -> Result<Option<Self>, BadArchivePlace> {
         let Some(place) = &config.place else { return Ok(None) };
-        let bad = |cause: String| BadPlace { place: place.to_string(), cause };
+        let bad = |cause: String| BadArchivePlace { place: place.to_string(), cause };
         let (objects, prefix): (Arc<dyn ObjectStore>, Path) = match place {
             ArchivePlace::Folder(folder) => {
                 let folder = std::path::absolute(folder).map_err(|error| bad(error.to_string()))?;
@@ -118,7 +118,7 @@ impl Store {
         let file = self.shown(name);
         match error {
             object_store::Error::NotFound { .. } => ArchiveError::Missing { file },
-            other => match told(&other) {
+            other => match error_chain(&other) {
                 // What ends before the wanted bytes is no trouble of the way.
                 cause if cause.contains("Requested range was invalid") || cause.contains("InvalidRange") => {
                     ArchiveError::Damaged { file, what: "it is shorter than it was".into() }
@@ -130,7 +130,7 @@ impl Store {
 }
 
 /// The error and its causes.
-fn told(error: &dyn std::error::Error) -> String {
+fn error_chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -12,12 +12,12 @@ use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt as _;
 
 use super::shape::{self, GROUP_HASHES};
-use super::store::Store;
+use super::store::ArchiveStore;
 use super::{ArchiveError, FileRef};
 
-/// A file on its way. Dropped before [`Writer::finish`], it is not there.
-pub struct Writer {
-    store: Store,
+/// A file on its way. Dropped before [`ArchiveWriter::finish`], it is not there.
+pub struct ArchiveWriter {
+    store: ArchiveStore,
     name: String,
     upload: BufWriter,
     /// Packs into memory, from where each row group is taken.
@@ -26,9 +26,9 @@ pub struct Writer {
     written: u64,
 }
 
-impl Writer {
+impl ArchiveWriter {
     pub async fn begin(
-        store: &Store,
+        store: &ArchiveStore,
         name: &str,
         schema: &TypePtr,
         properties: WriterProperties,

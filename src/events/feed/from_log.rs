@@ -5,8 +5,8 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
-use super::{Feed, PAGE, SILENCE};
-use crate::database::silence::heard;
+use super::{EventFeed, PAGE, QUERY_TIMEOUT};
+use crate::database::timeout::with_timeout;
 use crate::events::envelope::Envelope;
 use crate::events::log::{EventLog, LogError};
 use crate::ids::Position;
@@ -26,7 +26,7 @@ impl LogFeed {
     async fn more(&mut self) -> Result<Vec<Arc<Envelope>>, LogError> {
         loop {
             self.grown.mark_unchanged();
-            let page = heard(SILENCE, self.log.read_shared(self.after, PAGE)).await?;
+            let page = with_timeout(QUERY_TIMEOUT, self.log.read_shared(self.after, PAGE)).await?;
             if let Some(last) = page.last() {
                 self.after = last.position;
                 return Ok(page);
@@ -37,7 +37,7 @@ impl LogFeed {
     }
 }
 
-impl Feed for LogFeed {
+impl EventFeed for LogFeed {
     fn next(&mut self) -> BoxFuture<'_, Result<Vec<Arc<Envelope>>, LogError>> {
         Box::pin(self.more())
     }

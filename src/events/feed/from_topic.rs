@@ -14,13 +14,13 @@ use rdkafka::ClientConfig;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{Feed, PAGE, SILENCE};
-use crate::database::silence::heard;
+use super::{EventFeed, PAGE, QUERY_TIMEOUT};
+use crate::database::timeout::with_timeout;
 use crate::events::envelope::Envelope;
 use crate::events::log::epochs::Epochs;
 use crate::events::log::{EventLog, LogError};
-use crate::events::topic::reader::{Arrival, Reader};
-use crate::events::topic::record::Read;
+use crate::events::topic::reader::{TopicArrival, TopicReader};
+use crate::events::topic::record::ReadRecord;
 use crate::ids::Position;
 use crate::resilience::{Backoff, Delays};
 use crate::telemetry::metrics::Metrics;
@@ -40,7 +40,7 @@ pub struct TopicFeed {
     client: ClientConfig,
     topic: String,
     epochs: Option<Epochs>,
-    reader: Option<Reader>,
+    reader: Option<TopicReader>,
     waits: Delays,
     /// It has been told that the topic cannot be read.
     failing: bool,
@@ -58,8 +58,8 @@ pub struct TopicFeed {
 }
 
 /// What ended a wait.
-enum Met {
-    Arrival(Option<Arrival>),
+enum WaitEnd {
+    Arrival(Option<TopicArrival>),
     /// The log has what has not come.
     Overdue,
     Grown,
@@ -91,8 +91,8 @@ impl TopicFeed {
     async fn more(&mut self) -> Result<Vec<Arc<Envelope>>, LogError> {
         if self.epochs.is_none() {
             // How far the log is has to be known once; from then on it tells by itself.
-            heard(SILENCE, self.log.head()).await?;
-            self.epochs = Some(heard(SILENCE, self.log.epochs()).await?);
+            with_timeout(QUERY_TIMEOUT, self.log.head()).await?;
+            self.epochs = Some(with_timeout(QUERY_TIMEOUT, self.log.epochs()).await?);
         }
         loop {
             let ready = self.ready();
@@ -108,15 +108,15 @@ impl TopicFeed {
                 return self.read_log(self.incomplete()).await;
             }
             match self.wait().await {
-                Met::Arrival(Some(Arrival::Events(events))) => self.take(events).await?,
-                Met::Arrival(Some(Arrival::Failed(error))) => {
+                WaitEnd::Arrival(Some(TopicArrival::Events(events))) => self.take(events).await?,
+                WaitEnd::Arrival(Some(TopicArrival::Failed(error))) => {
                     if !std::mem::replace(&mut self.failing, true) {
                         tracing::warn!(topic = self.topic, %error, "the topic cannot be read; going on from the log");
                     }
                     self.ended();
                 }
-                Met::Arrival(None) => self.ended(),
-                Met::Overdue => {
+                WaitEnd::Arrival(None) => self.ended(),
+                WaitEnd::Overdue => {
                     let missing = self.early.keys().next().map_or(PAGE as u64, |first| first - self.after - 1);
                     let page = self.read_log(usize::try_from(missing).unwrap_or(PAGE).min(PAGE)).await?;
                     self.patience = AWAY;
@@ -124,16 +124,16 @@ impl TopicFeed {
                         return Ok(page);
                     }
                 }
-                Met::Grown => {}
-                Met::Again => {
-                    self.reader = Some(Reader::start(self.client.clone(), self.topic.clone(), self.after));
+                WaitEnd::Grown => {}
+                WaitEnd::Again => {
+                    self.reader = Some(TopicReader::start(self.client.clone(), self.topic.clone(), self.after));
                 }
             }
         }
     }
 
     /// Loses nothing when it is dropped.
-    async fn wait(&mut self) -> Met {
+    async fn wait(&mut self) -> WaitEnd {
         let behind = *self.grown.borrow_and_update() > self.after;
         let (overdue, again, reading) = (self.waiting + self.patience, self.again, self.reader.is_some());
         let arrival = async {
@@ -144,14 +144,14 @@ impl TopicFeed {
         };
         tokio::select! {
             biased;
-            arrival = arrival => Met::Arrival(arrival),
-            () = tokio::time::sleep_until(overdue), if behind => Met::Overdue,
+            arrival = arrival => WaitEnd::Arrival(arrival),
+            () = tokio::time::sleep_until(overdue), if behind => WaitEnd::Overdue,
             _ = self.grown.changed(), if !behind => {
                 // What was appended just now is on its way.
                 self.waiting = Instant::now();
-                Met::Grown
+                WaitEnd::Grown
             }
-            () = tokio::time::sleep_until(again), if !reading => Met::Again,
+            () = tokio::time::sleep_until(again), if !reading => WaitEnd::Again,
         }
     }
 
@@ -161,7 +161,7 @@ impl TopicFeed {
         self.again = Instant::now() + self.waits.next_delay();
     }
 
-    async fn take(&mut self, events: Vec<Read>) -> Result<(), LogError> {
+    async fn take(&mut self, events: Vec<ReadRecord>) -> Result<(), LogError> {
         self.waits.reset();
         self.failing = false;
         for read in events {
@@ -179,7 +179,7 @@ impl TopicFeed {
     }
 
     /// Whether the record is of the log as it is.
-    async fn is_held(&mut self, read: &Read) -> Result<bool, LogError> {
+    async fn is_held(&mut self, read: &ReadRecord) -> Result<bool, LogError> {
         let holds = |epochs: &Option<Epochs>| {
             epochs.as_ref().is_some_and(|epochs| epochs.holds(read.epoch, read.event.position))
         };
@@ -190,7 +190,7 @@ impl TopicFeed {
         if self.epochs.as_ref().is_some_and(|epochs| epochs.knows(read.epoch)) {
             return Ok(false);
         }
-        self.epochs = Some(heard(SILENCE, self.log.epochs()).await?);
+        self.epochs = Some(with_timeout(QUERY_TIMEOUT, self.log.epochs()).await?);
         Ok(holds(&self.epochs))
     }
 
@@ -216,7 +216,7 @@ impl TopicFeed {
     }
 
     async fn read_log(&mut self, limit: usize) -> Result<Vec<Arc<Envelope>>, LogError> {
-        let page = heard(SILENCE, self.log.read_shared(self.after, limit)).await?;
+        let page = with_timeout(QUERY_TIMEOUT, self.log.read_shared(self.after, limit)).await?;
         self.metrics.fed("log", page.len());
         Ok(self.given(page))
     }
@@ -238,7 +238,7 @@ impl TopicFeed {
     }
 }
 
-impl Feed for TopicFeed {
+impl EventFeed for TopicFeed {
     fn next(&mut self) -> BoxFuture<'_, Result<Vec<Arc<Envelope>>, LogError>> {
         Box::pin(self.more())
     }

@@ -1,11 +1,11 @@
-//! Feeds: what happens, in the order of the log, for those who live by it: streams, read models, caches.
+//! Feeds: what happens, in the order of the log, for its consumers: streams, read models, caches.
 //!
-//! A [`Feed`] gives every event behind a position once, in position order, without a gap, and waits where there is none yet. It
-//! has two implementations, and the configuration says which one a process stands on: [`from_log`] reads the log's tail,
-//! [`from_topic`] the Kafka topic that the relay fills. Both hold the same promises (`tests/suite/feeds`); the log has the
-//! authority, and what the topic lacks is fetched from it.
+//! A [`EventFeed`] gives every event behind a position once, in position order, without a gap, and waits where there is
+//! none yet. It has two implementations, and the configuration says which one a process uses: [`from_log`] reads the
+//! log's tail, [`from_topic`] the Kafka topic that the relay fills. Both hold the same promises (`tests/suite/feeds`);
+//! the log has the authority, and what the topic lacks is fetched from it.
 //!
-//! [`window`] keeps the newest events of a feed in memory, for all in the process who live by it.
+//! [`window`] keeps the newest events of a feed in memory, for all consumers in the process.
 
 pub mod from_log;
 pub mod from_topic;
@@ -25,18 +25,18 @@ use crate::ids::Position;
 use crate::telemetry::metrics::Metrics;
 use from_log::LogFeed;
 use from_topic::TopicFeed;
-pub use window::Window;
+pub use window::EventWindow;
 
 /// Events given at a time.
 const PAGE: usize = 1_000;
 
 /// A page of the log takes no longer, where anybody answers.
-const SILENCE: Duration = Duration::from_secs(30);
+const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Between attempts while the log's database is away.
 const RETRY: Duration = Duration::from_millis(250);
 
-pub trait Feed: Send {
+pub trait EventFeed: Send {
     /// What comes behind that which was given last: at least one event, in position order, without a gap. Waits for it.
     ///
     /// May be dropped while it waits without losing any. After an error it may be asked again, and goes on where it was.
@@ -48,13 +48,13 @@ pub trait Feed: Send {
 
 /// Where feeds come from.
 #[derive(Clone)]
-pub struct Source {
+pub struct FeedSource {
     log: EventLog,
     topic: Option<(ClientConfig, String)>,
     metrics: Metrics,
 }
 
-impl Source {
+impl FeedSource {
     /// As the configuration says.
     pub fn configured(log: EventLog, config: &Config, metrics: Metrics) -> Self {
         let topic = (config.feed == FeedFrom::Kafka).then(|| client::client(&config.kafka)).flatten();
@@ -79,7 +79,7 @@ impl Source {
     }
 
     /// What comes behind a position.
-    pub fn open(&self, after: Position) -> Box<dyn Feed> {
+    pub fn open(&self, after: Position) -> Box<dyn EventFeed> {
         match &self.topic {
             None => Box::new(LogFeed::new(self.log.clone(), after)),
             Some((client, topic)) => {

@@ -1,12 +1,14 @@
-//! The newest events of the log, kept in memory: the log's end is followed once in a process, and all who live by it read here.
+//! The newest events of the log, kept in memory: one reader in a process follows the log's end, and all others read
+//! here.
 //!
 //! What holds:
 //!
-//! - [`Window::read`] gives every event behind a position once, in position order, without a gap, for as long as the window
-//!   reaches back so far.
-//! - While [`Window::is_current`], no event older than [`LOST`] is missing at its end: the log was asked, and had no more.
-//! - After a restore, a new epoch, or an event that cannot be read, the window begins anew, in another *era*. Whoever keeps what
-//!   they made of events throws it away then.
+//! - [`EventWindow::read`] gives every event behind a position once, in position order, without a gap, for as long as
+//!   the window reaches back so far.
+//! - While [`EventWindow::is_current`], no event older than [`LOST`] is missing at its end: the log was asked, and had
+//!   no more.
+//! - After a restore, a new epoch, or an event that cannot be read, the window begins anew, in another *generation*.
+//!   Whoever keeps what they made of events throws it away then.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,10 +20,10 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{RETRY, Source};
-use crate::database::silence::heard;
+use super::{FeedSource, RETRY};
+use crate::database::timeout::with_timeout;
 use crate::events::envelope::Envelope;
-use crate::events::log::{Head, LogError};
+use crate::events::log::{LogError, LogHead};
 use crate::ids::Position;
 
 /// Bytes of the events that are kept, about.
@@ -37,7 +39,7 @@ const LOOK: Duration = Duration::from_millis(500);
 pub const LOST: Duration = Duration::from_secs(3);
 
 #[derive(Default)]
-struct Kept {
+struct WindowEvents {
     /// Everything up to here has left the window; what is behind it is in it.
     after: Position,
     events: VecDeque<Arc<Envelope>>,
@@ -46,9 +48,9 @@ struct Kept {
 
 /// Where the window ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct End {
+pub struct WindowEnd {
     /// How often the window began. 0: not yet.
-    pub era: u64,
+    pub generation: u64,
     /// The log's epoch; nil: the window has not begun.
     pub epoch: Uuid,
     /// Where it began: what is behind it was in the window.
@@ -57,34 +59,34 @@ pub struct End {
     pub position: Position,
 }
 
-struct Shared {
-    kept: Mutex<Option<Kept>>,
-    end: watch::Sender<End>,
+struct WindowInner {
+    kept: Mutex<Option<WindowEvents>>,
+    end: watch::Sender<WindowEnd>,
     /// The position of the end alone.
     grown: watch::Sender<Position>,
     born: Instant,
     /// When the window was known to reach the log's end, in milliseconds since `born`; 0: never.
-    heard: AtomicU64,
+    reached_end: AtomicU64,
 }
 
 /// Cheap to clone; clones are one.
 #[derive(Clone)]
-pub struct Window(Arc<Shared>);
+pub struct EventWindow(Arc<WindowInner>);
 
-impl Default for Window {
+impl Default for EventWindow {
     fn default() -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(WindowInner {
             kept: Mutex::default(),
-            end: watch::channel(End::default()).0,
+            end: watch::channel(WindowEnd::default()).0,
             grown: watch::channel(0).0,
             born: Instant::now(),
-            heard: AtomicU64::new(0),
+            reached_end: AtomicU64::new(0),
         }))
     }
 }
 
-impl Window {
-    fn kept(&self) -> MutexGuard<'_, Option<Kept>> {
+impl EventWindow {
+    fn kept(&self) -> MutexGuard<'_, Option<WindowEvents>> {
         self.0.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -94,14 +96,14 @@ impl Window {
     }
 
     /// Where it ends; changes when it grows and when it begins anew.
-    pub fn end(&self) -> watch::Receiver<End> {
+    pub fn end(&self) -> watch::Receiver<WindowEnd> {
         self.0.end.subscribe()
     }
 
     /// Whether it reaches to the end of the log, as of [`LOST`] ago.
     pub fn is_current(&self) -> bool {
-        let heard = self.0.heard.load(Ordering::Acquire);
-        heard > 0 && self.0.born.elapsed().saturating_sub(Duration::from_millis(heard)) < LOST
+        let reached_end = self.0.reached_end.load(Ordering::Acquire);
+        reached_end > 0 && self.0.born.elapsed().saturating_sub(Duration::from_millis(reached_end)) < LOST
     }
 
     /// Up to `limit` events behind a position, none at its end; `None`: it does not reach back so far, or has not begun.
@@ -113,14 +115,14 @@ impl Window {
     }
 
     /// Follows a feed from the log's end of now until told to stop. Rides out a lost database.
-    pub async fn run(self, source: Source, stop: CancellationToken) {
+    pub async fn run(self, source: FeedSource, stop: CancellationToken) {
         let mut failing = false;
         loop {
             let ended = tokio::select! {
                 ended = self.follow(&source, &mut failing) => ended,
                 () = stop.cancelled() => return,
             };
-            self.0.heard.store(0, Ordering::Release);
+            self.0.reached_end.store(0, Ordering::Release);
             if let Err(error) = ended
                 && !std::mem::replace(&mut failing, true)
             {
@@ -136,9 +138,9 @@ impl Window {
     }
 
     /// Until the log is another than it was, or cannot be read.
-    async fn follow(&self, source: &Source, failing: &mut bool) -> Result<(), LogError> {
+    async fn follow(&self, source: &FeedSource, failing: &mut bool) -> Result<(), LogError> {
         let log = source.its_log();
-        let Head { position: begun, epoch, .. } = heard(super::SILENCE, log.head()).await?;
+        let LogHead { position: begun, epoch, .. } = with_timeout(super::QUERY_TIMEOUT, log.head()).await?;
         self.begin(begun, epoch);
         let mut feed = source.open(begun);
         let (mut after, mut ends) = (begun, begun);
@@ -154,7 +156,7 @@ impl Window {
                 }
                 _ = look.tick() => {
                     let at = Instant::now();
-                    let head = heard(super::SILENCE, log.head()).await?;
+                    let head = with_timeout(super::QUERY_TIMEOUT, log.head()).await?;
                     if head.epoch != epoch || head.position < after {
                         return Ok(());
                     }
@@ -162,21 +164,23 @@ impl Window {
                 }
             }
             if after >= ends {
-                self.heard(asked);
+                self.reached_end(asked);
                 *failing = false;
             }
         }
     }
 
     fn begin(&self, position: Position, epoch: Uuid) {
-        *self.kept() = Some(Kept { after: position, ..Kept::default() });
-        self.0.end.send_modify(|end| *end = End { era: end.era + 1, epoch, begun: position, position });
+        *self.kept() = Some(WindowEvents { after: position, ..WindowEvents::default() });
+        self.0
+            .end
+            .send_modify(|end| *end = WindowEnd { generation: end.generation + 1, epoch, begun: position, position });
         self.0.grown.send_replace(position);
     }
 
-    fn heard(&self, at: Instant) {
+    fn reached_end(&self, at: Instant) {
         let millis = u64::try_from(at.saturating_duration_since(self.0.born).as_millis()).unwrap_or(u64::MAX);
-        self.0.heard.store(millis.max(1), Ordering::Release);
+        self.0.reached_end.store(millis.max(1), Ordering::Release);
     }
 
     fn take(&self, events: Vec<Arc<Envelope>>) {

@@ -7,8 +7,8 @@ mod appender;
 mod batch;
 mod chains;
 mod columns;
-mod own;
 mod person_keys;
+mod recent_appends;
 
 use std::collections::BTreeMap;
 
@@ -19,57 +19,62 @@ use uuid::Uuid;
 
 pub(super) use self::appender::Appender;
 pub use self::batch::{
-    Appended, Batch, Conflict, NameChange, NewEvent, NewOutcome, OutcomeAt, Progress, RoomAppend, StoredOutcome,
-    Written,
+    AppendBatch, Appended, Conflict, EventData, NameChange, NewOutcome, OutcomeAt, RoomAppend, SourceProgress,
+    StoredOutcome, WrittenRoom,
 };
-use self::chains::After;
-pub use self::chains::Chains;
-use self::columns::{Columns, big};
-pub use self::own::{Acknowledged, OwnAppends};
+pub use self::chains::BatchChains;
+use self::chains::RoomAfterBatch;
+use self::columns::{AppendColumns, big};
 pub use self::person_keys::NewPersonKey;
+pub use self::recent_appends::{Acknowledged, RecentAppends};
 use super::{EventLog, LogError, rows};
 use crate::ids::{Position, RoomId};
 
 /// A batch as it is sent, but for its progress: encoded ahead, it has only to wait for its turn.
-pub struct Encoded {
-    batch: Batch,
-    chains: Chains,
+pub struct EncodedBatch {
+    batch: AppendBatch,
+    chains: BatchChains,
     arguments: PgArguments,
 }
 
-impl Encoded {
-    pub fn new(batch: Batch, chains: Chains) -> Result<Self, LogError> {
-        let arguments = Columns::of(&batch, &chains).arguments(batch.now)?;
+impl EncodedBatch {
+    pub fn new(batch: AppendBatch, chains: BatchChains) -> Result<Self, LogError> {
+        let arguments = AppendColumns::of(&batch, &chains).arguments(batch.now)?;
         Ok(Self { batch, chains, arguments })
     }
 }
 
-type Append<'q> = Query<'q, Postgres, PgArguments>;
+type AppendQuery<'q> = Query<'q, Postgres, PgArguments>;
 
 impl EventLog {
     /// Writes a batch in one transaction. Once this returns, what it says was written is durable. On an error nothing is known:
     /// the batch may or may not have been written; versions and idempotency keys make it safe to try again.
-    pub async fn append(&self, batch: &Batch) -> Result<Appended, LogError> {
-        let chains = Chains::of(batch);
-        let arguments = Columns::of(batch, &chains).arguments(batch.now)?;
+    pub async fn append(&self, batch: &AppendBatch) -> Result<Appended, LogError> {
+        let chains = BatchChains::of(batch);
+        let arguments = AppendColumns::of(batch, &chains).arguments(batch.now)?;
         self.send(batch, &chains, arguments).await
     }
 
     /// The same, of a batch that is encoded, with the progress that it makes.
-    pub async fn append_encoded(&self, encoded: Encoded, progress: Progress) -> Result<Appended, LogError> {
-        let Encoded { mut batch, chains, arguments } = encoded;
+    pub async fn append_encoded(&self, encoded: EncodedBatch, progress: SourceProgress) -> Result<Appended, LogError> {
+        let EncodedBatch { mut batch, chains, arguments } = encoded;
         batch.progress = Some(progress);
         self.send(&batch, &chains, arguments).await
     }
 
-    async fn send(&self, batch: &Batch, chains: &Chains, mut arguments: PgArguments) -> Result<Appended, LogError> {
+    async fn send(
+        &self,
+        batch: &AppendBatch,
+        chains: &BatchChains,
+        mut arguments: PgArguments,
+    ) -> Result<Appended, LogError> {
         let progress = batch.progress.as_ref();
         arguments.add(progress.map(|progress| progress.name.as_str())).map_err(sqlx::Error::Encode)?;
         arguments.add(progress.map(|progress| big(progress.done))).map_err(sqlx::Error::Encode)?;
         arguments.add(progress.map(|progress| progress.detail.get())).map_err(sqlx::Error::Encode)?;
         person_keys::arguments(&batch.keys, &mut arguments)?;
         let query = sqlx::query_with(person_keys::statement(&batch.keys), arguments);
-        let mut lent = self.appender.lend(&self.pool).await?;
+        let mut lent = self.appender.checkout(&self.pool).await?;
         let rows = match progress {
             // A statement by itself is a transaction.
             None if self.pool.has_sessions() => query.fetch_all(&mut *lent).await,
@@ -79,10 +84,10 @@ impl EventLog {
             Err(error) if person_keys::is_another(&error) => return Ok(self.left_out_whole(batch)),
             rows => rows.map_err(|error| append_error(error, batch))?,
         };
-        lent.back();
+        lent.check_in();
         let appended = answer(batch, &chains.rooms, &rows)?;
         // Before readers are notified of the position, and before the commands are answered.
-        if let Some(own) = &self.own {
+        if let Some(own) = &self.recent_appends {
             own.keep(batch, chains, &appended);
         }
         self.saw(appended.position);
@@ -90,7 +95,7 @@ impl EventLog {
     }
 
     /// What became of a batch of which nothing was written, because somebody has another key by now.
-    fn left_out_whole(&self, batch: &Batch) -> Appended {
+    fn left_out_whole(&self, batch: &AppendBatch) -> Appended {
         Appended {
             rooms: batch.rooms.iter().map(|_| None).collect(),
             conflicts: batch.keys.iter().map(|key| (key.unit, vec![Conflict::PersonKey])).collect(),
@@ -100,7 +105,12 @@ impl EventLog {
     }
 
     /// `whole`: with one conflict nothing is written. A connection on which this did not come to its end is not used again.
-    async fn in_transaction(&self, on: &mut PgConnection, query: Append<'_>, whole: bool) -> sqlx::Result<Vec<PgRow>> {
+    async fn in_transaction(
+        &self,
+        on: &mut PgConnection,
+        query: AppendQuery<'_>,
+        whole: bool,
+    ) -> sqlx::Result<Vec<PgRow>> {
         on.execute(sqlx::raw_sql(AssertSqlSafe(self.pool.beginning("", "")))).await?;
         let rows = query.fetch_all(&mut *on).await?;
         // The head's own row is always there; each other one is a conflict.
@@ -115,7 +125,7 @@ impl EventLog {
 const OF_CONTENT: [&str; 5] = ["21", "22", "23", "54", "P0"];
 
 /// What PostgreSQL says when no partition takes a row is SQLSTATE 23514, as for any broken check, without the name of one.
-fn append_error(error: sqlx::Error, batch: &Batch) -> LogError {
+fn append_error(error: sqlx::Error, batch: &AppendBatch) -> LogError {
     let answered = error.as_database_error();
     let code = answered.and_then(|db| db.code()).unwrap_or_default();
     if code == "23514" && answered.is_some_and(|db| db.constraint().is_none()) {
@@ -127,7 +137,7 @@ fn append_error(error: sqlx::Error, batch: &Batch) -> LogError {
     if OF_CONTENT.iter().any(|class| code.starts_with(class)) { LogError::Refused(error) } else { error.into() }
 }
 
-fn answer(batch: &Batch, after: &[After], rows: &[PgRow]) -> Result<Appended, LogError> {
+fn answer(batch: &AppendBatch, after: &[RoomAfterBatch], rows: &[PgRow]) -> Result<Appended, LogError> {
     let mut conflicts: BTreeMap<u32, Vec<Conflict>> = BTreeMap::new();
     let mut base = None;
     for row in rows {
@@ -141,7 +151,7 @@ fn answer(batch: &Batch, after: &[After], rows: &[PgRow]) -> Result<Appended, Lo
         conflicts.entry(unit).or_default().push(conflict(batch, kind, row)?);
     }
     let (position, recorded_at) = base.ok_or_else(|| LogError::Damaged("an append without an answer".into()))?;
-    let mut places = Places { position, spread: batch.order.as_ref().map(|_| Vec::new()) };
+    let mut places = PositionAllocator { position, spread: batch.order.as_ref().map(|_| Vec::new()) };
     let nothing = batch.progress.is_some() && !conflicts.is_empty();
     let left_out = |room: &RoomAppend| nothing || conflicts.contains_key(&room.unit);
     if let Some(order) = &batch.order {
@@ -154,7 +164,7 @@ fn answer(batch: &Batch, after: &[After], rows: &[PgRow]) -> Result<Appended, Lo
             continue;
         }
         let (first_position, spread) = places.of(&after.events);
-        rooms.push(Some(Written {
+        rooms.push(Some(WrittenRoom {
             first_position,
             spread,
             version: room.expected + room.events.len() as u64,
@@ -166,14 +176,14 @@ fn answer(batch: &Batch, after: &[After], rows: &[PgRow]) -> Result<Appended, Lo
 }
 
 /// Gives out positions, in the order in which the append did.
-struct Places {
+struct PositionAllocator {
     /// The last one given out.
     position: Position,
     /// Of each event of the batch, where rooms are mixed; of an event that was left out, that of the one before it.
     spread: Option<Vec<Position>>,
 }
 
-impl Places {
+impl PositionAllocator {
     fn spread(&mut self, written: impl Iterator<Item = bool>) {
         let mut last = self.position;
         let positions: Vec<Position> = written
@@ -203,7 +213,7 @@ impl Places {
     }
 }
 
-fn conflict(batch: &Batch, kind: &str, row: &PgRow) -> Result<Conflict, LogError> {
+fn conflict(batch: &AppendBatch, kind: &str, row: &PgRow) -> Result<Conflict, LogError> {
     let subject = || row.try_get::<String, _>("subject");
     let about = || row.try_get::<Uuid, _>("about").map(RoomId::from_uuid);
     match kind {

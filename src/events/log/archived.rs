@@ -8,10 +8,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::read::{InLog, TenantPage};
-use super::walk::Reached;
+use super::chain_check::RoomChain;
+use super::read::{LogItem, TenantPage};
 use super::{EventLog, LogError};
-use crate::events::archive::{Archive, ArchiveError, ArchivedPartition};
+use crate::events::archive::{ArchiveError, ArchiveReader, ArchivedPartition};
 use crate::events::envelope::{Envelope, Hash};
 use crate::events::time::Timestamp;
 use crate::ids::{Position, RoomKey, RoomVersion, TenantId};
@@ -33,12 +33,12 @@ impl EventLog {
         Ok(times.is_some_and(|times| times.archive.is_some()))
     }
 
-    fn archive_of(&self, partition: &ArchivedPartition) -> Result<&Archive, LogError> {
+    fn archive_of(&self, partition: &ArchivedPartition) -> Result<&ArchiveReader, LogError> {
         let unknown = || ArchiveError::NotConfigured { partition: partition.name.clone() };
         self.archive.as_ref().ok_or_else(|| unknown().into())
     }
 
-    pub(super) async fn walk_archived<T: InLog>(
+    pub(super) async fn read_archived<T: LogItem>(
         &self,
         partition: &ArchivedPartition,
         after: Position,
@@ -148,12 +148,12 @@ impl EventLog {
     }
 
     /// Where a room stands at the end of what is archived of it.
-    pub async fn archived_end(&self, key: &RoomKey) -> Result<Option<Reached>, LogError> {
+    pub async fn archived_end(&self, key: &RoomKey) -> Result<Option<RoomChain>, LogError> {
         for partition in self.archived_partitions_of(key).await?.iter().rev() {
             let spans = self.archive_of(partition)?.spans(partition, key).await?;
             if let Some(last) = spans.last() {
                 let position = partition.last_position;
-                return Ok(Some(Reached { version: last.last_version, position, chain: last.chain }));
+                return Ok(Some(RoomChain { version: last.last_version, position, chain: last.chain }));
             }
         }
         Ok(None)

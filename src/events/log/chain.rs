@@ -24,7 +24,7 @@ const YEAR_2000_MICROS: i64 = 946_684_800_000_000;
 pub const START: Hash = [0; 32];
 
 /// What of an event the chain holds.
-pub struct Link<'a> {
+pub struct ChainLink<'a> {
     pub key: &'a RoomKey,
     pub room_version: RoomVersion,
     pub event_type: &'a str,
@@ -58,7 +58,7 @@ fn actor(hasher: &mut Sha256, actor: &Actor) {
 }
 
 /// The chain after one more event.
-pub fn link(before: &Hash, event: &Link<'_>) -> Hash {
+pub fn link(before: &Hash, event: &ChainLink<'_>) -> Hash {
     let mut hasher = Sha256::new();
     hasher.update(before);
     bytes(&mut hasher, Some(event.key.tenant.as_str().as_bytes()));
@@ -83,7 +83,7 @@ pub fn link_envelope(before: &Hash, event: &Envelope) -> Hash {
     let key = RoomKey { tenant: event.tenant.clone(), room: event.room };
     link(
         before,
-        &Link {
+        &ChainLink {
             key: &key,
             room_version: event.room_version,
             event_type: &event.event_type,

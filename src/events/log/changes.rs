@@ -5,7 +5,7 @@ use sqlx::FromRow;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
-use super::read::{InLog, Stretch, in_stretch};
+use super::read::{LogItem, ReadRange, in_range};
 use super::{EventLog, LogError, rows};
 use crate::database::pool::Pool;
 use crate::events::envelope::Envelope;
@@ -14,13 +14,13 @@ use crate::ids::{Position, RoomId, RoomKey, TenantId};
 
 /// An event, without what happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
+pub struct RoomChange {
     pub position: Position,
     pub recorded_at: Timestamp,
     pub key: RoomKey,
 }
 
-impl InLog for Change {
+impl LogItem for RoomChange {
     fn position(&self) -> Position {
         self.position
     }
@@ -29,12 +29,12 @@ impl InLog for Change {
         self.recorded_at
     }
 
-    async fn read(pool: &Pool, stretch: Stretch) -> Result<Vec<Self>, LogError> {
-        let rows = stretch.rows(pool, concat!("SELECT position, recorded_at, tenant, room", in_stretch!())).await?;
+    async fn read(pool: &Pool, range: ReadRange) -> Result<Vec<Self>, LogError> {
+        let rows = range.rows(pool, concat!("SELECT position, recorded_at, tenant, room", in_range!())).await?;
         let change = |row: &PgRow| {
             let (position, recorded_at, tenant, room): (i64, DateTime<Utc>, String, Uuid) = FromRow::from_row(row)?;
             let tenant = TenantId::new(&tenant).map_err(|bad| LogError::Damaged(bad.to_string()))?;
-            Ok(Change {
+            Ok(RoomChange {
                 position: rows::position(position)?,
                 recorded_at: rows::timestamp(recorded_at)?,
                 key: RoomKey { tenant, room: RoomId::from_uuid(room) },
@@ -48,7 +48,7 @@ impl InLog for Change {
     }
 }
 
-impl From<&Envelope> for Change {
+impl From<&Envelope> for RoomChange {
     fn from(event: &Envelope) -> Self {
         let key = RoomKey { tenant: event.tenant.clone(), room: event.room };
         Self { position: event.position, recorded_at: event.recorded_at, key }
@@ -57,7 +57,7 @@ impl From<&Envelope> for Change {
 
 impl EventLog {
     /// Of up to `limit` events after a position, in position order. Fewer than `limit`: that was the end.
-    pub async fn changes(&self, after: Position, limit: usize) -> Result<Vec<Change>, LogError> {
-        self.walk(after, limit).await
+    pub async fn changes(&self, after: Position, limit: usize) -> Result<Vec<RoomChange>, LogError> {
+        self.read_partitions(after, limit).await
     }
 }

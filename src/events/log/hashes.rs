@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 use sqlx::postgres::PgRow;
 
-use super::read::{InLog, Stretch, bind, in_stretch};
+use super::read::{LogItem, ReadRange, bind, in_range};
 use super::{EventLog, LogError, rows};
 use crate::database::pool::Pool;
 use crate::events::envelope::{Envelope, Hash};
@@ -14,13 +14,13 @@ use crate::events::time::Timestamp;
 use crate::ids::Position;
 
 /// An event's place and its hash.
-struct Fingerprint {
+struct EventHash {
     position: Position,
     recorded_at: Timestamp,
     hash: Hash,
 }
 
-impl InLog for Fingerprint {
+impl LogItem for EventHash {
     fn position(&self) -> Position {
         self.position
     }
@@ -29,8 +29,8 @@ impl InLog for Fingerprint {
         self.recorded_at
     }
 
-    async fn read(pool: &Pool, stretch: Stretch) -> Result<Vec<Self>, LogError> {
-        let rows = stretch.rows(pool, concat!("SELECT position, recorded_at, hash", in_stretch!())).await?;
+    async fn read(pool: &Pool, range: ReadRange) -> Result<Vec<Self>, LogError> {
+        let rows = range.rows(pool, concat!("SELECT position, recorded_at, hash", in_range!())).await?;
         let read = |row: &PgRow| {
             let (position, recorded_at, hash): (i64, DateTime<Utc>, Vec<u8>) = FromRow::from_row(row)?;
             let (position, recorded_at) = (rows::position(position)?, rows::timestamp(recorded_at)?);
@@ -66,7 +66,7 @@ impl EventLog {
 
     /// The hashes of up to `limit` events after a position, in position order.
     pub async fn hashes_after(&self, after: Position, limit: usize) -> Result<Vec<(Position, Hash)>, LogError> {
-        let found: Vec<Fingerprint> = self.walk(after, limit).await?;
+        let found: Vec<EventHash> = self.read_partitions(after, limit).await?;
         Ok(found.into_iter().map(|found| (found.position, found.hash)).collect())
     }
 }

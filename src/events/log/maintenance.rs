@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{EventLog, LogError};
 use crate::config::LogConfig;
-use crate::database::silence::heard;
+use crate::database::timeout::with_timeout;
 use crate::events::time::{Clock, Timestamp};
 
 /// Between two rounds, at most.
@@ -17,7 +17,7 @@ const ROUND: Duration = Duration::from_secs(60);
 /// At least, for outcomes that live for seconds.
 const SHORTEST_ROUND: Duration = Duration::from_millis(500);
 /// A round takes no longer, where anybody answers.
-const SILENCE: Duration = Duration::from_secs(120);
+const ROUND_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long appends may queue behind the cleaning of outcomes before it steps back until the next round.
 const LOCK_PATIENCE: &str = "SET LOCAL lock_timeout = '200ms'";
 /// The part of the configured runway below which the process is not ready any more. Well before the end, so that there is
@@ -76,10 +76,10 @@ impl Maintenance {
 
     pub async fn run(self, stop: CancellationToken) {
         let round = (self.config.idempotency_ttl / 8).clamp(SHORTEST_ROUND, ROUND);
-        let mut health = Health::default();
+        let mut health = RoundState::default();
         loop {
             let done = tokio::select! {
-                done = heard(SILENCE, self.round(&mut health)) => done,
+                done = with_timeout(ROUND_TIMEOUT, self.round(&mut health)) => done,
                 () = stop.cancelled() => return,
             };
             match done {
@@ -99,7 +99,7 @@ impl Maintenance {
         }
     }
 
-    async fn round(&self, health: &mut Health) -> Result<(), LogError> {
+    async fn round(&self, health: &mut RoundState) -> Result<(), LogError> {
         if !health.ttl_is_set {
             let ttl = i32::try_from(self.config.idempotency_ttl.as_secs()).unwrap_or(i32::MAX);
             sqlx::query("SELECT convoke.set_outcome_ttl($1)").bind(ttl).execute(self.log.pool()).await?;
@@ -136,7 +136,7 @@ impl Maintenance {
 
 /// What a round leaves for the next.
 #[derive(Default)]
-struct Health {
+struct RoundState {
     failing: bool,
     ttl_is_set: bool,
 }

@@ -6,28 +6,28 @@
 //!
 //! [`append`] writes events, [`read`] reads them, and [`wake`] notifies readers of new ones. [`chain`] and [`verify`] prove that
 //! events are unchanged, and [`names`] compares the names of rooms with the events. `archived` reads partitions that left the
-//! database, [`snapshots`] stores states of long rooms, and [`runway`] and [`maintenance`] create partitions ahead of time. The
-//! log does not interpret events, except for names.
+//! database, [`snapshots`] stores states of long rooms, and [`partition_status`] and [`maintenance`] create partitions
+//! ahead of time. The log does not interpret events, except for names.
 
 pub mod append;
 mod archived;
-mod beside;
 pub mod chain;
+pub mod chain_check;
 pub mod changes;
 pub mod epochs;
+mod events_by_version;
 mod hashes;
-pub mod intake;
+mod heads_and_outcomes;
+pub mod import_support;
 pub mod maintenance;
 pub mod names;
+pub mod partition_status;
 mod partitions;
-mod picked;
 pub mod read;
 mod rows;
-pub mod runway;
 pub mod snapshots;
 pub mod verify;
 pub mod wake;
-pub mod walk;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,18 +36,18 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use self::append::Acknowledged;
-use super::archive::{Archive, ArchiveError};
+use super::archive::{ArchiveError, ArchiveReader};
 use super::envelope::{Hash, UnreadableEvent};
 use super::time::Timestamp;
 use crate::database::pool::Pool;
 use crate::ids::{Position, RoomKey, RoomVersion};
 
 /// Reads that others wait for, and that nobody may give up in the reader's place, take no longer where anybody answers.
-const SILENCE: Duration = Duration::from_secs(45);
+const QUERY_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// The newest end of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Head {
+pub struct LogHead {
     /// Of the last event; 0: the log is empty.
     pub position: Position,
     /// Of the last event.
@@ -110,11 +110,11 @@ impl From<sqlx::Error> for LogError {
 pub struct EventLog {
     pool: Pool,
     /// Where partitions lie that left the database; `None`: nowhere that this process knows of.
-    archive: Option<Archive>,
-    partitions: Arc<partitions::Catalogue>,
+    archive: Option<ArchiveReader>,
+    partitions: Arc<partitions::PartitionCatalogue>,
     appender: Arc<append::Appender>,
     /// `None`: nobody in this process follows the log.
-    own: Option<Arc<append::OwnAppends>>,
+    recent_appends: Option<Arc<append::RecentAppends>>,
     head: Arc<watch::Sender<Position>>,
 }
 
@@ -127,19 +127,19 @@ impl EventLog {
             archive: None,
             partitions: Arc::default(),
             appender: Arc::default(),
-            own: None,
+            recent_appends: None,
             head: Arc::new(head),
         }
     }
 
     /// The same, reading on in archives.
-    pub fn with_archive(self, archive: Option<Archive>) -> Self {
+    pub fn with_archive(self, archive: Option<ArchiveReader>) -> Self {
         Self { archive, ..self }
     }
 
     /// The same, keeping what this process appends for those in it who follow the end of the log.
     pub fn keeping_appends(self) -> Self {
-        Self { own: Some(Arc::default()), ..self }
+        Self { recent_appends: Some(Arc::default()), ..self }
     }
 
     /// The same log over another pool: what one has seen, the other knows.
@@ -151,14 +151,14 @@ impl EventLog {
         &self.pool
     }
 
-    pub async fn head(&self) -> Result<Head, LogError> {
+    pub async fn head(&self) -> Result<LogHead, LogError> {
         let (position, recorded_at, epoch): (i64, Option<chrono::DateTime<chrono::Utc>>, Uuid) =
             sqlx::query_as("SELECT position, CASE WHEN position > 0 THEN recorded_at END, epoch FROM convoke.log_head")
                 .fetch_one(&self.pool)
                 .await?;
         let position = rows::position(position)?;
         self.saw(position);
-        Ok(Head { position, recorded_at: recorded_at.and_then(Timestamp::new), epoch })
+        Ok(LogHead { position, recorded_at: recorded_at.and_then(Timestamp::new), epoch })
     }
 
     /// The last position that this process knows of; changes at once on an append of this process, and within milliseconds on
@@ -169,12 +169,12 @@ impl EventLog {
 
     /// The version up to which this process appended to a room, where it did so behind the position `known`.
     pub fn acknowledged(&self, room: &RoomKey, known: Position) -> Acknowledged {
-        self.own.as_ref().map_or(Acknowledged::Nothing, |own| own.version(room, known))
+        self.recent_appends.as_ref().map_or(Acknowledged::Nothing, |own| own.version(room, known))
     }
 
     /// Whether this process appended to the room lately.
     pub fn appended_lately(&self, room: &RoomKey) -> bool {
-        self.own.as_ref().is_some_and(|own| own.has(room))
+        self.recent_appends.as_ref().is_some_and(|own| own.has(room))
     }
 
     fn saw(&self, position: Position) {

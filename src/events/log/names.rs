@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use sqlx::{PgPool, Row as _};
 
-use super::verify::Fault;
+use super::verify::ChainFault;
 use super::{EventLog, LogError, rows};
 use crate::events::envelope::{Envelope, UnreadableEvent};
 use crate::events::room::RoomEvent;
@@ -18,19 +18,19 @@ use crate::ids::{Position, RoomId, RoomKey, TenantId};
 const PAGE: usize = 10_000;
 
 /// A tenant's name for a room.
-type Name = (TenantId, String);
+type RoomName = (TenantId, String);
 
 /// Who holds which name, after the events up to a position.
 #[derive(Default)]
-pub struct Names {
+pub struct NameIndex {
     /// By the position at which they were created; more than one: twins. The first holds the name by right.
-    holders: BTreeMap<Name, Vec<(Position, RoomId)>>,
+    holders: BTreeMap<RoomName, Vec<(Position, RoomId)>>,
     of_room: HashMap<RoomKey, String>,
 }
 
 /// Rooms that have not ended and have one name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Twins {
+pub struct NameTwins {
     pub tenant: TenantId,
     pub name: String,
     /// In the order in which they were created. The first keeps the name.
@@ -39,17 +39,17 @@ pub struct Twins {
 
 /// What a repair found and did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Repaired {
+pub struct NameRepair {
     /// Names that rooms hold by their events.
     pub names: usize,
     /// Rows that were missing, or named another room.
     pub set: usize,
     /// Rows of rooms that have no such name, or have ended.
     pub removed: usize,
-    pub twins: Vec<Twins>,
+    pub twins: Vec<NameTwins>,
 }
 
-impl Names {
+impl NameIndex {
     /// Takes the next event in.
     pub fn step(&mut self, event: &Envelope) -> Result<(), UnreadableEvent> {
         if !RoomEvent::changes_names(&event.event_type) {
@@ -79,31 +79,31 @@ impl Names {
         Ok(())
     }
 
-    fn twins(&self) -> impl Iterator<Item = Twins> {
-        self.holders.iter().filter(|(_, holders)| holders.len() > 1).map(|((tenant, name), holders)| Twins {
+    fn twins(&self) -> impl Iterator<Item = NameTwins> {
+        self.holders.iter().filter(|(_, holders)| holders.len() > 1).map(|((tenant, name), holders)| NameTwins {
             tenant: tenant.clone(),
             name: name.clone(),
             rooms: holders.iter().map(|(_, room)| *room).collect(),
         })
     }
 
-    fn holder(&self, name: &Name) -> Option<(Position, RoomId)> {
+    fn holder(&self, name: &RoomName) -> Option<(Position, RoomId)> {
         self.holders.get(name).and_then(|holders| holders.first()).copied()
     }
 }
 
 /// A row of the table.
-struct Entry {
-    name: Name,
+struct NameRow {
+    name: RoomName,
     room: RoomId,
 }
 
-async fn entries(on: impl sqlx::PgExecutor<'_>) -> Result<Vec<Entry>, LogError> {
+async fn entries(on: impl sqlx::PgExecutor<'_>) -> Result<Vec<NameRow>, LogError> {
     let rows = sqlx::query("SELECT tenant, name, room FROM convoke.room_names").fetch_all(on).await?;
     let entry = |row: &sqlx::postgres::PgRow| {
         let tenant: &str = row.try_get("tenant")?;
         let tenant = TenantId::new(tenant).map_err(|error| LogError::Damaged(format!("a name's tenant: {error}")))?;
-        Ok(Entry { name: (tenant, row.try_get("name")?), room: RoomId::from_uuid(row.try_get("room")?) })
+        Ok(NameRow { name: (tenant, row.try_get("name")?), room: RoomId::from_uuid(row.try_get("room")?) })
     };
     rows.iter().map(entry).collect()
 }
@@ -111,13 +111,13 @@ async fn entries(on: impl sqlx::PgExecutor<'_>) -> Result<Vec<Entry>, LogError> 
 impl EventLog {
     /// The first contradiction between what the events up to `end` say of names and the table. Rooms that went on since are left
     /// out.
-    pub(super) async fn contradiction(&self, names: &Names, end: Position) -> Result<Option<Fault>, LogError> {
-        let fault = |position, tenant: &TenantId, room, what| Fault {
+    pub(super) async fn contradiction(&self, names: &NameIndex, end: Position) -> Result<Option<ChainFault>, LogError> {
+        let fault = |position, tenant: &TenantId, room, what| ChainFault {
             position,
             room: Some(RoomKey { tenant: tenant.clone(), room }),
             what,
         };
-        for Twins { tenant, name, rooms } in names.twins() {
+        for NameTwins { tenant, name, rooms } in names.twins() {
             let [first, second, ..] = rooms[..] else { continue };
             if self.went_on(&tenant, first, end).await? || self.went_on(&tenant, second, end).await? {
                 continue;
@@ -126,8 +126,8 @@ impl EventLog {
             let what = format!("the room \"{name}\" was created while room {first} of that name had not ended");
             return Ok(Some(fault(position, &tenant, second, what)));
         }
-        let mut table: HashMap<Name, RoomId> = HashMap::new();
-        for Entry { name, room } in entries(&self.pool).await? {
+        let mut table: HashMap<RoomName, RoomId> = HashMap::new();
+        for NameRow { name, room } in entries(&self.pool).await? {
             let held = names.holder(&name);
             if held.is_none_or(|(_, holder)| holder != room) && !self.went_on(&name.0, room, end).await? {
                 let what = format!("the table of names gives it \"{}\", its events do not", name.1);
@@ -151,14 +151,15 @@ impl EventLog {
     }
 
     /// Writes the table of names as the events have it; of twins the first keeps the name. Appends wait for as long as it takes
-    /// to read what was appended during the walk, and to compare. `change`: whether to write; if not, only tells what it would do.
+    /// to read what was appended during the check, and to compare. `change`: whether to write; if not, only tells what
+    /// it would do.
     pub async fn repair_names(
         &self,
         owner: &PgPool,
         change: bool,
         mut progress: impl FnMut(Position, Position) -> bool,
-    ) -> Result<Option<Repaired>, LogError> {
-        let mut names = Names::default();
+    ) -> Result<Option<NameRepair>, LogError> {
+        let mut names = NameIndex::default();
         let mut position = 0;
         let end = self.head().await?.position;
         while position < end {
@@ -177,9 +178,9 @@ impl EventLog {
             position = self.take_names(&mut names, position, head).await?;
         }
         let mut repaired =
-            Repaired { names: names.holders.len(), twins: names.twins().collect(), ..Repaired::default() };
-        let mut right: HashMap<Name, RoomId> = HashMap::new();
-        for Entry { name, room } in entries(&mut *transaction).await? {
+            NameRepair { names: names.holders.len(), twins: names.twins().collect(), ..NameRepair::default() };
+        let mut right: HashMap<RoomName, RoomId> = HashMap::new();
+        for NameRow { name, room } in entries(&mut *transaction).await? {
             if names.holder(&name).is_some_and(|(_, holder)| holder == room) {
                 right.insert(name, room);
                 continue;
@@ -210,7 +211,7 @@ impl EventLog {
     }
 
     /// The position that was reached.
-    async fn take_names(&self, names: &mut Names, after: Position, end: Position) -> Result<Position, LogError> {
+    async fn take_names(&self, names: &mut NameIndex, after: Position, end: Position) -> Result<Position, LogError> {
         let wanted = usize::try_from(end - after).unwrap_or(PAGE).min(PAGE);
         let events = self.read(after, wanted).await?;
         events.iter().try_for_each(|event| names.step(event))?;

@@ -15,7 +15,7 @@ use crate::ids::Position;
 
 /// A partition in use.
 #[derive(Clone, Debug)]
-struct Bounds {
+struct PartitionBounds {
     first_position: Position,
     from_time: DateTime<Utc>,
     to_time: DateTime<Utc>,
@@ -24,7 +24,7 @@ struct Bounds {
 
 /// Times between which an event lies.
 #[derive(Clone, Debug)]
-pub(super) struct Times {
+pub(super) struct PartitionTimes {
     pub from: DateTime<Utc>,
     pub to: DateTime<Utc>,
     /// No later partition in use is known; there may be one by now.
@@ -34,11 +34,11 @@ pub(super) struct Times {
 }
 
 #[derive(Default)]
-pub(super) struct Catalogue(RwLock<Vec<Bounds>>);
+pub(super) struct PartitionCatalogue(RwLock<Vec<PartitionBounds>>);
 
-impl Catalogue {
+impl PartitionCatalogue {
     /// Between which times the event at `position` was recorded, if it is there. `None`: the log is empty.
-    pub(super) async fn times_of(&self, pool: &Pool, position: Position) -> Result<Option<Times>, LogError> {
+    pub(super) async fn times_of(&self, pool: &Pool, position: Position) -> Result<Option<PartitionTimes>, LogError> {
         if let Some(times) = self.known(position) {
             return Ok(Some(times));
         }
@@ -46,11 +46,11 @@ impl Catalogue {
         Ok(self.known(position))
     }
 
-    fn known(&self, position: Position) -> Option<Times> {
+    fn known(&self, position: Position) -> Option<PartitionTimes> {
         let bounds = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let index = bounds.partition_point(|one| one.first_position <= position).checked_sub(1)?;
-        let Bounds { from_time: from, to_time: to, archive, .. } = bounds[index].clone();
-        Some(Times { from, to, newest: index + 1 == bounds.len(), archive })
+        let PartitionBounds { from_time: from, to_time: to, archive, .. } = bounds[index].clone();
+        Some(PartitionTimes { from, to, newest: index + 1 == bounds.len(), archive })
     }
 
     /// The archived partitions as they are now, oldest first.
@@ -61,7 +61,7 @@ impl Catalogue {
     }
 
     pub(super) async fn load(&self, pool: &Pool) -> Result<(), LogError> {
-        let found: Vec<PartitionRow> = sqlx::query_as(
+        let found: Vec<CatalogueRow> = sqlx::query_as(
             "SELECT
                 p.name,
                 p.first_position,
@@ -83,14 +83,14 @@ impl Catalogue {
         )
         .fetch_all(pool)
         .await?;
-        let bounds = found.into_iter().map(PartitionRow::bounds).collect::<Result<_, _>>()?;
+        let bounds = found.into_iter().map(CatalogueRow::bounds).collect::<Result<_, _>>()?;
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = bounds;
         Ok(())
     }
 }
 
 #[derive(sqlx::FromRow)]
-struct PartitionRow {
+struct CatalogueRow {
     name: String,
     first_position: i64,
     from_time: DateTime<Utc>,
@@ -106,8 +106,8 @@ struct PartitionRow {
     rooms_footer: Option<Vec<u8>>,
 }
 
-impl PartitionRow {
-    fn bounds(self) -> Result<Bounds, LogError> {
+impl CatalogueRow {
+    fn bounds(self) -> Result<PartitionBounds, LogError> {
         let first_position = rows::position(self.first_position)?;
         let file = |name, size, footer_at, footer: Option<Vec<u8>>| {
             let (Some(name), Some(size), Some(footer_at), Some(footer)) = (name, size, footer_at, footer) else {
@@ -130,6 +130,6 @@ impl PartitionRow {
             })),
             _ => None,
         };
-        Ok(Bounds { first_position, from_time: self.from_time, to_time: self.to_time, archive })
+        Ok(PartitionBounds { first_position, from_time: self.from_time, to_time: self.to_time, archive })
     }
 }

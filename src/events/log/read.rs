@@ -8,12 +8,12 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgRow;
 
-use super::partitions::Times;
+use super::partitions::PartitionTimes;
 use super::rows::{self, columns};
-use super::{EventLog, LogError, SILENCE};
+use super::{EventLog, LogError, QUERY_TIMEOUT};
 use crate::database::pool::Pool;
-use crate::database::silence::heard;
 use crate::database::tenant;
+use crate::database::timeout::with_timeout;
 use crate::events::envelope::Envelope;
 use crate::events::time::Timestamp;
 use crate::ids::{Position, RoomKey, RoomVersion, TenantId};
@@ -32,7 +32,7 @@ pub struct TenantPage {
 
 /// One read: events after a position whose times lie from `from` to before `to`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Stretch {
+pub(super) struct ReadRange {
     pub after: Position,
     pub limit: usize,
     pub from: DateTime<Utc>,
@@ -40,8 +40,8 @@ pub(super) struct Stretch {
     pub to: Option<DateTime<Utc>>,
 }
 
-impl Stretch {
-    /// What a statement that ends with [`in_stretch!`] finds here.
+impl ReadRange {
+    /// What a statement that ends with [`in_range!`] finds here.
     pub async fn rows(self, pool: &Pool, statement: &'static str) -> sqlx::Result<Vec<PgRow>> {
         sqlx::query(statement)
             .bind(bind(self.after))
@@ -53,8 +53,8 @@ impl Stretch {
     }
 }
 
-/// Where a stretch's events are, with `$1` to `$4` of [`Stretch`]'s fields: after, from, to, limit.
-macro_rules! in_stretch {
+/// Where a range's events are, with `$1` to `$4` of [`ReadRange`]'s fields: after, from, to, limit.
+macro_rules! in_range {
     () => {
         " FROM convoke.log
           WHERE position > $1 AND recorded_at >= $2 AND recorded_at < coalesce($3, 'infinity'::timestamptz)
@@ -62,20 +62,20 @@ macro_rules! in_stretch {
           LIMIT $4"
     };
 }
-pub(super) use in_stretch;
+pub(super) use in_range;
 
 /// An event, or what is wanted of it.
-pub(super) trait InLog: Sized {
+pub(super) trait LogItem: Sized {
     fn position(&self) -> Position;
 
     fn recorded_at(&self) -> Timestamp;
 
-    fn read(pool: &Pool, stretch: Stretch) -> impl Future<Output = Result<Vec<Self>, LogError>> + Send;
+    fn read(pool: &Pool, range: ReadRange) -> impl Future<Output = Result<Vec<Self>, LogError>> + Send;
 
     fn of(event: Envelope) -> Self;
 }
 
-impl InLog for Envelope {
+impl LogItem for Envelope {
     fn position(&self) -> Position {
         self.position
     }
@@ -84,8 +84,8 @@ impl InLog for Envelope {
         self.recorded_at
     }
 
-    async fn read(pool: &Pool, stretch: Stretch) -> Result<Vec<Self>, LogError> {
-        envelopes(&stretch.rows(pool, concat!("SELECT ", columns!(), in_stretch!())).await?)
+    async fn read(pool: &Pool, range: ReadRange) -> Result<Vec<Self>, LogError> {
+        envelopes(&range.rows(pool, concat!("SELECT ", columns!(), in_range!())).await?)
     }
 
     fn of(event: Envelope) -> Self {
@@ -105,13 +105,13 @@ pub(super) fn bind(number: u64) -> i64 {
 impl EventLog {
     /// Up to `limit` events after a position, of all tenants, in position order. Fewer than `limit`: that was the end.
     pub async fn read(&self, after: Position, limit: usize) -> Result<Vec<Envelope>, LogError> {
-        self.walk(after, limit).await
+        self.read_partitions(after, limit).await
     }
 
     /// The same for readers at the end of the log: uses the events that this process appended itself.
     pub async fn read_shared(&self, after: Position, limit: usize) -> Result<Vec<Arc<Envelope>>, LogError> {
         let mut wanted = limit;
-        if let Some(own) = &self.own {
+        if let Some(own) = &self.recent_appends {
             let at_hand = own.after(after, limit);
             if !at_hand.is_empty() {
                 return Ok(at_hand);
@@ -120,21 +120,21 @@ impl EventLog {
                 wanted = wanted.min(usize::try_from(first - after - 1).unwrap_or(limit));
             }
         }
-        Ok(self.walk::<Envelope>(after, wanted).await?.into_iter().map(Arc::new).collect())
+        Ok(self.read_partitions::<Envelope>(after, wanted).await?.into_iter().map(Arc::new).collect())
     }
 
     /// Reads `limit` events after a position, whatever part of them is wanted, from one partition's time to the next.
-    pub(super) async fn walk<T: InLog>(&self, after: Position, limit: usize) -> Result<Vec<T>, LogError> {
+    pub(super) async fn read_partitions<T: LogItem>(&self, after: Position, limit: usize) -> Result<Vec<T>, LogError> {
         let mut found = Vec::new();
         let mut after = after;
         while found.len() < limit {
             let Some(times) = self.partitions.times_of(&self.pool, after + 1).await? else { break };
             let wanted = limit - found.len();
             let page = match &times.archive {
-                Some(partition) => self.walk_archived(partition, after, wanted).await?,
+                Some(partition) => self.read_archived(partition, after, wanted).await?,
                 None => {
                     let to = (!times.newest).then_some(times.to);
-                    let page = T::read(&self.pool, Stretch { after, limit: wanted, from: times.from, to }).await?;
+                    let page = T::read(&self.pool, ReadRange { after, limit: wanted, from: times.from, to }).await?;
                     // Positions have no gaps: where there is one, the partition may have left meanwhile.
                     let gap = page.first().map_or(!times.newest, |first| first.position() != after + 1);
                     if gap && self.has_left(after + 1).await? {
@@ -161,8 +161,8 @@ impl EventLog {
         Ok(found)
     }
 
-    /// Up to `limit` of a tenant's events after a position, read as that tenant. Looks at a bounded stretch of the log: an
-    /// empty page whose `through` is below the head is not the end.
+    /// Up to `limit` of a tenant's events after a position, read as that tenant. Looks at a bounded range of the log:
+    /// an empty page whose `through` is below the head is not the end.
     pub async fn read_tenant(&self, tenant: &TenantId, after: Position, limit: usize) -> Result<TenantPage, LogError> {
         let head = self.head().await?;
         let end = head.position.min(after.saturating_add(TENANT_SPAN));
@@ -189,7 +189,7 @@ impl EventLog {
         tenant: &TenantId,
         after: Position,
         end: Position,
-        times: &Times,
+        times: &PartitionTimes,
         limit: usize,
     ) -> Result<TenantPage, LogError> {
         let last = self.partitions.times_of(&self.pool, end).await?.filter(|last| !last.newest);
@@ -226,7 +226,7 @@ impl EventLog {
         since: Option<Timestamp>,
         limit: usize,
     ) -> Result<Vec<Envelope>, LogError> {
-        let live = || heard(SILENCE, read_room_on(&self.pool, key, after, since, limit));
+        let live = || with_timeout(QUERY_TIMEOUT, read_room_on(&self.pool, key, after, since, limit));
         self.joined(key, after, limit, live).await
     }
 

@@ -1,15 +1,15 @@
 //! Snapshots of room states, so that a long room loads as fast as a short one, at any of its versions. Snapshots are disposable:
 //! without them everything works, more slowly. The log does not interpret a state; the executor decides when to store one.
 
-use super::{EventLog, LogError, SILENCE, rows};
-use crate::database::silence::heard;
+use super::{EventLog, LogError, QUERY_TIMEOUT, rows};
+use crate::database::timeout::with_timeout;
 use crate::events::envelope::Hash;
 use crate::events::time::Timestamp;
 use crate::ids::{Position, RoomKey, RoomVersion};
 
 /// The state of a room at a version.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Snapshot {
+pub struct StateSnapshot {
     pub version: RoomVersion,
     /// Of the event of that version.
     pub position: Position,
@@ -27,7 +27,7 @@ impl EventLog {
         key: &RoomKey,
         shape: u16,
         at_most: RoomVersion,
-    ) -> Result<Option<Snapshot>, LogError> {
+    ) -> Result<Option<StateSnapshot>, LogError> {
         use sqlx::Row;
         let asking = sqlx::query(
             "SELECT version, position, recorded_at, chain, state
@@ -41,9 +41,9 @@ impl EventLog {
         .bind(i32::from(shape))
         .bind(i64::try_from(at_most).unwrap_or(i64::MAX))
         .fetch_optional(&self.pool);
-        let row = heard(SILENCE, asking).await?;
+        let row = with_timeout(QUERY_TIMEOUT, asking).await?;
         row.map(|row| {
-            Ok(Snapshot {
+            Ok(StateSnapshot {
                 version: rows::position(row.try_get(0)?)?,
                 position: rows::position(row.try_get(1)?)?,
                 recorded_at: rows::timestamp(row.try_get(2)?)?,
@@ -56,7 +56,7 @@ impl EventLog {
 
     /// Keeps a snapshot. One of the same version and shape that is there already stays; those of the room that have an older shape
     /// go.
-    pub async fn keep_snapshot(&self, key: &RoomKey, shape: u16, snapshot: &Snapshot) -> Result<(), LogError> {
+    pub async fn keep_snapshot(&self, key: &RoomKey, shape: u16, snapshot: &StateSnapshot) -> Result<(), LogError> {
         let keeping = sqlx::query(
             "WITH outdated AS (
                 DELETE FROM convoke.room_snapshots WHERE tenant = $6 AND room = $4 AND shape < $5
@@ -74,7 +74,7 @@ impl EventLog {
         .bind(snapshot.chain.as_slice())
         .bind(&snapshot.state)
         .execute(&self.pool);
-        heard(SILENCE, keeping).await?;
+        with_timeout(QUERY_TIMEOUT, keeping).await?;
         Ok(())
     }
 }

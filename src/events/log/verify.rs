@@ -4,9 +4,9 @@
 //!
 //! Memory: about 100 bytes for each room in the log.
 
-use super::names::Names;
-pub use super::walk::Fault;
-use super::walk::Walk;
+use super::chain_check::ChainCheck;
+pub use super::chain_check::ChainFault;
+use super::names::NameIndex;
 use super::{EventLog, LogError};
 use crate::ids::{Position, RoomKey, RoomVersion};
 
@@ -15,27 +15,27 @@ const PAGE: usize = 10_000;
 
 /// How a proof ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum VerifyResult {
     /// Everything up to here is as it was written.
     Whole {
         events: u64,
         rooms: u64,
     },
-    Broken(Fault),
+    Broken(ChainFault),
 }
 
 impl EventLog {
-    /// Proves the whole log up to its present end. `progress` is told of each position reached and of the end; it stops the
-    /// walk by answering `false`, which gives the verdict on what was walked.
-    pub async fn verify(&self, mut progress: impl FnMut(Position, Position) -> bool) -> Result<Verdict, LogError> {
+    /// Proves the whole log up to its present end. `progress` is told of each position reached and of the end; it stops
+    /// the verification by answering `false`, which gives the result for what was verified.
+    pub async fn verify(&self, mut progress: impl FnMut(Position, Position) -> bool) -> Result<VerifyResult, LogError> {
         let end = self.head().await?.position;
-        let (mut walk, mut names) = (Walk::default(), Names::default());
+        let (mut check, mut names) = (ChainCheck::default(), NameIndex::default());
         let mut limit = PAGE;
-        while walk.position < end {
-            let expected = walk.position + 1;
-            let events = match self.read(walk.position, limit).await {
+        while check.position < end {
+            let expected = check.position + 1;
+            let events = match self.read(check.position, limit).await {
                 Err(LogError::BadRow { position, what }) if position == expected => {
-                    return Ok(Verdict::Broken(Fault { position, room: None, what }));
+                    return Ok(VerifyResult::Broken(ChainFault { position, room: None, what }));
                 }
                 // What lies before it is proven first: something may be wrong there too.
                 Err(LogError::BadRow { position, .. }) if position > expected => {
@@ -45,38 +45,38 @@ impl EventLog {
                 read => read?,
             };
             if events.is_empty() {
-                return Ok(Verdict::Broken(Fault {
+                return Ok(VerifyResult::Broken(ChainFault {
                     position: expected,
                     room: None,
                     what: format!("the log ends here, its head stands at {end}"),
                 }));
             }
             for event in events.iter().take_while(|event| event.position <= end) {
-                if event.position != walk.position + 1 {
+                if event.position != check.position + 1 {
                     let what = "no event has this position".to_owned();
-                    return Ok(Verdict::Broken(Fault { position: walk.position + 1, room: None, what }));
+                    return Ok(VerifyResult::Broken(ChainFault { position: check.position + 1, room: None, what }));
                 }
-                if let Err(fault) = walk.step(event) {
-                    return Ok(Verdict::Broken(fault));
+                if let Err(fault) = check.step(event) {
+                    return Ok(VerifyResult::Broken(fault));
                 }
                 names.step(event)?;
             }
-            if !progress(walk.position, end) {
-                return Ok(whole(&walk));
+            if !progress(check.position, end) {
+                return Ok(whole(&check));
             }
         }
-        match self.verify_heads(walk, end).await? {
-            broken @ Verdict::Broken(_) => Ok(broken),
-            whole => Ok(self.contradiction(&names, end).await?.map_or(whole, Verdict::Broken)),
+        match self.verify_heads(check, end).await? {
+            broken @ VerifyResult::Broken(_) => Ok(broken),
+            whole => Ok(self.contradiction(&names, end).await?.map_or(whole, VerifyResult::Broken)),
         }
     }
 
-    /// Every room must have a head, and it must be where the walk ended, none beyond the log's own; a cut-off tail shows here.
-    /// Of rooms that went on meanwhile only that there is one.
-    async fn verify_heads(&self, mut walk: Walk, end: Position) -> Result<Verdict, LogError> {
+    /// Every room must have a head, and it must be where the verification ended, none beyond the log's own; a cut-off
+    /// tail shows here. Of rooms that went on meanwhile only that there is one.
+    async fn verify_heads(&self, mut check: ChainCheck, end: Position) -> Result<VerifyResult, LogError> {
         use futures_util::TryStreamExt;
         use sqlx::Row;
-        let verdict = whole(&walk);
+        let verdict = whole(&check);
         let mut heads = sqlx::query(
             "SELECT
                 version,
@@ -99,15 +99,15 @@ impl EventLog {
                 room: crate::ids::RoomId::from_uuid(row.try_get("room")?),
             };
             let went_on: bool = row.try_get("went_on")?;
-            if !went_on && let Err(fault) = walk.ends_at(&key, &super::rows::room_head(&row)?) {
-                return Ok(Verdict::Broken(fault));
+            if !went_on && let Err(fault) = check.ends_at(&key, &super::rows::room_head(&row)?) {
+                return Ok(VerifyResult::Broken(fault));
             }
-            walk.rooms.remove(&key);
+            check.rooms.remove(&key);
         }
-        let headless = walk.rooms.into_iter().min_by_key(|(_, reached)| reached.position);
+        let headless = check.rooms.into_iter().min_by_key(|(_, reached)| reached.position);
         Ok(headless.map_or(verdict, |(room, reached)| {
             let what = "the room's head is gone: its events are there, and nobody finds them".into();
-            Verdict::Broken(Fault { position: reached.position, room: Some(room), what })
+            VerifyResult::Broken(ChainFault { position: reached.position, room: Some(room), what })
         }))
     }
 
@@ -116,16 +116,16 @@ impl EventLog {
         &self,
         key: &RoomKey,
         mut progress: impl FnMut(RoomVersion, RoomVersion) -> bool,
-    ) -> Result<Verdict, LogError> {
+    ) -> Result<VerifyResult, LogError> {
         let Some(head) = self.room_head(key).await? else {
-            return Ok(Verdict::Whole { events: 0, rooms: 0 });
+            return Ok(VerifyResult::Whole { events: 0, rooms: 0 });
         };
-        let mut walk = Walk::default();
+        let mut check = ChainCheck::default();
         let mut limit = PAGE;
-        while walk.events < head.version {
-            let events = match self.read_room(key, walk.events, None, limit).await {
+        while check.events < head.version {
+            let events = match self.read_room(key, check.events, None, limit).await {
                 Err(LogError::BadRow { position, what }) if limit == 1 => {
-                    return Ok(Verdict::Broken(Fault { position, room: Some(key.clone()), what }));
+                    return Ok(VerifyResult::Broken(ChainFault { position, room: Some(key.clone()), what }));
                 }
                 Err(LogError::BadRow { .. }) => {
                     limit = (limit / 2).max(1);
@@ -137,21 +137,21 @@ impl EventLog {
                 break;
             }
             for event in events.iter().take_while(|event| event.room_version <= head.version) {
-                if let Err(fault) = walk.step(event) {
-                    return Ok(Verdict::Broken(fault));
+                if let Err(fault) = check.step(event) {
+                    return Ok(VerifyResult::Broken(fault));
                 }
             }
-            if !progress(walk.events, head.version) {
-                return Ok(whole(&walk));
+            if !progress(check.events, head.version) {
+                return Ok(whole(&check));
             }
         }
-        Ok(match walk.ends_at(key, &head) {
-            Ok(()) => whole(&walk),
-            Err(fault) => Verdict::Broken(fault),
+        Ok(match check.ends_at(key, &head) {
+            Ok(()) => whole(&check),
+            Err(fault) => VerifyResult::Broken(fault),
         })
     }
 }
 
-fn whole(walk: &Walk) -> Verdict {
-    Verdict::Whole { events: walk.events, rooms: walk.rooms.len() as u64 }
+fn whole(check: &ChainCheck) -> VerifyResult {
+    VerifyResult::Whole { events: check.events, rooms: check.rooms.len() as u64 }
 }

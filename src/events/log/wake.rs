@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{EventLog, LogError};
 use crate::database::notifications::{Notice, Notifications, Subscription};
-use crate::database::silence::heard;
+use crate::database::timeout::with_timeout;
 use crate::ids::Position;
 
 /// The append notifies on it (migration 0018); the payload is the position of the head.
@@ -17,7 +17,7 @@ const CHANNEL: &str = "convoke_log";
 const POLL: Duration = Duration::from_millis(500);
 
 /// The head is one row: whoever is there answers sooner.
-const SILENCE: Duration = Duration::from_secs(10);
+const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Feeds [`EventLog::head_watch`] with what other processes append.
 pub struct HeadListener {
@@ -85,7 +85,7 @@ impl HeadListener {
     }
 
     async fn read_head(&mut self) -> Result<Position, LogError> {
-        let head = heard(SILENCE, self.log.head()).await?;
+        let head = with_timeout(QUERY_TIMEOUT, self.log.head()).await?;
         self.failing = false;
         Ok(head.position)
     }

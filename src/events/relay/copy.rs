@@ -6,46 +6,46 @@ use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::personal::Personal;
-use super::progress::Progress;
-use super::publisher::Publisher;
-use super::standing::{Standing, State};
-use super::{Halt, SILENCE};
+use super::personal::PersonalPolicy;
+use super::progress::RelayProgress;
+use super::publisher::TopicPublisher;
+use super::status::{RelayState, RelayStatus};
+use super::{QUERY_TIMEOUT, RelayError};
 use crate::config::FaultPoint;
 use crate::database::lease::Lease;
-use crate::database::silence::heard;
+use crate::database::timeout::with_timeout;
 use crate::events::envelope::Envelope;
-use crate::events::feed::Window;
+use crate::events::feed::EventWindow;
 use crate::events::log::{EventLog, LogError};
-use crate::events::topic::record::{PersonalPart, Record};
+use crate::events::topic::record::{PersonalPart, TopicRecord};
 use crate::ids::Position;
-use crate::resilience::fault::Faults;
+use crate::resilience::fault_injection::FaultInjector;
 use crate::telemetry::metrics::Metrics;
 
 /// How often a relay with nothing to copy looks whether its epoch is still the log's.
 const CHECK: Duration = Duration::from_secs(1);
 
 /// A session that has found its place.
-pub struct Copy<'a> {
+pub struct CopySession<'a> {
     pub log: &'a EventLog,
     /// The newest events in memory, if this process follows the log itself.
-    pub window: Option<&'a Window>,
+    pub window: Option<&'a EventWindow>,
     pub lease: Lease,
-    pub publisher: Arc<Publisher>,
-    pub personal: Arc<Personal>,
-    pub progress: Progress,
+    pub publisher: Arc<TopicPublisher>,
+    pub personal: Arc<PersonalPolicy>,
+    pub progress: RelayProgress,
     pub epoch: Uuid,
     /// Most events in one transaction.
     pub batch: usize,
-    pub standing: &'a Standing,
+    pub status: &'a RelayStatus,
     pub metrics: &'a Metrics,
-    pub faults: &'a Faults,
+    pub faults: &'a FaultInjector,
 }
 
-impl Copy<'_> {
+impl CopySession<'_> {
     /// Copies until it cannot.
-    pub async fn run(mut self) -> Halt {
-        self.standing.set(State::Copying);
+    pub async fn run(mut self) -> RelayError {
+        self.status.set(RelayState::Copying);
         self.metrics.relaying(true);
         match self.copy().await {
             Ok(never) => match never {},
@@ -53,17 +53,17 @@ impl Copy<'_> {
         }
     }
 
-    async fn copy(&mut self) -> Result<std::convert::Infallible, Halt> {
-        let mut grown = self.window.map_or_else(|| self.log.head_watch(), Window::grown);
+    async fn copy(&mut self) -> Result<std::convert::Infallible, RelayError> {
+        let mut grown = self.window.map_or_else(|| self.log.head_watch(), EventWindow::grown);
         let mut page = self.read(self.progress.position).await?;
         let lease = self.lease.clone();
         let mut lost = std::pin::pin!(lease.keep());
         loop {
             let Some(through) = page.last().map(|last| last.position) else {
                 tokio::select! {
-                    () = &mut lost => return Err(Halt::Replaced),
+                    () = &mut lost => return Err(RelayError::Replaced),
                     _ = grown.changed() => {}
-                    () = tokio::time::sleep(CHECK) => heard(SILENCE, self.progress.check_epoch()).await?,
+                    () = tokio::time::sleep(CHECK) => with_timeout(QUERY_TIMEOUT, self.progress.check_epoch()).await?,
                 }
                 grown.mark_unchanged();
                 page = self.read(self.progress.position).await?;
@@ -84,11 +84,11 @@ impl Copy<'_> {
             };
             sent.expect("sending does not panic")?;
             self.faults.pass(FaultPoint::BeforeProgress);
-            heard(SILENCE, self.progress.move_to(through)).await?;
+            with_timeout(QUERY_TIMEOUT, self.progress.move_to(through)).await?;
             self.metrics.relayed(events, began.elapsed());
             // Also where nobody has taken the lease meanwhile: `lost` has ended and cannot be asked again.
             if !held {
-                return Err(Halt::Replaced);
+                return Err(RelayError::Replaced);
             }
             page = next?;
         }
@@ -100,7 +100,7 @@ impl Copy<'_> {
         if let Some(events) = window.and_then(|window| window.read(after, self.batch)) {
             return Ok(events);
         }
-        let events = heard(SILENCE, self.log.read(after, self.batch)).await?;
+        let events = with_timeout(QUERY_TIMEOUT, self.log.read(after, self.batch)).await?;
         Ok(events.into_iter().map(Arc::new).collect())
     }
 
@@ -108,12 +108,12 @@ impl Copy<'_> {
     async fn send(
         &self,
         page: Vec<Arc<Envelope>>,
-    ) -> Result<tokio::task::JoinHandle<Result<(), super::PublishError>>, Halt> {
+    ) -> Result<tokio::task::JoinHandle<Result<(), super::PublishError>>, RelayError> {
         let parts = self.personal.parts(&page).await?;
         let (publisher, lease, epoch) = (self.publisher.clone(), self.lease.clone(), self.epoch.to_string());
         Ok(tokio::task::spawn_blocking(move || {
-            let record = |(event, part): (&Arc<Envelope>, &PersonalPart)| Record::of(event, &epoch, part);
-            let records: Vec<Record> = page.iter().zip(&parts).map(record).collect();
+            let record = |(event, part): (&Arc<Envelope>, &PersonalPart)| TopicRecord::of(event, &epoch, part);
+            let records: Vec<TopicRecord> = page.iter().zip(&parts).map(record).collect();
             publisher.publish(records, || lease.holds())
         }))
     }

@@ -11,7 +11,7 @@ pub mod personal;
 mod progress;
 pub mod publisher;
 mod resume;
-mod standing;
+mod status;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,43 +19,43 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use tokio_util::sync::CancellationToken;
 
-use super::feed::Window;
+use super::feed::EventWindow;
 use super::log::{EventLog, LogError};
-use super::topic::admin::{Admin, Checked};
-use super::topic::end::End;
-use super::topic::partitions::Partitions;
-use super::topic::shape::{BadShape, Shape};
+use super::topic::admin::{TopicAdmin, TopicCheck};
+use super::topic::end::TopicEnd;
+use super::topic::partitions::TopicPartitions;
+use super::topic::shape::{BadTopicShape, TopicShape};
 use super::topic::{TopicError, client, shape};
 use crate::config::KafkaConfig;
 use crate::database::lease::{Lease, pause};
-use crate::database::silence::heard;
-use crate::resilience::fault::Faults;
+use crate::database::timeout::with_timeout;
+use crate::resilience::fault_injection::FaultInjector;
 use crate::resilience::{Backoff, Breaker, Delays};
 use crate::telemetry::metrics::Metrics;
-use copy::Copy;
-use personal::Personal;
-use progress::Progress;
+use copy::CopySession;
+use personal::PersonalPolicy;
+use progress::RelayProgress;
 pub use progress::relayed;
-use publisher::{PublishError, Publisher};
-use resume::{Refusal, Resume};
-pub use standing::{Standing, State};
+use publisher::{PublishError, TopicPublisher};
+use resume::{ResumePoint, ResumeRefusal};
+pub use status::{RelayState, RelayStatus};
 
 /// Between attempts while Kafka or the database is away.
 const RETRY: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
 /// Between looks at what only an operator can mend.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// The database answers what little the relay asks of it sooner.
-const SILENCE: Duration = Duration::from_secs(30);
+const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why a session of the relay ended.
 #[derive(Debug, thiserror::Error)]
-pub enum Halt {
+pub enum RelayError {
     #[error("{0}")]
-    Refused(#[from] Refusal),
+    Refused(#[from] ResumeRefusal),
     #[error(transparent)]
-    Shape(#[from] BadShape),
-    #[error("the topic {topic} is not as it is declared: {}", told(differences))]
-    Differs { topic: String, differences: Vec<super::topic::admin::Difference> },
+    Shape(#[from] BadTopicShape),
+    #[error("the topic {topic} is not as it is declared: {}", summary(differences))]
+    Differs { topic: String, differences: Vec<super::topic::admin::TopicDifference> },
     #[error(transparent)]
     Topic(#[from] TopicError),
     #[error(transparent)]
@@ -70,11 +70,11 @@ pub enum Halt {
     NewEpoch,
 }
 
-fn told(differences: &[super::topic::admin::Difference]) -> String {
+fn summary(differences: &[super::topic::admin::TopicDifference]) -> String {
     differences.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-impl From<sqlx::Error> for Halt {
+impl From<sqlx::Error> for RelayError {
     fn from(error: sqlx::Error) -> Self {
         Self::Log(error.into())
     }
@@ -84,13 +84,13 @@ pub struct Relay {
     log: EventLog,
     config: KafkaConfig,
     client: ClientConfig,
-    personal: Arc<Personal>,
-    standing: Standing,
+    personal: Arc<PersonalPolicy>,
+    status: RelayStatus,
     metrics: Metrics,
     breaker: Breaker,
-    faults: Arc<Faults>,
+    faults: Arc<FaultInjector>,
     /// The newest events, if this process follows the log itself.
-    window: Option<Window>,
+    window: Option<EventWindow>,
 }
 
 impl Relay {
@@ -98,17 +98,17 @@ impl Relay {
     pub fn new(
         log: EventLog,
         config: &KafkaConfig,
-        personal: Personal,
+        personal: PersonalPolicy,
         metrics: Metrics,
         breaker: Breaker,
-        faults: Faults,
+        faults: FaultInjector,
     ) -> Option<Self> {
         Some(Self {
             log,
             client: client::client(config)?,
             config: config.clone(),
             personal: Arc::new(personal),
-            standing: Standing::default(),
+            status: RelayStatus::default(),
             metrics,
             breaker,
             faults: Arc::new(faults),
@@ -117,12 +117,12 @@ impl Relay {
     }
 
     /// Takes the newest events from this window, which must follow the log and not the topic.
-    pub fn reading_from(self, window: Window) -> Self {
+    pub fn reading_from(self, window: EventWindow) -> Self {
         Self { window: Some(window), ..self }
     }
 
-    pub fn standing(&self) -> Standing {
-        self.standing.clone()
+    pub fn status(&self) -> RelayStatus {
+        self.status.clone()
     }
 
     fn topic(&self) -> String {
@@ -134,10 +134,11 @@ impl Relay {
         let mut waits = RETRY.delays();
         while !stop.is_cancelled() {
             let name = format!("relay:{}", self.topic());
-            let lease = match heard(SILENCE, Lease::take(self.log.pool(), &name, self.config.lease)).await {
+            let lease = match with_timeout(QUERY_TIMEOUT, Lease::take(self.log.pool(), &name, self.config.lease)).await
+            {
                 Ok(Some(lease)) => lease,
                 Ok(None) => {
-                    self.standing.set(State::Waiting);
+                    self.status.set(RelayState::Waiting);
                     self.metrics.relaying(false);
                     if !pause(self.config.lease / 3, &stop).await {
                         return;
@@ -145,7 +146,7 @@ impl Relay {
                     continue;
                 }
                 Err(error) => {
-                    self.end(&Halt::from(error));
+                    self.end(&RelayError::from(error));
                     if !waits.pause(&stop).await {
                         return;
                     }
@@ -155,13 +156,13 @@ impl Relay {
             let halt = stop.run_until_cancelled(self.session(&lease, &mut waits)).await;
             let again = halt.map(|halt| self.end(&halt));
             // Who comes next need not wait for the lease to run out.
-            if let Err(error) = heard(SILENCE, lease.release()).await {
+            if let Err(error) = with_timeout(QUERY_TIMEOUT, lease.release()).await {
                 tracing::debug!(%error, "release of the relay's lease failed; it expires by itself");
             }
             let Some(again) = again else { return };
             let go_on = match again {
-                Again::Soon => waits.pause(&stop).await,
-                Again::WhenMended => pause(LOOK_AGAIN, &stop).await,
+                RetryWhen::Soon => waits.pause(&stop).await,
+                RetryWhen::WhenMended => pause(LOOK_AGAIN, &stop).await,
             };
             if !go_on {
                 return;
@@ -170,19 +171,19 @@ impl Relay {
     }
 
     /// One session under a lease; returns the reason of its end.
-    async fn session(&self, lease: &Lease, waits: &mut Delays) -> Halt {
+    async fn session(&self, lease: &Lease, waits: &mut Delays) -> RelayError {
         let permit = match self.breaker.admit() {
             Ok(permit) => permit,
-            Err(refused) => return Halt::Topic(TopicError::Silent { after: refused.after, said: None }),
+            Err(refused) => return RelayError::Topic(TopicError::Silent { after: refused.after, said: None }),
         };
-        let begun = lease.during(self.begin(lease)).await.unwrap_or(Err(Halt::Replaced));
+        let begun = lease.during(self.begin(lease)).await.unwrap_or(Err(RelayError::Replaced));
         let copy = match begun {
             Ok(copy) => {
                 permit.succeeded();
                 waits.reset();
                 copy
             }
-            Err(halt @ (Halt::Topic(_) | Halt::Publish(_))) => {
+            Err(halt @ (RelayError::Topic(_) | RelayError::Publish(_))) => {
                 permit.failed();
                 return halt;
             }
@@ -192,24 +193,27 @@ impl Relay {
     }
 
     /// Prepares a session, up to the first copied event.
-    async fn begin(&self, lease: &Lease) -> Result<Copy<'_>, Halt> {
+    async fn begin(&self, lease: &Lease) -> Result<CopySession<'_>, RelayError> {
         let shape = shape::events(&self.config)?;
         self.make_sure(&shape).await?;
         let (client, id) = (self.client.clone(), format!("{}.relay", self.config.prefix));
         let (topic, faults) = (shape.name.clone(), self.faults.clone());
-        let publisher = tokio::task::spawn_blocking(move || Publisher::start(&client, &topic, &id, faults));
+        let publisher = tokio::task::spawn_blocking(move || TopicPublisher::start(&client, &topic, &id, faults));
         let publisher = Arc::new(publisher.await.expect("starting a producer does not panic")?);
         let (client, topic) = (self.client.clone(), shape.name.clone());
-        let end = move || End::look(Partitions::open_for_looks(&client, &topic)?);
+        let end = move || TopicEnd::look(TopicPartitions::open_for_looks(&client, &topic)?);
         let end = tokio::task::spawn_blocking(end).await.expect("looking does not panic")?;
-        let head = heard(SILENCE, self.log.head()).await?;
-        let known = heard(SILENCE, relayed(self.log.pool(), &shape.name)).await?;
-        let Resume { after, why } = resume::find(&self.log, &head, known, end).await?;
-        let progress =
-            heard(SILENCE, Progress::claim(self.log.pool(), &shape.name, lease.fence, after, head.epoch)).await?;
-        let progress = progress.ok_or(Halt::Replaced)?;
+        let head = with_timeout(QUERY_TIMEOUT, self.log.head()).await?;
+        let known = with_timeout(QUERY_TIMEOUT, relayed(self.log.pool(), &shape.name)).await?;
+        let ResumePoint { after, why } = resume::find(&self.log, &head, known, end).await?;
+        let progress = with_timeout(
+            QUERY_TIMEOUT,
+            RelayProgress::claim(self.log.pool(), &shape.name, lease.fence, after, head.epoch),
+        )
+        .await?;
+        let progress = progress.ok_or(RelayError::Replaced)?;
         tracing::info!(topic = shape.name, after, head = head.position, "the relay started, {why}");
-        Ok(Copy {
+        Ok(CopySession {
             log: &self.log,
             window: self.window.as_ref(),
             lease: lease.clone(),
@@ -218,43 +222,43 @@ impl Relay {
             progress,
             epoch: head.epoch,
             batch: self.config.batch,
-            standing: &self.standing,
+            status: &self.status,
             metrics: &self.metrics,
             faults: &self.faults,
         })
     }
 
-    async fn make_sure(&self, shape: &Shape) -> Result<(), Halt> {
-        let (made, found) = Admin::new(&self.client)?.ensure(shape).await?;
+    async fn make_sure(&self, shape: &TopicShape) -> Result<(), RelayError> {
+        let (made, found) = TopicAdmin::new(&self.client)?.ensure(shape).await?;
         if made {
             tracing::info!(topic = shape.name, partitions = shape.partitions, "created the topic");
         }
         match found {
-            Checked::AsDeclared => Ok(()),
-            Checked::Missing => Err(TopicError::Missing(shape.name.clone()).into()),
-            Checked::Differs(differences) => Err(Halt::Differs { topic: shape.name.clone(), differences }),
+            TopicCheck::AsDeclared => Ok(()),
+            TopicCheck::Missing => Err(TopicError::Missing(shape.name.clone()).into()),
+            TopicCheck::Differs(differences) => Err(RelayError::Differs { topic: shape.name.clone(), differences }),
         }
     }
 
     /// Logs the end of a session, once for consecutive ends of one kind.
-    fn end(&self, halt: &Halt) -> Again {
+    fn end(&self, halt: &RelayError) -> RetryWhen {
         self.metrics.relaying(false);
         let (state, again) = match halt {
-            Halt::Refused(_) | Halt::Differs { .. } | Halt::Shape(_) => {
-                (State::Refused { why: halt.to_string() }, Again::WhenMended)
+            RelayError::Refused(_) | RelayError::Differs { .. } | RelayError::Shape(_) => {
+                (RelayState::Refused { why: halt.to_string() }, RetryWhen::WhenMended)
             }
-            Halt::Replaced | Halt::Publish(PublishError::Fenced(_) | PublishError::LeaseOver) => {
-                (State::Waiting, Again::Soon)
+            RelayError::Replaced | RelayError::Publish(PublishError::Fenced(_) | PublishError::LeaseOver) => {
+                (RelayState::Waiting, RetryWhen::Soon)
             }
-            Halt::NewEpoch => (State::Beginning, Again::Soon),
-            _ => (State::Away { why: halt.to_string() }, Again::Soon),
+            RelayError::NewEpoch => (RelayState::Beginning, RetryWhen::Soon),
+            _ => (RelayState::Away { why: halt.to_string() }, RetryWhen::Soon),
         };
-        if self.standing.set(state.clone()) {
+        if self.status.set(state.clone()) {
             match state {
-                State::Refused { why } => {
+                RelayState::Refused { why } => {
                     tracing::error!(topic = self.topic(), why, "the relay stopped and needs an operator")
                 }
-                State::Away { why } => tracing::warn!(topic = self.topic(), why, "the relay failed, retrying"),
+                RelayState::Away { why } => tracing::warn!(topic = self.topic(), why, "the relay failed, retrying"),
                 _ => {
                     tracing::warn!(topic = self.topic(), why = %halt, "a session of the relay ended, starting another")
                 }
@@ -264,7 +268,7 @@ impl Relay {
     }
 }
 
-enum Again {
+enum RetryWhen {
     Soon,
     /// Once somebody has done something about it.
     WhenMended,

@@ -3,11 +3,11 @@
 
 use uuid::Uuid;
 
-use super::Halt;
+use super::RelayError;
 use crate::database::pool::Pool;
 use crate::ids::Position;
 
-pub struct Progress {
+pub struct RelayProgress {
     pool: Pool,
     topic: String,
     fence: i64,
@@ -19,7 +19,7 @@ fn bigint(position: Position) -> i64 {
     i64::try_from(position).unwrap_or(i64::MAX)
 }
 
-impl Progress {
+impl RelayProgress {
     /// Takes the progress over at the position that the topic is at. `None`: a newer holder of the lease has it.
     ///
     /// Where the log is in a new epoch, what the topic holds up to there is what the epochs have in common.
@@ -63,7 +63,7 @@ impl Progress {
     }
 
     /// The topic has come further. Need not survive a crash of the database: the topic's own end is looked at after one.
-    pub async fn move_to(&mut self, position: Position) -> Result<(), Halt> {
+    pub async fn move_to(&mut self, position: Position) -> Result<(), RelayError> {
         let mut transaction = self.pool.begin().await?;
         sqlx::query("SET LOCAL synchronous_commit = off").execute(&mut *transaction).await?;
         let moved = sqlx::query(
@@ -86,13 +86,13 @@ impl Progress {
             return Ok(());
         }
         self.check_epoch().await?;
-        Err(Halt::Replaced)
+        Err(RelayError::Replaced)
     }
 
     /// Whether the session's epoch is still the log's.
-    pub async fn check_epoch(&self) -> Result<(), Halt> {
+    pub async fn check_epoch(&self) -> Result<(), RelayError> {
         let epoch: Uuid = sqlx::query_scalar("SELECT epoch FROM convoke.log_head").fetch_one(&self.pool).await?;
-        if epoch == self.epoch { Ok(()) } else { Err(Halt::NewEpoch) }
+        if epoch == self.epoch { Ok(()) } else { Err(RelayError::NewEpoch) }
     }
 }
 

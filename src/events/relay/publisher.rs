@@ -8,8 +8,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 
 use crate::config::FaultPoint;
-use crate::events::topic::record::Record;
-use crate::resilience::fault::Faults;
+use crate::events::topic::record::TopicRecord;
+use crate::resilience::fault_injection::FaultInjector;
 
 /// Taking the transactional id, one transaction: each is done within this time, or Kafka is away.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -43,20 +43,20 @@ impl From<KafkaError> for PublishError {
     }
 }
 
-pub struct Publisher {
+pub struct TopicPublisher {
     /// Taken when it is dropped.
     producer: Option<ThreadedProducer<DefaultProducerContext>>,
     topic: String,
-    faults: Arc<Faults>,
+    faults: Arc<FaultInjector>,
 }
 
-impl Publisher {
+impl TopicPublisher {
     /// Takes the transactional id: what its last holder left open is ended, and what it sends from now on refused.
     pub fn start(
         client: &ClientConfig,
         topic: &str,
         transactional_id: &str,
-        faults: Arc<Faults>,
+        faults: Arc<FaultInjector>,
     ) -> Result<Self, PublishError> {
         let mut config = client.clone();
         config
@@ -96,7 +96,7 @@ impl Publisher {
     }
 
     /// All records in one transaction, committed. After an error nobody knows what became of it: only the topic's end tells.
-    pub fn publish(&self, records: Vec<Record>, still_ours: impl Fn() -> bool) -> Result<(), PublishError> {
+    pub fn publish(&self, records: Vec<TopicRecord>, still_ours: impl Fn() -> bool) -> Result<(), PublishError> {
         let producer = self.producer();
         producer.begin_transaction()?;
         self.faults.pass(FaultPoint::BeforeSend);
@@ -108,13 +108,13 @@ impl Publisher {
             return Err(PublishError::LeaseOver);
         }
         self.faults.pass(FaultPoint::BeforeCommit);
-        settle(producer)?;
+        await_deliveries(producer)?;
         self.repeated(|producer, patience| producer.commit_transaction(patience))?;
         self.faults.pass(FaultPoint::AfterCommit);
         Ok(())
     }
 
-    fn send(&self, record: Record) -> Result<(), PublishError> {
+    fn send(&self, record: TopicRecord) -> Result<(), PublishError> {
         let until = Instant::now() + PATIENCE;
         let mut next = BaseRecord::to(&self.topic).key(&record.key).payload(record.value.get()).headers(record.headers);
         loop {
@@ -134,7 +134,7 @@ impl Publisher {
 }
 
 /// Waits until the broker has taken what was sent. A commit does so too, but looks every 100 ms only.
-pub fn settle(producer: &ThreadedProducer<DefaultProducerContext>) -> Result<(), KafkaError> {
+pub fn await_deliveries(producer: &ThreadedProducer<DefaultProducerContext>) -> Result<(), KafkaError> {
     let until = Instant::now() + PATIENCE;
     loop {
         match producer.flush(Duration::ZERO) {
@@ -147,7 +147,7 @@ pub fn settle(producer: &ThreadedProducer<DefaultProducerContext>) -> Result<(),
 }
 
 /// Ending a client can take its time, or not end: nobody waits for it.
-impl Drop for Publisher {
+impl Drop for TopicPublisher {
     fn drop(&mut self) {
         let producer = self.producer.take();
         // Without a thread to spare it ends here.

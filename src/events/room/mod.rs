@@ -33,7 +33,7 @@ use schemars::generate::SchemaSettings;
 use serde::{Deserialize, Serialize};
 
 use super::tenant::PersonErased;
-use crate::json::object::Object;
+use crate::json::object::ObjectOnly;
 
 macro_rules! room_events {
     ($($variant:ident = $name:literal v $version:literal,)*) => {
@@ -79,7 +79,7 @@ macro_rules! room_events {
 
             fn decode_newest(name: &str, json: &str) -> Result<Self, DecodeError> {
                 match name {
-                    $($name => serde_json::from_str(json).map(|Object(data)| Ok(RoomEvent::$variant(data)))?,)*
+                    $($name => serde_json::from_str(json).map(|ObjectOnly(data)| Ok(RoomEvent::$variant(data)))?,)*
                     _ => Err(DecodeError::UnknownType),
                 }
             }

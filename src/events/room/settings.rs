@@ -10,7 +10,7 @@ use super::tracks::PublishKind;
 use crate::events::heap;
 use crate::json::FreeJson;
 use crate::json::object::{object, object_or_null};
-use crate::json::whole::{given_whole_or_null, whole, whole_or_null};
+use crate::json::whole_number::{given_whole_or_null, whole, whole_or_null};
 
 pub const MAX_PARTICIPANTS: u32 = 100_000;
 /// Of a room's metadata, as JSON text.

@@ -10,7 +10,7 @@ use super::RoomEvent;
 /// The members of an event's data, each as it was written: a step leaves alone what it does not know.
 type Data = BTreeMap<String, Box<RawValue>>;
 
-type Step = fn(Data) -> Data;
+type UpcastStep = fn(Data) -> Data;
 
 /// Why the data of an event was not read.
 #[derive(Debug, thiserror::Error)]
@@ -24,7 +24,7 @@ pub enum DecodeError {
 }
 
 /// The step that brings `name` from `version` to `version + 1`.
-fn step(name: &str, version: u16) -> Option<Step> {
+fn step(name: &str, version: u16) -> Option<UpcastStep> {
     match (name, version) {
         ("room.track-published", 1) => Some(track_published_1),
         _ => None,

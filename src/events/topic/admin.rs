@@ -13,8 +13,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::TopicError;
 use super::client::{self, PATIENCE};
-use super::said::{self, Said};
-use super::shape::Shape;
+use super::client_context::{self, LoggingContext};
+use super::shape::TopicShape;
 
 /// How long a topic that was made may take to be seen by the broker that is asked.
 const APPEARS_WITHIN: Duration = Duration::from_secs(10);
@@ -22,14 +22,14 @@ const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// What of a topic is not as it is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Difference {
+pub struct TopicDifference {
     /// `partitions`, `replication`, or the name of a setting.
     pub what: String,
     pub declared: String,
     pub found: String,
 }
 
-impl fmt::Display for Difference {
+impl fmt::Display for TopicDifference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} is {}, and is to be {}", self.what, self.found, self.declared)
     }
@@ -37,33 +37,36 @@ impl fmt::Display for Difference {
 
 /// How the topic is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Checked {
+pub enum TopicCheck {
     Missing,
     AsDeclared,
-    Differs(Vec<Difference>),
+    Differs(Vec<TopicDifference>),
 }
 
-pub struct Admin {
+pub struct TopicAdmin {
     client: AdminClient<DefaultClientContext>,
     /// For looks at topics; unlike the other it tells what it hears of the connection.
-    looks: Arc<BaseConsumer<Said>>,
+    looks: Arc<BaseConsumer<LoggingContext>>,
 }
 
-impl Admin {
+impl TopicAdmin {
     pub fn new(client: &ClientConfig) -> Result<Self, TopicError> {
         let looks = client::reader(client);
-        let looks = BaseConsumer::from_config_and_context(&looks, Said::default()).map_err(TopicError::Client)?;
+        let looks =
+            BaseConsumer::from_config_and_context(&looks, LoggingContext::default()).map_err(TopicError::Client)?;
         Ok(Self { client: client.create().map_err(TopicError::Client)?, looks: Arc::new(looks) })
     }
 
     /// Changes nothing.
-    pub async fn check(&self, shape: &Shape) -> Result<Checked, TopicError> {
-        let Some((partitions, replication)) = self.partitions(&shape.name).await? else { return Ok(Checked::Missing) };
+    pub async fn check(&self, shape: &TopicShape) -> Result<TopicCheck, TopicError> {
+        let Some((partitions, replication)) = self.partitions(&shape.name).await? else {
+            return Ok(TopicCheck::Missing);
+        };
         let mut differences = Vec::new();
         let mut compare = |what: &str, declared: &str, found: &str| {
             if declared != found {
                 let (declared, found) = (declared.to_owned(), found.to_owned());
-                differences.push(Difference { what: what.to_owned(), declared, found });
+                differences.push(TopicDifference { what: what.to_owned(), declared, found });
             }
         };
         compare("partitions", &shape.partitions.to_string(), &partitions.to_string());
@@ -75,13 +78,13 @@ impl Admin {
             let value = found.iter().find(|(found, _)| found == name).and_then(|(_, value)| value.as_deref());
             compare(name, declared, value.unwrap_or("unknown to the broker"));
         }
-        Ok(if differences.is_empty() { Checked::AsDeclared } else { Checked::Differs(differences) })
+        Ok(if differences.is_empty() { TopicCheck::AsDeclared } else { TopicCheck::Differs(differences) })
     }
 
     /// Makes the topic where it is missing; `true`: it was. Returns when it can be used.
-    pub async fn ensure(&self, shape: &Shape) -> Result<(bool, Checked), TopicError> {
+    pub async fn ensure(&self, shape: &TopicShape) -> Result<(bool, TopicCheck), TopicError> {
         let found = self.check(shape).await?;
-        if found != Checked::Missing {
+        if found != TopicCheck::Missing {
             return Ok((false, found));
         }
         let replication = TopicReplication::Fixed(shape.replication.unwrap_or(-1));
@@ -89,24 +92,27 @@ impl Admin {
         for (name, value) in &shape.config {
             topic = topic.set(name, value);
         }
-        let made =
-            self.client.create_topics([&topic], &options()).await.map_err(|error| said::away(&self.looks, error))?;
+        let made = self
+            .client
+            .create_topics([&topic], &options())
+            .await
+            .map_err(|error| client_context::away(&self.looks, error))?;
         for result in made {
             match result {
                 // Another process was quicker.
                 Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-                Err((_, code)) => return Err(said::away(&self.looks, KafkaError::AdminOp(code))),
+                Err((_, code)) => return Err(client_context::away(&self.looks, KafkaError::AdminOp(code))),
             }
         }
         let appeared = tokio::time::timeout(APPEARS_WITHIN, async {
             loop {
                 match self.check(shape).await? {
-                    Checked::Missing => tokio::time::sleep(ASK_AGAIN).await,
+                    TopicCheck::Missing => tokio::time::sleep(ASK_AGAIN).await,
                     found => return Ok(found),
                 }
             }
         });
-        appeared.await.unwrap_or(Err(said::silent(&self.looks, APPEARS_WITHIN))).map(|found| (true, found))
+        appeared.await.unwrap_or(Err(client_context::silent(&self.looks, APPEARS_WITHIN))).map(|found| (true, found))
     }
 
     /// Number of partitions and copies.
@@ -115,12 +121,12 @@ impl Admin {
         let asking = move || looks.fetch_metadata(Some(&name), PATIENCE);
         let metadata = match tokio::task::spawn_blocking(asking).await.expect("asking does not panic") {
             Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition)) => return Ok(None),
-            other => other.map_err(|error| said::away(&self.looks, error))?,
+            other => other.map_err(|error| client_context::away(&self.looks, error))?,
         };
         let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(None) };
         match found.error().map(RDKafkaErrorCode::from) {
             Some(RDKafkaErrorCode::UnknownTopicOrPartition) => return Ok(None),
-            Some(code) => return Err(said::away(&self.looks, KafkaError::MetadataFetch(code))),
+            Some(code) => return Err(client_context::away(&self.looks, KafkaError::MetadataFetch(code))),
             None => {}
         }
         let partitions = found.partitions();
@@ -133,11 +139,14 @@ impl Admin {
 
     async fn config(&self, topic: &str) -> Result<Vec<(String, Option<String>)>, TopicError> {
         let asked = [ResourceSpecifier::Topic(topic)];
-        let found =
-            self.client.describe_configs(&asked, &options()).await.map_err(|error| said::away(&self.looks, error))?;
+        let found = self
+            .client
+            .describe_configs(&asked, &options())
+            .await
+            .map_err(|error| client_context::away(&self.looks, error))?;
         let mut entries = Vec::new();
         for resource in found {
-            let resource = resource.map_err(|code| said::away(&self.looks, KafkaError::AdminOp(code)))?;
+            let resource = resource.map_err(|code| client_context::away(&self.looks, KafkaError::AdminOp(code)))?;
             entries.extend(resource.entries.into_iter().map(|entry| (entry.name, entry.value)));
         }
         Ok(entries)

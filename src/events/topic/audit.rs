@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::TopicError;
-use super::partitions::{Partitions, Walk};
-use super::record::{self, BadRecord, Mark};
+use super::partitions::{TopicPartitions, WalkControl};
+use super::record::{self, BadRecord, RecordMark};
 use crate::events::envelope::Hash;
 use crate::events::log::epochs::Epochs;
 use crate::events::log::{EventLog, LogError};
@@ -24,7 +24,7 @@ const PAGE: usize = 20_000;
 
 /// What was found. All is well where nothing is missing, doubled, out of order or different.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Audit {
+pub struct TopicAudit {
     /// Committed records that were read.
     pub records: u64,
     /// The first position that the topic can be expected to hold: earlier ones may have run out of their retention.
@@ -45,7 +45,7 @@ pub struct Audit {
     pub ended: u64,
 }
 
-impl Audit {
+impl TopicAudit {
     pub fn is_clean(&self) -> bool {
         [self.missing, self.doubled, self.out_of_order, self.different] == [0; 4]
     }
@@ -62,7 +62,7 @@ pub enum AuditError {
 }
 
 /// Which part of the work, and how much of it is done and to be done.
-pub type Report = dyn Fn(&'static str, u64, u64) + Send + Sync;
+pub type AuditProgress = dyn Fn(&'static str, u64, u64) + Send + Sync;
 
 /// Reads all of the topic as it is now, then the log.
 pub async fn audit(
@@ -70,11 +70,11 @@ pub async fn audit(
     client: ClientConfig,
     topic: String,
     stop: CancellationToken,
-    report: std::sync::Arc<Report>,
-) -> Result<Audit, AuditError> {
+    report: std::sync::Arc<AuditProgress>,
+) -> Result<TopicAudit, AuditError> {
     let epochs = log.epochs().await?;
     let (told, stopped) = (report.clone(), stop.clone());
-    let reading = move || Seen::read(&client, &topic, &epochs, &stopped, &*told);
+    let reading = move || TopicSummary::read(&client, &topic, &epochs, &stopped, &*told);
     let seen = tokio::task::spawn_blocking(reading).await.expect("reading the topic does not panic")?;
     let mut audit = seen.audit;
     audit.head = log.head().await?.position;
@@ -114,44 +114,44 @@ fn fingerprint(hash: &Hash) -> u64 {
 
 /// What was seen last of a partition or a room.
 #[derive(Clone, Copy)]
-struct Last {
+struct LastRecord {
     partition: usize,
     epoch: Uuid,
     number: u64,
 }
 
-impl Last {
+impl LastRecord {
     /// Whether it may follow. In a new epoch what follows may step back.
-    fn is_followed_by(&self, next: &Last, gapless: bool) -> bool {
+    fn is_followed_by(&self, next: &LastRecord, gapless: bool) -> bool {
         let in_order = if gapless { next.number == self.number + 1 } else { next.number > self.number };
         self.partition == next.partition && (in_order || (self.epoch != next.epoch && next.number <= self.number))
     }
 }
 
 /// All of the topic, in short.
-struct Seen {
-    audit: Audit,
+struct TopicSummary {
+    audit: TopicAudit,
     /// By position.
     prints: Vec<u64>,
-    partitions: Vec<Option<Last>>,
+    partitions: Vec<Option<LastRecord>>,
     /// By tenant and room.
-    rooms: HashMap<(String, Uuid), Last>,
+    rooms: HashMap<(String, Uuid), LastRecord>,
     /// By partition, of its first record.
     first: Vec<Option<Position>>,
 }
 
-impl Seen {
+impl TopicSummary {
     fn read(
         client: &ClientConfig,
         topic: &str,
         epochs: &Epochs,
         stop: &CancellationToken,
-        report: &Report,
+        report: &AuditProgress,
     ) -> Result<Self, AuditError> {
-        let partitions = Partitions::open_settled(client, topic)?;
+        let partitions = TopicPartitions::open_settled(client, topic)?;
         let count = partitions.bounds.len();
         let mut seen = Self {
-            audit: Audit::default(),
+            audit: TopicAudit::default(),
             prints: Vec::new(),
             partitions: vec![None; count],
             rooms: HashMap::new(),
@@ -163,13 +163,13 @@ impl Seen {
         partitions.walk(&starts, |partition, message| {
             // What comes after the end of now is for the next audit.
             if stop.is_cancelled() || message.offset() >= partitions.bounds[partition].high {
-                return Ok(Walk::Enough);
+                return Ok(WalkControl::Enough);
             }
             seen.take(partition, message, epochs)?;
             if seen.audit.records.is_multiple_of(PAGE as u64) {
                 report("topic", seen.audit.records, total);
             }
-            Ok(Walk::On)
+            Ok(WalkControl::On)
         })?;
         if stop.is_cancelled() {
             return Err(AuditError::Stopped);
@@ -179,7 +179,7 @@ impl Seen {
     }
 
     /// Each partition lets its oldest records go by itself: from where on all of them still have theirs.
-    fn complete_from(&self, partitions: &Partitions) -> Position {
+    fn complete_from(&self, partitions: &TopicPartitions) -> Position {
         let trimmed = partitions.bounds.iter().zip(&self.first).filter(|(bounds, _)| bounds.low > 0);
         trimmed.map(|(_, first)| first.unwrap_or(self.audit.through + 1)).max().unwrap_or(1)
     }
@@ -208,11 +208,11 @@ impl Seen {
         Ok(())
     }
 
-    fn order(&mut self, partition: usize, mark: &Mark, room: (String, Uuid), version: RoomVersion) {
-        let next = Last { partition, epoch: mark.epoch, number: mark.position };
+    fn order(&mut self, partition: usize, mark: &RecordMark, room: (String, Uuid), version: RoomVersion) {
+        let next = LastRecord { partition, epoch: mark.epoch, number: mark.position };
         let in_partition = self.partitions[partition].is_none_or(|last| last.is_followed_by(&next, false));
         self.partitions[partition] = Some(next);
-        let next = Last { number: version, ..next };
+        let next = LastRecord { number: version, ..next };
         let in_room = match self.rooms.entry(room) {
             Entry::Vacant(room) => {
                 room.insert(next);
@@ -230,15 +230,18 @@ mod tests {
 
     #[test]
     fn what_follows_is_later_or_of_a_new_history() {
-        let last = Last { partition: 1, epoch: Uuid::from_u128(1), number: 7 };
-        assert!(last.is_followed_by(&Last { number: 9, ..last }, false));
-        assert!(last.is_followed_by(&Last { number: 8, ..last }, true));
-        assert!(!last.is_followed_by(&Last { number: 9, ..last }, true), "a version is missing");
-        assert!(!last.is_followed_by(&Last { number: 7, ..last }, false), "the same again");
-        assert!(!last.is_followed_by(&Last { number: 8, partition: 2, ..last }, true), "a room has one partition");
-        let anew = Last { epoch: Uuid::from_u128(2), ..last };
-        assert!(last.is_followed_by(&Last { number: 3, ..anew }, true));
-        assert!(last.is_followed_by(&Last { number: 8, ..anew }, true));
-        assert!(!last.is_followed_by(&Last { number: 9, ..anew }, true));
+        let last = LastRecord { partition: 1, epoch: Uuid::from_u128(1), number: 7 };
+        assert!(last.is_followed_by(&LastRecord { number: 9, ..last }, false));
+        assert!(last.is_followed_by(&LastRecord { number: 8, ..last }, true));
+        assert!(!last.is_followed_by(&LastRecord { number: 9, ..last }, true), "a version is missing");
+        assert!(!last.is_followed_by(&LastRecord { number: 7, ..last }, false), "the same again");
+        assert!(
+            !last.is_followed_by(&LastRecord { number: 8, partition: 2, ..last }, true),
+            "a room has one partition"
+        );
+        let anew = LastRecord { epoch: Uuid::from_u128(2), ..last };
+        assert!(last.is_followed_by(&LastRecord { number: 3, ..anew }, true));
+        assert!(last.is_followed_by(&LastRecord { number: 8, ..anew }, true));
+        assert!(!last.is_followed_by(&LastRecord { number: 9, ..anew }, true));
     }
 }

@@ -6,37 +6,37 @@
 use rdkafka::message::Message as _;
 
 use super::TopicError;
-use super::partitions::{Partitions, Walk};
-use super::record::{self, Mark};
+use super::partitions::{TopicPartitions, WalkControl};
+use super::record::{self, RecordMark};
 
 /// The first look back, in offsets of each partition; each further one goes back so many times as far.
 const FIRST_LOOK: i64 = 64;
 const FURTHER: i64 = 8;
 
 /// The newest records, looked at step by step.
-pub struct End {
-    partitions: Partitions,
+pub struct TopicEnd {
+    partitions: TopicPartitions,
     /// How far back has been looked, in offsets of each partition.
     looked: i64,
     /// Newest first.
-    marks: Vec<Mark>,
+    marks: Vec<RecordMark>,
 }
 
-impl End {
+impl TopicEnd {
     /// Has looked back as far as there is a record, if there is any.
-    pub fn look(partitions: Partitions) -> Result<Self, TopicError> {
+    pub fn look(partitions: TopicPartitions) -> Result<Self, TopicError> {
         let mut end = Self { partitions, looked: 0, marks: Vec::new() };
         while end.marks.is_empty() && end.further()? {}
         Ok(end)
     }
 
     /// The newest record.
-    pub fn newest(&self) -> Option<Mark> {
+    pub fn newest(&self) -> Option<RecordMark> {
         self.marks.first().copied()
     }
 
     /// What has been seen, newest first.
-    pub fn marks(&self) -> &[Mark] {
+    pub fn marks(&self) -> &[RecordMark] {
         &self.marks
     }
 
@@ -56,7 +56,7 @@ impl End {
         let mut marks = Vec::new();
         self.partitions.walk(&starts, |_, message| {
             marks.push(record::mark(message.headers())?);
-            Ok(Walk::On)
+            Ok(WalkControl::On)
         })?;
         // Of two records of one position the one of the newer history was written later, and is found among the newer ones.
         marks.sort_by_key(|mark| std::cmp::Reverse(mark.position));

@@ -1,5 +1,5 @@
 //! The topic: the copy of the log in Kafka. [`shape`] and [`admin`] declare it, [`record`] encodes and decodes events, [`reader`]
-//! and [`places`] read it from any position, and [`end`] finds its end.
+//! and [`offsets`] read it from any position, and [`end`] finds its end.
 //!
 //! The log is authoritative: events missing in the topic are in the log, and events beyond the log are an error that stops the
 //! relay. Positions increase within a partition, since one relay writes them in order; the events of a room are in one partition.
@@ -7,12 +7,12 @@
 pub mod admin;
 pub mod audit;
 pub mod client;
+mod client_context;
 pub mod end;
+pub mod offsets;
 pub mod partitions;
-pub mod places;
 pub mod reader;
 pub mod record;
-mod said;
 pub mod shape;
 
 use rdkafka::error::KafkaError;

@@ -11,37 +11,37 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::TopicError;
 use super::client::{self, PATIENCE};
+use super::client_context::{self, LoggingContext};
 use super::record::BadRecord;
-use super::said::{self, Said};
 
 /// How long a walk continues without a message.
-const SILENCE: Duration = Duration::from_secs(20);
+const WALK_TIMEOUT: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(200);
 
 /// Offsets of a partition: of its first record, and behind its last committed one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
+pub struct OffsetBounds {
     pub low: i64,
     pub high: i64,
 }
 
 /// Speaks to the cluster from the thread that calls: for threads that may block.
-pub struct Partitions {
-    pub consumer: BaseConsumer<Said>,
+pub struct TopicPartitions {
+    pub consumer: BaseConsumer<LoggingContext>,
     pub topic: String,
     /// By the number of the partition, as they were when asked for last.
-    pub bounds: Vec<Bounds>,
+    pub bounds: Vec<OffsetBounds>,
 }
 
 /// What a walk does after a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Walk {
+pub enum WalkControl {
     On,
     /// No more of this partition.
     Enough,
 }
 
-impl Partitions {
+impl TopicPartitions {
     pub fn open(client: &ClientConfig, topic: &str) -> Result<Self, TopicError> {
         Self::over(&client::reader(client), topic)
     }
@@ -66,7 +66,8 @@ impl Partitions {
         let written = Self::open_for_everything(client, topic)?.bounds;
         let mut partitions = Self::open(client, topic)?;
         let until = Instant::now() + PATIENCE;
-        let behind = |bounds: &[Bounds]| bounds.iter().zip(&written).any(|(ended, written)| ended.high < written.high);
+        let behind =
+            |bounds: &[OffsetBounds]| bounds.iter().zip(&written).any(|(ended, written)| ended.high < written.high);
         while behind(&partitions.bounds) && Instant::now() < until {
             std::thread::sleep(POLL);
             partitions.ask()?;
@@ -75,7 +76,8 @@ impl Partitions {
     }
 
     fn over(reader: &ClientConfig, topic: &str) -> Result<Self, TopicError> {
-        let consumer = BaseConsumer::from_config_and_context(reader, Said::default()).map_err(TopicError::Client)?;
+        let consumer =
+            BaseConsumer::from_config_and_context(reader, LoggingContext::default()).map_err(TopicError::Client)?;
         let mut partitions = Self { consumer, topic: topic.to_owned(), bounds: Vec::new() };
         partitions.ask()?;
         Ok(partitions)
@@ -92,7 +94,7 @@ impl Partitions {
         let numbers = 0..i32::try_from(count).unwrap_or(i32::MAX);
         let bounds = numbers.map(|number| {
             let (low, high) = self.watermarks(number).map_err(|error| self.away(error))?;
-            Ok(Bounds { low, high })
+            Ok(OffsetBounds { low, high })
         });
         self.bounds = bounds.collect::<Result<_, TopicError>>()?;
         Ok(())
@@ -138,7 +140,7 @@ impl Partitions {
     pub fn walk(
         &self,
         starts: &[Option<i64>],
-        mut visit: impl FnMut(usize, &BorrowedMessage<'_>) -> Result<Walk, BadRecord>,
+        mut visit: impl FnMut(usize, &BorrowedMessage<'_>) -> Result<WalkControl, BadRecord>,
     ) -> Result<(), TopicError> {
         let empty = |number: usize| self.bounds[number].low >= self.bounds[number].high;
         let mut open: Vec<bool> =
@@ -155,7 +157,7 @@ impl Partitions {
                         continue;
                     }
                     let walk = visit(number, &message).map_err(|fault| self.bad(&message, fault))?;
-                    open[number] = walk == Walk::On;
+                    open[number] = walk == WalkControl::On;
                 }
                 Some(Err(KafkaError::PartitionEOF(number))) => {
                     heard = Instant::now();
@@ -164,7 +166,9 @@ impl Partitions {
                     }
                 }
                 Some(Err(error)) if !passes(&error) => return Err(self.away(error)),
-                Some(Err(_)) | None if heard.elapsed() > SILENCE => return Err(said::silent(&self.consumer, SILENCE)),
+                Some(Err(_)) | None if heard.elapsed() > WALK_TIMEOUT => {
+                    return Err(client_context::silent(&self.consumer, WALK_TIMEOUT));
+                }
                 Some(Err(_)) | None => {}
             }
         }
@@ -173,7 +177,7 @@ impl Partitions {
 
     /// An answer did not come.
     pub fn away(&self, error: KafkaError) -> TopicError {
-        said::away(&self.consumer, error)
+        client_context::away(&self.consumer, error)
     }
 
     pub fn bad(&self, message: &BorrowedMessage<'_>, fault: BadRecord) -> TopicError {

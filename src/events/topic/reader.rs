@@ -12,9 +12,9 @@ use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::topic_partition_list::TopicPartitionList;
 use tokio::sync::mpsc;
 
-use super::partitions::{Partitions, passes};
-use super::record::{self, Read};
-use super::{TopicError, places};
+use super::partitions::{TopicPartitions, passes};
+use super::record::{self, ReadRecord};
+use super::{TopicError, offsets};
 use crate::ids::Position;
 
 const POLL: Duration = Duration::from_millis(50);
@@ -26,42 +26,42 @@ const AHEAD: Position = 50_000;
 
 /// What the thread hands on.
 #[derive(Debug)]
-pub enum Arrival {
+pub enum TopicArrival {
     /// Of one partition or several, each in its order.
-    Events(Vec<Read>),
+    Events(Vec<ReadRecord>),
     /// The end of the thread.
     Failed(TopicError),
 }
 
 /// The reading end. Dropping it ends the thread.
-pub struct Reader {
-    arrivals: mpsc::Receiver<Arrival>,
-    shared: Arc<Shared>,
+pub struct TopicReader {
+    arrivals: mpsc::Receiver<TopicArrival>,
+    shared: Arc<ReaderShared>,
 }
 
-struct Shared {
+struct ReaderShared {
     /// The position that the reader waits for.
     wanted: AtomicU64,
     dropped: AtomicBool,
 }
 
-impl Reader {
-    /// Reads what comes behind a position. Failures come through [`Reader::next`].
+impl TopicReader {
+    /// Reads what comes behind a position. Failures come through [`TopicReader::next`].
     pub fn start(client: ClientConfig, topic: String, after: Position) -> Self {
         let (hand, arrivals) = mpsc::channel(WAITING);
-        let shared = Arc::new(Shared { wanted: AtomicU64::new(after + 1), dropped: AtomicBool::new(false) });
+        let shared = Arc::new(ReaderShared { wanted: AtomicU64::new(after + 1), dropped: AtomicBool::new(false) });
         let theirs = shared.clone();
         tokio::task::spawn_blocking(move || {
             if let Err(error) = read(&client, &topic, after, &hand, &theirs) {
                 // Nobody may be left to be told.
-                let _ = hand.blocking_send(Arrival::Failed(error));
+                let _ = hand.blocking_send(TopicArrival::Failed(error));
             }
         });
         Self { arrivals, shared }
     }
 
     /// What came next. May be dropped while it waits without losing any. `None`: it has ended.
-    pub async fn next(&mut self) -> Option<Arrival> {
+    pub async fn next(&mut self) -> Option<TopicArrival> {
         self.arrivals.recv().await
     }
 
@@ -70,7 +70,7 @@ impl Reader {
     }
 }
 
-impl Drop for Reader {
+impl Drop for TopicReader {
     fn drop(&mut self) {
         self.shared.dropped.store(true, Ordering::Relaxed);
     }
@@ -80,16 +80,16 @@ fn read(
     client: &ClientConfig,
     topic: &str,
     after: Position,
-    hand: &mpsc::Sender<Arrival>,
-    shared: &Shared,
+    hand: &mpsc::Sender<TopicArrival>,
+    shared: &ReaderShared,
 ) -> Result<(), TopicError> {
     let starts = {
-        let looks = Partitions::open_for_looks(client, topic)?;
-        places::behind(&looks, after)?
+        let looks = TopicPartitions::open_for_looks(client, topic)?;
+        offsets::behind(&looks, after)?
     };
-    let partitions = Partitions::open(client, topic)?;
+    let partitions = TopicPartitions::open(client, topic)?;
     partitions.assign(&starts.iter().copied().map(Some).collect::<Vec<_>>())?;
-    let mut pace = Pace::new(&partitions);
+    let mut pace = PartitionPacing::new(&partitions);
     let mut events = Vec::new();
     while !shared.dropped.load(Ordering::Relaxed) {
         // What is at hand goes together; for the first of it one waits.
@@ -120,24 +120,24 @@ fn read(
     Ok(())
 }
 
-fn event(partitions: &Partitions, message: &BorrowedMessage<'_>) -> Result<Read, TopicError> {
+fn event(partitions: &TopicPartitions, message: &BorrowedMessage<'_>) -> Result<ReadRecord, TopicError> {
     record::read(message.headers(), message.payload()).map_err(|fault| partitions.bad(message, fault))
 }
 
 /// Waits while the reader has enough; `false`: it is gone.
-fn give(hand: &mpsc::Sender<Arrival>, events: &mut Vec<Read>) -> bool {
-    hand.blocking_send(Arrival::Events(std::mem::take(events))).is_ok()
+fn give(hand: &mpsc::Sender<TopicArrival>, events: &mut Vec<ReadRecord>) -> bool {
+    hand.blocking_send(TopicArrival::Events(std::mem::take(events))).is_ok()
 }
 
 /// Holds partitions back that are too far ahead.
-struct Pace<'a> {
-    partitions: &'a Partitions,
+struct PartitionPacing<'a> {
+    partitions: &'a TopicPartitions,
     /// By partition: the last position seen, and whether it is held back.
     state: Vec<(Position, bool)>,
 }
 
-impl<'a> Pace<'a> {
-    fn new(partitions: &'a Partitions) -> Self {
+impl<'a> PartitionPacing<'a> {
+    fn new(partitions: &'a TopicPartitions) -> Self {
         Self { partitions, state: vec![(0, false); partitions.bounds.len()] }
     }
 

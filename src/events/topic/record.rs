@@ -20,7 +20,7 @@ use crate::events::time::Timestamp;
 use crate::ids::{CommandId, Position, RoomId, RoomVersion, SessionId, TenantId};
 
 /// A header of a record.
-pub struct HeaderAbout {
+pub struct HeaderSpec {
     pub name: &'static str,
     /// On every record.
     pub always: bool,
@@ -28,18 +28,18 @@ pub struct HeaderAbout {
     pub example: &'static str,
 }
 
-const fn always(name: &'static str, about: &'static str, example: &'static str) -> HeaderAbout {
-    HeaderAbout { name, always: true, about, example }
+const fn always(name: &'static str, about: &'static str, example: &'static str) -> HeaderSpec {
+    HeaderSpec { name, always: true, about, example }
 }
 
-const fn sometimes(name: &'static str, about: &'static str, example: &'static str) -> HeaderAbout {
-    HeaderAbout { name, always: false, about, example }
+const fn sometimes(name: &'static str, about: &'static str, example: &'static str) -> HeaderSpec {
+    HeaderSpec { name, always: false, about, example }
 }
 
 const ROOM: &str = "01936d2e-7c1a-7b3e-8a44-0f0a4f5d2c11";
 
 /// All headers there are. Attributes of CloudEvents first, then our extensions to them.
-pub const HEADERS: &[HeaderAbout] = &[
+pub const HEADERS: &[HeaderSpec] = &[
     always("content-type", "Of the value", "application/json"),
     always("ce_specversion", "Of CloudEvents", "1.0"),
     always(
@@ -110,14 +110,14 @@ pub enum PersonalPart {
 
 /// A record to be sent.
 #[derive(Debug)]
-pub struct Record {
+pub struct TopicRecord {
     pub position: Position,
     pub key: String,
     pub headers: OwnedHeaders,
     pub value: Arc<RawValue>,
 }
 
-impl Record {
+impl TopicRecord {
     pub fn of(event: &Envelope, epoch: &str, personal: &PersonalPart) -> Self {
         let room = event.room.uuid().to_string();
         let mut headers = Some(OwnedHeaders::new_with_capacity(HEADERS.len()));
@@ -205,7 +205,7 @@ fn from_hexadecimal(text: &str) -> Option<Hash> {
 
 /// What a record says of its place, without its event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark {
+pub struct RecordMark {
     pub position: Position,
     pub epoch: Uuid,
     pub hash: Hash,
@@ -213,7 +213,7 @@ pub struct Mark {
 
 /// A record as it was read.
 #[derive(Clone, Debug)]
-pub struct Read {
+pub struct ReadRecord {
     pub epoch: Uuid,
     pub event: Envelope,
     /// The topic does not have the personal part that the log has.
@@ -231,9 +231,9 @@ pub enum BadRecord {
 }
 
 /// Headers by the names of [`HEADERS`], found in one pass.
-struct Found<'a>([Option<&'a str>; HEADERS.len()]);
+struct RecordHeaders<'a>([Option<&'a str>; HEADERS.len()]);
 
-impl<'a> Found<'a> {
+impl<'a> RecordHeaders<'a> {
     fn of(headers: Option<&'a impl Headers>) -> Self {
         let mut found = [None; HEADERS.len()];
         for header in headers.into_iter().flat_map(Headers::iter) {
@@ -276,9 +276,9 @@ fn time(text: &str) -> Option<Timestamp> {
 }
 
 /// Where the record stands in the log.
-pub fn mark(headers: Option<&impl Headers>) -> Result<Mark, BadRecord> {
-    let found = Found::of(headers);
-    Ok(Mark {
+pub fn mark(headers: Option<&impl Headers>) -> Result<RecordMark, BadRecord> {
+    let found = RecordHeaders::of(headers);
+    Ok(RecordMark {
         position: found.parsed("ce_position", |text| text.parse().ok())?,
         epoch: found.parsed("ce_epoch", uuid)?,
         hash: found.parsed("ce_id", from_hexadecimal)?,
@@ -287,7 +287,7 @@ pub fn mark(headers: Option<&impl Headers>) -> Result<Mark, BadRecord> {
 
 /// Which tenant's room the record is of, and its version there.
 pub fn place(headers: Option<&impl Headers>) -> Result<(&str, Uuid, RoomVersion), BadRecord> {
-    let found = Found::of(headers);
+    let found = RecordHeaders::of(headers);
     Ok((
         found.parsed("ce_source", |text| text.strip_prefix(SOURCE))?,
         found.parsed("ce_subject", uuid)?,
@@ -296,8 +296,8 @@ pub fn place(headers: Option<&impl Headers>) -> Result<(&str, Uuid, RoomVersion)
 }
 
 /// The event in a record.
-pub fn read(headers: Option<&impl Headers>, value: Option<&[u8]>) -> Result<Read, BadRecord> {
-    let found = Found::of(headers);
+pub fn read(headers: Option<&impl Headers>, value: Option<&[u8]>) -> Result<ReadRecord, BadRecord> {
+    let found = RecordHeaders::of(headers);
     let happened_at = found.parsed("ce_time", time)?;
     let recorded_at = found.maybe("ce_recordedtime", time)?;
     let event_type = found.must("ce_type")?;
@@ -323,7 +323,7 @@ pub fn read(headers: Option<&impl Headers>, value: Option<&[u8]>) -> Result<Read
         hash: found.parsed("ce_id", from_hexadecimal)?,
     };
     let incomplete = personal.is_some_and(|how| how != "sealed");
-    Ok(Read { epoch: found.parsed("ce_epoch", uuid)?, event, incomplete })
+    Ok(ReadRecord { epoch: found.parsed("ce_epoch", uuid)?, event, incomplete })
 }
 
 #[cfg(test)]
@@ -367,26 +367,26 @@ mod tests {
 
     const EPOCH: Uuid = Uuid::from_u128(99);
 
-    fn back(record: &Record) -> Read {
+    fn back(record: &TopicRecord) -> ReadRecord {
         read(Some(&record.headers), Some(record.value.get().as_bytes())).unwrap()
     }
 
     #[test]
     fn an_event_is_read_back_as_it_was_written() {
         for event in [event(), full(), Envelope { sealed: None, ..event() }] {
-            let record = Record::of(&event, &EPOCH.to_string(), &PersonalPart::Sealed);
+            let record = TopicRecord::of(&event, &EPOCH.to_string(), &PersonalPart::Sealed);
             let read = back(&record);
             assert_eq!(format!("{:?}", read.event), format!("{event:?}"));
             assert_eq!((read.epoch, read.incomplete), (EPOCH, false));
             let mark = mark(Some(&record.headers)).unwrap();
-            assert_eq!(mark, Mark { position: 1234, epoch: EPOCH, hash: event.hash });
+            assert_eq!(mark, RecordMark { position: 1234, epoch: EPOCH, hash: event.hash });
         }
     }
 
     #[test]
     fn every_header_that_is_always_there_is_there_and_all_are_described() {
         for event in [event(), full()] {
-            let record = Record::of(&event, &EPOCH.to_string(), &PersonalPart::Sealed);
+            let record = TopicRecord::of(&event, &EPOCH.to_string(), &PersonalPart::Sealed);
             let names: Vec<&str> = record.headers.iter().map(|header| header.key).collect();
             for about in HEADERS.iter().filter(|about| about.always) {
                 assert!(names.contains(&about.name), "{} is missing", about.name);
@@ -403,7 +403,7 @@ mod tests {
             (PersonalPart::Clear(None), "erased", None),
             (PersonalPart::Clear(Some(fields)), "clear", Some("hello")),
         ] {
-            let record = Record::of(&event(), &EPOCH.to_string(), &part);
+            let record = TopicRecord::of(&event(), &EPOCH.to_string(), &part);
             let read = back(&record);
             assert!(read.incomplete && read.event.sealed.is_none(), "{how}");
             let said = record.headers.iter().find(|header| header.key == "ce_personal").unwrap();

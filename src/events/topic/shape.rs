@@ -14,7 +14,7 @@ const MOST_PARTITIONS: i32 = 10_000;
 
 /// A topic as it is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shape {
+pub struct TopicShape {
     pub name: String,
     pub partitions: i32,
     /// `None`: what the cluster does by default.
@@ -25,20 +25,20 @@ pub struct Shape {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
-    events: Declared,
+struct TopicsFile {
+    events: DeclaredTopic,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Declared {
+struct DeclaredTopic {
     partitions: i32,
     replication: i32,
     config: BTreeMap<String, String>,
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum BadShape {
+pub enum BadTopicShape {
     #[error("{path} cannot be read: {source}")]
     Unreadable { path: PathBuf, source: std::io::Error },
     #[error("{path} does not say what topics are to be like: {fault}")]
@@ -51,27 +51,27 @@ pub fn events_topic(prefix: &str) -> String {
 }
 
 /// The topic of events.
-pub fn events(config: &KafkaConfig) -> Result<Shape, BadShape> {
+pub fn events(config: &KafkaConfig) -> Result<TopicShape, BadTopicShape> {
     let (path, text) = match &config.topics {
         None => (Path::new("kafka/topics.toml"), DECLARED.to_owned()),
         Some(path) => {
-            let text =
-                std::fs::read_to_string(path).map_err(|source| BadShape::Unreadable { path: path.clone(), source })?;
+            let text = std::fs::read_to_string(path)
+                .map_err(|source| BadTopicShape::Unreadable { path: path.clone(), source })?;
             (path.as_path(), text)
         }
     };
-    parse(&text, &config.prefix).map_err(|fault| BadShape::Malformed { path: path.into(), fault })
+    parse(&text, &config.prefix).map_err(|fault| BadTopicShape::Malformed { path: path.into(), fault })
 }
 
-fn parse(text: &str, prefix: &str) -> Result<Shape, String> {
-    let File { events } = toml::from_str(text).map_err(|error| error.to_string())?;
+fn parse(text: &str, prefix: &str) -> Result<TopicShape, String> {
+    let TopicsFile { events } = toml::from_str(text).map_err(|error| error.to_string())?;
     if !(1..=MOST_PARTITIONS).contains(&events.partitions) {
         return Err(format!("events.partitions is {}: it is to be from 1 to {MOST_PARTITIONS}", events.partitions));
     }
     if !(0..=i32::from(i16::MAX)).contains(&events.replication) {
         return Err(format!("events.replication is {}: it is the number of copies, or 0", events.replication));
     }
-    Ok(Shape {
+    Ok(TopicShape {
         name: events_topic(prefix),
         partitions: events.partitions,
         replication: (events.replication > 0).then_some(events.replication),

@@ -94,7 +94,7 @@ fn message(schema: &DataSchema) -> Value {
 }
 
 fn headers(schema: &DataSchema) -> Value {
-    let property = |about: &crate::events::topic::record::HeaderAbout| {
+    let property = |about: &crate::events::topic::record::HeaderSpec| {
         let mut property = json!({ "type": "string", "description": about.about, "examples": [about.example] });
         let said = match about.name {
             "ce_type" => Some(schema.event.to_owned()),

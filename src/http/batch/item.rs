@@ -8,22 +8,22 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::commands::command::Command as _;
+use crate::commands::command::CommandSpec as _;
 use crate::commands::context::Caller;
-use crate::commands::execute::Request;
+use crate::commands::execute::CommandRequest;
 use crate::commands::fault::CommandFault;
 use crate::commands::room::{CreateRoom, RoomCommand};
 use crate::http::api::Api;
 use crate::http::command_request;
 use crate::http::problem::{Problem, ProblemCode};
 use crate::http::request::headers::CommandHeaders;
-use crate::http::request::idempotency::Key;
+use crate::http::request::idempotency::IdempotencyKey;
 use crate::ids::{RoomId, RoomVersion};
-use crate::json::whole::whole_or_null;
-use crate::json::{self, Checked, join};
+use crate::json::whole_number::whole_or_null;
+use crate::json::{self, CheckedJson, join};
 
 /// What is said around all commands of a request.
-pub struct Around {
+pub struct BatchContext {
     pub caller: Arc<Caller>,
     pub headers: CommandHeaders,
     /// Short answers are preferred.
@@ -55,28 +55,34 @@ pub struct CommandItem {
 }
 
 /// A command of a list, ready to be executed.
-pub struct Item {
-    pub request: Request,
+pub struct BatchItem {
+    pub request: CommandRequest,
 }
 
-impl Item {
+impl BatchItem {
     /// Reads the command at `index`; `place` is where it lies in the body, for the names of fields at fault.
-    pub fn read(api: &Api, around: &Around, index: usize, text: Checked<'_>, place: &str) -> Result<Self, Problem> {
+    pub fn read(
+        api: &Api,
+        context: &BatchContext,
+        index: usize,
+        text: CheckedJson<'_>,
+        place: &str,
+    ) -> Result<Self, Problem> {
         let item: CommandItem = read(text, place)?;
-        let data = item.data.as_deref().map_or(Checked::EMPTY_OBJECT, Checked::part);
+        let data = item.data.as_deref().map_or(CheckedJson::EMPTY_OBJECT, CheckedJson::part);
         let target = target(&item, data, place)?;
-        let mut headers = around.headers.clone();
+        let mut headers = context.headers.clone();
         headers.idempotency_key = key(item.idempotency_key, headers.idempotency_key, index, place)?;
         headers.causation_id = item.causation_id.or(headers.causation_id);
         headers.correlation_id = item.correlation_id.or(headers.correlation_id);
-        let mut request = command_request::request(api, around.caller.clone(), target, headers);
+        let mut request = command_request::request(api, context.caller.clone(), target, headers);
         request.expected_version = item.expected_version;
         Ok(Self { request })
     }
 }
 
 /// The command and where it goes.
-fn target(item: &CommandItem, data: Checked<'_>, place: &str) -> Result<(Option<RoomId>, RoomCommand), Problem> {
+fn target(item: &CommandItem, data: CheckedJson<'_>, place: &str) -> Result<(Option<RoomId>, RoomCommand), Problem> {
     let faulty = |fault| Problem::from(fault).within(&join(place, "data"));
     match RoomCommand::parse_of_tenant_checked(&item.command, data) {
         Err(CommandFault::Unknown(_)) => {}
@@ -99,16 +105,21 @@ fn target(item: &CommandItem, data: Checked<'_>, place: &str) -> Result<(Option<
 }
 
 /// The command's own key, or its share of the request's.
-fn key(own: Option<String>, of_request: Option<Key>, index: usize, place: &str) -> Result<Option<Key>, Problem> {
+fn key(
+    own: Option<String>,
+    of_request: Option<IdempotencyKey>,
+    index: usize,
+    place: &str,
+) -> Result<Option<IdempotencyKey>, Problem> {
     let Some(own) = own else { return Ok(of_request.map(|key| key.share(index))) };
-    match Key::new(own) {
+    match IdempotencyKey::new(own) {
         Some(key) => Ok(Some(key)),
         None => Err(at_fault(&join(place, "idempotency_key"), "has to be 1 to 255 visible ASCII characters or spaces")),
     }
 }
 
 /// Reads what lies at `place` in a body that has been looked through.
-pub fn read<T: DeserializeOwned>(text: Checked<'_>, place: &str) -> Result<T, Problem> {
+pub fn read<T: DeserializeOwned>(text: CheckedJson<'_>, place: &str) -> Result<T, Problem> {
     json::read(text).map_err(|fault| at_fault(&join(place, &fault.field), &fault.detail))
 }
 

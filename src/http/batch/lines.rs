@@ -15,13 +15,13 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::AT_ONCE;
-use super::item::{Around, Item};
-use super::lanes::Lanes;
+use super::item::{BatchContext, BatchItem};
+use super::ordered_batch::OrderedBatch;
 use crate::http::api::Api;
 use crate::http::body;
 use crate::http::problem::{Problem, ProblemCode};
-use crate::http::request::caller::Pass;
-use crate::http::spool::{Answers, BrokenOff, Unread};
+use crate::http::request::caller::SessionToken;
+use crate::http::spool::{SpoolError, SpoolReader, SpoolWriter};
 use crate::json;
 
 /// Bytes of answers that are handed on together, beside the answer that exceeds them.
@@ -36,11 +36,11 @@ const QUIET: Duration = Duration::from_millis(250);
 /// Some programs begin a text with it. It is no part of a line.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-struct Lines {
+struct LineBatch {
     api: Api,
-    around: Around,
+    context: BatchContext,
     /// The sender's token; no line is taken that comes after its end.
-    pass: Pass,
+    token: SessionToken,
     input: BodyDataStream,
     /// What has been read and not yet been taken as lines.
     buffer: BytesMut,
@@ -54,15 +54,15 @@ struct Lines {
     ended: bool,
     /// The body has come to its end, or failed.
     read_to_end: bool,
-    lanes: Lanes,
+    batch: OrderedBatch,
 }
 
-pub fn answer(api: &Api, around: Around, pass: Pass, body: Body) -> Response {
-    let lines = Lines {
-        lanes: Lanes::new(api.clone(), around.minimal),
+pub fn answer(api: &Api, context: BatchContext, token: SessionToken, body: Body) -> Response {
+    let lines = LineBatch {
+        batch: OrderedBatch::new(api.clone(), context.minimal),
         api: api.clone(),
-        around,
-        pass,
+        context,
+        token,
         input: body.into_data_stream(),
         buffer: BytesMut::new(),
         scanned: 0,
@@ -73,29 +73,29 @@ pub fn answer(api: &Api, around: Around, pass: Pass, body: Body) -> Response {
     };
     let (answers, unread) = api.spool().open();
     let task = tokio::spawn(lines.run(answers)).abort_handle();
-    let mut response = Body::from_stream(stream(unread, Working(task))).into_response();
+    let mut response = Body::from_stream(stream(unread, AbortOnDrop(task))).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
     response
 }
 
 /// Ends with the answer: where the client has gone, no more lines are taken.
-struct Working(AbortHandle);
+struct AbortOnDrop(AbortHandle);
 
-impl Drop for Working {
+impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
-fn stream(unread: Unread, working: Working) -> impl Stream<Item = Result<Bytes, BrokenOff>> {
+fn stream(unread: SpoolReader, working: AbortOnDrop) -> impl Stream<Item = Result<Bytes, SpoolError>> {
     stream::unfold((unread, working), |(mut unread, working)| async move {
         let next = unread.next().await?;
         Some((next, (unread, working)))
     })
 }
 
-impl Lines {
-    async fn run(mut self, answers: Answers) {
+impl LineBatch {
+    async fn run(mut self, answers: SpoolWriter) {
         while let Some(chunk) = self.chunk().await {
             let unread = !answers.push(chunk).await;
             if unread && !self.ended {
@@ -111,15 +111,15 @@ impl Lines {
     /// The next answers; `None`: all have been given.
     async fn chunk(&mut self) -> Option<Bytes> {
         loop {
-            while self.lanes.len() < AT_ONCE && self.take_line().await {}
-            if self.lanes.is_empty() {
+            while self.batch.len() < AT_ONCE && self.take_line().await {}
+            if self.batch.is_empty() {
                 if self.ended {
                     return None;
                 }
                 self.read().await;
                 continue;
             }
-            if self.ended || self.lanes.len() >= AT_ONCE {
+            if self.ended || self.batch.len() >= AT_ONCE {
                 return self.answers().await;
             }
             // Who waits for an answer before sending the next line is not waited for.
@@ -127,7 +127,7 @@ impl Lines {
             let stop = self.api.stop.clone();
             tokio::select! {
                 biased;
-                answer = self.lanes.next() => return answer.map(|answer| self.gather(&answer)),
+                answer = self.batch.next() => return answer.map(|answer| self.gather(&answer)),
                 read = self.input.next() => self.took(read).await,
                 () = stop.cancelled() => self.stop().await,
             }
@@ -135,7 +135,7 @@ impl Lines {
     }
 
     async fn answers(&mut self) -> Option<Bytes> {
-        let answer = self.lanes.next().await?;
+        let answer = self.batch.next().await?;
         Some(self.gather(&answer))
     }
 
@@ -145,7 +145,7 @@ impl Lines {
         out.put_slice(first.as_bytes());
         out.put_u8(b'\n');
         while out.len() < GATHERED
-            && let Some(Some(answer)) = self.lanes.next().now_or_never()
+            && let Some(Some(answer)) = self.batch.next().now_or_never()
         {
             out.put_slice(answer.as_bytes());
             out.put_u8(b'\n');
@@ -176,7 +176,7 @@ impl Lines {
 
     async fn took(&mut self, read: Option<Result<Bytes, axum::Error>>) {
         match read {
-            Some(Ok(bytes)) => match self.pass.check().await {
+            Some(Ok(bytes)) => match self.token.check().await {
                 Ok(()) => self.buffer.extend_from_slice(&bytes),
                 Err(problem) => self.refuse(problem).await,
             },
@@ -206,7 +206,7 @@ impl Lines {
 
     /// The last answer: no more lines are taken.
     async fn refuse(&mut self, problem: Problem) {
-        self.lanes.push(Err(problem)).await;
+        self.batch.push(Err(problem)).await;
         self.drop_rest();
     }
 
@@ -218,7 +218,7 @@ impl Lines {
 
     /// Reads what the client still sends, and throws it away. A connection that is closed while its client sends is reset, and
     /// the client may lose the answers that it has not read.
-    async fn drain(&mut self, answers: &Answers) {
+    async fn drain(&mut self, answers: &SpoolWriter) {
         let patience = if self.api.stop.is_cancelled() { DRAIN_AT_STOP } else { DRAIN };
         let given_up = Instant::now() + patience;
         while !self.read_to_end {
@@ -261,13 +261,13 @@ impl Lines {
         if !line.is_empty() {
             self.due = None;
             let item = self.item(line);
-            self.lanes.push(item).await;
+            self.batch.push(item).await;
             self.count += 1;
         }
         true
     }
 
-    fn item(&self, line: &[u8]) -> Result<Item, Problem> {
-        Item::read(&self.api, &self.around, self.count, json::check(line)?, "")
+    fn item(&self, line: &[u8]) -> Result<BatchItem, Problem> {
+        BatchItem::read(&self.api, &self.context, self.count, json::check(line)?, "")
     }
 }

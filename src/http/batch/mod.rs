@@ -1,12 +1,12 @@
 //! `POST /v1/commands`: many commands, over many rooms. Each is judged by itself and answered in the order sent; with
 //! `"atomic": true` all are carried out or none. Long lists go in and out as lines (NDJSON), in bounded memory.
 //!
-//! [`item`] is one command of a list, [`lanes`] keeps those of one room in order while others run beside them, [`lines`] is
-//! the form of lines.
+//! [`item`] is one command of a list, [`ordered_batch`] keeps those of one room in order while others run beside them,
+//! [`lines`] is the form of lines.
 
 mod item;
-mod lanes;
 mod lines;
+mod ordered_batch;
 
 use axum::Router;
 use axum::body::Body;
@@ -19,20 +19,20 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use self::item::{Around, CommandItem, Item};
-use self::lanes::Lanes;
+use self::item::{BatchContext, BatchItem, CommandItem};
+use self::ordered_batch::OrderedBatch;
 use super::api::Api;
 use super::body::WholeBody;
 use super::command_request;
-use super::openapi::{CommandAnswer, Document, Operation, Tag, command_headers};
+use super::openapi::{CommandAnswer, OpenApiDocument, Operation, OperationTag, command_headers};
 use super::problem::{Problem, ProblemCode};
 use super::request::accept;
-use super::request::caller::{Pass, Signed};
+use super::request::caller::{Authenticated, SessionToken};
 use super::request::headers::{self, BodyType, CommandHeaders};
 use super::request::prefer;
-use super::request::query::Query;
-use crate::commands::execute::Outcome;
-use crate::json::{self, Checked};
+use super::request::query::QueryParameters;
+use crate::commands::execute::CommandOutcome;
+use crate::json::{self, CheckedJson};
 
 const PATH: &str = "/v1/commands";
 
@@ -46,7 +46,7 @@ pub const AT_ONCE: usize = 256;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "CommandList")]
-struct List {
+struct CommandList {
     /// All are carried out, or none.
     #[serde(default)]
     atomic: bool,
@@ -58,7 +58,7 @@ struct List {
 /// What became of each command, in the order sent.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "CommandResults")]
-struct Results {
+struct CommandResults {
     #[schemars(with = "Vec<CommandResult>")]
     results: Vec<Box<RawValue>>,
 }
@@ -84,7 +84,7 @@ pub struct CommandResult {
 
 impl CommandResult {
     /// As JSON, ready to be sent.
-    fn text(outcome: Result<Outcome, Problem>, minimal: bool) -> String {
+    fn text(outcome: Result<CommandOutcome, Problem>, minimal: bool) -> String {
         let result = match outcome {
             Ok(outcome) => Self {
                 status: outcome.status,
@@ -107,17 +107,17 @@ pub fn routes() -> Router<Api> {
     Router::new().route(PATH, post(run))
 }
 
-pub fn describe(document: &mut Document) {
-    let list = document.request::<List>();
+pub fn describe(document: &mut OpenApiDocument) {
+    let list = document.request::<CommandList>();
     let item = document.request::<CommandItem>();
-    let results = document.answer::<Results>();
+    let results = document.answer::<CommandResults>();
     let result = document.answer::<CommandResult>();
     let example = json!({ "commands": [
         { "command": "create-room", "data": { "name": "standup" } },
         { "room": "01936d2e-7c1a-7b3e-8a44-0f0a4f5d2c11", "command": "lock-room" },
     ] });
     let operation = command_headers(Operation::post("commands", "Many commands"))
-        .tag(Tag::Commands)
+        .tag(OperationTag::Commands)
         .about(
             "Each command is judged by itself, those of one room in the order sent, and what became of each is answered in that \
              order. With `\"atomic\": true` all are carried out or none; the answer is then that of the first one that was \
@@ -153,28 +153,29 @@ pub fn describe(document: &mut Document) {
 
 async fn run(
     State(api): State<Api>,
-    Signed(caller): Signed,
-    pass: Pass,
+    Authenticated(caller): Authenticated,
+    token: SessionToken,
     OriginalUri(uri): OriginalUri,
     given: HeaderMap,
     request: Request,
 ) -> Result<Response, Problem> {
-    Query::read(&uri)?.finish()?;
+    QueryParameters::read(&uri)?.finish()?;
     let kind = headers::body_type(&given)?;
     let headers = CommandHeaders::read(&given)?;
     if headers.if_match.is_some() {
         return Err(Problem::parameter("if-match", "is of one room: give each command its `expected_version`"));
     }
-    let around = Around { caller, headers, minimal: prefer::is_minimal(&given) };
+    let context = BatchContext { caller, headers, minimal: prefer::is_minimal(&given) };
     // Lines of JSON are taken by many a client as JSON.
-    let forms: &[accept::Form] = if kind == BodyType::Json { &[accept::JSON] } else { &[accept::LINES, accept::JSON] };
+    let forms: &[accept::MediaForm] =
+        if kind == BodyType::Json { &[accept::JSON] } else { &[accept::LINES, accept::JSON] };
     accept::choose(&given, forms)?;
-    let minimal = around.minimal;
+    let minimal = context.minimal;
     let mut response = match kind {
-        BodyType::NdJson => lines::answer(&api, around, pass, request.into_body()),
+        BodyType::NdJson => lines::answer(&api, context, token, request.into_body()),
         BodyType::Json => {
             let WholeBody(body) = WholeBody::from_request(request, &api).await?;
-            list(&api, &around, &body).await?
+            list(&api, &context, &body).await?
         }
     };
     if minimal {
@@ -183,8 +184,8 @@ async fn run(
     Ok(response)
 }
 
-async fn list(api: &Api, around: &Around, body: &[u8]) -> Result<Response, Problem> {
-    let list: List = item::read(json::check(body)?, "")?;
+async fn list(api: &Api, context: &BatchContext, body: &[u8]) -> Result<Response, Problem> {
+    let list: CommandList = item::read(json::check(body)?, "")?;
     if !(1..=MAX_COMMANDS).contains(&list.commands.len()) {
         let detail = format!("has {} commands; 1 to {MAX_COMMANDS} are allowed", list.commands.len());
         return Err(
@@ -192,17 +193,17 @@ async fn list(api: &Api, around: &Around, body: &[u8]) -> Result<Response, Probl
         );
     }
     if list.atomic {
-        return atomic(api, around, &list.commands).await;
+        return atomic(api, context, &list.commands).await;
     }
-    let mut lanes = Lanes::new(api.clone(), around.minimal);
+    let mut batch = OrderedBatch::new(api.clone(), context.minimal);
     let mut results = Vec::with_capacity(list.commands.len());
     for (index, text) in list.commands.iter().enumerate() {
-        if lanes.len() >= AT_ONCE {
-            results.extend(lanes.next().await);
+        if batch.len() >= AT_ONCE {
+            results.extend(batch.next().await);
         }
-        lanes.push(Item::read(api, around, index, Checked::part(text), &place(index))).await;
+        batch.push(BatchItem::read(api, context, index, CheckedJson::part(text), &place(index))).await;
     }
-    while let Some(result) = lanes.next().await {
+    while let Some(result) = batch.next().await {
         results.push(result);
     }
     Ok(answer(results))
@@ -213,15 +214,15 @@ fn place(index: usize) -> String {
     format!("commands[{index}]")
 }
 
-async fn atomic(api: &Api, around: &Around, commands: &[Box<RawValue>]) -> Result<Response, Problem> {
+async fn atomic(api: &Api, context: &BatchContext, commands: &[Box<RawValue>]) -> Result<Response, Problem> {
     let mut requests = Vec::with_capacity(commands.len());
     for (index, text) in commands.iter().enumerate() {
-        let item = Item::read(api, around, index, Checked::part(text), &place(index));
+        let item = BatchItem::read(api, context, index, CheckedJson::part(text), &place(index));
         requests.push(item.map_err(|problem| problem.with("command_index", index))?.request);
     }
     match api.executor.execute_atomic(requests).await {
         Ok(outcomes) => {
-            Ok(answer(outcomes.into_iter().map(|outcome| CommandResult::text(Ok(outcome), around.minimal))))
+            Ok(answer(outcomes.into_iter().map(|outcome| CommandResult::text(Ok(outcome), context.minimal))))
         }
         Err(failed) => Err(Problem::from(failed.error).with("command_index", failed.index)),
     }

@@ -3,12 +3,12 @@
 
 use serde_json::json;
 
-use super::Document;
+use super::OpenApiDocument;
 use crate::events::room::RoomEvent;
 use crate::events::room::shapes::{TOLD_APART_BY, name};
 
 /// Every event as a schema that the others refer to.
-pub fn describe(document: &mut Document) {
+pub fn describe(document: &mut OpenApiDocument) {
     for kind in RoomEvent::catalogue() {
         let schema = (kind.schema)();
         let (name, about) = (name(&kind), schema.get("description").cloned().unwrap_or_default());

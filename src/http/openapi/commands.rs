@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{Document, Operation};
-use crate::commands::command::{Command as _, CommandKind};
+use super::{OpenApiDocument, Operation};
+use crate::commands::command::{CommandKind, CommandSpec as _};
 use crate::commands::room::CreateRoom;
 use crate::events::time::Timestamp;
 use crate::http::problem::ProblemCode;
@@ -64,7 +64,7 @@ const COMMAND_PROBLEMS: &[ProblemCode] = &[
 ];
 
 /// One command at a path.
-pub fn describe_command(document: &mut Document, path: &str, operation: Operation, kind: &CommandKind) {
+pub fn describe_command(document: &mut OpenApiDocument, path: &str, operation: Operation, kind: &CommandKind) {
     let answer = answer(document, kind);
     let headers = ["ETag", "Convoke-Position", "Idempotency-Replayed", "Preference-Applied"];
     let mut operation = command_headers(operation)
@@ -80,7 +80,7 @@ pub fn describe_command(document: &mut Document, path: &str, operation: Operatio
 }
 
 /// The answer of one command: as of any, with no events but those that it can lead to.
-fn answer(document: &mut Document, kind: &CommandKind) -> Value {
+fn answer(document: &mut OpenApiDocument, kind: &CommandKind) -> Value {
     let (mut answer, mut written) = (document.answer_apart::<CommandAnswer>(), document.answer_apart::<WrittenEvent>());
     if let Some(written) = written.as_object_mut() {
         shapes::one_of_these(written, kind.events);
@@ -96,7 +96,7 @@ fn capital(word: &str) -> String {
     letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
 }
 
-fn body(document: &mut Document, kind: &CommandKind) -> Value {
+fn body(document: &mut OpenApiDocument, kind: &CommandKind) -> Value {
     let schema = document.keep((kind.schema)());
     let examples: Map<String, Value> = (kind.examples)()
         .into_iter()

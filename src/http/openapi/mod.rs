@@ -1,6 +1,6 @@
-//! What an OpenAPI 3.1 description is made of: the [`Document`], into which each route puts its [`Operation`] and the schemas
-//! of what it reads and writes; the shapes of events and commands. It knows no route: [`super::description`] puts the whole
-//! together.
+//! What an OpenAPI 3.1 description is made of: the [`OpenApiDocument`], into which each route puts its [`Operation`]
+//! and the schemas of what it reads and writes; the shapes of events and commands. It knows no route:
+//! [`super::description`] puts the whole together.
 
 mod catalogue;
 mod commands;
@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 pub use catalogue::describe as describe_event_shapes;
 pub use commands::{CommandAnswer, command_headers, describe_command};
-pub use operation::{Operation, Tag};
+pub use operation::{Operation, OperationTag};
 
 use crate::commands::refusal::RefusalCode;
 use crate::events::schemas::flow;
@@ -24,14 +24,14 @@ pub const ROOM_NOT_FOUND: &[RefusalCode] = &[RefusalCode::RoomNotFound];
 
 /// The description while it is put together.
 #[derive(Default)]
-pub struct Document {
+pub struct OpenApiDocument {
     paths: BTreeMap<String, Map<String, Value>>,
     schemas: BTreeMap<String, Value>,
     /// Types of different shape under one name.
     pub(super) clashes: Vec<String>,
 }
 
-impl Document {
+impl OpenApiDocument {
     /// The schema of what is answered, kept once for the whole document.
     pub fn answer<T: JsonSchema>(&mut self) -> Value {
         let settings = SchemaSettings::draft2020_12().for_serialize();
@@ -103,7 +103,7 @@ impl Document {
                 "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
             },
             "servers": [{ "url": "/", "description": "This server" }],
-            "tags": Tag::ALL.map(|tag| json!({ "name": tag.name(), "description": tag.about() })),
+            "tags": OperationTag::ALL.map(|tag| json!({ "name": tag.name(), "description": tag.about() })),
             "security": [{ "token": [] }],
             "paths": self.paths,
             "components": {

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::commands::refusal::RefusalCode;
-use crate::http::problem::{About, Problem, ProblemCode, pages};
+use crate::http::problem::{Problem, ProblemCode, ProblemInfo, pages};
 use crate::http::request::paging::{MOST, USUAL};
 
 /// The groups in which operations are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tag {
+pub enum OperationTag {
     Rooms,
     Commands,
     People,
@@ -19,30 +19,37 @@ pub enum Tag {
     Operation,
 }
 
-impl Tag {
-    pub const ALL: [Tag; 6] = [Tag::Rooms, Tag::People, Tag::Events, Tag::Commands, Tag::Tenant, Tag::Operation];
+impl OperationTag {
+    pub const ALL: [OperationTag; 6] = [
+        OperationTag::Rooms,
+        OperationTag::People,
+        OperationTag::Events,
+        OperationTag::Commands,
+        OperationTag::Tenant,
+        OperationTag::Operation,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
-            Tag::Rooms => "Rooms",
-            Tag::Commands => "Commands",
-            Tag::People => "People and messages",
-            Tag::Events => "Events and streams",
-            Tag::Tenant => "Tenant",
-            Tag::Operation => "Operation",
+            OperationTag::Rooms => "Rooms",
+            OperationTag::Commands => "Commands",
+            OperationTag::People => "People and messages",
+            OperationTag::Events => "Events and streams",
+            OperationTag::Tenant => "Tenant",
+            OperationTag::Operation => "Operation",
         }
     }
 
     pub fn about(self) -> &'static str {
         match self {
-            Tag::Rooms => "Creating, listing and reading rooms, at present or at an earlier version.",
-            Tag::Commands => {
+            OperationTag::Rooms => "Creating, listing and reading rooms, at present or at an earlier version.",
+            OperationTag::Commands => {
                 "Commands to a room. A command without an effect is accepted, changes nothing and writes nothing."
             }
-            Tag::People => "Participants, sessions and messages of a room.",
-            Tag::Events => "Events: in pages, as lines, or live from any cursor.",
-            Tag::Tenant => "Commands to a tenant as a whole.",
-            Tag::Operation => "The state of the log and of the read models.",
+            OperationTag::People => "Participants, sessions and messages of a room.",
+            OperationTag::Events => "Events: in pages, as lines, or live from any cursor.",
+            OperationTag::Tenant => "Commands to a tenant as a whole.",
+            OperationTag::Operation => "The state of the log and of the read models.",
         }
     }
 }
@@ -53,7 +60,7 @@ pub struct Operation {
     fields: Map<String, Value>,
     parameters: Vec<Value>,
     answers: BTreeMap<u16, Value>,
-    problems: BTreeMap<u16, Vec<About>>,
+    problems: BTreeMap<u16, Vec<ProblemInfo>>,
     open: bool,
 }
 
@@ -80,7 +87,7 @@ impl Operation {
         }
     }
 
-    pub fn tag(mut self, tag: Tag) -> Self {
+    pub fn tag(mut self, tag: OperationTag) -> Self {
         self.fields.insert("tags".into(), json!([tag.name()]));
         self
     }
@@ -144,7 +151,7 @@ impl Operation {
     }
 
     pub fn problem(mut self, code: ProblemCode) -> Self {
-        self.tell(code.about());
+        self.add_problem(code.about());
         self
     }
 
@@ -155,15 +162,15 @@ impl Operation {
     /// What the rule of a command may refuse.
     pub fn refusals(mut self, codes: &[RefusalCode]) -> Self {
         for code in codes {
-            self.tell(About::from(*code));
+            self.add_problem(ProblemInfo::from(*code));
         }
         self
     }
 
-    fn tell(&mut self, about: About) {
-        let told = self.problems.entry(about.status).or_default();
-        if !told.contains(&about) {
-            told.push(about);
+    fn add_problem(&mut self, about: ProblemInfo) {
+        let infos = self.problems.entry(about.status).or_default();
+        if !infos.contains(&about) {
+            infos.push(about);
         }
     }
 
@@ -178,8 +185,8 @@ impl Operation {
         }
         let mut responses: BTreeMap<String, Value> =
             self.answers.into_iter().map(|(status, answer)| (status.to_string(), answer)).collect();
-        for (status, told) in self.problems {
-            responses.insert(status.to_string(), problem_response(&told));
+        for (status, infos) in self.problems {
+            responses.insert(status.to_string(), problem_response(&infos));
         }
         for (status, _, codes) in SHARED {
             if !(self.open && *status == 401) && codes.iter().all(|code| code.status() == *status) {
@@ -215,34 +222,35 @@ const SHARED: &[(u16, &str, &[ProblemCode])] = &[
     ),
 ];
 
-fn problem_response(told: &[About]) -> Value {
-    let names: Vec<_> = told.iter().map(|about| format!("`{}`", about.code)).collect();
-    problem_answer(&names.join(", "), told)
+fn problem_response(infos: &[ProblemInfo]) -> Value {
+    let names: Vec<_> = infos.iter().map(|about| format!("`{}`", about.code)).collect();
+    problem_answer(&names.join(", "), infos)
 }
 
-fn problem_answer(about: &str, told: &[About]) -> Value {
-    let of_code =
-        |about: &About| (about.code.to_owned(), json!({ "$ref": format!("#/components/examples/{}", about.code) }));
+fn problem_answer(about: &str, infos: &[ProblemInfo]) -> Value {
+    let of_code = |about: &ProblemInfo| {
+        (about.code.to_owned(), json!({ "$ref": format!("#/components/examples/{}", about.code) }))
+    };
     json!({
         "description": about,
         "content": { "application/problem+json": {
             "schema": { "$ref": "#/components/schemas/Problem" },
-            "examples": told.iter().map(of_code).collect::<Map<_, _>>(),
+            "examples": infos.iter().map(of_code).collect::<Map<_, _>>(),
         } },
     })
 }
 
 pub(super) fn shared_responses() -> Map<String, Value> {
     let answer = |(status, about, codes): &(u16, &str, &[ProblemCode])| {
-        let told: Vec<_> = codes.iter().map(|code| code.about()).collect();
-        (status.to_string(), problem_answer(about, &told))
+        let infos: Vec<_> = codes.iter().map(|code| code.about()).collect();
+        (status.to_string(), problem_answer(about, &infos))
     };
     SHARED.iter().map(answer).collect()
 }
 
 /// Every problem, as it may be answered.
 pub(super) fn shared_examples() -> Map<String, Value> {
-    let example = |about: About| {
+    let example = |about: ProblemInfo| {
         let value = Problem::about(about, about.meaning).to_json(None);
         (about.code.to_owned(), json!({ "summary": about.title, "value": value }))
     };

@@ -80,7 +80,7 @@ impl From<TokenError> for Problem {
 
 impl BadCursor {
     /// `name`: the parameter or header that the cursor came in.
-    pub fn told(self, name: &str) -> Problem {
+    pub fn into_problem(self, name: &str) -> Problem {
         let code = match self {
             BadCursor::OtherEpoch { .. } => ProblemCode::CursorOfAnotherEpoch,
             BadCursor::Malformed { .. } | BadCursor::OtherCount { .. } => ProblemCode::CursorMalformed,
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_cursor_of_another_epoch_is_told_apart() {
-        let told = BadCursor::OtherEpoch { cursor: 1, log: 2 }.told("cursor").to_json(None);
+        let told = BadCursor::OtherEpoch { cursor: 1, log: 2 }.into_problem("cursor").to_json(None);
         assert_eq!((&told["status"], &told["errors"][0]["field"]), (&410.into(), &"cursor".into()));
     }
 }

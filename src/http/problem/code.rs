@@ -4,7 +4,7 @@
 
 /// One row of the table: all that is said about a problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct About {
+pub struct ProblemInfo {
     pub code: &'static str,
     /// HTTP status.
     pub status: u16,
@@ -27,9 +27,9 @@ macro_rules! problem_codes {
         impl ProblemCode {
             pub const ALL: &[ProblemCode] = &[$(ProblemCode::$name,)*];
 
-            pub const fn about(self) -> About {
+            pub const fn about(self) -> ProblemInfo {
                 match self {
-                    $(ProblemCode::$name => About {
+                    $(ProblemCode::$name => ProblemInfo {
                         code: $code,
                         status: $status,
                         title: $title,

@@ -2,14 +2,14 @@
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
 
-use super::{About, Problem, ProblemCode};
+use super::{Problem, ProblemCode, ProblemInfo};
 use crate::commands::fault::CommandFault;
 use crate::commands::refusal::{Refusal, RefusalCode};
 
-impl From<RefusalCode> for About {
+impl From<RefusalCode> for ProblemInfo {
     /// A rule is judged anew each time: no time is known after which it would say otherwise.
     fn from(code: RefusalCode) -> Self {
-        About {
+        ProblemInfo {
             code: code.as_str(),
             status: code.status(),
             title: code.title(),

@@ -4,8 +4,8 @@
 //! sentence about the case, and for invalid fields a list of them. Further members: `code`, the same word without a path;
 //! `errors`; and those that a code defines (`room_version`, `room`).
 //!
-//! A cause that clients must not see (`Problem::internal`) travels with the response to the [`super::guard`], which logs it once
-//! and adds the `instance`.
+//! A cause that clients must not see (`Problem::internal`) travels with the response to the [`super::middleware`],
+//! which logs it once and adds the `instance`.
 
 mod causes;
 mod code;
@@ -17,7 +17,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-pub use code::{About, ProblemCode};
+pub use code::{ProblemCode, ProblemInfo};
 
 /// One field at fault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -29,11 +29,11 @@ pub struct FieldError {
 
 /// A problem told to a client.
 #[derive(Debug, Clone)]
-pub struct Problem(Box<Told>);
+pub struct Problem(Box<ProblemParts>);
 
 #[derive(Debug, Clone)]
-struct Told {
-    about: About,
+struct ProblemParts {
+    about: ProblemInfo,
     detail: String,
     errors: Vec<FieldError>,
     members: Map<String, Value>,
@@ -48,8 +48,14 @@ impl Problem {
     }
 
     /// A problem whose code stands in another table.
-    pub fn about(about: About, detail: impl Into<String>) -> Self {
-        Self(Box::new(Told { about, detail: detail.into(), errors: Vec::new(), members: Map::new(), cause: None }))
+    pub fn about(about: ProblemInfo, detail: impl Into<String>) -> Self {
+        Self(Box::new(ProblemParts {
+            about,
+            detail: detail.into(),
+            errors: Vec::new(),
+            members: Map::new(),
+            cause: None,
+        }))
     }
 
     /// An error of the server: the response says that there was one, the log says which.
@@ -105,21 +111,21 @@ impl Problem {
 
     /// The JSON text; `instance` names this one occurrence.
     pub fn to_json(&self, instance: Option<&str>) -> Value {
-        let told = &*self.0;
+        let parts = &*self.0;
         let mut json = Map::new();
-        json.insert("type".into(), format!("/problems/{}", told.about.code).into());
-        json.insert("title".into(), told.about.title.into());
-        json.insert("status".into(), told.about.status.into());
-        json.insert("detail".into(), told.detail.as_str().into());
+        json.insert("type".into(), format!("/problems/{}", parts.about.code).into());
+        json.insert("title".into(), parts.about.title.into());
+        json.insert("status".into(), parts.about.status.into());
+        json.insert("detail".into(), parts.detail.as_str().into());
         if let Some(instance) = instance {
             json.insert("instance".into(), instance.into());
         }
-        json.insert("code".into(), told.about.code.into());
-        if !told.errors.is_empty() {
-            let errors = told.errors.iter().map(|e| serde_json::json!({ "field": e.field, "detail": e.detail }));
+        json.insert("code".into(), parts.about.code.into());
+        if !parts.errors.is_empty() {
+            let errors = parts.errors.iter().map(|e| serde_json::json!({ "field": e.field, "detail": e.detail }));
             json.insert("errors".into(), errors.collect());
         }
-        json.extend(told.members.clone());
+        json.extend(parts.members.clone());
         Value::Object(json)
     }
 

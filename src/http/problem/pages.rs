@@ -5,13 +5,13 @@ use axum::extract::Path;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 
-use super::{About, Problem, ProblemCode};
+use super::{Problem, ProblemCode, ProblemInfo};
 use crate::commands::refusal::RefusalCode;
 
 /// Every code there is, the rules' refusals included, in the order of the alphabet.
-pub fn catalogue() -> Vec<About> {
-    let mut all: Vec<About> = ProblemCode::ALL.iter().map(|code| code.about()).collect();
-    all.extend(RefusalCode::ALL.iter().map(|&code| About::from(code)));
+pub fn catalogue() -> Vec<ProblemInfo> {
+    let mut all: Vec<ProblemInfo> = ProblemCode::ALL.iter().map(|code| code.about()).collect();
+    all.extend(RefusalCode::ALL.iter().map(|&code| ProblemInfo::from(code)));
     all.sort_unstable_by_key(|about| about.code);
     all
 }
@@ -25,7 +25,7 @@ async fn index() -> Html<String> {
     let rows: String = catalogue()
         .iter()
         .map(|about| {
-            let About { code, status, title, .. } = about;
+            let ProblemInfo { code, status, title, .. } = about;
             format!("<tr><td><a href=\"/problems/{code}\">{code}</a></td><td>{status}</td><td>{title}</td></tr>\n")
         })
         .collect();
@@ -40,8 +40,8 @@ async fn page(Path(code): Path<String>) -> Response {
     }
 }
 
-fn html(about: &About) -> String {
-    let About { code, status, title, meaning, remedy, .. } = about;
+fn html(about: &ProblemInfo) -> String {
+    let ProblemInfo { code, status, title, meaning, remedy, .. } = about;
     let again = again(about);
     document(
         code,
@@ -54,7 +54,7 @@ fn html(about: &About) -> String {
     )
 }
 
-fn again(about: &About) -> String {
+fn again(about: &ProblemInfo) -> String {
     match about.retry_after_s {
         Some(seconds) => format!("The answer says when to come back: Retry-After: {seconds}."),
         None => "Repeating the same request gives the same answer for as long as nothing else changes.".to_owned(),
@@ -83,8 +83,8 @@ fn document(title: &str, body: &str) -> String {
 }
 
 /// The same page for `docs/problems/<code>.md`.
-pub fn markdown(about: &About) -> String {
-    let About { code, status, title, meaning, remedy, .. } = about;
+pub fn markdown(about: &ProblemInfo) -> String {
+    let ProblemInfo { code, status, title, meaning, remedy, .. } = about;
     let again = again(about).replace("Retry-After: ", "`Retry-After` ");
     format!(
         "# {title}\n\n`{code}`, status {status}\n\n## What happened\n\n{meaning}\n\n## What to do\n\n{remedy}\n\n{again}\n"

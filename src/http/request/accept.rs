@@ -13,19 +13,19 @@ use crate::http::problem::{Problem, ProblemCode};
 
 /// A form that a route serves, by the media types that name it; the first is the one it is sent as. All text is UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Form(pub &'static [&'static str]);
+pub struct MediaForm(pub &'static [&'static str]);
 
-pub const JSON: Form = Form(&["application/json"]);
-pub const LINES: Form = Form(&["application/x-ndjson", "application/ndjson", "application/jsonl"]);
-pub const EVENT_STREAM: Form = Form(&["text/event-stream"]);
-pub const TEXT: Form = Form(&["text/plain"]);
+pub const JSON: MediaForm = MediaForm(&["application/json"]);
+pub const LINES: MediaForm = MediaForm(&["application/x-ndjson", "application/ndjson", "application/jsonl"]);
+pub const EVENT_STREAM: MediaForm = MediaForm(&["text/event-stream"]);
+pub const TEXT: MediaForm = MediaForm(&["text/plain"]);
 
 /// Which of `forms` to serve, by its place among them.
-pub fn choose(headers: &HeaderMap, forms: &[Form]) -> Result<usize, Problem> {
+pub fn choose(headers: &HeaderMap, forms: &[MediaForm]) -> Result<usize, Problem> {
     let lines: Vec<_> =
         headers.get_all(header::ACCEPT).iter().map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
     let members = lines.iter().flat_map(|line| split(line, ','));
-    let ranges: Vec<Range<'_>> = members.filter_map(Range::read).collect();
+    let ranges: Vec<MediaRange<'_>> = members.filter_map(MediaRange::read).collect();
     if ranges.is_empty() {
         return Ok(0);
     }
@@ -37,7 +37,7 @@ pub fn choose(headers: &HeaderMap, forms: &[Form]) -> Result<usize, Problem> {
     best.map(|(_, place)| place).ok_or_else(|| not_acceptable(forms))
 }
 
-fn not_acceptable(forms: &[Form]) -> Problem {
+fn not_acceptable(forms: &[MediaForm]) -> Problem {
     let names: Vec<_> = forms.iter().filter_map(|form| form.0.first().copied()).collect();
     Problem::new(ProblemCode::NotAcceptable, format!("This route produces only {}.", names.join(" or ")))
 }
@@ -51,7 +51,7 @@ pub async fn json_only(request: Request, next: Next) -> Response {
 }
 
 /// How much a form is wanted (in thousandths), by how specific a range, at which place of the list. `None`: not at all.
-fn wanted(ranges: &[Range<'_>], form: &Form) -> Option<(u16, u8, usize)> {
+fn wanted(ranges: &[MediaRange<'_>], form: &MediaForm) -> Option<(u16, u8, usize)> {
     let matching = ranges.iter().enumerate().filter_map(|(place, range)| {
         let specificity = form.0.iter().filter_map(|kind| range.matches(kind)).max()?;
         Some((specificity, place, range.weight))
@@ -64,7 +64,7 @@ fn wanted(ranges: &[Range<'_>], form: &Form) -> Option<(u16, u8, usize)> {
 
 /// A media range with its weight.
 #[derive(Debug, PartialEq, Eq)]
-struct Range<'a> {
+struct MediaRange<'a> {
     kind: &'a str,
     subtype: &'a str,
     /// It names a parameter that none of our forms has.
@@ -74,7 +74,7 @@ struct Range<'a> {
     weight: u16,
 }
 
-impl<'a> Range<'a> {
+impl<'a> MediaRange<'a> {
     /// `None`: it is empty or malformed.
     fn read(member: &'a str) -> Option<Self> {
         let mut parts = split(member, ';');
@@ -158,13 +158,13 @@ mod tests {
 
     use super::*;
 
-    const FORMS: [Form; 4] = [JSON, LINES, EVENT_STREAM, TEXT];
+    const FORMS: [MediaForm; 4] = [JSON, LINES, EVENT_STREAM, TEXT];
 
     fn chosen(accept: &str) -> Option<&'static str> {
         chosen_of(&[accept], &FORMS)
     }
 
-    fn chosen_of(accept: &[&str], forms: &[Form]) -> Option<&'static str> {
+    fn chosen_of(accept: &[&str], forms: &[MediaForm]) -> Option<&'static str> {
         let lines = accept.iter().map(|line| (header::ACCEPT, HeaderValue::from_str(line).unwrap()));
         choose(&lines.collect(), forms).ok().map(|place| forms[place].0[0])
     }

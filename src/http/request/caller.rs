@@ -11,13 +11,13 @@ use crate::commands::context::Caller;
 use crate::events::time::Clock;
 use crate::http::api::Api;
 use crate::http::problem::{Problem, ProblemCode};
-use crate::security::tokens::{TokenError, Verified, Verifier};
+use crate::security::tokens::{TokenError, TokenVerifier, VerifiedToken};
 
 /// The caller whose token was verified.
 #[derive(Clone, Debug)]
-pub struct Signed(pub Arc<Caller>);
+pub struct Authenticated(pub Arc<Caller>);
 
-impl FromRequestParts<Api> for Signed {
+impl FromRequestParts<Api> for Authenticated {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
@@ -27,14 +27,14 @@ impl FromRequestParts<Api> for Signed {
 }
 
 /// The token itself, for an answer that may outlive it.
-pub struct Pass {
+pub struct SessionToken {
     token: Box<str>,
-    found: Option<Verified>,
-    verifier: Verifier,
+    found: Option<VerifiedToken>,
+    verifier: TokenVerifier,
     clock: Clock,
 }
 
-impl Pass {
+impl SessionToken {
     /// Whether the token is still good: it has not expired, its key was not revoked. A moment at which that cannot be told
     /// is not held against it.
     pub async fn is_good(&mut self) -> bool {
@@ -50,7 +50,7 @@ impl Pass {
     }
 }
 
-impl FromRequestParts<Api> for Pass {
+impl FromRequestParts<Api> for SessionToken {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {

@@ -4,15 +4,15 @@ use crate::ids::RoomVersion;
 
 /// What `If-Match` or `If-None-Match` names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Tags {
+pub enum EntityTags {
     /// `*`: whatever is there.
     Any,
     /// In the order given.
-    Listed(Vec<Tag>),
+    Listed(Vec<EntityTag>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tag {
+pub struct EntityTag {
     pub weak: bool,
     /// `None` for a tag that is none of ours: it equals no version, which is what a tag of something else should do.
     pub version: Option<RoomVersion>,
@@ -27,30 +27,30 @@ pub fn etag(version: RoomVersion) -> String {
     format!("\"{version}\"")
 }
 
-impl Tags {
+impl EntityTags {
     /// What a command asks for: every member of the list is a tag, and there is one at least. `None`: that is not so.
     pub fn read_strictly(header: &[u8]) -> Option<Self> {
-        let read = Members::of(header);
-        (read.malformed == 0 && !matches!(&read.tags, Tags::Listed(tags) if tags.is_empty())).then_some(read.tags)
+        let read = TagList::of(header);
+        (read.malformed == 0 && !matches!(&read.tags, EntityTags::Listed(tags) if tags.is_empty())).then_some(read.tags)
     }
 
     /// What a reader has: a member that is no tag equals nothing, and the others count.
     pub fn read_leniently(header: &[u8]) -> Self {
-        Members::of(header).tags
+        TagList::of(header).tags
     }
 }
 
 /// A list of tags (RFC 9110, 5.6.1.2: empty members are passed over).
-struct Members {
-    tags: Tags,
+struct TagList {
+    tags: EntityTags,
     /// Members that are no tags.
     malformed: usize,
 }
 
-impl Members {
+impl TagList {
     fn of(header: &[u8]) -> Self {
         if header.trim_ascii() == b"*" {
-            return Self { tags: Tags::Any, malformed: 0 };
+            return Self { tags: EntityTags::Any, malformed: 0 };
         }
         let (mut tags, mut malformed, mut rest) = (Vec::new(), 0, header);
         loop {
@@ -71,18 +71,18 @@ impl Members {
                 },
             }
         }
-        Self { tags: Tags::Listed(tags), malformed }
+        Self { tags: EntityTags::Listed(tags), malformed }
     }
 }
 
 /// The tag at the beginning of a list, and what follows it: nothing, or a comma.
-fn tag(text: &[u8]) -> Option<(Tag, &[u8])> {
+fn tag(text: &[u8]) -> Option<(EntityTag, &[u8])> {
     let weak = text.starts_with(b"W/");
     let inner = text[if weak { 2 } else { 0 }..].strip_prefix(b"\"")?;
     let end = inner.iter().position(|&byte| byte == b'"')?;
     let (opaque, after) = (&inner[..end], inner[end + 1..].trim_ascii_start());
     let valid = opaque.iter().all(|&byte| byte == b'!' || (b'#'..=b'~').contains(&byte) || byte >= 0x80);
-    (valid && matches!(after, [] | [b',', ..])).then(|| (Tag { weak, version: version(opaque) }, after))
+    (valid && matches!(after, [] | [b',', ..])).then(|| (EntityTag { weak, version: version(opaque) }, after))
 }
 
 /// A version as [`etag`] writes it.
@@ -92,26 +92,26 @@ fn version(opaque: &[u8]) -> Option<RoomVersion> {
     plain.then(|| text.parse().ok()).flatten()
 }
 
-impl Tags {
+impl EntityTags {
     /// `If-None-Match` on something at `version`: weak comparison, as 13.1.2 has it.
     pub fn matches_weakly(&self, version: RoomVersion) -> bool {
         match self {
-            Tags::Any => true,
-            Tags::Listed(tags) => tags.iter().any(|tag| tag.version == Some(version)),
+            EntityTags::Any => true,
+            EntityTags::Listed(tags) => tags.iter().any(|tag| tag.version == Some(version)),
         }
     }
 
     /// `If-Match` on something at `version`: strong comparison, as 13.1.1 has it.
     pub fn matches_strongly(&self, version: RoomVersion) -> bool {
         match self {
-            Tags::Any => true,
-            Tags::Listed(tags) => tags.iter().any(|tag| !tag.weak && tag.version == Some(version)),
+            EntityTags::Any => true,
+            EntityTags::Listed(tags) => tags.iter().any(|tag| !tag.weak && tag.version == Some(version)),
         }
     }
 
     /// The versions that `If-Match` would let pass, newest first.
     pub fn strong_versions(&self) -> Vec<RoomVersion> {
-        let Tags::Listed(tags) = self else { return Vec::new() };
+        let EntityTags::Listed(tags) = self else { return Vec::new() };
         let mut versions: Vec<_> = tags.iter().filter(|tag| !tag.weak).filter_map(|tag| tag.version).collect();
         versions.sort_unstable_by(|a, b| b.cmp(a));
         versions.dedup();
@@ -123,8 +123,8 @@ impl Tags {
 mod tests {
     use super::*;
 
-    fn tags(text: &str) -> Tags {
-        Tags::read_strictly(text.as_bytes()).expect(text)
+    fn tags(text: &str) -> EntityTags {
+        EntityTags::read_strictly(text.as_bytes()).expect(text)
     }
 
     #[test]
@@ -165,16 +165,16 @@ mod tests {
     #[test]
     fn what_is_no_tag_is_not_taken_for_a_command_and_equals_nothing_for_a_reader() {
         for text in ["40", "\"12", "12\"", "\"1\" \"40\"", "*, \"1\"", "w/\"40\"", "\"4 0\"", "\"40\"x", "\"1\", 40"] {
-            assert_eq!(Tags::read_strictly(text.as_bytes()), None, "{text}");
-            assert!(!Tags::read_leniently(text.as_bytes()).matches_weakly(40), "{text}");
+            assert_eq!(EntityTags::read_strictly(text.as_bytes()), None, "{text}");
+            assert!(!EntityTags::read_leniently(text.as_bytes()).matches_weakly(40), "{text}");
         }
         for text in ["40, \"40\"", "\"40\", 41", "\"4 0\", W/\"40\"", "\"40\",*", "x\"y,\"40\""] {
-            assert_eq!(Tags::read_strictly(text.as_bytes()), None, "{text}");
-            assert!(Tags::read_leniently(text.as_bytes()).matches_weakly(40), "{text}");
+            assert_eq!(EntityTags::read_strictly(text.as_bytes()), None, "{text}");
+            assert!(EntityTags::read_leniently(text.as_bytes()).matches_weakly(40), "{text}");
         }
         for text in ["", " ", ",", " , ,"] {
-            assert_eq!(Tags::read_strictly(text.as_bytes()), None, "no tags: {text:?}");
-            assert!(!Tags::read_leniently(text.as_bytes()).matches_weakly(40), "{text:?}");
+            assert_eq!(EntityTags::read_strictly(text.as_bytes()), None, "no tags: {text:?}");
+            assert!(!EntityTags::read_leniently(text.as_bytes()).matches_weakly(40), "{text:?}");
         }
     }
 }

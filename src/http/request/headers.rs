@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::http::{HeaderMap, HeaderName, header};
 use uuid::Uuid;
 
-use super::etags::{self, Tags};
-use super::idempotency::{self, Key};
+use super::etags::{self, EntityTags};
+use super::idempotency::{self, IdempotencyKey};
 use super::trace;
 use crate::http::problem::{Problem, ProblemCode};
 
@@ -25,8 +25,8 @@ pub const POSITION: HeaderName = HeaderName::from_static("convoke-position");
 #[derive(Clone, Debug, Default)]
 pub struct CommandHeaders {
     /// As the caller gave it, not yet with whose it is.
-    pub idempotency_key: Option<Key>,
-    pub if_match: Option<Tags>,
+    pub idempotency_key: Option<IdempotencyKey>,
+    pub if_match: Option<EntityTags>,
     pub causation_id: Option<Uuid>,
     pub correlation_id: Option<Uuid>,
     pub traceparent: Option<Arc<str>>,
@@ -54,23 +54,23 @@ pub fn single(headers: &HeaderMap, name: HeaderName) -> Result<Option<&[u8]>, Pr
     Ok(value.map(|value| value.as_bytes()))
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<Key>, Problem> {
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
     let Some(value) = single(headers, IDEMPOTENCY_KEY)? else { return Ok(None) };
-    Key::read(value).map(Some).ok_or_else(|| {
+    IdempotencyKey::read(value).map(Some).ok_or_else(|| {
         Problem::new(ProblemCode::IdempotencyKeyMalformed, idempotency::MALFORMED)
             .with_error(IDEMPOTENCY_KEY.as_str(), idempotency::MALFORMED)
     })
 }
 
-fn if_match(headers: &HeaderMap) -> Result<Option<Tags>, Problem> {
+fn if_match(headers: &HeaderMap) -> Result<Option<EntityTags>, Problem> {
     let Some(text) = list(headers, &header::IF_MATCH) else { return Ok(None) };
-    let tags = Tags::read_strictly(&text);
+    let tags = EntityTags::read_strictly(&text);
     tags.map(Some).ok_or_else(|| Problem::parameter(header::IF_MATCH.as_str(), etags::MALFORMED))
 }
 
 /// The tags that a reader has.
-pub fn if_none_match(headers: &HeaderMap) -> Option<Tags> {
-    list(headers, &header::IF_NONE_MATCH).map(|text| Tags::read_leniently(&text))
+pub fn if_none_match(headers: &HeaderMap) -> Option<EntityTags> {
+    list(headers, &header::IF_NONE_MATCH).map(|text| EntityTags::read_leniently(&text))
 }
 
 /// A list over all lines of a header (RFC 9110, 5.3).
@@ -156,7 +156,7 @@ mod tests {
             ("traceparent", "nonsense"),
         ]));
         let read = read.unwrap();
-        assert_eq!(read.idempotency_key, Key::read(b"k1"));
+        assert_eq!(read.idempotency_key, IdempotencyKey::read(b"k1"));
         assert_eq!(read.if_match.unwrap().strong_versions(), [3]);
         assert_eq!(read.causation_id.unwrap().to_string(), id);
         assert_eq!((read.correlation_id, read.traceparent), (None, None));

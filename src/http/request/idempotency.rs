@@ -16,13 +16,13 @@ pub const MALFORMED: &str = "an Idempotency-Key is 1 to 255 visible ASCII charac
 
 /// A caller's key, not yet with whose it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Key {
+pub struct IdempotencyKey {
     text: String,
     /// Of a list's own key: the place of the command whose share it is.
     item: Option<usize>,
 }
 
-impl Key {
+impl IdempotencyKey {
     /// `None`: it is no key.
     pub fn new(text: String) -> Option<Self> {
         let fits = (1..=MAX_KEY).contains(&text.len()) && text.bytes().all(|b| (b' '..=b'~').contains(&b));
@@ -86,9 +86,9 @@ mod tests {
     #[test]
     fn a_key_may_be_quoted_or_bare() {
         for text in ["\"8e03978e-40d5\"", "8e03978e-40d5", "  8e03978e-40d5 "] {
-            assert_eq!(Key::read(text.as_bytes()), Key::new("8e03978e-40d5".into()), "{text}");
+            assert_eq!(IdempotencyKey::read(text.as_bytes()), IdempotencyKey::new("8e03978e-40d5".into()), "{text}");
         }
-        assert_eq!(Key::read(br#""a \"b\" \\c""#), Key::new(r#"a "b" \c"#.into()));
+        assert_eq!(IdempotencyKey::read(br#""a \"b\" \\c""#), IdempotencyKey::new(r#"a "b" \c"#.into()));
     }
 
     #[test]
@@ -109,15 +109,15 @@ mod tests {
             "ключ",
             &long,
         ] {
-            assert_eq!(Key::read(text.as_bytes()), None, "{text}");
+            assert_eq!(IdempotencyKey::read(text.as_bytes()), None, "{text}");
         }
-        assert_eq!(Key::read(b"\"a\tb\""), None);
-        assert!(Key::read("x".repeat(255).as_bytes()).is_some());
+        assert_eq!(IdempotencyKey::read(b"\"a\tb\""), None);
+        assert!(IdempotencyKey::read("x".repeat(255).as_bytes()).is_some());
     }
 
     #[test]
     fn a_key_is_its_senders_own_and_servers_share_theirs() {
-        let key = Key::read(b"k").expect("a key");
+        let key = IdempotencyKey::read(b"k").expect("a key");
         let (alice, bob) = (person("alice"), person("bob"));
         assert_ne!(key.scoped(&alice), key.scoped(&bob));
         assert_eq!(key.scoped(&Actor::Key("old".into())), key.scoped(&Actor::Key("new".into())));
@@ -138,7 +138,7 @@ mod tests {
         actors.push(Actor::Key("any".into()));
         for actor in &actors {
             for word in words {
-                let own = Key::new(word.into()).expect(word);
+                let own = IdempotencyKey::new(word.into()).expect(word);
                 let shares = (0..3).map(|index| own.clone().share(index));
                 for key in shares.chain([own.clone()]) {
                     let other = seen.insert(key.scoped(actor), (actor.clone(), key.clone()));

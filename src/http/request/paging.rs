@@ -1,6 +1,6 @@
 //! `limit` and `cursor` of a list.
 
-use super::query::Query;
+use super::query::QueryParameters;
 use crate::http::problem::Problem;
 use crate::projections::read::PageRequest;
 
@@ -15,7 +15,7 @@ pub const MOST: usize = 1_000;
 pub const USUAL: usize = 100;
 
 impl Paging {
-    pub fn read(query: &mut Query) -> Result<Self, Problem> {
+    pub fn read(query: &mut QueryParameters) -> Result<Self, Problem> {
         Ok(Self { limit: query.limit(USUAL, MOST)?, cursor: query.take("cursor")? })
     }
 

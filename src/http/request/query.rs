@@ -7,14 +7,14 @@ use axum::http::Uri;
 
 use crate::http::problem::Problem;
 
-/// The parameters of one request. Take each that the route knows, then [`Query::finish`].
+/// The parameters of one request. Take each that the route knows, then [`QueryParameters::finish`].
 #[derive(Debug)]
-pub struct Query {
+pub struct QueryParameters {
     pairs: Vec<(String, String)>,
     known: Vec<&'static str>,
 }
 
-impl Query {
+impl QueryParameters {
     pub fn read(uri: &Uri) -> Result<Self, Problem> {
         let text = uri.query().unwrap_or_default();
         let pairs: Vec<(String, String)> = form_urlencoded::parse(text.as_bytes()).into_owned().collect();
@@ -82,8 +82,8 @@ mod tests {
     use super::*;
     use crate::events::time::Timestamp;
 
-    fn query(text: &str) -> Result<Query, Problem> {
-        Query::read(&text.parse().expect(text))
+    fn query(text: &str) -> Result<QueryParameters, Problem> {
+        QueryParameters::read(&text.parse().expect(text))
     }
 
     #[test]

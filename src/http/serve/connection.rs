@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 
-use super::wire::{Turn, Wire};
+use super::timed_stream::{RequestPhase, TimedStream};
 use super::{HEAD_PATIENCE, KEEP_ALIVE, LINGER, TURNED_AWAY_LINGER};
 use crate::config::HttpConfig;
 use crate::http::problem::{Problem, ProblemCode};
@@ -32,13 +32,13 @@ const BUFFER: usize = 64 * 1024;
 
 /// What answers on every connection.
 #[derive(Clone)]
-pub(super) struct Service {
+pub(super) struct ConnectionService {
     http: http1::Builder,
     router: Router,
     head_patience: Duration,
 }
 
-impl Service {
+impl ConnectionService {
     pub fn new(router: Router, config: &HttpConfig) -> Self {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
@@ -52,10 +52,10 @@ impl Service {
     pub async fn serve(self, stream: TcpStream, stop: CancellationToken) {
         // Answers are written whole: waiting for more would only delay them.
         let _ = stream.set_nodelay(true);
-        let turn = Arc::new(Turn::default());
-        let wire = Wire::new(stream, Arc::clone(&turn), self.head_patience);
-        let calls = Calls { router: self.router, turn: Arc::clone(&turn) };
-        let mut connection = self.http.serve_connection(TokioIo::new(wire), calls);
+        let phase = Arc::new(RequestPhase::default());
+        let timed_stream = TimedStream::new(stream, Arc::clone(&phase), self.head_patience);
+        let calls = RouterService { router: self.router, phase: Arc::clone(&phase) };
+        let mut connection = self.http.serve_connection(TokioIo::new(timed_stream), calls);
 
         let mut stopped = pin!(stop.cancelled());
         let mut draining = false;
@@ -68,55 +68,55 @@ impl Service {
         })
         .await;
 
-        let mut wire = connection.into_parts().io.into_inner();
-        if wire.head_overdue() {
+        let mut timed_stream = connection.into_parts().io.into_inner();
+        if timed_stream.head_overdue() {
             let detail = format!("The complete head of the request did not arrive within {:?}.", self.head_patience);
-            let _ = wire.write_all(&on_the_wire(&Problem::new(ProblemCode::RequestTimeout, detail))).await;
+            let _ = timed_stream.write_all(&on_the_wire(&Problem::new(ProblemCode::RequestTimeout, detail))).await;
         }
-        if result.is_err() || !(draining || wire.is_read_to_end()) {
-            linger(&mut wire, LINGER).await;
+        if result.is_err() || !(draining || timed_stream.is_read_to_end()) {
+            linger(&mut timed_stream, LINGER).await;
         } else {
-            let _ = wire.shutdown().await;
+            let _ = timed_stream.shutdown().await;
         }
     }
 }
 
 /// The routes as hyper calls them.
-struct Calls {
+struct RouterService {
     router: Router,
-    turn: Arc<Turn>,
+    phase: Arc<RequestPhase>,
 }
 
-impl hyper::service::Service<Request<Incoming>> for Calls {
+impl hyper::service::Service<Request<Incoming>> for RouterService {
     type Response = Response;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        self.turn.begin();
-        let turn = Arc::clone(&self.turn);
+        self.phase.begin();
+        let phase = Arc::clone(&self.phase);
         let answering = self.router.clone().call(request.map(Body::new));
         Box::pin(async move {
             let response = answering.await?;
             Ok(response.map(|body| {
                 if body.size_hint().exact().is_some() {
-                    turn.end();
+                    phase.end();
                     return body;
                 }
                 // What comes in meanwhile belongs to this request still: an answer may begin before the body has come to its end.
-                Body::new(Answering { body, turn })
+                Body::new(TrackedBody { body, phase })
             }))
         })
     }
 }
 
 /// A response with a streaming body.
-struct Answering {
+struct TrackedBody {
     body: Body,
-    turn: Arc<Turn>,
+    phase: Arc<RequestPhase>,
 }
 
-impl HttpBody for Answering {
+impl HttpBody for TrackedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -133,9 +133,9 @@ impl HttpBody for Answering {
     }
 }
 
-impl Drop for Answering {
+impl Drop for TrackedBody {
     fn drop(&mut self) {
-        self.turn.end();
+        self.phase.end();
     }
 }
 
@@ -156,8 +156,8 @@ pub(super) fn on_the_wire(problem: &Problem) -> Vec<u8> {
 
 /// Answers a connection that is not served.
 pub(super) async fn tell_and_close(mut stream: TcpStream, problem: &Problem) {
-    let told = tokio::time::timeout(TURNED_AWAY_LINGER, stream.write_all(&on_the_wire(problem))).await;
-    if let Ok(Ok(())) = told {
+    let answered = tokio::time::timeout(TURNED_AWAY_LINGER, stream.write_all(&on_the_wire(problem))).await;
+    if let Ok(Ok(())) = answered {
         linger(&mut stream, TURNED_AWAY_LINGER).await;
     }
 }

@@ -10,20 +10,20 @@ use tokio::net::{TcpListener, TcpSocket};
 const BACKLOG: u32 = 4096;
 
 /// An address that is taken and not listened on yet: who connects is refused, and no other process can take it.
-pub struct Reserved(TcpSocket);
+pub struct ReservedAddress(TcpSocket);
 
-impl Reserved {
+impl ReservedAddress {
     pub fn listen(self) -> io::Result<TcpListener> {
         self.0.listen(BACKLOG)
     }
 }
 
 /// Takes `host:port`, on the first of the host's addresses that can be had; port 0 takes a free one.
-pub async fn reserve(address: &str) -> io::Result<Reserved> {
+pub async fn reserve(address: &str) -> io::Result<ReservedAddress> {
     let mut last = io::Error::new(io::ErrorKind::AddrNotAvailable, "the host has no address");
     for address in tokio::net::lookup_host(address).await? {
         match bound(address) {
-            Ok(socket) => return Ok(Reserved(socket)),
+            Ok(socket) => return Ok(ReservedAddress(socket)),
             Err(error) => last = error,
         }
     }

@@ -11,7 +11,7 @@ mod connection;
 mod listen;
 #[cfg(test)]
 mod tests;
-mod wire;
+mod timed_stream;
 
 use std::io;
 use std::sync::Arc;
@@ -23,11 +23,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::guard;
+use super::middleware;
 use super::problem::{Problem, ProblemCode};
 use crate::config::HttpConfig;
 use crate::telemetry::metrics::Metrics;
-pub use listen::{Reserved, raise_file_limit, reserve, use_small_pages};
+pub use listen::{ReservedAddress, raise_file_limit, reserve, use_small_pages};
 
 /// The head of a request has to be there this long after its first byte.
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
@@ -47,7 +47,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// One listening socket and what answers on it.
 pub struct Server {
     listener: TcpListener,
-    service: connection::Service,
+    service: connection::ConnectionService,
     slots: Arc<Semaphore>,
     refusals: Arc<Semaphore>,
     metrics: Metrics,
@@ -57,10 +57,10 @@ pub struct Server {
 impl Server {
     /// Puts the guard around `router` and serves it, once [`Server::run`].
     pub fn new(listener: TcpListener, router: Router, config: &HttpConfig, metrics: &Metrics) -> Self {
-        let router = guard::around(router, config, metrics);
+        let router = middleware::wrap(router, config, metrics);
         Self {
             listener,
-            service: connection::Service::new(router, config),
+            service: connection::ConnectionService::new(router, config),
             slots: Arc::new(Semaphore::new(config.max_connections)),
             refusals: Arc::new(Semaphore::new(REFUSALS_AT_ONCE)),
             metrics: metrics.clone(),
@@ -95,7 +95,7 @@ impl Server {
             return;
         };
         let serving = self.service.clone().serve(stream, stop.clone());
-        let open = Open::new(&self.metrics, slot);
+        let open = OpenConnection::new(&self.metrics, slot);
         connections.spawn(async move {
             serving.await;
             drop(open);
@@ -116,19 +116,19 @@ impl Server {
 }
 
 /// A connection in the count of those that are open.
-struct Open {
+struct OpenConnection {
     metrics: Metrics,
     _slot: OwnedSemaphorePermit,
 }
 
-impl Open {
+impl OpenConnection {
     fn new(metrics: &Metrics, slot: OwnedSemaphorePermit) -> Self {
         metrics.connections_open().inc();
         Self { metrics: metrics.clone(), _slot: slot }
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.metrics.connections_open().dec();
     }

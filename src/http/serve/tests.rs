@@ -53,7 +53,7 @@ fn routes() -> Router {
 }
 
 /// Sends `request` and reads to the end of the connection.
-async fn told(address: SocketAddr, request: &[u8]) -> String {
+async fn response_to(address: SocketAddr, request: &[u8]) -> String {
     let exchange = async {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(request).await.unwrap();
@@ -81,11 +81,11 @@ fn assert_problem(answer: &str, status: u16, code: &str) {
 #[tokio::test]
 async fn what_no_route_answers_is_told_as_a_problem() {
     let server = start(&limits(), routes()).await;
-    assert_problem(&told(server.address, &get_request("/nowhere")).await, 404, "unknown-route");
-    let wrong = told(server.address, &get_request("/echo")).await;
+    assert_problem(&response_to(server.address, &get_request("/nowhere")).await, 404, "unknown-route");
+    let wrong = response_to(server.address, &get_request("/echo")).await;
     assert_problem(&wrong, 405, "method-not-allowed");
     assert!(wrong.contains("allow: POST"), "{wrong}");
-    assert_problem(&told(server.address, &get_request("/hello/%ff")).await, 400, "malformed-request");
+    assert_problem(&response_to(server.address, &get_request("/hello/%ff")).await, 400, "malformed-request");
 }
 
 #[tokio::test]
@@ -120,35 +120,35 @@ async fn an_answer_that_begins_before_the_body_has_ended_takes_as_long_as_the_bo
 #[tokio::test]
 async fn a_panic_is_a_problem_and_the_server_goes_on() {
     let server = start(&limits(), routes()).await;
-    let panicked = told(server.address, &get_request("/panic")).await;
+    let panicked = response_to(server.address, &get_request("/panic")).await;
     assert_problem(&panicked, 500, "internal");
     assert!(panicked.contains("urn:uuid:") && !panicked.contains("with reason"), "{panicked}");
-    assert!(told(server.address, &get_request("/hello/you")).await.ends_with("you"));
+    assert!(response_to(server.address, &get_request("/hello/you")).await.ends_with("you"));
 }
 
 #[tokio::test]
 async fn options_and_head_are_answered_without_a_body() {
     let server = start(&limits(), routes()).await;
     let request = |method: &str| format!("{method} /hello/you HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
-    let options = told(server.address, request("OPTIONS").as_bytes()).await;
+    let options = response_to(server.address, request("OPTIONS").as_bytes()).await;
     assert!(options.starts_with("HTTP/1.1 204 ") && options.contains("allow: GET,HEAD"), "{options}");
-    let head = told(server.address, request("HEAD").as_bytes()).await;
+    let head = response_to(server.address, request("HEAD").as_bytes()).await;
     assert!(head.starts_with("HTTP/1.1 200 ") && head.ends_with("\r\n\r\n"), "{head}");
     assert!(head.contains("content-length: 3"), "{head}");
-    assert_problem(&told(server.address, request("TRACE").as_bytes()).await, 405, "method-not-allowed");
+    assert_problem(&response_to(server.address, request("TRACE").as_bytes()).await, 405, "method-not-allowed");
 }
 
 #[tokio::test]
 async fn oversized_and_broken_heads_are_problems_too() {
     let server = start(&limits(), routes()).await;
     let large = format!("GET /hello/you HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "y".repeat(3000));
-    assert_problem(&told(server.address, large.as_bytes()).await, 431, "headers-too-large");
+    assert_problem(&response_to(server.address, large.as_bytes()).await, 431, "headers-too-large");
     let endless = format!("GET /hello/you HTTP/1.1\r\nhost: x\r\nx: {}", "y".repeat(500_000));
-    assert_problem(&told(server.address, endless.as_bytes()).await, 431, "headers-too-large");
+    assert_problem(&response_to(server.address, endless.as_bytes()).await, 431, "headers-too-large");
     let many = format!("GET /hello/you HTTP/1.1\r\nhost: x\r\n{}\r\n", "a: b\r\n".repeat(150));
-    assert_problem(&told(server.address, many.as_bytes()).await, 431, "headers-too-large");
+    assert_problem(&response_to(server.address, many.as_bytes()).await, 431, "headers-too-large");
     for garbage in ["\x16\x03\x01\x02\x00\x01\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "a b c d e\r\n\r\n"] {
-        assert_problem(&told(server.address, garbage.as_bytes()).await, 400, "malformed-request");
+        assert_problem(&response_to(server.address, garbage.as_bytes()).await, 400, "malformed-request");
     }
 }
 
@@ -156,25 +156,25 @@ async fn oversized_and_broken_heads_are_problems_too() {
 async fn an_oversized_body_is_refused_before_it_is_read_whole() {
     let server = start(&limits(), routes()).await;
     let announced = "POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999\r\n\r\nabc";
-    assert_problem(&told(server.address, announced.as_bytes()).await, 413, "payload-too-large");
+    assert_problem(&response_to(server.address, announced.as_bytes()).await, 413, "payload-too-large");
     let chunk = format!("3e8\r\n{}\r\n", "y".repeat(1000));
     let chunked = format!("POST /echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n{}", chunk.repeat(3));
-    assert_problem(&told(server.address, chunked.as_bytes()).await, 413, "payload-too-large");
+    assert_problem(&response_to(server.address, chunked.as_bytes()).await, 413, "payload-too-large");
     // Sent whole before the answer is read: the connection stays open for it.
     let sent = format!("POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{}", 8 << 20, "y".repeat(8 << 20));
-    assert_problem(&told(server.address, sent.as_bytes()).await, 413, "payload-too-large");
+    assert_problem(&response_to(server.address, sent.as_bytes()).await, 413, "payload-too-large");
     let whole =
         format!("POST /echo HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 1000\r\n\r\n{:1000}", "y");
-    assert!(told(server.address, whole.as_bytes()).await.starts_with("HTTP/1.1 200 "));
+    assert!(response_to(server.address, whole.as_bytes()).await.starts_with("HTTP/1.1 200 "));
 }
 
 #[tokio::test]
 async fn a_slow_head_a_slow_body_and_a_slow_answer_each_end() {
     let server = start(&limits(), routes()).await;
-    assert_problem(&told(server.address, b"GET /hello/you HTTP/1.1\r\nho").await, 408, "request-timeout");
+    assert_problem(&response_to(server.address, b"GET /hello/you HTTP/1.1\r\nho").await, 408, "request-timeout");
     let body = "POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nabc";
-    assert_problem(&told(server.address, body.as_bytes()).await, 408, "request-timeout");
-    assert_problem(&told(server.address, &get_request("/never")).await, 503, "too-busy");
+    assert_problem(&response_to(server.address, body.as_bytes()).await, 408, "request-timeout");
+    assert_problem(&response_to(server.address, &get_request("/never")).await, 503, "too-busy");
     let second = "GET /hello/you HTTP/1.1\r\nhost: x\r\n\r\n";
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     stream.write_all(second.as_bytes()).await.unwrap();
@@ -206,12 +206,12 @@ async fn who_comes_beyond_the_bound_is_told_so_and_served_when_another_leaves() 
     let server = start(&HttpConfig { max_connections: 2, ..limits() }, routes()).await;
     let mut first = TcpStream::connect(server.address).await.unwrap();
     let _second = TcpStream::connect(server.address).await.unwrap();
-    let refused = told(server.address, &get_request("/hello/you")).await;
+    let refused = response_to(server.address, &get_request("/hello/you")).await;
     assert_problem(&refused, 503, "too-many-connections");
     assert!(refused.contains("retry-after: 1"), "{refused}");
     first.shutdown().await.unwrap();
     let served = async {
-        while !told(server.address, &get_request("/hello/you")).await.ends_with("you") {
+        while !response_to(server.address, &get_request("/hello/you")).await.ends_with("you") {
             tokio::task::yield_now().await;
         }
     };
@@ -235,7 +235,7 @@ async fn a_stop_answers_what_is_in_flight_and_closes_what_is_idle() {
     idle.write_all(b"GET /hello/you HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     assert!(idle.read(&mut [0u8; 2000]).await.unwrap() > 0);
     let address = server.address;
-    let in_flight = tokio::spawn(async move { told(address, b"GET /held HTTP/1.1\r\nhost: x\r\n\r\n").await });
+    let in_flight = tokio::spawn(async move { response_to(address, b"GET /held HTTP/1.1\r\nhost: x\r\n\r\n").await });
     let answer = has_entered.recv().await.unwrap();
 
     server.stop.cancel();

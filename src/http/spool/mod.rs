@@ -4,10 +4,10 @@
 //! its responses wait here: in memory up to a limit, then in temporary files, which have no name and vanish with the process.
 //! Both have a limit over all lists; when both are full, the writer waits for the client to read, and learns when it does not.
 
-mod answers;
+mod reader;
 #[cfg(test)]
 mod tests;
-mod unread;
+mod writer;
 
 use std::collections::VecDeque;
 use std::fs::{DirBuilder, File};
@@ -21,8 +21,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-pub use answers::Answers;
-pub use unread::{BrokenOff, Unread};
+pub use reader::{SpoolError, SpoolReader};
+pub use writer::SpoolWriter;
 
 /// Bytes of one list's answers in memory; beyond it they go to files.
 const MEMORY_EACH: u64 = 256 * 1024;
@@ -34,29 +34,29 @@ const FILE: u64 = 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The room that all lists of a process share.
-pub struct SpoolRoom {
+pub struct SpoolSpace {
     folder: PathBuf,
-    memory: Arc<Budget>,
-    files: Arc<Budget>,
+    memory: Arc<SpoolBudget>,
+    files: Arc<SpoolBudget>,
     patience: Duration,
 }
 
-impl SpoolRoom {
+impl SpoolSpace {
     /// Files go to `folder`, which is made if it is not there, and take `limit` bytes at most; 0: there are none.
     pub fn new(folder: &Path, limit: u64) -> Self {
-        let (memory, files) = (Budget::of(MEMORY_ALL), Budget::of(limit));
+        let (memory, files) = (SpoolBudget::of(MEMORY_ALL), SpoolBudget::of(limit));
         Self { folder: folder.into(), memory, files, patience: PATIENCE }
     }
 
     /// A place for the answers of one list: where they are written, and where they are read.
-    pub fn open(self: &Arc<Self>) -> (Answers, Unread) {
-        let shared = Arc::new(Shared {
+    pub fn open(self: &Arc<Self>) -> (SpoolWriter, SpoolReader) {
+        let shared = Arc::new(SpoolInner {
             room: self.clone(),
-            queue: Mutex::new(Queue::default()),
+            queue: Mutex::new(SpoolQueue::default()),
             written: Notify::new(),
             read: Notify::new(),
         });
-        (Answers(shared.clone()), Unread(shared))
+        (SpoolWriter(shared.clone()), SpoolReader(shared))
     }
 
     /// A file without a name.
@@ -67,43 +67,43 @@ impl SpoolRoom {
 }
 
 /// Bytes that may be in use.
-struct Budget {
+struct SpoolBudget {
     limit: u64,
     used: AtomicU64,
 }
 
 /// Bytes in use, given back when this is dropped.
-struct Taken(Arc<Budget>, u64);
+struct SpoolBytes(Arc<SpoolBudget>, u64);
 
-impl Budget {
+impl SpoolBudget {
     fn of(limit: u64) -> Arc<Self> {
         Arc::new(Self { limit, used: AtomicU64::new(0) })
     }
 
-    fn take(self: &Arc<Self>, bytes: u64) -> Option<Taken> {
+    fn take(self: &Arc<Self>, bytes: u64) -> Option<SpoolBytes> {
         let fits = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= self.limit);
         let taken = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits);
-        taken.is_ok().then(|| Taken(self.clone(), bytes))
+        taken.is_ok().then(|| SpoolBytes(self.clone(), bytes))
     }
 }
 
-impl Drop for Taken {
+impl Drop for SpoolBytes {
     fn drop(&mut self) {
         self.0.used.fetch_sub(self.1, Ordering::Relaxed);
     }
 }
 
-struct Shared {
-    room: Arc<SpoolRoom>,
-    queue: Mutex<Queue>,
+struct SpoolInner {
+    room: Arc<SpoolSpace>,
+    queue: Mutex<SpoolQueue>,
     written: Notify,
     read: Notify,
 }
 
 #[derive(Default)]
-struct Queue {
+struct SpoolQueue {
     /// In the order in which they were written.
-    parts: VecDeque<Part>,
+    parts: VecDeque<SpoolPart>,
     /// Bytes of the parts in memory.
     in_memory: u64,
     /// There was no room for an answer, and the client did not read.
@@ -115,33 +115,33 @@ struct Queue {
     no_files: bool,
 }
 
-enum Part {
-    Memory(Bytes, Option<Taken>),
-    File(OpenFile),
+enum SpoolPart {
+    Memory(Bytes, Option<SpoolBytes>),
+    File(SpoolFile),
 }
 
-struct OpenFile {
+struct SpoolFile {
     file: Arc<File>,
     read: u64,
     written: u64,
-    _taken: Taken,
+    _taken: SpoolBytes,
 }
 
-impl OpenFile {
+impl SpoolFile {
     fn is_full(&self) -> bool {
         self.written >= FILE
     }
 }
 
-impl Queue {
-    fn keep(&mut self, chunk: Bytes, taken: Option<Taken>) {
+impl SpoolQueue {
+    fn keep(&mut self, chunk: Bytes, taken: Option<SpoolBytes>) {
         self.in_memory += chunk.len() as u64;
-        self.parts.push_back(Part::Memory(chunk, taken));
+        self.parts.push_back(SpoolPart::Memory(chunk, taken));
     }
 }
 
-impl Shared {
-    fn queue(&self) -> MutexGuard<'_, Queue> {
+impl SpoolInner {
+    fn queue(&self) -> MutexGuard<'_, SpoolQueue> {
         // The queue is consistent at every moment, so a panic leaves nothing half done.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }

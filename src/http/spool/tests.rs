@@ -2,15 +2,15 @@
 
 use super::*;
 
-fn room(limit: u64) -> (tempfile::TempDir, Arc<SpoolRoom>) {
+fn room(limit: u64) -> (tempfile::TempDir, Arc<SpoolSpace>) {
     let folder = tempfile::tempdir().unwrap();
-    let room = SpoolRoom::new(&folder.path().join("spool"), limit);
+    let room = SpoolSpace::new(&folder.path().join("spool"), limit);
     (folder, Arc::new(room))
 }
 
 /// For tests in which nobody reads.
-fn impatient(folder: &str) -> Arc<SpoolRoom> {
-    Arc::new(SpoolRoom { patience: Duration::from_millis(1), ..SpoolRoom::new(Path::new(folder), 4 * FILE) })
+fn impatient(folder: &str) -> Arc<SpoolSpace> {
+    Arc::new(SpoolSpace { patience: Duration::from_millis(1), ..SpoolSpace::new(Path::new(folder), 4 * FILE) })
 }
 
 fn chunk(number: u64, bytes: usize) -> Bytes {
@@ -19,7 +19,7 @@ fn chunk(number: u64, bytes: usize) -> Bytes {
     text.into()
 }
 
-async fn all(mut unread: Unread) -> Result<Vec<u8>, BrokenOff> {
+async fn all(mut unread: SpoolReader) -> Result<Vec<u8>, SpoolError> {
     let mut all = Vec::new();
     while let Some(piece) = unread.next().await {
         all.extend_from_slice(&piece?);
@@ -27,7 +27,7 @@ async fn all(mut unread: Unread) -> Result<Vec<u8>, BrokenOff> {
     Ok(all)
 }
 
-fn used(room: &SpoolRoom) -> (u64, u64) {
+fn used(room: &SpoolSpace) -> (u64, u64) {
     (room.memory.used.load(Ordering::Relaxed), room.files.used.load(Ordering::Relaxed))
 }
 
@@ -108,7 +108,7 @@ async fn where_there_is_no_room_and_nobody_reads_whoever_writes_is_told() {
 
 #[tokio::test]
 async fn a_client_that_does_not_read_is_waited_for_once() {
-    let room = Arc::new(SpoolRoom { patience: Duration::from_secs(1), ..SpoolRoom::new(Path::new("/proc/none"), 0) });
+    let room = Arc::new(SpoolSpace { patience: Duration::from_secs(1), ..SpoolSpace::new(Path::new("/proc/none"), 0) });
     let (answers, unread) = room.open();
     let whole = chunk(1, usize::try_from(MEMORY_EACH).unwrap());
     assert!(answers.push(whole.clone()).await);
@@ -139,7 +139,7 @@ async fn answers_without_an_end_are_broken_off() {
     let (answers, unread) = room.open();
     assert!(answers.push(chunk(1, 10)).await);
     drop(answers);
-    assert!(matches!(all(unread).await, Err(BrokenOff::Gone)));
+    assert!(matches!(all(unread).await, Err(SpoolError::Gone)));
 }
 
 #[tokio::test]

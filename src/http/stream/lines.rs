@@ -1,4 +1,4 @@
-//! Events as lines of JSON (NDJSON), page by page: any stretch of the log in the memory of one page.
+//! Events as lines of JSON (NDJSON), page by page: any range of the log in the memory of one page.
 
 use axum::body::Body;
 use axum::http::{HeaderValue, header};
@@ -11,11 +11,11 @@ use crate::events::envelope::Envelope;
 use crate::http::problem::Problem;
 use crate::live::Live;
 use crate::live::follow::{self, EventScope, PAGE};
-use crate::live::published::Medium;
+use crate::live::published::EventMedium;
 use crate::live::renderer::EventRenderer;
 
-/// A stretch of events.
-pub struct Lines {
+/// A range of events.
+pub struct EventLines {
     pub live: Live,
     pub scope: EventScope,
     pub renderer: EventRenderer,
@@ -29,9 +29,9 @@ pub struct Lines {
 /// The answer was begun and cannot be finished. The connection is cut, so that nobody takes a part for the whole.
 #[derive(Debug, thiserror::Error)]
 #[error("the lines could not be read on: {0}")]
-pub struct CutOff(String);
+pub struct StreamCutOff(String);
 
-impl Lines {
+impl EventLines {
     /// The answer. The first page is read before it begins: a log that cannot be read is told as a problem.
     pub async fn into_response(mut self) -> Result<Response, Problem> {
         let first = self.page().await?;
@@ -40,7 +40,7 @@ impl Lines {
         Ok(response)
     }
 
-    fn into_stream(self, first: Bytes) -> impl Stream<Item = Result<Bytes, CutOff>> {
+    fn into_stream(self, first: Bytes) -> impl Stream<Item = Result<Bytes, StreamCutOff>> {
         stream::unfold((Some(self), Some(first)), |(lines, first)| async move {
             if let Some(first) = first {
                 return Some((Ok(first), (lines, None)));
@@ -53,7 +53,7 @@ impl Lines {
                     Err(problem) => {
                         let cause = problem.cause().unwrap_or(problem.detail()).to_owned();
                         tracing::warn!(tenant = %lines.scope.tenant(), after = lines.after, cause, "lines were cut off");
-                        return Some((Err(CutOff(cause)), (None, None)));
+                        return Some((Err(StreamCutOff(cause)), (None, None)));
                     }
                 }
             }
@@ -67,13 +67,14 @@ impl Lines {
         if self.after >= self.until {
             return Ok(Bytes::new());
         }
-        let stretch = follow::read(&self.live, &self.scope, self.after, PAGE).await?;
-        self.after = if stretch.ended { self.until } else { stretch.through };
-        let mut events = stretch.events;
+        let range = follow::read(&self.live, &self.scope, self.after, PAGE).await?;
+        self.after = if range.ended { self.until } else { range.through };
+        let mut events = range.events;
         events.retain(|event| self.scope.number(&event.envelope) <= self.until);
         let mut buffer = BytesMut::new();
         let json = |_: &Envelope, json: String| Bytes::from(json);
-        let rendered = self.renderer.render(&self.live, &self.scope, events, stretch.from, Medium::Json, json).await?;
+        let rendered =
+            self.renderer.render(&self.live, &self.scope, events, range.from, EventMedium::Json, json).await?;
         for (_, json) in rendered {
             buffer.put_slice(&json);
             buffer.put_u8(b'\n');

@@ -26,13 +26,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 use uuid::Uuid;
 
-use super::sse::{self, Chunk};
+use super::sse::{self, FrameBuffer};
 use crate::events::envelope::Envelope;
 use crate::http::events_request;
 use crate::http::problem::{Problem, ProblemCode};
-use crate::http::request::caller::Pass;
-use crate::live::follow::{EventScope, Follow, From, Step};
-use crate::live::published::{Medium, PublishedEvent};
+use crate::http::request::caller::SessionToken;
+use crate::live::follow::{EventFollower, EventOrigin, EventScope, FollowStep};
+use crate::live::published::{EventMedium, PublishedEvent};
 use crate::live::renderer::EventRenderer;
 use crate::live::{self, LiveError};
 use crate::resilience::shortened;
@@ -63,10 +63,10 @@ impl Drop for StreamPermit {
 /// One reader's stream.
 pub struct LiveStream {
     pub live: live::Live,
-    pub follow: Follow,
+    pub follow: EventFollower,
     pub renderer: EventRenderer,
     /// The reader's token; the stream does not outlive it.
-    pub pass: Pass,
+    pub token: SessionToken,
     pub epoch: Uuid,
     pub heartbeat: Duration,
     pub permit: StreamPermit,
@@ -74,7 +74,7 @@ pub struct LiveStream {
 
 /// Why a stream ends, told in its last event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+enum StreamEnd {
     Stopping,
     Lagged,
     Failed,
@@ -83,46 +83,53 @@ enum End {
     NotInRoom,
 }
 
-impl End {
-    const ALL: [End; 6] = [End::Stopping, End::Lagged, End::Failed, End::RoomEnded, End::TokenEnded, End::NotInRoom];
+impl StreamEnd {
+    const ALL: [StreamEnd; 6] = [
+        StreamEnd::Stopping,
+        StreamEnd::Lagged,
+        StreamEnd::Failed,
+        StreamEnd::RoomEnded,
+        StreamEnd::TokenEnded,
+        StreamEnd::NotInRoom,
+    ];
 
     fn code(self) -> &'static str {
         match self {
-            End::Stopping => "stopping",
-            End::Lagged => "lagged",
-            End::Failed => "failed",
-            End::RoomEnded => "room-ended",
-            End::TokenEnded => "token-ended",
-            End::NotInRoom => "not-in-room",
+            StreamEnd::Stopping => "stopping",
+            StreamEnd::Lagged => "lagged",
+            StreamEnd::Failed => "failed",
+            StreamEnd::RoomEnded => "room-ended",
+            StreamEnd::TokenEnded => "token-ended",
+            StreamEnd::NotInRoom => "not-in-room",
         }
     }
 
     fn about(self) -> &'static str {
         match self {
-            End::Stopping => "The server stops. Come back with the last id.",
-            End::Lagged => {
+            StreamEnd::Stopping => "The server stops. Come back with the last id.",
+            StreamEnd::Lagged => {
                 "The reader is too slow, and more events wait than are kept for one. Come back with the last id."
             }
-            End::Failed => "The server failed to read on. Come back with the last id.",
-            End::RoomEnded => "The room has ended: nothing more will happen in it.",
-            End::TokenEnded => {
+            StreamEnd::Failed => "The server failed to read on. Come back with the last id.",
+            StreamEnd::RoomEnded => "The room has ended: nothing more will happen in it.",
+            StreamEnd::TokenEnded => {
                 "The token has expired, or its key was revoked. Come back with another one and the last id."
             }
-            End::NotInRoom => "The reader is no longer in the room. Join again, then come back with the last id.",
+            StreamEnd::NotInRoom => "The reader is no longer in the room. Join again, then come back with the last id.",
         }
     }
 }
 
 /// Why streams end: the code and what it means.
 pub fn ends() -> impl Iterator<Item = (&'static str, &'static str)> {
-    End::ALL.into_iter().map(|end| (end.code(), end.about()))
+    StreamEnd::ALL.into_iter().map(|end| (end.code(), end.about()))
 }
 
-struct Running {
+struct RunningStream {
     stream: LiveStream,
     quiet: Pin<Box<Sleep>>,
     /// The last number that the reader was told.
-    told: u64,
+    announced: u64,
     begun: bool,
     ended: bool,
 }
@@ -140,8 +147,8 @@ impl LiveStream {
     }
 
     fn into_stream(self) -> impl Stream<Item = Result<Bytes, Infallible>> {
-        let running = Running {
-            told: self.follow.after(),
+        let running = RunningStream {
+            announced: self.follow.after(),
             quiet: Box::pin(tokio::time::sleep(self.heartbeat)),
             stream: self,
             begun: false,
@@ -154,17 +161,17 @@ impl LiveStream {
     }
 }
 
-impl Running {
+impl RunningStream {
     /// What is to be written next; `None`: the stream is over.
     async fn chunk(&mut self) -> Option<Bytes> {
         if self.ended {
             return None;
         }
-        let mut chunk = Chunk::default();
+        let mut chunk = FrameBuffer::default();
         if !self.begun {
             self.begun = true;
             sse::retry(chunk.buffer(), shortened(RETRY));
-            sse::place(chunk.buffer(), &self.cursor(self.told));
+            sse::place(chunk.buffer(), &self.cursor(self.announced));
             return Some(chunk.freeze());
         }
         while chunk.is_empty() {
@@ -175,7 +182,7 @@ impl Running {
         Some(chunk.freeze())
     }
 
-    async fn step(&mut self, chunk: &mut Chunk) {
+    async fn step(&mut self, chunk: &mut FrameBuffer) {
         // Reading history is not interrupted by a heartbeat: it would begin again each time.
         let is_live = self.stream.follow.is_live();
         let step = tokio::select! {
@@ -184,13 +191,15 @@ impl Running {
             () = self.quiet.as_mut(), if is_live => return self.beat(chunk).await,
         };
         match step {
-            Ok(Step::Events(..)) if !Box::pin(self.stream.pass.is_good()).await => self.end(chunk, End::TokenEnded),
-            Ok(Step::Events(events, from)) => match Box::pin(self.render(events, from)).await {
+            Ok(FollowStep::Events(..)) if !Box::pin(self.stream.token.is_good()).await => {
+                self.end(chunk, StreamEnd::TokenEnded)
+            }
+            Ok(FollowStep::Events(events, from)) => match Box::pin(self.render(events, from)).await {
                 Ok(rendered) => self.write(chunk, rendered),
                 Err(error) => self.fail(chunk, &error),
             },
-            Ok(Step::Lagged) => self.end(chunk, End::Lagged),
-            Ok(Step::Closed) => self.end(chunk, End::Stopping),
+            Ok(FollowStep::Lagged) => self.end(chunk, StreamEnd::Lagged),
+            Ok(FollowStep::Closed) => self.end(chunk, StreamEnd::Stopping),
             Err(error) => self.fail(chunk, &error),
         }
     }
@@ -199,13 +208,13 @@ impl Running {
     async fn render(
         &mut self,
         events: Vec<Arc<PublishedEvent>>,
-        from: From,
+        from: EventOrigin,
     ) -> Result<Vec<(Arc<PublishedEvent>, Bytes)>, LiveError> {
         let LiveStream { live, follow, renderer, epoch, .. } = &mut self.stream;
         let (scope, epoch) = (follow.scope(), *epoch);
         let medium = match scope {
-            EventScope::Room(_) => Medium::RoomStream(epoch),
-            EventScope::Tenant(_) => Medium::TenantStream(epoch),
+            EventScope::Room(_) => EventMedium::RoomStream(epoch),
+            EventScope::Tenant(_) => EventMedium::TenantStream(epoch),
         };
         let write = |envelope: &Envelope, json: String| {
             let id = events_request::cursor(scope, epoch, scope.number(envelope)).to_string();
@@ -216,43 +225,43 @@ impl Running {
         renderer.render(live, scope, events, from, medium, write).await
     }
 
-    fn write(&mut self, chunk: &mut Chunk, rendered: Vec<(Arc<PublishedEvent>, Bytes)>) {
+    fn write(&mut self, chunk: &mut FrameBuffer, rendered: Vec<(Arc<PublishedEvent>, Bytes)>) {
         for (event, frame) in rendered {
             let scope = self.stream.follow.scope();
-            self.told = scope.number(&event.envelope);
+            self.announced = scope.number(&event.envelope);
             let is_last = &*event.envelope.event_type == "room.ended" && matches!(scope, EventScope::Room(_));
             chunk.put(frame);
             if is_last {
-                self.end(chunk, End::RoomEnded);
+                self.end(chunk, StreamEnd::RoomEnded);
             }
         }
         if self.stream.renderer.is_over() {
-            self.end(chunk, End::NotInRoom);
+            self.end(chunk, StreamEnd::NotInRoom);
         }
     }
 
-    async fn beat(&mut self, chunk: &mut Chunk) {
-        if !Box::pin(self.stream.pass.is_good()).await {
-            return self.end(chunk, End::TokenEnded);
+    async fn beat(&mut self, chunk: &mut FrameBuffer) {
+        if !Box::pin(self.stream.token.is_good()).await {
+            return self.end(chunk, StreamEnd::TokenEnded);
         }
         self.stream.follow.rest();
         let after = self.stream.follow.after();
-        if after == self.told {
+        if after == self.announced {
             return sse::comment(chunk.buffer());
         }
         sse::place(chunk.buffer(), &self.cursor(after));
-        self.told = after;
+        self.announced = after;
     }
 
-    fn fail(&mut self, chunk: &mut Chunk, error: &LiveError) {
+    fn fail(&mut self, chunk: &mut FrameBuffer, error: &LiveError) {
         tracing::warn!(tenant = %self.stream.follow.scope().tenant(), %error, "a stream ended before its time");
-        self.end(chunk, End::Failed);
+        self.end(chunk, StreamEnd::Failed);
     }
 
     /// The last event. It moves no id but to what was passed.
-    fn end(&mut self, chunk: &mut Chunk, end: End) {
+    fn end(&mut self, chunk: &mut FrameBuffer, end: StreamEnd) {
         self.ended = true;
-        let id = self.cursor(self.told);
+        let id = self.cursor(self.announced);
         let data = format!("{{\"reason\":\"{}\",\"cursor\":\"{id}\",\"detail\":\"{}\"}}", end.code(), end.about());
         sse::event(chunk.buffer(), &id, "goodbye", &data);
     }

@@ -9,12 +9,12 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 /// What is written in one go. A frame that is shared by many readers is not copied where it goes alone.
 #[derive(Default)]
-pub struct Chunk {
+pub struct FrameBuffer {
     shared: Option<Bytes>,
     buffer: BytesMut,
 }
 
-impl Chunk {
+impl FrameBuffer {
     pub fn is_empty(&self) -> bool {
         self.shared.is_none() && self.buffer.is_empty()
     }

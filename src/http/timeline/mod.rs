@@ -5,9 +5,9 @@
 //! of tracks from earlier events come from the room's state at the beginning of the page, which snapshots provide for rooms of
 //! any age.
 
-mod cast;
+mod describe;
+mod name_table;
 mod sentence;
-mod tell;
 
 use crate::ids::{RoomKey, RoomVersion};
 use std::fmt::Write as _;
@@ -23,23 +23,23 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::api::Api;
+use super::consistent_reads;
 use super::events_answer::{STRETCHES, not_beyond};
-use super::fresh;
-use super::openapi::{self, Document, Operation, Tag};
+use super::openapi::{self, OpenApiDocument, Operation, OperationTag};
 use super::problem::{Problem, ProblemCode};
 use super::request::accept;
-use super::request::caller::Signed;
+use super::request::caller::Authenticated;
 use super::request::headers::POSITION;
 use super::request::paging::{self, Paging};
 use super::request::path::RoomInPath;
-use super::request::query::Query;
-use super::rights::{self, Access};
+use super::request::query::QueryParameters;
+use super::rights::{self, ReadAccess};
 use crate::commands::room::state::Room;
 use crate::events::time::Timestamp;
-use crate::live::cursor::{Count, Cursor};
+use crate::live::cursor::{Cursor, CursorKind};
 use crate::live::follow::{self, EventScope};
 use crate::live::renderer::{EventRenderer, VisibleEvent};
-use cast::Cast;
+use name_table::NameTable;
 use sentence::Sentence;
 
 const PATH: &str = "/v1/rooms/{room}/timeline";
@@ -47,7 +47,7 @@ const PATH: &str = "/v1/rooms/{room}/timeline";
 /// Something that happened.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "TimelineLine")]
-struct Line {
+struct TimelineLine {
     /// Of the event that the line tells.
     room_version: RoomVersion,
     /// When it happened.
@@ -62,7 +62,7 @@ struct Line {
 /// A page of lines, in the order of the room's versions.
 #[derive(Serialize, JsonSchema)]
 struct TimelinePage {
-    lines: Vec<Line>,
+    lines: Vec<TimelineLine>,
     /// Where to go on, be it for what has not happened yet.
     next_cursor: String,
     /// There is more behind this page now.
@@ -70,7 +70,7 @@ struct TimelinePage {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
+enum TimelineForm {
     Json,
     Text,
 }
@@ -79,11 +79,11 @@ pub fn routes() -> Router<Api> {
     Router::new().route(PATH, get(timeline))
 }
 
-pub fn describe(document: &mut Document) {
+pub fn describe(document: &mut OpenApiDocument) {
     let page = document.answer::<TimelinePage>();
     let limit = json!({ "type": "integer", "minimum": 1, "maximum": paging::MOST, "default": paging::USUAL });
     let operation = Operation::get("timeline", "Timeline of a room")
-        .tag(Tag::Events)
+        .tag(OperationTag::Events)
         .about(
             "What happened in the room, a sentence for each event. People are called by their names where the token may see \
              them, else by their identities; who was forgotten is `somebody (erased)`. A message that is not for the reader is \
@@ -109,29 +109,31 @@ pub fn describe(document: &mut Document) {
 
 async fn timeline(
     State(api): State<Api>,
-    Signed(caller): Signed,
+    Authenticated(caller): Authenticated,
     RoomInPath(room): RoomInPath,
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let form = form(&headers)?;
-    let mut query = Query::read(&uri)?;
+    let mut query = QueryParameters::read(&uri)?;
     let paging = Paging::read(&mut query)?;
     let key = RoomKey { tenant: caller.tenant.clone(), room };
     let access = rights::inside_room(&api, &caller, &key).await?;
-    fresh::log_reached(&api, &mut query, &headers).await?;
+    consistent_reads::log_reached(&api, &mut query, &headers).await?;
     query.finish()?;
     let epoch = api.epoch().await?;
     let after = match &paging.cursor {
         None => 0,
-        Some(cursor) => Cursor::read(cursor, Count::RoomVersion, epoch).map_err(|bad| bad.told("cursor"))?,
+        Some(cursor) => {
+            Cursor::read(cursor, CursorKind::RoomVersion, epoch).map_err(|bad| bad.into_problem("cursor"))?
+        }
     };
     // Told of before it is read: what comes meanwhile may not be on the page.
     let position = api.executor.position();
     let page = page(&api, &key, access, after, paging.limit, epoch).await?;
     let mut response = match form {
-        Form::Json => Json(page).into_response(),
-        Form::Text => text(&page, &uri, paging.limit),
+        TimelineForm::Json => Json(page).into_response(),
+        TimelineForm::Text => text(&page, &uri, paging.limit),
     };
     response.headers_mut().insert(POSITION, HeaderValue::from(position));
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
@@ -141,42 +143,42 @@ async fn timeline(
 async fn page(
     api: &Api,
     key: &RoomKey,
-    access: Access,
+    access: ReadAccess,
     mut after: RoomVersion,
     limit: usize,
     epoch: Uuid,
 ) -> Result<TimelinePage, Problem> {
     let scope = EventScope::Room(key.clone());
-    let mut cast = Cast::of(&Room::Absent);
+    let mut names = NameTable::of(&Room::Absent);
     if after > 0 {
         not_beyond(api, &scope, after, "cursor").await?;
-        cast = Cast::of(&api.rooms.at_version(key, after).await?.state);
+        names = NameTable::of(&api.rooms.at_version(key, after).await?.state);
     }
     let mut renderer = EventRenderer::new(access.viewer, access.personal);
-    let mut told: Vec<(RoomVersion, Timestamp, String, Sentence)> = Vec::new();
+    let mut described: Vec<(RoomVersion, Timestamp, String, Sentence)> = Vec::new();
     let mut has_more = true;
     for _ in 0..STRETCHES {
-        if !has_more || told.len() >= limit {
+        if !has_more || described.len() >= limit {
             break;
         }
-        let stretch = follow::read(&api.live, &scope, after, limit - told.len()).await?;
-        after = stretch.through;
-        has_more = !stretch.ended;
-        for VisibleEvent { event, without_who } in renderer.visible(&api.live, &scope, stretch.events).await? {
+        let range = follow::read(&api.live, &scope, after, limit - described.len()).await?;
+        after = range.through;
+        has_more = !range.ended;
+        for VisibleEvent { event, without_who } in renderer.visible(&api.live, &scope, range.events).await? {
             let envelope = &*event.envelope;
             // Also what is told without who gives somebody their name, for when they are let in.
-            let whole = cast.tell(envelope);
-            let sentence = if without_who { tell::without_who(envelope) } else { whole };
-            told.push((envelope.room_version, envelope.happened_at(), envelope.event_type.to_string(), sentence));
+            let whole = names.describe(envelope);
+            let sentence = if without_who { describe::without_who(envelope) } else { whole };
+            described.push((envelope.room_version, envelope.happened_at(), envelope.event_type.to_string(), sentence));
         }
     }
     let keys = if access.personal {
-        let sealed = told.iter().flat_map(|(.., sentence)| sentence.sealed());
+        let sealed = described.iter().flat_map(|(.., sentence)| sentence.sealed());
         Some(api.sealer.load_keys(&key.tenant, sealed).await?)
     } else {
         None
     };
-    let lines = told.into_iter().map(|(room_version, at, event_type, sentence)| Line {
+    let lines = described.into_iter().map(|(room_version, at, event_type, sentence)| TimelineLine {
         room_version,
         at,
         event_type,
@@ -203,9 +205,9 @@ fn text(page: &TimelinePage, uri: &Uri, limit: usize) -> Response {
 }
 
 /// By `Accept`; JSON where anything goes.
-fn form(headers: &HeaderMap) -> Result<Form, Problem> {
+fn form(headers: &HeaderMap) -> Result<TimelineForm, Problem> {
     match accept::choose(headers, &[accept::JSON, accept::TEXT])? {
-        0 => Ok(Form::Json),
-        _ => Ok(Form::Text),
+        0 => Ok(TimelineForm::Json),
+        _ => Ok(TimelineForm::Text),
     }
 }

@@ -4,13 +4,13 @@ use std::borrow::Cow;
 
 use crate::events::sealed::{PersonalFields, Sealed, SealedAt};
 use crate::ids::{Identity, RoomKey};
-use crate::security::sealing::{OpeningKeys, Place};
+use crate::security::sealing::{OpeningKeys, SealedPlace};
 
 /// In place of the name of somebody who was forgotten.
 const ERASED: &str = "somebody (erased)";
 
 #[derive(Clone, Debug, PartialEq)]
-pub enum Piece {
+pub enum SentencePart {
     Text(Cow<'static, str>),
     /// Somebody, and where the name lies that they had then, if it is known to have one.
     Person(Identity, Option<SealedAt>),
@@ -19,30 +19,30 @@ pub enum Piece {
 }
 
 /// What a sealed part is to this reader.
-enum Opened {
+enum OpenedPart {
     Fields(PersonalFields),
     Erased,
     Withheld,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Sentence(Vec<Piece>);
+pub struct Sentence(Vec<SentencePart>);
 
 impl Sentence {
-    pub fn with(mut self, piece: Piece) -> Self {
+    pub fn with(mut self, piece: SentencePart) -> Self {
         self.0.push(piece);
         self
     }
 
     pub fn text(self, text: impl Into<Cow<'static, str>>) -> Self {
-        self.with(Piece::Text(text.into()))
+        self.with(SentencePart::Text(text.into()))
     }
 
     /// What has to be opened to read it.
     pub fn sealed(&self) -> impl Iterator<Item = &Sealed> {
         self.0.iter().filter_map(|piece| match piece {
-            Piece::Person(_, at) | Piece::Quotation(at) => at.as_ref().map(|at| &at.sealed),
-            Piece::Text(_) => None,
+            SentencePart::Person(_, at) | SentencePart::Quotation(at) => at.as_ref().map(|at| &at.sealed),
+            SentencePart::Text(_) => None,
         })
     }
 
@@ -51,24 +51,24 @@ impl Sentence {
         let mut text = String::new();
         for piece in &self.0 {
             match piece {
-                Piece::Text(words) => text.push_str(words),
-                Piece::Person(identity, None) => text.push_str(identity.as_str()),
-                Piece::Person(identity, Some(at)) => match open(key, keys, at) {
-                    Opened::Fields(fields) => {
+                SentencePart::Text(words) => text.push_str(words),
+                SentencePart::Person(identity, None) => text.push_str(identity.as_str()),
+                SentencePart::Person(identity, Some(at)) => match open(key, keys, at) {
+                    OpenedPart::Fields(fields) => {
                         text.push_str(fields.display_name.as_deref().unwrap_or(identity.as_str()))
                     }
-                    Opened::Erased => text.push_str(ERASED),
-                    Opened::Withheld => text.push_str(identity.as_str()),
+                    OpenedPart::Erased => text.push_str(ERASED),
+                    OpenedPart::Withheld => text.push_str(identity.as_str()),
                 },
-                Piece::Quotation(None) => text.push_str("(nothing)"),
-                Piece::Quotation(Some(at)) => match open(key, keys, at) {
-                    Opened::Fields(fields) => {
+                SentencePart::Quotation(None) => text.push_str("(nothing)"),
+                SentencePart::Quotation(Some(at)) => match open(key, keys, at) {
+                    OpenedPart::Fields(fields) => {
                         text.push('\u{201c}');
                         text.push_str(fields.text.as_deref().unwrap_or_default());
                         text.push('\u{201d}');
                     }
-                    Opened::Erased => text.push_str("(erased)"),
-                    Opened::Withheld => text.push_str("(withheld)"),
+                    OpenedPart::Erased => text.push_str("(erased)"),
+                    OpenedPart::Withheld => text.push_str("(withheld)"),
                 },
             }
         }
@@ -76,8 +76,8 @@ impl Sentence {
     }
 }
 
-fn open(key: &RoomKey, keys: Option<&OpeningKeys>, at: &SealedAt) -> Opened {
-    let Some(keys) = keys.filter(|keys| keys.can_tell(&at.sealed)) else { return Opened::Withheld };
-    let place = Place { tenant: &key.tenant, room: key.room, room_version: at.room_version };
-    keys.open(&place, &at.sealed).map_or(Opened::Erased, Opened::Fields)
+fn open(key: &RoomKey, keys: Option<&OpeningKeys>, at: &SealedAt) -> OpenedPart {
+    let Some(keys) = keys.filter(|keys| keys.can_tell(&at.sealed)) else { return OpenedPart::Withheld };
+    let place = SealedPlace { tenant: &key.tenant, room: key.room, room_version: at.room_version };
+    keys.open(&place, &at.sealed).map_or(OpenedPart::Erased, OpenedPart::Fields)
 }

@@ -16,11 +16,11 @@ use super::stats::NodeStats;
 use super::warm::Warmed;
 use super::{Cache, Pattern};
 use crate::database::notifications::{Notice, Notifications, Subscription};
-use crate::database::silence::heard;
+use crate::database::timeout::with_timeout;
 use crate::ids::TenantId;
 
-const ASKED: &str = "convoke_cache";
-const TOLD: &str = "convoke_cache_told";
+const REQUESTS: &str = "convoke_cache";
+const ANSWERS: &str = "convoke_cache_told";
 
 /// The name of the listening connection of a process that answers: these connections are counted.
 const LISTENER: &str = "convoke-cache";
@@ -56,14 +56,14 @@ pub enum Reply {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Asked {
+struct CacheRequest {
     id: Uuid,
     question: Question,
 }
 
 /// A node's answer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Told {
+pub struct NodeAnswer {
     id: Uuid,
     /// Process and machine.
     pub node: String,
@@ -73,14 +73,14 @@ pub struct Told {
 /// Answers of the nodes, by name, and how many should have come.
 #[derive(Debug)]
 pub struct Answers {
-    pub told: Vec<Told>,
+    pub received: Vec<NodeAnswer>,
     pub nodes: usize,
 }
 
 /// Asks all nodes, and waits until all have answered, for so long at most.
 pub async fn ask(options: &PgConnectOptions, question: Question, patience: Duration) -> sqlx::Result<Answers> {
     let pool = PgPoolOptions::new().max_connections(2).connect_lazy_with(options.clone());
-    let answers = heard(patience + SILENCE, ask_on(&pool, question, patience)).await;
+    let answers = with_timeout(patience + SILENCE, ask_on(&pool, question, patience)).await;
     pool.close().await;
     answers
 }
@@ -89,32 +89,32 @@ async fn ask_on(pool: &PgPool, question: Question, patience: Duration) -> sqlx::
     let mut listener = PgListener::connect_with(pool).await?;
     // Answers that were given while it was not connected are lost: nothing is won by listening again.
     listener.eager_reconnect(false);
-    listener.listen(TOLD).await?;
+    listener.listen(ANSWERS).await?;
     let nodes: i64 = sqlx::query_scalar(
         "SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE application_name = $1 AND datname = current_database()",
     )
     .bind(LISTENER)
     .fetch_one(pool)
     .await?;
-    let mut answers = Answers { told: Vec::new(), nodes: usize::try_from(nodes).unwrap_or_default() };
+    let mut answers = Answers { received: Vec::new(), nodes: usize::try_from(nodes).unwrap_or_default() };
     let id = Uuid::new_v4();
-    notify(pool, ASKED, &Asked { id, question }).await?;
+    notify(pool, REQUESTS, &CacheRequest { id, question }).await?;
     let deadline = Instant::now() + patience;
-    while answers.told.len() < answers.nodes {
+    while answers.received.len() < answers.nodes {
         let Ok(notification) = tokio::time::timeout_at(deadline, listener.try_recv()).await else { break };
         let Some(notification) = notification? else {
             let lost =
                 io::Error::new(io::ErrorKind::ConnectionAborted, "the connection on which answers come was lost");
             return Err(sqlx::Error::Io(lost));
         };
-        if let Ok(told) = serde_json::from_str::<Told>(notification.payload())
-            && told.id == id
+        if let Ok(answer) = serde_json::from_str::<NodeAnswer>(notification.payload())
+            && answer.id == id
         {
-            answers.told.push(told);
+            answers.received.push(answer);
         }
     }
     drop(listener);
-    answers.told.sort_by(|a, b| a.node.cmp(&b.node));
+    answers.received.sort_by(|a, b| a.node.cmp(&b.node));
     Ok(answers)
 }
 
@@ -124,17 +124,17 @@ async fn notify(pool: impl PgExecutor<'_>, channel: &str, what: &impl Serialize)
 }
 
 /// Answers operators, for the cache of this process.
-pub struct Desk {
+pub struct CacheAdmin {
     cache: Cache,
     node: String,
     questions: Subscription,
 }
 
-impl Desk {
+impl CacheAdmin {
     pub fn new(cache: Cache, notifications: &mut Notifications) -> Self {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         notifications.set_application_name(LISTENER);
-        let questions = notifications.subscribe(ASKED);
+        let questions = notifications.subscribe(REQUESTS);
         Self { cache, node: format!("{}@{}", std::process::id(), host.trim()), questions }
     }
 
@@ -150,9 +150,10 @@ impl Desk {
         loop {
             let Notice::Payload(payload) = self.questions.next().await else { continue };
             // What is not of this form is not for us.
-            let Ok(asked) = serde_json::from_str::<Asked>(&payload) else { continue };
-            let told = Told { id: asked.id, node: self.node.clone(), reply: self.answer(asked.question).await };
-            if let Err(error) = heard(SILENCE, notify(&self.cache.pool, TOLD, &told)).await {
+            let Ok(request) = serde_json::from_str::<CacheRequest>(&payload) else { continue };
+            let answer =
+                NodeAnswer { id: request.id, node: self.node.clone(), reply: self.answer(request.question).await };
+            if let Err(error) = with_timeout(SILENCE, notify(&self.cache.pool, ANSWERS, &answer)).await {
                 tracing::warn!(%error, "the answer to `convoke cache` was not sent");
             }
         }

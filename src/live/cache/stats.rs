@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Cache;
 use crate::ids::Position;
 use crate::live::rooms::Size;
-use crate::telemetry::metrics::cache::{CacheMetrics, Layer, Outcome};
+use crate::telemetry::metrics::cache::{CacheLayer, CacheMetrics, LayerOutcome};
 
 /// One process's cache, since the process started.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -56,10 +56,10 @@ fn rate(part: u64, whole: u64) -> f64 {
 }
 
 impl LayerStats {
-    fn of(metrics: &CacheMetrics, layer: Layer) -> Self {
+    fn of(metrics: &CacheMetrics, layer: CacheLayer) -> Self {
         let count = |outcome| metrics.reads(layer, outcome);
-        let (hits, misses) = (count(Outcome::Hit), count(Outcome::Miss));
-        let (unknown, failed) = (count(Outcome::Unknown), count(Outcome::Failed));
+        let (hits, misses) = (count(LayerOutcome::Hit), count(LayerOutcome::Miss));
+        let (unknown, failed) = (count(LayerOutcome::Unknown), count(LayerOutcome::Failed));
         let asked = hits + misses + unknown + failed;
         let mean_age_s = metrics.mean_age(layer);
         Self { asked, hits, misses, unknown, failed, hit_rate: rate(hits, asked), mean_age_s }
@@ -68,13 +68,13 @@ impl LayerStats {
 
 impl Cache {
     pub async fn stats(&self) -> NodeStats {
-        let memory = LayerStats::of(&self.metrics, Layer::Memory);
+        let memory = LayerStats::of(&self.metrics, CacheLayer::Memory);
         let redis = match &self.snapshots {
             None => None,
             Some(snapshots) => {
                 let (used, limit) = snapshots.memory().await.unzip();
                 let breaker = snapshots.breaker().state().to_string();
-                Some(RedisStats { layer: LayerStats::of(&self.metrics, Layer::Redis), breaker, used, limit })
+                Some(RedisStats { layer: LayerStats::of(&self.metrics, CacheLayer::Redis), breaker, used, limit })
             }
         };
         let (size, mean_age_s) = self.rooms.size();
@@ -87,7 +87,7 @@ impl Cache {
             size,
             mean_age_s,
             redis,
-            database: LayerStats::of(&self.metrics, Layer::Database),
+            database: LayerStats::of(&self.metrics, CacheLayer::Database),
         }
     }
 }

@@ -8,10 +8,10 @@ use std::time::Instant;
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use super::Part;
+use super::ListPart;
 use super::events::EventsOfRoom;
 use super::messages::{MessagesOfRoom, SharedMessage};
-use super::pages::{Made, PageKey, Pages};
+use super::pages::{PageKey, RenderedPage, RoomPages};
 use super::shown::Shown;
 use crate::commands::execute::load::LoadedRoom;
 use crate::events::envelope::Envelope;
@@ -22,13 +22,13 @@ use crate::live::published::PublishedEvent;
 use crate::live::snapshots;
 use crate::projections::messages::{Message, MessageReader, read_cursor};
 use crate::projections::read::{PageRequest, ReadError};
-use crate::security::sealing::Moment;
+use crate::security::sealing::KeyMoment;
 
 /// What a cell takes beside what is in it.
 const CELL: usize = 512;
 
 /// The room as it is.
-pub struct Now {
+pub struct RoomContent {
     pub room: LoadedRoom,
     messages: MessageState,
     events: EventState,
@@ -50,7 +50,7 @@ enum MessageState {
     Known(MessagesOfRoom),
 }
 
-impl Now {
+impl RoomContent {
     fn bytes(&self) -> usize {
         let messages = if let MessageState::Known(known) = &self.messages { known.bytes() } else { 0 };
         let events = if let EventState::Known(known) = &self.events { known.bytes() } else { 0 };
@@ -58,37 +58,37 @@ impl Now {
     }
 }
 
-pub struct Cell {
-    now: RwLock<Now>,
+pub struct RoomCell {
+    now: RwLock<RoomContent>,
     version: watch::Sender<RoomVersion>,
     view: Mutex<Option<Shown>>,
-    pages: Mutex<Pages>,
+    pages: Mutex<RoomPages>,
     bytes: AtomicUsize,
     pub loaded: Instant,
 }
 
-impl Cell {
+impl RoomCell {
     pub fn new(room: LoadedRoom) -> Self {
         let version = watch::channel(room.version).0;
         let bytes = AtomicUsize::new(CELL + room.memory());
-        let now = RwLock::new(Now { room, messages: MessageState::Unknown, events: EventState::Unknown });
+        let now = RwLock::new(RoomContent { room, messages: MessageState::Unknown, events: EventState::Unknown });
         Self { now, version, view: Mutex::default(), pages: Mutex::default(), bytes, loaded: Instant::now() }
     }
 
     // What these locks guard is whole at every moment, also after a panic.
-    fn now(&self) -> RwLockReadGuard<'_, Now> {
+    fn now(&self) -> RwLockReadGuard<'_, RoomContent> {
         self.now.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn change(&self) -> RwLockWriteGuard<'_, Now> {
+    fn change(&self) -> RwLockWriteGuard<'_, RoomContent> {
         self.now.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn read<T>(&self, take: impl FnOnce(&Now) -> T) -> T {
+    pub fn read<T>(&self, take: impl FnOnce(&RoomContent) -> T) -> T {
         take(&self.now())
     }
 
-    fn pages(&self) -> MutexGuard<'_, Pages> {
+    fn pages(&self) -> MutexGuard<'_, RoomPages> {
         self.pages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -102,7 +102,7 @@ impl Cell {
     pub fn apply(&self, published: &Arc<PublishedEvent>) -> Result<bool, LogError> {
         let envelope = &published.envelope;
         let mut now = self.change();
-        let Now { room, messages, events } = &mut *now;
+        let RoomContent { room, messages, events } = &mut *now;
         if envelope.room_version <= room.version {
             return Ok(false);
         }
@@ -147,11 +147,11 @@ impl Cell {
         Some((shown, position))
     }
 
-    pub fn page(&self, key: &PageKey, version: RoomVersion, moment: Moment) -> Option<Bytes> {
+    pub fn page(&self, key: &PageKey, version: RoomVersion, moment: KeyMoment) -> Option<Bytes> {
         self.pages().get(key, version, moment)
     }
 
-    pub fn keep_page(&self, key: PageKey, made: Made) {
+    pub fn keep_page(&self, key: PageKey, made: RenderedPage) {
         self.pages().keep(key, made);
     }
 
@@ -159,7 +159,7 @@ impl Cell {
         matches!(self.now().events, EventState::Known(_))
     }
 
-    /// From now on events are gathered, until [`Cell::begin_events`]; the version that the state has.
+    /// From now on events are gathered, until [`RoomCell::begin_events`]; the version that the state has.
     pub fn gather_events(&self) -> RoomVersion {
         let mut now = self.change();
         if matches!(now.events, EventState::Unknown) {
@@ -181,7 +181,7 @@ impl Cell {
     }
 
     /// Up to `limit` events behind a version, and whether those are all; `None`: they are not all here.
-    pub fn events(&self, version: RoomVersion, limit: usize) -> Option<Part<PublishedEvent>> {
+    pub fn events(&self, version: RoomVersion, limit: usize) -> Option<ListPart<PublishedEvent>> {
         let now = self.now();
         let EventState::Known(known) = &now.events else { return None };
         known.after(version, limit)
@@ -191,7 +191,7 @@ impl Cell {
         matches!(self.now().messages, MessageState::Known(_))
     }
 
-    /// From now on events are gathered, until [`Cell::begin_messages`].
+    /// From now on events are gathered, until [`RoomCell::begin_messages`].
     pub fn gather_messages(&self) {
         let mut now = self.change();
         if matches!(now.messages, MessageState::Unknown) {
@@ -217,7 +217,7 @@ impl Cell {
         reader: MessageReader<'_>,
         newest_first: bool,
         page: PageRequest<'_>,
-    ) -> Result<Option<(Part<SharedMessage>, Position)>, ReadError> {
+    ) -> Result<Option<(ListPart<SharedMessage>, Position)>, ReadError> {
         let behind = read_cursor(newest_first, page.cursor)?;
         let now = self.now();
         let MessageState::Known(known) = &now.messages else { return Ok(None) };

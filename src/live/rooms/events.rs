@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::Part;
+use super::ListPart;
 use crate::events::room::RoomEvent;
 use crate::ids::RoomVersion;
 use crate::live::published::{PublishedEvent, Superseded};
@@ -66,7 +66,7 @@ impl EventsOfRoom {
     }
 
     /// Up to `limit` events behind a version, and whether those are all; `None`: they are not all here.
-    pub fn after(&self, version: RoomVersion, limit: usize) -> Option<Part<PublishedEvent>> {
+    pub fn after(&self, version: RoomVersion, limit: usize) -> Option<ListPart<PublishedEvent>> {
         let first = self.events.front()?.envelope.room_version;
         if version + 1 < first {
             return None;

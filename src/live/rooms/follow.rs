@@ -5,9 +5,9 @@ use std::sync::atomic::Ordering;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Inner, RoomStates};
-use crate::events::feed::window::End;
-use crate::live::hub::Publisher;
+use super::{RoomStates, RoomStatesInner};
+use crate::events::feed::window::WindowEnd;
+use crate::live::hub::HubPublisher;
 use crate::live::published::PublishedEvent;
 
 /// Events applied at a time.
@@ -15,14 +15,14 @@ const PAGE: usize = 1_000;
 
 impl RoomStates {
     /// Runs until told to stop.
-    pub async fn run(self, mut publisher: Publisher, stop: CancellationToken) {
+    pub async fn run(self, mut publisher: HubPublisher, stop: CancellationToken) {
         let inner = &*self.0;
         let mut ends = inner.parts.window.end();
-        let (mut era, mut after) = (0, 0);
+        let (mut generation, mut after) = (0, 0);
         loop {
             let end = *ends.borrow_and_update();
-            if end.era != era {
-                (era, after) = (end.era, end.begun);
+            if end.generation != generation {
+                (generation, after) = (end.generation, end.begun);
                 inner.begin(end.begun, &mut publisher);
             }
             while after < end.position {
@@ -41,7 +41,7 @@ impl RoomStates {
                     }
                     // The window has moved on without this task, or begins anew.
                     None => {
-                        let End { position, .. } = *ends.borrow_and_update();
+                        let WindowEnd { position, .. } = *ends.borrow_and_update();
                         after = position;
                         inner.begin(after, &mut publisher);
                     }
@@ -56,9 +56,9 @@ impl RoomStates {
     }
 }
 
-impl Inner {
+impl RoomStatesInner {
     /// What was in memory may lack events up to here: all of it goes.
-    fn begin(&self, position: u64, publisher: &mut Publisher) {
+    fn begin(&self, position: u64, publisher: &mut HubPublisher) {
         self.table.clear();
         self.parts.metrics.began();
         self.moved(position);

@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::cell::Cell;
-use super::{Inner, Parts, RoomStates};
+use super::cell::RoomCell;
+use super::{RoomStates, RoomStatesInner, RoomStatesParts};
 use crate::commands::execute::load::LoadedRoom;
 use crate::events::log::LogError;
 use crate::events::time::Timestamp;
 use crate::ids::{Position, RoomKey};
 use crate::live::snapshots;
-use crate::telemetry::metrics::cache::{Layer, Outcome};
+use crate::telemetry::metrics::cache::{CacheLayer, LayerOutcome};
 
 /// What a load brought.
 #[derive(Clone)]
 pub struct Loaded {
-    pub cell: Arc<Cell>,
+    pub cell: Arc<RoomCell>,
     /// Of the events that were applied elsewhere before the load ended, those up to here are in it for certain.
     pub contains: Position,
 }
@@ -47,10 +47,10 @@ fn age(made_at: Timestamp, now: Timestamp) -> Duration {
     Duration::from_micros(u64::try_from(now.unix_micros() - made_at.unix_micros()).unwrap_or_default())
 }
 
-impl Inner {
+impl RoomStatesInner {
     /// The room out of a snapshot that the nodes share and the events since, or out of the log alone.
     pub async fn load(&self, key: &RoomKey) -> Result<LoadedRoom, LogError> {
-        let Parts { snapshots, metrics, window, clock, .. } = &self.parts;
+        let RoomStatesParts { snapshots, metrics, window, clock, .. } = &self.parts;
         let epoch = window.end().borrow().epoch;
         let mut made_at = None;
         let found = async |version| {
@@ -60,14 +60,14 @@ impl Inner {
             Some(snapshot)
         };
         let loaded = self.loader.now_from(key, found).await;
-        metrics.read(Layer::Database, if loaded.is_ok() { Outcome::Hit } else { Outcome::Failed });
+        metrics.read(CacheLayer::Database, if loaded.is_ok() { LayerOutcome::Hit } else { LayerOutcome::Failed });
         let (mut room, used) = loaded?;
         match made_at {
             Some(made_at) if used => {
-                metrics.read(Layer::Redis, Outcome::Hit);
-                metrics.age(Layer::Redis, age(made_at, clock.now()));
+                metrics.read(CacheLayer::Redis, LayerOutcome::Hit);
+                metrics.age(CacheLayer::Redis, age(made_at, clock.now()));
             }
-            Some(_) => metrics.read(Layer::Redis, Outcome::Unknown),
+            Some(_) => metrics.read(CacheLayer::Redis, LayerOutcome::Unknown),
             None => {}
         }
         let due = !used || room.snapshot_due(snapshots::EVERY);

@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-use super::Part;
+use super::ListPart;
 use crate::events::envelope::Envelope;
 use crate::events::room::RoomEvent;
 use crate::events::sealed::SealedAt;
 use crate::ids::RoomVersion;
-use crate::live::opened::Opened;
+use crate::live::opened_at::OpenedAt;
 use crate::projections::messages::{Message, MessageReader};
-use crate::security::sealing::Moment;
+use crate::security::sealing::KeyMoment;
 
 /// Messages of a room.
 pub const KEPT: usize = 1_000;
@@ -23,7 +23,7 @@ const MESSAGE: usize = 600;
 /// A message, and how it reads for those who may see its text.
 pub struct SharedMessage {
     pub message: Message,
-    rendered: Mutex<Option<(Opened, Bytes)>>,
+    rendered: Mutex<Option<(OpenedAt, Bytes)>>,
 }
 
 impl SharedMessage {
@@ -32,14 +32,14 @@ impl SharedMessage {
     }
 
     /// As it was rendered with keys of this moment.
-    pub fn rendered(&self, moment: Moment) -> Option<Bytes> {
+    pub fn rendered(&self, moment: KeyMoment) -> Option<Bytes> {
         let rendered = self.rendered.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = rendered.as_ref().filter(|(opened, _)| opened.holds(moment));
         fresh.map(|(_, bytes)| bytes.clone())
     }
 
-    pub fn keep(&self, moment: Moment, rendered: Bytes) {
-        *self.rendered.lock().unwrap_or_else(PoisonError::into_inner) = Some((Opened::now(moment), rendered));
+    pub fn keep(&self, moment: KeyMoment, rendered: Bytes) {
+        *self.rendered.lock().unwrap_or_else(PoisonError::into_inner) = Some((OpenedAt::now(moment), rendered));
     }
 
     fn bytes(&self) -> usize {
@@ -136,7 +136,7 @@ impl MessagesOfRoom {
         newest_first: bool,
         behind: Option<RoomVersion>,
         limit: usize,
-    ) -> Option<Part<SharedMessage>> {
+    ) -> Option<ListPart<SharedMessage>> {
         let wanted = |shared: &&Arc<SharedMessage>| reader.reads(&shared.message);
         let mut found: Vec<_> = if newest_first {
             let end = behind.map_or(self.messages.len(), |behind| self.index_from(behind));

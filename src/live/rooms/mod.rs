@@ -5,15 +5,15 @@
 //! 1. A state is at exactly one room version. Events are applied in the order of versions; a gap drops the state, and the next
 //!    reader loads it.
 //! 2. What this node has acknowledged is in every state that is given out after that.
-//! 3. What is taken of a room under one [`Current::read`] is of one version.
+//! 3. What is taken of a room under one [`CurrentRoom::read`] is of one version.
 //! 4. Loading a state for a reader takes no connection, permit or lock that a command needs. One load of a room runs at a time;
 //!    others join it. Loads are fair among tenants (`permits`).
 //! 5. States are bounded in bytes; those that were longest not read leave. A reader never waits for a writer of another room.
 //! 6. While the end of the log cannot be followed, nothing is answered from memory as current: the database is asked.
 //!
-//! How: `follow` takes events from the process's [`Window`](crate::events::feed::Window) and applies them (`cell`). What this
-//! process appends is in the window within microseconds; a reader that comes in between waits for its room alone. A state that is
-//! being loaded gathers the events that arrive meanwhile (`table`).
+//! How: `follow` takes events from the process's [`EventWindow`] and applies them
+//! (`cell`). What this process appends is in the window within microseconds; a reader that comes in between waits for
+//! its room alone. A state that is being loaded gathers the events that arrive meanwhile (`table`).
 
 mod cell;
 mod events;
@@ -34,16 +34,16 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub use messages::SharedMessage;
-pub use pages::{Made, PageKey};
+pub use pages::{PageKey, RenderedPage};
 pub use shown::Shown;
 pub use table::Size;
 
-use self::cell::Cell;
+use self::cell::RoomCell;
 use self::load::Loaded;
-use self::permits::Permits;
-use self::table::Table;
-use crate::commands::execute::load::{LoadedRoom, Loader};
-use crate::events::feed::Window;
+use self::permits::LoadPermits;
+use self::table::RoomTable;
+use crate::commands::execute::load::{LoadedRoom, RoomLoader};
+use crate::events::feed::EventWindow;
 use crate::events::log::append::Acknowledged;
 use crate::events::log::{EventLog, LogError};
 use crate::events::time::Clock;
@@ -51,20 +51,20 @@ use crate::ids::{Position, RoomId, RoomKey, RoomVersion};
 use crate::live::pattern::Pattern;
 use crate::live::published::PublishedEvent;
 use crate::live::snapshots::Snapshots;
-use crate::projections::live::{Board, WaitError};
-use crate::projections::messages::{MessageReader, Messages};
+use crate::projections::live::{ProjectionProgress, WaitError};
+use crate::projections::messages::{MessageReader, MessagesModel};
 use crate::projections::model::ReadModel as _;
 use crate::projections::read::{PageRequest, ReadError, ReadModels};
 use crate::resilience::SingleFlight;
-use crate::security::sealing::Moment;
-use crate::telemetry::metrics::cache::{CacheMetrics, Layer, Outcome};
+use crate::security::sealing::KeyMoment;
+use crate::telemetry::metrics::cache::{CacheLayer, CacheMetrics, LayerOutcome};
 
 /// How long a reader waits for what this node appended to its room; it takes microseconds, unless events of other nodes come
 /// in between and have to be read.
 const OWN_SOON: Duration = Duration::from_secs(1);
 
 /// Some items of a list, in its order; and of events whether those are all that follow, of messages whether more follow.
-pub type Part<T> = (Vec<Arc<T>>, bool);
+pub type ListPart<T> = (Vec<Arc<T>>, bool);
 
 /// Why a state is not there to be read.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -96,13 +96,13 @@ impl From<ReadError> for StateError {
     }
 }
 
-/// What room states stand on.
-pub struct Parts {
+/// What room states depend on.
+pub struct RoomStatesParts {
     /// Over connections for readers.
     pub log: EventLog,
-    pub window: Window,
+    pub window: EventWindow,
     pub models: ReadModels,
-    pub board: Board,
+    pub progress: ProjectionProgress,
     pub snapshot_interval: u64,
     /// Shared by the nodes, if a Redis is configured.
     pub snapshots: Option<Snapshots>,
@@ -115,11 +115,11 @@ pub struct Parts {
     pub stop: CancellationToken,
 }
 
-struct Inner {
-    parts: Parts,
-    loader: Loader,
-    permits: Permits,
-    table: Table,
+struct RoomStatesInner {
+    parts: RoomStatesParts,
+    loader: RoomLoader,
+    permits: LoadPermits,
+    table: RoomTable,
     /// Every event up to here is applied.
     applied: AtomicU64,
     moved: watch::Sender<Position>,
@@ -130,16 +130,16 @@ struct Inner {
 
 /// The states of the rooms in use on this node. Cheap to clone.
 #[derive(Clone)]
-pub struct RoomStates(Arc<Inner>);
+pub struct RoomStates(Arc<RoomStatesInner>);
 
 /// The state of a room, as current as this node knows it. Goes on with the room while it is held.
-pub struct Current {
-    cell: Arc<Cell>,
+pub struct CurrentRoom {
+    cell: Arc<RoomCell>,
     /// The state contains every event of its room up to here; it may contain later ones.
     at: Position,
 }
 
-impl Current {
+impl CurrentRoom {
     /// Takes something of the room, all of one version. The room's next event waits meanwhile: take little, and quickly.
     pub fn read<T>(&self, take: impl FnOnce(&LoadedRoom) -> T) -> T {
         self.cell.read(|now| take(&now.room))
@@ -159,13 +159,13 @@ impl Current {
     }
 
     /// A page made earlier at this version, of what was opened at this moment.
-    pub fn page(&self, key: &PageKey, version: RoomVersion, moment: Moment) -> Option<Bytes> {
+    pub fn page(&self, key: &PageKey, version: RoomVersion, moment: KeyMoment) -> Option<Bytes> {
         self.cell.page(key, version, moment)
     }
 }
 
 /// What of a room's messages is in memory.
-pub enum MessagePage {
+pub enum MessagesInMemory {
     Here {
         messages: Vec<Arc<SharedMessage>>,
         more: bool,
@@ -178,16 +178,16 @@ pub enum MessagePage {
 }
 
 impl RoomStates {
-    pub(in crate::live) fn parts(&self) -> &Parts {
+    pub(in crate::live) fn parts(&self) -> &RoomStatesParts {
         &self.0.parts
     }
 
-    pub fn new(parts: Parts) -> Self {
-        let loader = Loader::new(parts.log.clone(), parts.snapshot_interval);
-        Self(Arc::new(Inner {
+    pub fn new(parts: RoomStatesParts) -> Self {
+        let loader = RoomLoader::new(parts.log.clone(), parts.snapshot_interval);
+        Self(Arc::new(RoomStatesInner {
             loader,
-            permits: Permits::default(),
-            table: Table::new(parts.memory),
+            permits: LoadPermits::default(),
+            table: RoomTable::new(parts.memory),
             applied: AtomicU64::new(0),
             moved: watch::channel(0).0,
             flights: SingleFlight::default(),
@@ -233,10 +233,10 @@ impl RoomStates {
     }
 
     /// The room as it is; a room without events is absent, at version 0. `wanted`: a position that the answer has to contain.
-    pub async fn current(&self, key: &RoomKey, wanted: Option<Position>) -> Result<Current, StateError> {
+    pub async fn current(&self, key: &RoomKey, wanted: Option<Position>) -> Result<CurrentRoom, StateError> {
         let inner = &*self.0;
         if !inner.parts.window.is_current() || inner.parts.memory == 0 {
-            inner.parts.metrics.read(Layer::Memory, Outcome::Unknown);
+            inner.parts.metrics.read(CacheLayer::Memory, LayerOutcome::Unknown);
             return inner.uncached(key, wanted).await;
         }
         if let Some(wanted) = wanted {
@@ -245,7 +245,7 @@ impl RoomStates {
         // Before the state is looked up: it contains at least this.
         let at = inner.applied.load(Ordering::Acquire);
         let Some(cell) = inner.table.get(key) else {
-            inner.parts.metrics.read(Layer::Memory, Outcome::Miss);
+            inner.parts.metrics.read(CacheLayer::Memory, LayerOutcome::Miss);
             let loading = self.clone();
             let room = key.clone();
             let landed = inner.flights.join(key.clone(), || async move { loading.load(room).await }).await;
@@ -254,14 +254,14 @@ impl RoomStates {
                 // It was let go of while it was loaded, and this reader joined the load late.
                 return inner.uncached(key, wanted).await;
             }
-            return inner.with_own(key, Current { cell: loaded.cell, at }).await;
+            return inner.with_own(key, CurrentRoom { cell: loaded.cell, at }).await;
         };
-        inner.parts.metrics.read(Layer::Memory, Outcome::Hit);
-        inner.with_own(key, Current { cell, at }).await
+        inner.parts.metrics.read(CacheLayer::Memory, LayerOutcome::Hit);
+        inner.with_own(key, CurrentRoom { cell, at }).await
     }
 
     /// Keeps a page of a room that was made at a version, for those who ask for the same.
-    pub fn keep_page(&self, room: &RoomKey, current: &Current, name: PageKey, made: Made) {
+    pub fn keep_page(&self, room: &RoomKey, current: &CurrentRoom, name: PageKey, made: RenderedPage) {
         current.cell.keep_page(name, made);
         self.0.table.recount(room);
     }
@@ -276,32 +276,32 @@ impl RoomStates {
     pub async fn messages(
         &self,
         key: &RoomKey,
-        current: &Current,
+        current: &CurrentRoom,
         reader: MessageReader<'_>,
         newest_first: bool,
         page: PageRequest<'_>,
-    ) -> Result<MessagePage, StateError> {
+    ) -> Result<MessagesInMemory, StateError> {
         if !current.cell.has_messages() {
             let (states, room, cell) = (self.clone(), key.clone(), current.cell.clone());
             let loading = || async move { states.load_messages(&room, &cell).await };
             self.0.messages.join(key.clone(), loading).await.ok_or(StateError::Crashed)??;
         }
         if let Some(((messages, more), position)) = current.cell.messages(reader, newest_first, page)? {
-            return Ok(MessagePage::Here { messages, more, at: position.max(current.at) });
+            return Ok(MessagesInMemory::Here { messages, more, at: position.max(current.at) });
         }
         let position = current.read(|room| room.position);
         self.0.model_reached(position).await?;
-        Ok(MessagePage::Older { at: position.max(current.at) })
+        Ok(MessagesInMemory::Older { at: position.max(current.at) })
     }
 
     /// Up to `limit` events of a room in use behind a version, and whether those are all there are; `None`: the log has to be read.
     pub async fn events(
         &self,
         key: &RoomKey,
-        current: &Current,
+        current: &CurrentRoom,
         version: RoomVersion,
         limit: usize,
-    ) -> Result<Option<Part<PublishedEvent>>, StateError> {
+    ) -> Result<Option<ListPart<PublishedEvent>>, StateError> {
         let (behind, here) = current.read(|room| (room.version.saturating_sub(version), room.version > 0));
         if !here || behind > events::KEPT as u64 {
             return Ok(None);
@@ -314,7 +314,7 @@ impl RoomStates {
         Ok(current.cell.events(version, limit))
     }
 
-    async fn load_events(&self, key: &RoomKey, cell: &Cell) -> Result<(), StateError> {
+    async fn load_events(&self, key: &RoomKey, cell: &RoomCell) -> Result<(), StateError> {
         let version = cell.gather_events();
         let _permit = self.0.permits.of(&key.tenant).await;
         let after = version.saturating_sub(events::KEPT as u64);
@@ -325,7 +325,7 @@ impl RoomStates {
     }
 
     /// Reads the newest messages out of the read model, which has come as far as the state; events bring the later ones.
-    async fn load_messages(&self, key: &RoomKey, cell: &Cell) -> Result<(), StateError> {
+    async fn load_messages(&self, key: &RoomKey, cell: &RoomCell) -> Result<(), StateError> {
         let inner = &*self.0;
         cell.gather_messages();
         let position = cell.read(|now| now.room.position);
@@ -339,16 +339,16 @@ impl RoomStates {
     }
 }
 
-impl Inner {
+impl RoomStatesInner {
     /// Straight from the database, kept by nobody.
-    async fn uncached(&self, key: &RoomKey, wanted: Option<Position>) -> Result<Current, StateError> {
+    async fn uncached(&self, key: &RoomKey, wanted: Option<Position>) -> Result<CurrentRoom, StateError> {
         let _permit = self.permits.of(&key.tenant).await;
         let at = self.parts.log.head().await?.position;
         if let Some(wanted) = wanted.filter(|wanted| *wanted > at) {
             return Err(StateError::NotReached { at, wanted });
         }
         let room = self.load(key).await?;
-        Ok(Current { cell: Arc::new(Cell::new(room)), at })
+        Ok(CurrentRoom { cell: Arc::new(RoomCell::new(room)), at })
     }
 
     /// Waits, a bounded time, until events up to a position are applied.
@@ -369,7 +369,7 @@ impl Inner {
     }
 
     /// The state once it contains what this process appended to the room.
-    async fn with_own(&self, key: &RoomKey, current: Current) -> Result<Current, StateError> {
+    async fn with_own(&self, key: &RoomKey, current: CurrentRoom) -> Result<CurrentRoom, StateError> {
         let own = match self.parts.log.acknowledged(key, current.at) {
             Acknowledged::Nothing => return Ok(current),
             Acknowledged::Through(version) => version,
@@ -383,8 +383,8 @@ impl Inner {
     }
 
     async fn model_reached(&self, position: Position) -> Result<(), StateError> {
-        let Parts { board, patience, stop, .. } = &self.parts;
-        let reached = board.wait_for(Messages::NAME, position, *patience, stop).await;
+        let RoomStatesParts { progress, patience, stop, .. } = &self.parts;
+        let reached = progress.wait_for(MessagesModel::NAME, position, *patience, stop).await;
         reached.map_err(|error| StateError::Wait(Arc::new(error)))
     }
 }

@@ -15,26 +15,26 @@ const EACH: usize = 4;
 /// Tenants beyond which those that load nothing are forgotten.
 const TENANTS: usize = 1_024;
 
-pub struct Permits {
+pub struct LoadPermits {
     all: Arc<Semaphore>,
     tenants: Mutex<HashMap<TenantId, Arc<Semaphore>>>,
 }
 
-impl Default for Permits {
+impl Default for LoadPermits {
     fn default() -> Self {
         Self { all: Arc::new(Semaphore::new(ALL)), tenants: Mutex::default() }
     }
 }
 
 /// To be held while a state is loaded.
-pub struct Permit {
+pub struct LoadPermit {
     _all: Option<OwnedSemaphorePermit>,
     _of_tenant: Option<OwnedSemaphorePermit>,
 }
 
-impl Permits {
+impl LoadPermits {
     /// Waits for a permit of the tenant first: whoever waits for that holds nothing that others want.
-    pub async fn of(&self, tenant: &TenantId) -> Permit {
+    pub async fn of(&self, tenant: &TenantId) -> LoadPermit {
         let semaphore = {
             let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
             if tenants.len() >= TENANTS {
@@ -45,7 +45,7 @@ impl Permits {
         // Neither semaphore is ever closed.
         let of_tenant = semaphore.acquire_owned().await.ok();
         let all = self.all.clone().acquire_owned().await.ok();
-        Permit { _all: all, _of_tenant: of_tenant }
+        LoadPermit { _all: all, _of_tenant: of_tenant }
     }
 }
 
@@ -57,7 +57,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_tenant_that_takes_all_it_can_leaves_room_for_others() {
-        let permits = Permits::default();
+        let permits = LoadPermits::default();
         let (greedy, modest) = (TenantId::new("greedy").unwrap(), TenantId::new("modest").unwrap());
         let mut held = Vec::new();
         while let Some(permit) = permits.of(&greedy).now_or_never() {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lru::LruCache;
 
-use super::cell::Cell;
+use super::cell::RoomCell;
 use crate::commands::execute::load::LoadedRoom;
 use crate::ids::RoomKey;
 use crate::live::pattern::Pattern;
@@ -14,11 +14,11 @@ use crate::live::published::PublishedEvent;
 
 const SHARDS: usize = 16;
 
-enum Slot {
+enum RoomSlot {
     /// Which load it is, and the events that came since it began.
     Loading(u64, Vec<Arc<PublishedEvent>>),
     /// With the bytes that it counts for.
-    Ready(Arc<Cell>, usize),
+    Ready(Arc<RoomCell>, usize),
 }
 
 /// How much is in memory.
@@ -29,10 +29,10 @@ pub struct Size {
     pub limit: u64,
 }
 
-type Shard = LruCache<RoomKey, Slot>;
+type RoomShard = LruCache<RoomKey, RoomSlot>;
 
-pub struct Table {
-    shards: Vec<Mutex<Shard>>,
+pub struct RoomTable {
+    shards: Vec<Mutex<RoomShard>>,
     hasher: RandomState,
     loads: AtomicU64,
     /// Of all cells.
@@ -40,59 +40,59 @@ pub struct Table {
     bound: usize,
 }
 
-impl Table {
+impl RoomTable {
     /// `bound`: bytes that the rooms may take.
     pub fn new(bound: usize) -> Self {
-        let shards = (0..SHARDS).map(|_| Mutex::new(Shard::unbounded())).collect();
+        let shards = (0..SHARDS).map(|_| Mutex::new(RoomShard::unbounded())).collect();
         Self { shards, hasher: RandomState::new(), loads: AtomicU64::new(0), bytes: AtomicUsize::new(0), bound }
     }
 
-    fn shard(&self, key: &RoomKey) -> MutexGuard<'_, Shard> {
+    fn shard(&self, key: &RoomKey) -> MutexGuard<'_, RoomShard> {
         let hash = usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or_default();
         self.shards[hash].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The room, if it is in memory; it was used now.
-    pub fn get(&self, key: &RoomKey) -> Option<Arc<Cell>> {
+    pub fn get(&self, key: &RoomKey) -> Option<Arc<RoomCell>> {
         match self.shard(key).get(key)? {
-            Slot::Ready(cell, _) => Some(cell.clone()),
-            Slot::Loading(..) => None,
+            RoomSlot::Ready(cell, _) => Some(cell.clone()),
+            RoomSlot::Loading(..) => None,
         }
     }
 
     pub fn has(&self, key: &RoomKey) -> bool {
-        matches!(self.shard(key).peek(key), Some(Slot::Ready(..)))
+        matches!(self.shard(key).peek(key), Some(RoomSlot::Ready(..)))
     }
 
     /// A room is to be loaded: from now on its events are gathered.
     pub fn begin(&self, key: &RoomKey) -> u64 {
         let load = self.loads.fetch_add(1, Ordering::Relaxed);
         let mut shard = self.shard(key);
-        if !matches!(shard.peek(key), Some(Slot::Ready(..))) {
-            shard.put(key.clone(), Slot::Loading(load, Vec::new()));
+        if !matches!(shard.peek(key), Some(RoomSlot::Ready(..))) {
+            shard.put(key.clone(), RoomSlot::Loading(load, Vec::new()));
         }
         load
     }
 
     pub fn give_up(&self, key: &RoomKey, load: u64) {
         let mut shard = self.shard(key);
-        if matches!(shard.peek(key), Some(Slot::Loading(number, _)) if *number == load) {
+        if matches!(shard.peek(key), Some(RoomSlot::Loading(number, _)) if *number == load) {
             shard.pop(key);
         }
     }
 
     /// A room was loaded. Returns whether it is kept: not if it was let go of while it was loaded. Then it may lack the events
     /// since.
-    pub fn finish(&self, key: RoomKey, load: u64, room: LoadedRoom) -> (Arc<Cell>, bool) {
-        let cell = Arc::new(Cell::new(room));
+    pub fn finish(&self, key: RoomKey, load: u64, room: LoadedRoom) -> (Arc<RoomCell>, bool) {
+        let cell = Arc::new(RoomCell::new(room));
         let mut shard = self.shard(&key);
-        let Some(Slot::Loading(number, events)) = shard.peek(&key) else { return (cell, false) };
+        let Some(RoomSlot::Loading(number, events)) = shard.peek(&key) else { return (cell, false) };
         if *number != load {
             return (cell, false);
         }
         let whole = events.iter().all(|event| cell.apply(event).is_ok());
         if whole {
-            shard.put(key.clone(), Slot::Ready(cell.clone(), 0));
+            shard.put(key.clone(), RoomSlot::Ready(cell.clone(), 0));
             self.count(&mut shard, &key);
         } else {
             shard.pop(&key);
@@ -101,33 +101,33 @@ impl Table {
     }
 
     /// Lets go of rooms that were longest not read, of this shard.
-    fn trim(&self, shard: &mut Shard, used: &RoomKey) {
+    fn trim(&self, shard: &mut RoomShard, used: &RoomKey) {
         for _ in 0..shard.len() {
             if self.bytes.load(Ordering::Relaxed) <= self.bound {
                 return;
             }
             let Some((key, slot)) = shard.pop_lru() else { return };
             match slot {
-                Slot::Ready(_, counted) if key != *used => _ = self.bytes.fetch_sub(counted, Ordering::Relaxed),
+                RoomSlot::Ready(_, counted) if key != *used => _ = self.bytes.fetch_sub(counted, Ordering::Relaxed),
                 slot => _ = shard.put(key, slot),
             }
         }
     }
 
     /// An event of the log, each once and in order. Returns the room if the nodes should get a new snapshot of it.
-    pub fn apply(&self, event: &Arc<PublishedEvent>) -> Option<(RoomKey, Arc<Cell>)> {
+    pub fn apply(&self, event: &Arc<PublishedEvent>) -> Option<(RoomKey, Arc<RoomCell>)> {
         let key = RoomKey { tenant: event.envelope.tenant.clone(), room: event.envelope.room };
         let cell = match self.shard(&key).peek_mut(&key)? {
-            Slot::Loading(_, events) => {
+            RoomSlot::Loading(_, events) => {
                 events.push(event.clone());
                 return None;
             }
-            Slot::Ready(cell, _) => cell.clone(),
+            RoomSlot::Ready(cell, _) => cell.clone(),
         };
         // Without the shard's lock: whoever reads this room holds up no other.
         let applied = cell.apply(event);
         let mut shard = self.shard(&key);
-        let Some(Slot::Ready(there, counted)) = shard.peek(&key) else { return None };
+        let Some(RoomSlot::Ready(there, counted)) = shard.peek(&key) else { return None };
         if !Arc::ptr_eq(there, &cell) {
             return None;
         }
@@ -153,8 +153,8 @@ impl Table {
 
     /// Counts a room for what it takes now, and keeps the bound. What is taken back later is what was counted, whatever the
     /// room takes by then.
-    fn count(&self, shard: &mut Shard, key: &RoomKey) {
-        if let Some(Slot::Ready(cell, counted)) = shard.peek_mut(key) {
+    fn count(&self, shard: &mut RoomShard, key: &RoomKey) {
+        if let Some(RoomSlot::Ready(cell, counted)) = shard.peek_mut(key) {
             let bytes = cell.bytes();
             self.bytes.fetch_add(bytes, Ordering::Relaxed);
             self.bytes.fetch_sub(std::mem::replace(counted, bytes), Ordering::Relaxed);
@@ -174,7 +174,7 @@ impl Table {
             let named: Vec<RoomKey> =
                 shard.iter().map(|(key, _)| key).filter(|key| pattern.takes(key)).cloned().collect();
             for key in named {
-                if let Some(Slot::Ready(_, counted)) = shard.pop(&key) {
+                if let Some(RoomSlot::Ready(_, counted)) = shard.pop(&key) {
                     self.bytes.fetch_sub(counted, Ordering::Relaxed);
                     count += 1;
                 }
@@ -188,7 +188,7 @@ impl Table {
         let (mut rooms, mut age) = (0u64, 0.0);
         for shard in &self.shards {
             for (_, slot) in &*shard.lock().unwrap_or_else(PoisonError::into_inner) {
-                if let Slot::Ready(cell, _) = slot {
+                if let RoomSlot::Ready(cell, _) = slot {
                     rooms += 1;
                     age += cell.loaded.elapsed().as_secs_f64();
                 }
@@ -258,13 +258,13 @@ mod tests {
         room
     }
 
-    fn version(table: &Table, key: &RoomKey) -> Option<RoomVersion> {
+    fn version(table: &RoomTable, key: &RoomKey) -> Option<RoomVersion> {
         table.get(key).map(|cell| cell.read(|now| now.room.version))
     }
 
     #[test]
     fn what_happens_while_a_room_is_loaded_is_in_its_state() {
-        let (table, key) = (Table::new(BOUND), key(1));
+        let (table, key) = (RoomTable::new(BOUND), key(1));
         let load = table.begin(&key);
         (2..=5).for_each(|version| drop(table.apply(&event(&key, version))));
         assert_eq!(version(&table, &key), None, "it is not there before it is loaded");
@@ -277,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_gap_drops_the_state() {
-        let (table, key) = (Table::new(BOUND), key(1));
+        let (table, key) = (RoomTable::new(BOUND), key(1));
         let load = table.begin(&key);
         table.finish(key.clone(), load, loaded(&key, 3));
         table.apply(&event(&key, 3));
@@ -293,7 +293,7 @@ mod tests {
 
     #[test]
     fn what_was_loaded_before_everything_was_thrown_away_is_not_kept() {
-        let (table, key) = (Table::new(BOUND), key(1));
+        let (table, key) = (RoomTable::new(BOUND), key(1));
         let load = table.begin(&key);
         table.clear();
         assert!(!table.finish(key.clone(), load, loaded(&key, 1)).1, "it may lack what happened since");
@@ -306,7 +306,7 @@ mod tests {
 
     #[test]
     fn a_room_that_grew_between_its_events_is_taken_back_as_it_was_counted() {
-        let (table, key) = (Table::new(BOUND), key(1));
+        let (table, key) = (RoomTable::new(BOUND), key(1));
         for recounted in [false, true] {
             let load = table.begin(&key);
             let (cell, _) = table.finish(key.clone(), load, loaded(&key, 3));
@@ -325,7 +325,7 @@ mod tests {
 
     #[test]
     fn rooms_are_bounded_in_bytes_and_those_longest_not_read_leave() {
-        let table = Table::new(BOUND);
+        let table = RoomTable::new(BOUND);
         for number in 0..5_000 {
             let key = key(number);
             let load = table.begin(&key);

@@ -2,13 +2,11 @@
 //! and the events since.
 //!
 //! A snapshot only shortens the way. Values are sealed with the master key and bound to the room and to the log's epoch, and the
-//! loader uses a state only if the log has the event that it ends with ([`Loader::now_from`]). So Redis may hold anything, an old
+//! loader uses a state only if the log has the event that it ends with (`now_from` in `commands/execute/load.rs`). So Redis may hold anything, an old
 //! dump, a late write, garbage: a snapshot that does not fit is a miss. Personal fields in it are sealed under the keys of their
 //! persons, as in the log.
 //!
 //! Keys: `convoke:cache:v<form>.<shape of states>:<tenant>:room:<id>`. A write replaces only older values.
-//!
-//! [`Loader::now_from`]: crate::commands::execute::load::Loader::now_from
 
 mod head;
 mod redis;
@@ -29,12 +27,12 @@ use super::pattern::Pattern;
 use crate::commands::execute::load::LoadedRoom;
 use crate::commands::room::state::STATE_SHAPE;
 use crate::config::CacheConfig;
-use crate::events::log::snapshots::Snapshot;
+use crate::events::log::snapshots::StateSnapshot;
 use crate::events::time::{Clock, Timestamp};
 use crate::ids::{Position, RoomKey, RoomVersion};
 use crate::resilience::{self, Breaker, CallError};
 use crate::security::sealing::Sealer;
-use crate::telemetry::metrics::cache::{CacheMetrics, Layer, Outcome};
+use crate::telemetry::metrics::cache::{CacheLayer, CacheMetrics, LayerOutcome};
 
 /// Events of a room after which its state is written to Redis again, at least; a shorter room is read from its events.
 pub const EVERY: u64 = 32;
@@ -123,28 +121,28 @@ impl Snapshots {
     }
 
     /// The room's snapshot and when it was made; `None` as well if Redis does not answer or the value is not one of this log.
-    pub async fn get(&self, key: &RoomKey, epoch: Uuid) -> Option<(Snapshot, Timestamp)> {
+    pub async fn get(&self, key: &RoomKey, epoch: Uuid) -> Option<(StateSnapshot, Timestamp)> {
         let asked = self.0.redis.ask::<Option<Vec<u8>>>(Cmd::new().arg("GET").arg(name(key)), self.0.timeout).await;
         let found = match asked {
             Ok(found) => found,
             Err(error) => {
                 tracing::debug!(%error, "read of a snapshot in Redis failed");
-                self.metrics().read(Layer::Redis, Outcome::Failed);
+                self.metrics().read(CacheLayer::Redis, LayerOutcome::Failed);
                 return None;
             }
         };
         let Some(bytes) = found else {
-            self.metrics().read(Layer::Redis, Outcome::Miss);
+            self.metrics().read(CacheLayer::Redis, LayerOutcome::Miss);
             return None;
         };
         let read = self.open(key, epoch, &bytes);
         if read.is_none() {
-            self.metrics().read(Layer::Redis, Outcome::Unknown);
+            self.metrics().read(CacheLayer::Redis, LayerOutcome::Unknown);
         }
         read
     }
 
-    fn open(&self, key: &RoomKey, epoch: Uuid, bytes: &[u8]) -> Option<(Snapshot, Timestamp)> {
+    fn open(&self, key: &RoomKey, epoch: Uuid, bytes: &[u8]) -> Option<(StateSnapshot, Timestamp)> {
         let (head, sealed) = head::read(bytes)?;
         let plain = self.0.parts.sealer.open_with_master(sealed, &bound(key, epoch))?;
         let snapshot = from_bytes(&plain)?;
@@ -254,20 +252,20 @@ fn bound(key: &RoomKey, epoch: Uuid) -> Vec<u8> {
 }
 
 /// `version ‖ position ‖ recorded at ‖ chain ‖ state`, numbers in 8 bytes.
-fn to_bytes(snapshot: &Snapshot) -> Vec<u8> {
-    let Snapshot { version, position, recorded_at, chain, state } = snapshot;
+fn to_bytes(snapshot: &StateSnapshot) -> Vec<u8> {
+    let StateSnapshot { version, position, recorded_at, chain, state } = snapshot;
     let recorded_at = recorded_at.unix_micros().to_be_bytes();
     [&version.to_be_bytes()[..], &position.to_be_bytes(), &recorded_at, chain, state].concat()
 }
 
-fn from_bytes(bytes: &[u8]) -> Option<Snapshot> {
+fn from_bytes(bytes: &[u8]) -> Option<StateSnapshot> {
     let (version, rest) = bytes.split_first_chunk()?;
     let (position, rest) = rest.split_first_chunk()?;
     let (recorded_at, rest) = rest.split_first_chunk()?;
     let (chain, state) = rest.split_first_chunk()?;
     let (version, position) = (RoomVersion::from_be_bytes(*version), Position::from_be_bytes(*position));
     let recorded_at = Timestamp::from_unix_micros(i64::from_be_bytes(*recorded_at))?;
-    Some(Snapshot { version, position, recorded_at, chain: *chain, state: state.to_vec() })
+    Some(StateSnapshot { version, position, recorded_at, chain: *chain, state: state.to_vec() })
 }
 
 #[cfg(test)]
@@ -278,7 +276,7 @@ mod tests {
     fn a_snapshot_comes_back_from_its_bytes() {
         let recorded_at = Timestamp::from_unix_micros(1_700_000_000_000_001).unwrap();
         let snapshot =
-            Snapshot { version: 7, position: 1 << 40, recorded_at, chain: [9; 32], state: b"state".to_vec() };
+            StateSnapshot { version: 7, position: 1 << 40, recorded_at, chain: [9; 32], state: b"state".to_vec() };
         let bytes = to_bytes(&snapshot);
         assert_eq!(from_bytes(&bytes), Some(snapshot));
         assert_eq!(from_bytes(&bytes[..50]), None);

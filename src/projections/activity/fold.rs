@@ -1,39 +1,41 @@
 //! Applies events to the activity counts of their room.
 
-use super::hours::{Both, Hour, HoursOfDay, Steppings};
-use super::{Activity, Count, DayRow, HourRow, MinuteRow, RoomRow, ScreenRow, StayRow};
+use super::hours::{HourCounts, HourSteps, HoursOfDay, StepCounts};
+use super::{
+    ActivityDayRow, ActivityModel, ActivityRoomRow, ActivitySessionRow, HourRow, MinuteRow, ScreenRow, StepKind,
+};
 use crate::events::room::TrackPublished;
 use crate::events::time::Timestamp;
 use crate::ids::{SessionId, TrackId};
-use crate::projections::concurrency::{DAY_US, HOUR_US, MINUTE_US, Outline, Slices, Steps, floor, number_in};
-use crate::projections::entry::Entry;
-use crate::projections::rows::Json;
+use crate::projections::concurrency::{CountSummary, DAY_US, HOUR_US, MINUTE_US, Slices, Steps, floor, number_in};
+use crate::projections::decoded_event::DecodedEvent;
+use crate::projections::rows::JsonText;
 
-impl Activity {
-    pub(super) fn joined(&mut self, entry: &Entry, session: SessionId) {
-        self.stays.put(StayRow {
+impl ActivityModel {
+    pub(super) fn joined(&mut self, entry: &DecodedEvent, session: SessionId) {
+        self.stays.put(ActivitySessionRow {
             room: entry.room,
             tenant: entry.tenant.clone(),
             session,
             joined_at: entry.happened_at,
-            screens: Json(Vec::new()),
+            screens: JsonText(Vec::new()),
         });
-        self.step(entry, entry.happened_at, Count::People, 1);
+        self.step(entry, entry.happened_at, StepKind::People, 1);
         self.change_hour(entry, entry.happened_at, |hour| hour.joins += 1);
     }
 
     /// Its screens end with a stay.
-    pub(super) fn left(&mut self, entry: &Entry, session: SessionId) {
+    pub(super) fn left(&mut self, entry: &DecodedEvent, session: SessionId) {
         let Some(stay) = self.stays.remove((&entry.room, &session, &entry.tenant)) else { return };
         let left_at = entry.happened_at.max(stay.joined_at);
-        self.step(entry, left_at, Count::People, -1);
+        self.step(entry, left_at, StepKind::People, -1);
         for (track, since) in stay.screens.0 {
             self.screens.remove((&entry.room, &track, &entry.tenant));
-            self.step(entry, left_at.max(since), Count::Screens, -1);
+            self.step(entry, left_at.max(since), StepKind::Screens, -1);
         }
     }
 
-    pub(super) fn shared(&mut self, entry: &Entry, published: &TrackPublished) {
+    pub(super) fn shared(&mut self, entry: &DecodedEvent, published: &TrackPublished) {
         let key = (&entry.room, &published.session, &entry.tenant);
         if self.stays.get(key).is_none() {
             return;
@@ -45,10 +47,10 @@ impl Activity {
             track: published.track,
             session: published.session,
         });
-        self.step(entry, entry.happened_at, Count::Screens, 1);
+        self.step(entry, entry.happened_at, StepKind::Screens, 1);
     }
 
-    pub(super) fn unshared(&mut self, entry: &Entry, track: TrackId) {
+    pub(super) fn unshared(&mut self, entry: &DecodedEvent, track: TrackId) {
         let Some(screen) = self.screens.remove((&entry.room, &track, &entry.tenant)) else { return };
         let mut since = None;
         self.stays.change((&entry.room, &screen.session, &entry.tenant), |stay| {
@@ -56,30 +58,30 @@ impl Activity {
             since = place.map(|place| stay.screens.0.remove(place).1);
         });
         if let Some(since) = since {
-            self.step(entry, entry.happened_at.max(since), Count::Screens, -1);
+            self.step(entry, entry.happened_at.max(since), StepKind::Screens, -1);
         }
     }
 
     /// Nothing comes after it.
-    pub(super) fn ended(&mut self, entry: &Entry) {
+    pub(super) fn ended(&mut self, entry: &DecodedEvent) {
         let key = (&entry.room, &entry.tenant);
         let Some(latest) = self.rooms.get(key).map(|room| room.latest) else { return };
         self.rooms.change(key, |room| room.ended = true);
-        self.pass(entry, latest, None);
+        self.evict(entry, latest, None);
     }
 
     /// A count changes.
-    fn step(&mut self, entry: &Entry, at: Timestamp, count: Count, delta: i32) {
+    fn step(&mut self, entry: &DecodedEvent, at: Timestamp, count: StepKind, delta: i32) {
         let mut spilt = None;
         let mut apart = false;
         self.change_day(entry, at, |day| {
             match count {
-                Count::People => day.net += i64::from(delta),
-                Count::Screens => day.screens_net += i64::from(delta),
+                StepKind::People => day.net += i64::from(delta),
+                StepKind::Screens => day.screens_net += i64::from(delta),
             }
             let hour = day.hours.at(number_in(at, DAY_US, HOUR_US));
-            if let Steppings::Here(both) = &mut hour.steppings {
-                let steps = if count == Count::People { &mut both.people } else { &mut both.screens };
+            if let HourSteps::Here(both) = &mut hour.steppings {
+                let steps = if count == StepKind::People { &mut both.people } else { &mut both.screens };
                 steps.add(floor(at, HOUR_US), at, delta);
             } else {
                 apart = true;
@@ -94,19 +96,19 @@ impl Activity {
     }
 
     /// The steps of an hour go where there is more room for them.
-    fn spill(&mut self, entry: &Entry, hour: Timestamp, both: &Both) {
+    fn spill(&mut self, entry: &DecodedEvent, hour: Timestamp, both: &StepCounts) {
         let (room, tenant, screens) = (entry.room, entry.tenant.clone(), both.screens.clone());
         self.hours.put(HourRow { room, tenant, hour, screens, minutes: Slices::default() });
         for (at, delta) in both.people.iter(hour) {
-            self.step_apart(entry, at, Count::People, delta);
+            self.step_apart(entry, at, StepKind::People, delta);
         }
     }
 
     /// A count changes in an hour whose steps lie apart; the day is told what they come to.
-    fn step_apart(&mut self, entry: &Entry, at: Timestamp, count: Count, delta: i32) {
+    fn step_apart(&mut self, entry: &DecodedEvent, at: Timestamp, count: StepKind, delta: i32) {
         let (hour, minute) = (floor(at, HOUR_US), floor(at, MINUTE_US));
-        let mut outline = Outline::default();
-        if count == Count::People {
+        let mut outline = CountSummary::default();
+        if count == StepKind::People {
             let key = (&entry.room, &minute, &entry.tenant);
             if self.minutes.get(key).is_none() {
                 let (room, tenant, steps) = (entry.room, entry.tenant.clone(), Steps::default());
@@ -114,9 +116,9 @@ impl Activity {
             }
             self.minutes.change(key, |row| outline = row.steps.add(minute, at, delta));
         }
-        let (mut people, mut screens_net) = (Outline::default(), 0);
+        let (mut people, mut screens_net) = (CountSummary::default(), 0);
         self.hours.change((&entry.room, &hour, &entry.tenant), |row| {
-            if count == Count::People {
+            if count == StepKind::People {
                 row.minutes.set(number_in(at, HOUR_US, MINUTE_US), outline);
             } else {
                 row.screens.add(hour, at, delta);
@@ -124,56 +126,56 @@ impl Activity {
             (people, screens_net) = (row.minutes.outline(), row.screens.outline().net);
         });
         self.change_day(entry, at, |day| {
-            day.hours.at(number_in(at, DAY_US, HOUR_US)).steppings = Steppings::Apart { people, screens_net };
+            day.hours.at(number_in(at, DAY_US, HOUR_US)).steppings = HourSteps::Apart { people, screens_net };
         });
     }
 
     /// Changes the hour of a time.
-    pub(super) fn change_hour(&mut self, entry: &Entry, at: Timestamp, change: impl FnOnce(&mut Hour)) {
+    pub(super) fn change_hour(&mut self, entry: &DecodedEvent, at: Timestamp, change: impl FnOnce(&mut HourCounts)) {
         self.change_day(entry, at, |day| change(day.hours.at(number_in(at, DAY_US, HOUR_US))));
     }
 
     /// Changes the day of a time, which begins with that where it has no row.
-    fn change_day(&mut self, entry: &Entry, at: Timestamp, change: impl FnOnce(&mut DayRow)) {
+    fn change_day(&mut self, entry: &DecodedEvent, at: Timestamp, change: impl FnOnce(&mut ActivityDayRow)) {
         self.seen(entry, at);
         let day = floor(at, DAY_US);
         let key = (&entry.room, &day, &entry.tenant);
         if self.days.get(key).is_none() {
             let (room, tenant, hours) = (entry.room, entry.tenant.clone(), HoursOfDay::default());
-            self.days.put(DayRow { room, tenant, day, net: 0, screens_net: 0, hours });
+            self.days.put(ActivityDayRow { room, tenant, day, net: 0, screens_net: 0, hours });
         }
         self.days.change(key, change);
     }
 
-    fn seen(&mut self, entry: &Entry, at: Timestamp) {
+    fn seen(&mut self, entry: &DecodedEvent, at: Timestamp) {
         let key = (&entry.room, &entry.tenant);
         match self.rooms.get(key).map(|room| room.latest) {
             None => {
                 let (room, tenant) = (entry.room, entry.tenant.clone());
-                self.rooms.put(RoomRow { room, tenant, latest: at, ended: false });
+                self.rooms.put(ActivityRoomRow { room, tenant, latest: at, ended: false });
             }
             Some(latest) if latest < at => {
                 self.rooms.change(key, |room| room.latest = at);
-                self.pass(entry, latest, Some(at));
+                self.evict(entry, latest, Some(at));
             }
             Some(_) => {}
         }
     }
 
     /// The room has moved on: the rows of an earlier time that are not those of the present one will hardly be asked for.
-    fn pass(&mut self, entry: &Entry, earlier: Timestamp, now: Option<Timestamp>) {
+    fn evict(&mut self, entry: &DecodedEvent, earlier: Timestamp, now: Option<Timestamp>) {
         let passed = |length_us| {
             let begun = floor(earlier, length_us);
             now.is_none_or(|now| floor(now, length_us) != begun).then_some(begun)
         };
         if let Some(minute) = passed(MINUTE_US) {
-            self.minutes.pass((&entry.room, &minute, &entry.tenant));
+            self.minutes.evict((&entry.room, &minute, &entry.tenant));
         }
         if let Some(hour) = passed(HOUR_US) {
-            self.hours.pass((&entry.room, &hour, &entry.tenant));
+            self.hours.evict((&entry.room, &hour, &entry.tenant));
         }
         if let Some(day) = passed(DAY_US) {
-            self.days.pass((&entry.room, &day, &entry.tenant));
+            self.days.evict((&entry.room, &day, &entry.tenant));
         }
     }
 }

@@ -14,19 +14,19 @@ mod hours;
 mod read;
 
 use hours::HoursOfDay;
-pub use read::{ActivityHour, Hours};
+pub use read::{ActivityHour, HourQuery};
 
 use super::concurrency::{DAY_US, HOUR_US, MINUTE_US, Slices, Steps, floor, number_in};
-use super::entry::Entry;
+use super::decoded_event::DecodedEvent;
 use super::model::ReadModel;
-use super::rows::{AnySet, Json, Row, Table, WorkingSet, read_model_table};
+use super::rows::{AnyWorkingSet, JsonText, ModelRow, ModelTable, WorkingSet, read_model_table};
 use crate::events::room::{RoomEvent, TrackSource};
 use crate::events::time::Timestamp;
 use crate::ids::{RoomId, SessionId, TenantId, TrackId};
 
 read_model_table! {
     /// A room in which anything happened that is counted.
-    pub struct RoomRow in "rm_activity_rooms", kept while (row: !row.ended) {
+    pub struct ActivityRoomRow in "rm_activity_rooms", kept while (row: !row.ended) {
         key { room: RoomId, tenant: TenantId, }
         /// The latest time at which it did.
         latest: Timestamp,
@@ -36,11 +36,11 @@ read_model_table! {
 
 read_model_table! {
     /// Somebody who has not left.
-    pub struct StayRow in "rm_activity_stays", kept while (_row: true) {
+    pub struct ActivitySessionRow in "rm_activity_stays", kept while (_row: true) {
         key { room: RoomId, session: SessionId, tenant: TenantId, }
         joined_at: Timestamp,
         /// The screens that are shared in it, and since when.
-        screens: Json<Vec<(TrackId, Timestamp)>>,
+        screens: JsonText<Vec<(TrackId, Timestamp)>>,
     }
 }
 
@@ -71,7 +71,7 @@ read_model_table! {
 
 read_model_table! {
     /// A day in which anything happened.
-    pub struct DayRow in "rm_activity_days", kept until passed {
+    pub struct ActivityDayRow in "rm_activity_days", kept until passed {
         key { room: RoomId, day: Timestamp, tenant: TenantId, }
         /// How many more were present at its end than at its beginning.
         net: i64,
@@ -82,34 +82,40 @@ read_model_table! {
 }
 
 #[derive(Default)]
-pub struct Activity {
-    rooms: WorkingSet<RoomRow>,
-    stays: WorkingSet<StayRow>,
+pub struct ActivityModel {
+    rooms: WorkingSet<ActivityRoomRow>,
+    stays: WorkingSet<ActivitySessionRow>,
     screens: WorkingSet<ScreenRow>,
     minutes: WorkingSet<MinuteRow>,
     hours: WorkingSet<HourRow>,
-    days: WorkingSet<DayRow>,
+    days: WorkingSet<ActivityDayRow>,
 }
 
-impl ReadModel for Activity {
+impl ReadModel for ActivityModel {
     const NAME: &'static str = "activity";
     const SHAPE: u16 = 2;
-    const TABLES: &'static [&'static Table] =
-        &[RoomRow::TABLE, StayRow::TABLE, ScreenRow::TABLE, MinuteRow::TABLE, HourRow::TABLE, DayRow::TABLE];
+    const TABLES: &'static [&'static ModelTable] = &[
+        ActivityRoomRow::TABLE,
+        ActivitySessionRow::TABLE,
+        ScreenRow::TABLE,
+        MinuteRow::TABLE,
+        HourRow::TABLE,
+        ActivityDayRow::TABLE,
+    ];
 
-    fn need(&mut self, entry: &Entry) {
+    fn need(&mut self, entry: &DecodedEvent) {
         match &entry.event {
             RoomEvent::RoomCreated(_) => self.rooms.make((&entry.room, &entry.tenant)),
             RoomEvent::RoomEnded(_) => self.rooms.need((&entry.room, &entry.tenant)),
             RoomEvent::ParticipantJoined(joined) => {
                 self.stays.make((&entry.room, &joined.session, &entry.tenant));
-                self.need_step(entry, entry.happened_at, Count::People);
+                self.need_step(entry, entry.happened_at, StepKind::People);
             }
             RoomEvent::ParticipantLeft(left) => self.need_leave(entry, &left.session),
             RoomEvent::TrackPublished(track) if track.source == TrackSource::Screen => {
                 self.stays.need((&entry.room, &track.session, &entry.tenant));
                 self.screens.make((&entry.room, &track.track, &entry.tenant));
-                self.need_step(entry, entry.happened_at, Count::Screens);
+                self.need_step(entry, entry.happened_at, StepKind::Screens);
             }
             RoomEvent::TrackUnpublished(track) => {
                 let key = (&entry.room, &track.track, &entry.tenant);
@@ -117,7 +123,7 @@ impl ReadModel for Activity {
                 if let Some(session) = self.screens.get(key).map(|screen| screen.session) {
                     self.need_leave(entry, &session);
                 } else {
-                    self.need_step(entry, entry.happened_at, Count::Screens);
+                    self.need_step(entry, entry.happened_at, StepKind::Screens);
                 }
             }
             RoomEvent::MessageSent(_) => {
@@ -127,7 +133,7 @@ impl ReadModel for Activity {
         }
     }
 
-    fn fold(&mut self, entry: &Entry) {
+    fn fold(&mut self, entry: &DecodedEvent) {
         match &entry.event {
             RoomEvent::RoomEnded(_) => self.ended(entry),
             RoomEvent::ParticipantJoined(joined) => self.joined(entry, joined.session),
@@ -139,22 +145,22 @@ impl ReadModel for Activity {
         }
     }
 
-    fn sets(&mut self) -> Vec<&mut dyn AnySet> {
+    fn sets(&mut self) -> Vec<&mut dyn AnyWorkingSet> {
         vec![&mut self.rooms, &mut self.stays, &mut self.screens, &mut self.minutes, &mut self.hours, &mut self.days]
     }
 }
 
 /// What is counted by steps.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Count {
+enum StepKind {
     People,
     Screens,
 }
 
-impl Activity {
+impl ActivityModel {
     /// The row of a day, and whether it has the steps of this time apart. It is looked up unless it lies later than all that
     /// the room has had, and so cannot be there.
-    fn need_day(&mut self, entry: &Entry, at: Timestamp) -> bool {
+    fn need_day(&mut self, entry: &DecodedEvent, at: Timestamp) -> bool {
         let room = (&entry.room, &entry.tenant);
         self.rooms.need(room);
         if !self.rooms.knows(room) {
@@ -170,20 +176,20 @@ impl Activity {
         self.days.get(key).is_some_and(|row| row.hours.apart(number_in(at, DAY_US, HOUR_US)))
     }
 
-    /// Whether nothing has happened yet in the stretch of time that this lies in.
-    fn is_new(&self, entry: &Entry, at: Timestamp, length_us: i64) -> bool {
+    /// Whether nothing has happened yet in the period of time that this lies in.
+    fn is_new(&self, entry: &DecodedEvent, at: Timestamp, length_us: i64) -> bool {
         let latest = self.rooms.get((&entry.room, &entry.tenant)).map(|row| row.latest);
         latest.is_none_or(|latest| floor(at, length_us) > floor(latest, length_us))
     }
 
     /// The rows of a time at which a count changes.
-    fn need_step(&mut self, entry: &Entry, at: Timestamp, count: Count) {
+    fn need_step(&mut self, entry: &DecodedEvent, at: Timestamp, count: StepKind) {
         if !self.need_day(entry, at) {
             return;
         }
         let (hour, minute) = (floor(at, HOUR_US), floor(at, MINUTE_US));
         self.hours.need((&entry.room, &hour, &entry.tenant));
-        if count == Count::Screens {
+        if count == StepKind::Screens {
             return;
         }
         let key = (&entry.room, &minute, &entry.tenant);
@@ -196,19 +202,19 @@ impl Activity {
 
     /// An end changes the rows of its own time, or of the beginning's where that is told to be later. What began in the same
     /// batch has asked for its rows itself.
-    fn need_leave(&mut self, entry: &Entry, session: &SessionId) {
+    fn need_leave(&mut self, entry: &DecodedEvent, session: &SessionId) {
         let key = (&entry.room, session, &entry.tenant);
         self.stays.need(key);
-        self.need_step(entry, entry.happened_at, Count::People);
+        self.need_step(entry, entry.happened_at, StepKind::People);
         let Some(stay) = self.stays.get(key) else { return };
         let (joined_at, screens) = (stay.joined_at, stay.screens.0.clone());
         if joined_at > entry.happened_at {
-            self.need_step(entry, joined_at, Count::People);
+            self.need_step(entry, joined_at, StepKind::People);
         }
         for (track, since) in screens {
             self.screens.need((&entry.room, &track, &entry.tenant));
             if since > entry.happened_at {
-                self.need_step(entry, since, Count::Screens);
+                self.need_step(entry, since, StepKind::Screens);
             }
         }
     }

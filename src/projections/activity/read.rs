@@ -3,16 +3,16 @@
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
-use super::hours::{Hour, HoursOfDay, Steppings};
+use super::hours::{HourCounts, HourSteps, HoursOfDay};
 use crate::events::time::Timestamp;
 use crate::ids::{RoomId, TenantId};
 use crate::projections::concurrency::{DAY_US, HOUR_US, Steps, floor};
-use crate::projections::read::{List, Page, PageRequest, ReadError, ReadModels, decode, fetch};
+use crate::projections::read::{ListKind, ModelPage, PageRequest, ReadError, ReadModels, decode, fetch};
 use crate::projections::rows::{BadField, Field as _, columns};
 
 /// Which hours, and when it is asked.
 #[derive(Clone, Copy, Debug)]
-pub struct Hours {
+pub struct HourQuery {
     /// The hours that these times lie in, both included; `None`: from the first, to that of `as_of`.
     pub from: Option<Timestamp>,
     pub until: Option<Timestamp>,
@@ -38,7 +38,7 @@ pub struct ActivityHour {
 
 /// What is known of an hour.
 #[derive(Default)]
-struct Known {
+struct HourTotals {
     joins: i64,
     messages: i64,
     net: i64,
@@ -52,10 +52,10 @@ impl ReadModels {
         &self,
         tenant: &TenantId,
         room: RoomId,
-        hours: Hours,
+        hours: HourQuery,
         page: PageRequest<'_>,
-    ) -> Result<Page<ActivityHour>, ReadError> {
-        let after: Option<(Timestamp,)> = decode(List::Activity, page.cursor)?;
+    ) -> Result<ModelPage<ActivityHour>, ReadError> {
+        let after: Option<(Timestamp,)> = decode(ListKind::Activity, page.cursor)?;
         let from = after.map(|(hour,)| next(hour)).or(hours.from.map(|from| floor(from, HOUR_US)));
         let until = floor(hours.until.unwrap_or(Timestamp::EPOCH.plus_seconds(i64::MAX)), HOUR_US);
         let from_day = from.map_or(Timestamp::EPOCH.plus_seconds(i64::MIN), |from| floor(from, DAY_US));
@@ -95,9 +95,9 @@ impl ReadModels {
         .bind(until.utc())
         .bind(fetch(page.limit) + 1);
         let rows = self.rows(tenant, statement).await?;
-        let Some(first) = rows.first() else { return Ok(Page { items: Vec::new(), next_cursor: None }) };
+        let Some(first) = rows.first() else { return Ok(ModelPage { items: Vec::new(), next_cursor: None }) };
         let as_of = time(first, 2)?.map_or(hours.as_of, |latest| latest.max(hours.as_of));
-        let mut count = Count { present: first.try_get(0)?, screens: first.try_get(1)?, as_of };
+        let mut count = RunningCount { present: first.try_get(0)?, screens: first.try_get(1)?, as_of };
         let mut known = Vec::with_capacity(rows.len());
         for row in &rows {
             if let Some(day) = time(row, 3)? {
@@ -124,8 +124,8 @@ impl ReadModels {
         }
         let more = items.len() > page.limit;
         items.truncate(page.limit);
-        let next_cursor = items.last().filter(|_| more).map(|last| List::Activity.cursor(&(last.hour,)));
-        Ok(Page { items, next_cursor })
+        let next_cursor = items.last().filter(|_| more).map(|last| ListKind::Activity.cursor(&(last.hour,)));
+        Ok(ModelPage { items, next_cursor })
     }
 }
 
@@ -134,18 +134,18 @@ fn next(hour: Timestamp) -> Timestamp {
 }
 
 /// The present, from hour to hour.
-struct Count {
+struct RunningCount {
     present: i64,
     screens: i64,
     as_of: Timestamp,
 }
 
-impl Count {
+impl RunningCount {
     fn goes_on(&self) -> bool {
         self.present > 0 || self.screens > 0
     }
 
-    fn hour(&mut self, hour: Timestamp, known: &Known) -> ActivityHour {
+    fn hour(&mut self, hour: Timestamp, known: &HourTotals) -> ActivityHour {
         let count = |count: i64| u64::try_from(count).unwrap_or(0);
         let length_us = (self.as_of.unix_micros() - hour.unix_micros()).clamp(0, HOUR_US);
         let shown = ActivityHour {
@@ -160,7 +160,7 @@ impl Count {
         shown
     }
 
-    fn pass(&mut self, known: &Known) {
+    fn pass(&mut self, known: &HourTotals) {
         self.present += known.net;
         self.screens += known.screens.net();
     }
@@ -172,21 +172,21 @@ fn time(row: &PgRow, column: usize) -> Result<Option<Timestamp>, ReadError> {
 }
 
 /// Adds the hours of a day.
-fn read(row: &PgRow, day: Timestamp, known: &mut Vec<(Timestamp, Known)>) -> Result<(), ReadError> {
+fn read(row: &PgRow, day: Timestamp, known: &mut Vec<(Timestamp, HourTotals)>) -> Result<(), ReadError> {
     let hours = HoursOfDay::get(columns(row).nth(4).flatten())?;
     // Of the busy hours, in their order.
     let screens: Vec<Vec<u8>> = row.try_get(5)?;
     let mut screens = screens.into_iter();
-    for Hour { number, joins, messages, steppings } in hours {
+    for HourCounts { number, joins, messages, steppings } in hours {
         let (net, peak, screens) = match steppings {
-            Steppings::Here(both) => (both.people.net(), both.people.peak(), both.screens),
-            Steppings::Apart { people, .. } => {
+            HourSteps::Here(both) => (both.people.net(), both.people.peak(), both.screens),
+            HourSteps::Apart { people, .. } => {
                 let screens = screens.next().ok_or(BadField("a busy hour"))?;
                 (people.net.into(), people.peak.into(), Steps::get(Some(&screens))?)
             }
         };
         let hour = day.plus_seconds(i64::from(number) * HOUR_US / 1_000_000);
-        known.push((hour, Known { joins: joins.into(), messages: messages.into(), net, peak, screens }));
+        known.push((hour, HourTotals { joins: joins.into(), messages: messages.into(), net, peak, screens }));
     }
     Ok(())
 }

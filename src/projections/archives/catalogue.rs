@@ -3,19 +3,19 @@
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::copy::Copied;
-use super::{ArchivingError, Move, Moved};
-use crate::events::archive::Archive;
+use super::copy::CopiedFiles;
+use super::{ArchivingError, MovedPartition, PartitionMove};
+use crate::events::archive::ArchiveReader;
 
 /// What a partition's files are called.
-pub struct Names {
+pub struct ArchiveFileNames {
     pub events: String,
     pub rooms: String,
 }
 
-impl Names {
+impl ArchiveFileNames {
     /// A name is given once: a copy of the database that was restored beside this one never takes another's file for its own.
-    fn of(moving: &Move) -> Self {
+    fn of(moving: &PartitionMove) -> Self {
         let once = Uuid::new_v4().simple().to_string();
         let name = format!("{}.{}", moving.partition, &once[..8]);
         Self { events: format!("{name}.events.parquet"), rooms: format!("{name}.rooms.parquet") }
@@ -34,8 +34,8 @@ pub async fn leftovers(owner: &PgPool, partition: &str) -> Result<Vec<String>, A
 }
 
 /// Before a file is begun, its name is known.
-pub async fn begin(owner: &PgPool, moving: &Move) -> Result<Names, ArchivingError> {
-    let names = Names::of(moving);
+pub async fn begin(owner: &PgPool, moving: &PartitionMove) -> Result<ArchiveFileNames, ArchivingError> {
+    let names = ArchiveFileNames::of(moving);
     sqlx::query(
         "INSERT INTO convoke.log_archives (partition, first_position, last_position, table_size, events_file, rooms_file)
          VALUES ($1, $2, $3, $4, $5, $6)
@@ -55,7 +55,7 @@ pub async fn begin(owner: &PgPool, moving: &Move) -> Result<Names, ArchivingErro
 }
 
 /// From now on readers go to the files.
-pub async fn keep(owner: &PgPool, moving: &Move, copied: &Copied) -> Result<(), ArchivingError> {
+pub async fn keep(owner: &PgPool, moving: &PartitionMove, copied: &CopiedFiles) -> Result<(), ArchivingError> {
     sqlx::query(
         "UPDATE convoke.log_archives
          SET events_size = $2,
@@ -82,7 +82,11 @@ pub async fn keep(owner: &PgPool, moving: &Move, copied: &Copied) -> Result<(), 
 }
 
 /// `None`: not proven yet.
-pub async fn kept(owner: &PgPool, archive: &Archive, partition: &str) -> Result<Option<Moved>, ArchivingError> {
+pub async fn kept(
+    owner: &PgPool,
+    archive: &ArchiveReader,
+    partition: &str,
+) -> Result<Option<MovedPartition>, ArchivingError> {
     let found: Option<(i64, i64, i64, i64, String)> = sqlx::query_as(
         "SELECT first_position, last_position, coalesce(table_size, 0), events_size + rooms_size, events_file
          FROM convoke.log_archives
@@ -91,7 +95,7 @@ pub async fn kept(owner: &PgPool, archive: &Archive, partition: &str) -> Result<
     .bind(partition)
     .fetch_optional(owner)
     .await?;
-    Ok(found.map(|(first, last, before, bytes, file)| Moved {
+    Ok(found.map(|(first, last, before, bytes, file)| MovedPartition {
         partition: partition.to_owned(),
         first_position: first.cast_unsigned(),
         last_position: last.cast_unsigned(),

@@ -9,20 +9,20 @@ use std::collections::{HashMap, HashSet};
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use super::catalogue::Names;
-use super::{Archiving, ArchivingError, Move, Told};
+use super::catalogue::ArchiveFileNames;
+use super::{ArchiveStep, ArchivingError, LogArchiver, PartitionMove};
 use crate::config::FaultPoint;
-use crate::events::archive::spans::{self, Span};
-use crate::events::archive::writing::Writer;
-use crate::events::archive::{Archive, ArchivedPartition, FileRef, GROUP_EVENTS, columns, shape};
+use crate::events::archive::spans::{self, RoomSpan};
+use crate::events::archive::writing::ArchiveWriter;
+use crate::events::archive::{ArchiveReader, ArchivedPartition, FileRef, GROUP_EVENTS, columns, shape};
 use crate::events::envelope::{Envelope, Hash};
 use crate::events::log::EventLog;
-use crate::events::log::verify::Fault;
-use crate::events::log::walk::{Reached, Walk};
+use crate::events::log::chain_check::{ChainCheck, RoomChain};
+use crate::events::log::verify::ChainFault;
 use crate::ids::{Position, RoomKey};
 
 /// Two files, whole and durable.
-pub struct Copied {
+pub struct CopiedFiles {
     pub events: FileRef,
     pub rooms: FileRef,
     /// SHA-256 over position and hash of each event.
@@ -30,20 +30,20 @@ pub struct Copied {
 }
 
 pub async fn copy(
-    archiving: &Archiving,
-    moving: &Move,
-    names: &Names,
-    told: &mut (dyn FnMut(Told) + Send),
+    archiving: &LogArchiver,
+    moving: &PartitionMove,
+    names: &ArchiveFileNames,
+    observe: &mut (dyn FnMut(ArchiveStep) + Send),
     stop: &CancellationToken,
-) -> Result<Copied, ArchivingError> {
+) -> Result<CopiedFiles, ArchivingError> {
     let archive = &archiving.archive;
     let (name, events) = (&moving.partition, moving.events);
-    let mut report = |done| told(Told::Writing { partition: name.clone(), done, events });
+    let mut report = |done| observe(ArchiveStep::Writing { partition: name.clone(), done, events });
     let (written, file) = write(archiving, moving, names, &mut report, stop).await?;
     let rooms = spans::write(archive.store(), &names.rooms, written.spans.clone()).await?;
     archiving.faults.pass(FaultPoint::ArchiveWritten);
-    let copied = Copied { events: file, rooms, digest: written.digest };
-    let mut report = |done| told(Told::Comparing { partition: name.clone(), done, events });
+    let copied = CopiedFiles { events: file, rooms, digest: written.digest };
+    let mut report = |done| observe(ArchiveStep::Comparing { partition: name.clone(), done, events });
     let read = read_back(archive, moving, &copied, written.begun, &mut report, stop).await?;
     let differs = |what: String| ArchivingError::Differs { file: archive.store().shown(&names.events), what };
     if (read.events, read.digest) != (written.events, copied.digest) {
@@ -56,31 +56,31 @@ pub async fn copy(
 }
 
 /// What a pass over a partition comes to.
-struct Passed {
+struct PassResult {
     events: u64,
     digest: Hash,
-    spans: Vec<Span>,
+    spans: Vec<RoomSpan>,
     /// Where the rooms stood that began before the partition.
-    begun: Vec<(RoomKey, Reached)>,
+    begun: Vec<(RoomKey, RoomChain)>,
 }
 
 /// One pass over a partition's events, row group by row group.
-struct Pass {
-    walk: Walk,
+struct PartitionPass {
+    check: ChainCheck,
     next: Position,
     events: u64,
     digest: Sha256,
-    spans: Vec<Span>,
+    spans: Vec<RoomSpan>,
     row_group: usize,
-    begun: Vec<(RoomKey, Reached)>,
+    begun: Vec<(RoomKey, RoomChain)>,
 }
 
-impl Pass {
-    fn new(moving: &Move, begun: Vec<(RoomKey, Reached)>) -> Self {
-        let mut walk = Walk::default();
-        begun.iter().for_each(|(key, reached)| walk.begin_room(key.clone(), *reached));
+impl PartitionPass {
+    fn new(moving: &PartitionMove, begun: Vec<(RoomKey, RoomChain)>) -> Self {
+        let mut check = ChainCheck::default();
+        begun.iter().for_each(|(key, reached)| check.begin_room(key.clone(), *reached));
         let (digest, spans) = (Sha256::new(), Vec::new());
-        Self { walk, next: moving.first_position, events: 0, digest, spans, row_group: 0, begun }
+        Self { check, next: moving.first_position, events: 0, digest, spans, row_group: 0, begun }
     }
 
     /// Looks up the rooms of a row group that went on from earlier partitions.
@@ -88,27 +88,27 @@ impl Pass {
         let mut met = HashSet::new();
         for event in events {
             let key = RoomKey { tenant: event.tenant.clone(), room: event.room };
-            if !met.insert(key.clone()) || event.room_version == 1 || self.walk.knows(&key) {
+            if !met.insert(key.clone()) || event.room_version == 1 || self.check.knows(&key) {
                 continue;
             }
             if let Some(reached) = log.archived_end(&key).await? {
-                self.walk.begin_room(key.clone(), reached);
+                self.check.begin_room(key.clone(), reached);
                 self.begun.push((key, reached));
             }
         }
         Ok(())
     }
 
-    fn group(&mut self, events: &[Envelope]) -> Result<(), Fault> {
+    fn group(&mut self, events: &[Envelope]) -> Result<(), ChainFault> {
         let first_span = self.spans.len();
         let mut spans: HashMap<RoomKey, usize> = HashMap::new();
         for event in events {
             let key = RoomKey { tenant: event.tenant.clone(), room: event.room };
             if event.position != self.next {
                 let what = format!("position {} follows {}", event.position, self.next - 1);
-                return Err(Fault { position: self.next, room: Some(key), what });
+                return Err(ChainFault { position: self.next, room: Some(key), what });
             }
-            let chain = self.walk.step(event)?;
+            let chain = self.check.step(event)?;
             self.digest.update(event.position.to_be_bytes());
             self.digest.update(event.hash);
             self.next += 1;
@@ -117,7 +117,7 @@ impl Pass {
                 Some(at) => self.spans[*at].goes_on_with(event, chain),
                 None => {
                     spans.insert(key, self.spans.len());
-                    self.spans.push(Span::begun_by(event, self.row_group, chain));
+                    self.spans.push(RoomSpan::begun_by(event, self.row_group, chain));
                 }
             }
         }
@@ -127,23 +127,23 @@ impl Pass {
         Ok(())
     }
 
-    fn end(self) -> Passed {
+    fn end(self) -> PassResult {
         let Self { events, digest, spans, begun, .. } = self;
-        Passed { events, digest: digest.finalize().into(), spans, begun }
+        PassResult { events, digest: digest.finalize().into(), spans, begun }
     }
 }
 
 async fn write(
-    archiving: &Archiving,
-    moving: &Move,
-    names: &Names,
+    archiving: &LogArchiver,
+    moving: &PartitionMove,
+    names: &ArchiveFileNames,
     report: &mut (dyn FnMut(u64) + Send),
     stop: &CancellationToken,
-) -> Result<(Passed, FileRef), ArchivingError> {
-    let mut pass = Pass::new(moving, Vec::new());
+) -> Result<(PassResult, FileRef), ArchivingError> {
+    let mut pass = PartitionPass::new(moving, Vec::new());
     let log = &archiving.log;
     let store = archiving.archive.store();
-    let mut writer = Writer::begin(store, &names.events, &shape::EVENTS, shape::events_properties()).await?;
+    let mut writer = ArchiveWriter::begin(store, &names.events, &shape::EVENTS, shape::events_properties()).await?;
     while pass.next <= moving.last_position {
         if stop.is_cancelled() {
             return Err(ArchivingError::Interrupted);
@@ -155,7 +155,7 @@ async fn write(
         pass.group(&events).map_err(ArchivingError::Broken)?;
         if events.len() < wanted {
             let what = format!("the log ends here, inside of {}", moving.partition);
-            return Err(ArchivingError::Broken(Fault { position: pass.next, room: None, what }));
+            return Err(ArchivingError::Broken(ChainFault { position: pass.next, room: None, what }));
         }
         writer.group(move |columns| columns::give(columns, &events)).await?;
         archiving.faults.pass(FaultPoint::ArchiveWriting);
@@ -166,14 +166,14 @@ async fn write(
 
 /// Reads what was written from where it lies, past everything that this process remembers of it.
 async fn read_back(
-    archive: &Archive,
-    moving: &Move,
-    copied: &Copied,
-    begun: Vec<(RoomKey, Reached)>,
+    archive: &ArchiveReader,
+    moving: &PartitionMove,
+    copied: &CopiedFiles,
+    begun: Vec<(RoomKey, RoomChain)>,
     report: &mut (dyn FnMut(u64) + Send),
     stop: &CancellationToken,
-) -> Result<Passed, ArchivingError> {
-    let archive = Archive::new(archive.store().clone());
+) -> Result<PassResult, ArchivingError> {
+    let archive = ArchiveReader::new(archive.store().clone());
     let partition = ArchivedPartition {
         name: moving.partition.clone(),
         first_position: moving.first_position,
@@ -183,14 +183,14 @@ async fn read_back(
         events: copied.events.clone(),
         rooms: copied.rooms.clone(),
     };
-    let mut pass = Pass::new(moving, begun);
+    let mut pass = PartitionPass::new(moving, begun);
     while pass.next <= moving.last_position {
         if stop.is_cancelled() {
             return Err(ArchivingError::Interrupted);
         }
         let events = archive.read(&partition, pass.next - 1, GROUP_EVENTS).await?;
         let file = || archive.store().shown(&copied.events.name);
-        let differs = |fault: Fault| ArchivingError::Differs {
+        let differs = |fault: ChainFault| ArchivingError::Differs {
             file: file(),
             what: format!("at position {}: {}", fault.position, fault.what),
         };

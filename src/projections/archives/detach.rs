@@ -11,7 +11,7 @@ const NO_RIGHT: &str = "42501";
 
 /// How a partition stands to the log.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Standing {
+enum PartitionState {
     Part,
     /// An earlier attempt was cut off half-way: no new statement sees it.
     Leaving,
@@ -24,10 +24,10 @@ pub async fn detach(owner: &PgPool, partition: &str, stop: &CancellationToken) -
     // Attaching at the same time deadlocks: those who make partitions take this lock too. It ends with the connection.
     connection.close_on_drop();
     sqlx::query("SELECT pg_advisory_lock(hashtext('convoke.ensure_partitions'))").execute(&mut *connection).await?;
-    let how = match standing(&mut connection, partition).await? {
-        Standing::Part => "CONCURRENTLY",
-        Standing::Leaving => "FINALIZE",
-        Standing::Apart => return Ok(()),
+    let how = match partition_state(&mut connection, partition).await? {
+        PartitionState::Part => "CONCURRENTLY",
+        PartitionState::Leaving => "FINALIZE",
+        PartitionState::Apart => return Ok(()),
     };
     // The name is the catalogue's, made by the program from a time; quoted all the same.
     let statement = format!("ALTER TABLE convoke.log DETACH PARTITION convoke.{} {how}", quoted(partition));
@@ -44,13 +44,13 @@ pub async fn detach(owner: &PgPool, partition: &str, stop: &CancellationToken) -
     match ended {
         Ok(_) => Ok(()),
         Err(_) if stop.is_cancelled() => Err(ArchivingError::Interrupted),
-        Err(error) => Err(told(owner, error)),
+        Err(error) => Err(explained(owner, error)),
     }
 }
 
 /// Why a partition leaves the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Leaving {
+pub enum DropReason {
     /// It lies in an archive.
     Archived,
     /// It never held an event.
@@ -58,21 +58,21 @@ pub enum Leaving {
 }
 
 /// What is no part of the log any more is dropped, and the catalogue says so in the same transaction. What is not there is dropped already.
-pub async fn drop_detached(owner: &PgPool, partition: &str, leaving: Leaving) -> Result<(), ArchivingError> {
+pub async fn drop_detached(owner: &PgPool, partition: &str, leaving: DropReason) -> Result<(), ArchivingError> {
     let mut transaction = owner.begin().await?;
-    if standing(&mut transaction, partition).await? == Standing::Apart {
+    if partition_state(&mut transaction, partition).await? == PartitionState::Apart {
         let statement = format!("DROP TABLE IF EXISTS convoke.{}", quoted(partition));
         let dropped = sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *transaction).await;
-        dropped.map_err(|error| told(owner, error))?;
+        dropped.map_err(|error| explained(owner, error))?;
         match leaving {
-            Leaving::Archived => catalogue::dropped(&mut transaction, partition).await?,
-            Leaving::Empty => catalogue::forget_empty(&mut transaction, partition).await?,
+            DropReason::Archived => catalogue::dropped(&mut transaction, partition).await?,
+            DropReason::Empty => catalogue::forget_empty(&mut transaction, partition).await?,
         }
     }
     Ok(transaction.commit().await?)
 }
 
-async fn standing(connection: &mut PgConnection, partition: &str) -> Result<Standing, ArchivingError> {
+async fn partition_state(connection: &mut PgConnection, partition: &str) -> Result<PartitionState, ArchivingError> {
     let pending: Option<bool> = sqlx::query_scalar(
         "SELECT i.inhdetachpending
          FROM pg_inherits i
@@ -82,9 +82,9 @@ async fn standing(connection: &mut PgConnection, partition: &str) -> Result<Stan
     .fetch_optional(connection)
     .await?;
     Ok(match pending {
-        Some(false) => Standing::Part,
-        Some(true) => Standing::Leaving,
-        None => Standing::Apart,
+        Some(false) => PartitionState::Part,
+        Some(true) => PartitionState::Leaving,
+        None => PartitionState::Apart,
     })
 }
 
@@ -92,7 +92,7 @@ fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-fn told(owner: &PgPool, error: sqlx::Error) -> ArchivingError {
+fn explained(owner: &PgPool, error: sqlx::Error) -> ArchivingError {
     match error.as_database_error() {
         Some(refused) if refused.code().is_some_and(|code| code == NO_RIGHT) => ArchivingError::NotOwner {
             role: owner.connect_options().get_username().to_owned(),

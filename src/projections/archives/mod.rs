@@ -23,14 +23,14 @@ use sqlx::{ConnectOptions as _, Connection as _, PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::FaultPoint;
-use crate::events::archive::{Archive, ArchiveError};
-use crate::events::log::verify::Fault;
+use crate::events::archive::{ArchiveError, ArchiveReader};
+use crate::events::log::verify::ChainFault;
 use crate::events::log::{EventLog, LogError};
 use crate::events::time::Timestamp;
 use crate::ids::Position;
-use crate::resilience::fault::Faults;
-use detach::Leaving;
-pub use plan::{Hindrance, Move, Plan};
+use crate::resilience::fault_injection::FaultInjector;
+use detach::DropReason;
+pub use plan::{ArchivePlan, LaggingConsumer, PartitionMove};
 
 /// Why a run ended early. What was done stays done.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +43,7 @@ pub enum ArchivingError {
         "the log is not what was written, at position {}: {}; nothing of it is archived until `convoke log verify` finds it whole",
         .0.position, .0.what
     )]
-    Broken(Fault),
+    Broken(ChainFault),
     #[error("what was read back from {file} is not what the log holds: {what}; the partition stays where it is")]
     Differs { file: String, what: String },
     #[error("{role} may not take partitions out of the log: run this as the owner of the database ({cause})")]
@@ -58,7 +58,7 @@ pub enum ArchivingError {
 
 /// The steps that a run reports.
 #[derive(Clone, Debug)]
-pub enum Told {
+pub enum ArchiveStep {
     Writing {
         partition: String,
         done: u64,
@@ -73,7 +73,7 @@ pub enum Told {
     Detaching {
         partition: String,
     },
-    Moved(Moved),
+    Moved(MovedPartition),
     /// An old partition that never held an event is gone.
     Emptied {
         partition: String,
@@ -82,7 +82,7 @@ pub enum Told {
 
 /// A partition that is archived.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Moved {
+pub struct MovedPartition {
     pub partition: String,
     pub first_position: Position,
     pub last_position: Position,
@@ -95,27 +95,33 @@ pub struct Moved {
 }
 
 /// Archiving of one log.
-pub struct Archiving {
+pub struct LogArchiver {
     /// With the rights of the database's owner.
     owner: PgPool,
     log: EventLog,
-    archive: Archive,
+    archive: ArchiveReader,
     /// That are read models of this program, and must have begun.
     models: Vec<&'static str>,
     /// The topic that the log is copied to, if it is.
     topic: Option<String>,
-    faults: Faults,
+    faults: FaultInjector,
 }
 
-impl Archiving {
+impl LogArchiver {
     /// `log` reads on in `archive`.
-    pub fn new(owner: PgPool, log: EventLog, archive: Archive, topic: Option<String>, faults: Faults) -> Self {
+    pub fn new(
+        owner: PgPool,
+        log: EventLog,
+        archive: ArchiveReader,
+        topic: Option<String>,
+        faults: FaultInjector,
+    ) -> Self {
         let models = super::MODELS.iter().map(|model| model.name).collect();
         Self { owner, log, archive, models, topic, faults }
     }
 
     /// What lies before `before` and would move.
-    pub async fn plan(&self, before: Timestamp) -> Result<Plan, ArchivingError> {
+    pub async fn plan(&self, before: Timestamp) -> Result<ArchivePlan, ArchivingError> {
         plan::plan(&self.owner, &self.models, self.topic.as_deref(), before).await
     }
 
@@ -123,11 +129,11 @@ impl Archiving {
     pub async fn run(
         &self,
         before: Timestamp,
-        told: &mut (dyn FnMut(Told) + Send),
+        observe: &mut (dyn FnMut(ArchiveStep) + Send),
         stop: &CancellationToken,
-    ) -> Result<Plan, ArchivingError> {
-        let lock = Lock::take(&self.owner).await?;
-        let ended = self.move_all(before, told, stop).await;
+    ) -> Result<ArchivePlan, ArchivingError> {
+        let lock = ArchiveLock::take(&self.owner).await?;
+        let ended = self.move_all(before, observe, stop).await;
         lock.release().await;
         ended
     }
@@ -135,28 +141,28 @@ impl Archiving {
     async fn move_all(
         &self,
         before: Timestamp,
-        told: &mut (dyn FnMut(Told) + Send),
+        observe: &mut (dyn FnMut(ArchiveStep) + Send),
         stop: &CancellationToken,
-    ) -> Result<Plan, ArchivingError> {
+    ) -> Result<ArchivePlan, ArchivingError> {
         // What an earlier run took out of the log already.
-        self.finish_dropping(told).await?;
+        self.finish_dropping(observe).await?;
         let plan = self.plan(before).await?;
         for partition in &plan.empty {
-            self.detach(partition, Leaving::Empty, told, stop).await?;
-            told(Told::Emptied { partition: partition.clone() });
+            self.detach(partition, DropReason::Empty, observe, stop).await?;
+            observe(ArchiveStep::Emptied { partition: partition.clone() });
         }
         for moving in &plan.moves {
             if stop.is_cancelled() {
                 return Err(ArchivingError::Interrupted);
             }
-            let moved = self.keep(moving, told, stop).await?;
+            let moved = self.keep(moving, observe, stop).await?;
             // It took a while: whoever keeps a place may have gone back meanwhile, by a restore.
             let again = self.plan(before).await?;
             if !again.allows(moving) {
                 return Ok(again);
             }
-            self.detach(&moving.partition, Leaving::Archived, told, stop).await?;
-            told(Told::Moved(moved));
+            self.detach(&moving.partition, DropReason::Archived, observe, stop).await?;
+            observe(ArchiveStep::Moved(moved));
         }
         Ok(plan)
     }
@@ -164,10 +170,10 @@ impl Archiving {
     /// Writes a partition's files and proves them, unless an earlier run did.
     async fn keep(
         &self,
-        moving: &Move,
-        told: &mut (dyn FnMut(Told) + Send),
+        moving: &PartitionMove,
+        observe: &mut (dyn FnMut(ArchiveStep) + Send),
         stop: &CancellationToken,
-    ) -> Result<Moved, ArchivingError> {
+    ) -> Result<MovedPartition, ArchivingError> {
         if let Some(kept) = catalogue::kept(&self.owner, &self.archive, &moving.partition).await? {
             return Ok(kept);
         }
@@ -175,19 +181,19 @@ impl Archiving {
             self.archive.store().remove(&leftover).await?;
         }
         let names = catalogue::begin(&self.owner, moving).await?;
-        let copied = copy::copy(self, moving, &names, told, stop).await?;
+        let copied = copy::copy(self, moving, &names, observe, stop).await?;
         catalogue::keep(&self.owner, moving, &copied).await?;
         self.faults.pass(FaultPoint::ArchiveKept);
         let kept = catalogue::kept(&self.owner, &self.archive, &moving.partition).await?;
         kept.ok_or_else(|| LogError::Damaged(format!("the catalogue forgot {}", moving.partition)).into())
     }
 
-    async fn finish_dropping(&self, told: &mut (dyn FnMut(Told) + Send)) -> Result<(), ArchivingError> {
+    async fn finish_dropping(&self, observe: &mut (dyn FnMut(ArchiveStep) + Send)) -> Result<(), ArchivingError> {
         for partition in catalogue::half_dropped(&self.owner).await? {
-            detach::drop_detached(&self.owner, &partition, Leaving::Archived).await?;
+            detach::drop_detached(&self.owner, &partition, DropReason::Archived).await?;
             let kept = catalogue::kept(&self.owner, &self.archive, &partition).await?;
             if let Some(kept) = kept {
-                told(Told::Moved(kept));
+                observe(ArchiveStep::Moved(kept));
             }
         }
         Ok(())
@@ -196,11 +202,11 @@ impl Archiving {
     async fn detach(
         &self,
         partition: &str,
-        leaving: Leaving,
-        told: &mut (dyn FnMut(Told) + Send),
+        leaving: DropReason,
+        observe: &mut (dyn FnMut(ArchiveStep) + Send),
         stop: &CancellationToken,
     ) -> Result<(), ArchivingError> {
-        told(Told::Detaching { partition: partition.to_owned() });
+        observe(ArchiveStep::Detaching { partition: partition.to_owned() });
         detach::detach(&self.owner, partition, stop).await?;
         self.faults.pass(FaultPoint::ArchiveDetached);
         detach::drop_detached(&self.owner, partition, leaving).await?;
@@ -210,12 +216,12 @@ impl Archiving {
 }
 
 /// One process at a time archives a log.
-struct Lock {
+struct ArchiveLock {
     /// The lock ends with it.
     connection: PgConnection,
 }
 
-impl Lock {
+impl ArchiveLock {
     async fn take(owner: &PgPool) -> Result<Self, ArchivingError> {
         let mut connection = owner.connect_options().connect().await?;
         let mine: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtextextended('convoke.archive', 0))")

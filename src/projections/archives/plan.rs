@@ -11,7 +11,7 @@ use crate::ids::Position;
 
 /// A partition that would move.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Move {
+pub struct PartitionMove {
     pub partition: String,
     pub from: Timestamp,
     /// Exclusive.
@@ -25,7 +25,7 @@ pub struct Move {
 
 /// Who keeps a place in the log that lies before the end of a partition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Hindrance {
+pub struct LaggingConsumer {
     /// `read model` or `relay to Kafka`.
     pub kind: String,
     pub name: String,
@@ -35,25 +35,25 @@ pub struct Hindrance {
 
 /// Oldest first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Plan {
+pub struct ArchivePlan {
     /// Partitions that end before this are old.
     pub before: Timestamp,
-    pub moves: Vec<Move>,
+    pub moves: Vec<PartitionMove>,
     /// Old partitions that never held an event.
     pub empty: Vec<String>,
     /// Partitions that are old and have to wait, with the first of those that they wait for.
-    pub waiting: Vec<(Move, Hindrance)>,
+    pub waiting: Vec<(PartitionMove, LaggingConsumer)>,
 }
 
-impl Plan {
+impl ArchivePlan {
     /// Whether a partition may leave.
-    pub fn allows(&self, moving: &Move) -> bool {
+    pub fn allows(&self, moving: &PartitionMove) -> bool {
         self.moves.iter().any(|one| one.partition == moving.partition)
     }
 }
 
 #[derive(sqlx::FromRow)]
-struct Old {
+struct OldPartition {
     name: String,
     from_time: DateTime<Utc>,
     to_time: DateTime<Utc>,
@@ -67,15 +67,15 @@ pub async fn plan(
     models: &[&'static str],
     topic: Option<&str>,
     before: Timestamp,
-) -> Result<Plan, ArchivingError> {
+) -> Result<ArchivePlan, ArchivingError> {
     let cursors = cursors(owner, models, topic).await?;
-    let mut plan = Plan { before, moves: Vec::new(), empty: Vec::new(), waiting: Vec::new() };
+    let mut plan = ArchivePlan { before, moves: Vec::new(), empty: Vec::new(), waiting: Vec::new() };
     for old in old_partitions(owner, before).await? {
         let Some(moving) = old.moving()? else {
             plan.empty.push(old.name);
             continue;
         };
-        let passed = |cursor: &&Hindrance| cursor.position.is_none_or(|at| at < moving.last_position);
+        let passed = |cursor: &&LaggingConsumer| cursor.position.is_none_or(|at| at < moving.last_position);
         match cursors.iter().find(passed) {
             Some(hindrance) => plan.waiting.push((moving, hindrance.clone())),
             None => plan.moves.push(moving),
@@ -86,7 +86,7 @@ pub async fn plan(
 
 /// The partitions that end before a time and are still here. The newest partition in use stays, however old: the log goes on
 /// in it, or tells by it where it goes on. So does an empty one that the log has not passed.
-async fn old_partitions(owner: &PgPool, before: Timestamp) -> Result<Vec<Old>, ArchivingError> {
+async fn old_partitions(owner: &PgPool, before: Timestamp) -> Result<Vec<OldPartition>, ArchivingError> {
     let found = sqlx::query_as(
         "SELECT name, from_time, to_time, first_position, next_position, bytes
          FROM (
@@ -110,16 +110,16 @@ async fn old_partitions(owner: &PgPool, before: Timestamp) -> Result<Vec<Old>, A
     Ok(found)
 }
 
-impl Old {
+impl OldPartition {
     /// `None`: it holds nothing.
-    fn moving(&self) -> Result<Option<Move>, LogError> {
+    fn moving(&self) -> Result<Option<PartitionMove>, LogError> {
         let (Some(first), Some(next)) = (self.first_position, self.next_position) else { return Ok(None) };
         let odd = |_| LogError::Damaged(format!("partition {} has odd positions: {first} to {next}", self.name));
         let (first_position, next) = (u64::try_from(first).map_err(odd)?, u64::try_from(next).map_err(odd)?);
         let time = |at| {
             Timestamp::new(at).ok_or_else(|| LogError::Damaged(format!("partition {} lies outside of time", self.name)))
         };
-        Ok(Some(Move {
+        Ok(Some(PartitionMove {
             partition: self.name.clone(),
             from: time(self.from_time)?,
             to: time(self.to_time)?,
@@ -136,7 +136,7 @@ async fn cursors(
     owner: &PgPool,
     models: &[&'static str],
     topic: Option<&str>,
-) -> Result<Vec<Hindrance>, ArchivingError> {
+) -> Result<Vec<LaggingConsumer>, ArchivingError> {
     let found: Vec<(String, String, i64)> =
         sqlx::query_as("SELECT kind, name, position FROM convoke.log_cursors ORDER BY position, kind, name")
             .fetch_all(owner)
@@ -144,13 +144,13 @@ async fn cursors(
     let expected =
         models.iter().map(|model| ("read model", *model)).chain(topic.map(|topic| ("relay to Kafka", topic)));
     let begun = |kind: &str, name: &str| found.iter().any(|one| one.0 == kind && one.1 == name);
-    let missing = expected.filter(|(kind, name)| !begun(kind, name)).map(|(kind, name)| Hindrance {
+    let missing = expected.filter(|(kind, name)| !begun(kind, name)).map(|(kind, name)| LaggingConsumer {
         kind: kind.to_owned(),
         name: name.to_owned(),
         position: None,
     });
     let mut cursors: Vec<_> = missing.collect();
-    cursors.extend(found.iter().map(|(kind, name, position)| Hindrance {
+    cursors.extend(found.iter().map(|(kind, name, position)| LaggingConsumer {
         kind: kind.clone(),
         name: name.clone(),
         position: Some(position.cast_unsigned()),

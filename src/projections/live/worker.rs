@@ -18,18 +18,18 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::board::{Board, Place};
-use super::tail::Tail;
+use super::progress::{ModelProgress, ProjectionProgress};
+use super::shared_log_reader::SharedLogReader;
 use crate::database::lease::pause;
 use crate::database::session;
-use crate::database::silence::heard;
+use crate::database::timeout::with_timeout;
 use crate::events::log::LogError;
 use crate::projections::apply;
-use crate::projections::checkpoint::{self, Checkpoint, Obstacle, Status, Step};
-use crate::projections::entry::Entry;
-use crate::projections::forgotten::Forgotten;
+use crate::projections::checkpoint::{self, Checkpoint, CheckpointStep, ModelStatus, ProjectionFault};
+use crate::projections::decoded_event::DecodedEvent;
 use crate::projections::model::{ModelInfo, ReadModel};
-use crate::projections::rows::{Space, StoreError};
+use crate::projections::retention_filter::RetentionFilter;
+use crate::projections::rows::{StoreError, TableSet};
 use crate::telemetry::metrics::Metrics;
 
 /// Between two attempts to become the worker, and after a failure of the database.
@@ -46,14 +46,14 @@ const SLOW: Duration = Duration::from_secs(2);
 /// Of any one statement.
 const STATEMENT: Duration = Duration::from_secs(60);
 /// Of a batch, which is a few statements. Beyond it the server has fallen silent.
-const SILENCE: Duration = Duration::from_secs(90);
+const BATCH_TIMEOUT: Duration = Duration::from_secs(90);
 /// The same of events that are read.
-const READ_SILENCE: Duration = Duration::from_secs(30);
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// The same where next to nothing is asked.
-const SHORT_SILENCE: Duration = Duration::from_secs(10);
+const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why a worker released its model.
-enum End {
+enum WorkerEnd {
     /// It was asked to.
     Stopped,
     /// The checkpoint is no longer as this worker left it: begin again from what it says now.
@@ -76,9 +76,9 @@ impl From<sqlx::Error> for WorkError {
     }
 }
 
-pub struct Worker<M> {
-    tail: Arc<Tail>,
-    board: Board,
+pub struct ModelWorker<M> {
+    reader: Arc<SharedLogReader>,
+    progress: ProjectionProgress,
     metrics: Metrics,
     /// Most events in one transaction.
     batch: usize,
@@ -86,7 +86,7 @@ pub struct Worker<M> {
 }
 
 /// What became of a read of the log.
-enum Taken {
+enum WorkStep {
     All {
         caught_up: bool,
     },
@@ -95,21 +95,21 @@ enum Taken {
     /// There was nothing.
     Nothing,
     Replaced,
-    Obstacle(Obstacle),
+    Fault(ProjectionFault),
 }
 
 /// What a worker has while it has the model.
-struct Hold<M> {
+struct WorkerState<M> {
     model: M,
-    forgotten: Forgotten,
+    filter: RetentionFilter,
     checkpoint: Checkpoint,
     /// Most events in the next transaction: fewer where one of them is being looked for.
     limit: usize,
 }
 
-impl<M: ReadModel> Worker<M> {
-    pub fn new(tail: Arc<Tail>, board: Board, metrics: Metrics, batch: usize) -> Self {
-        Self { tail, board, metrics, batch: batch.max(1), model: PhantomData }
+impl<M: ReadModel> ModelWorker<M> {
+    pub fn new(reader: Arc<SharedLogReader>, progress: ProjectionProgress, metrics: Metrics, batch: usize) -> Self {
+        Self { reader, progress, metrics, batch: batch.max(1), model: PhantomData }
     }
 
     /// Works until told to stop. Rides out a lost database.
@@ -127,8 +127,8 @@ impl<M: ReadModel> Worker<M> {
     }
 
     fn failed(&self, error: &WorkError, failing: &mut bool) {
-        if let Some(place) = self.board.place(M::NAME) {
-            place.forget();
+        if let Some(progress) = self.progress.of(M::NAME) {
+            progress.forget();
         }
         if !*failing {
             tracing::warn!(projection = M::NAME, %error, "projection failed, retrying");
@@ -138,21 +138,21 @@ impl<M: ReadModel> Worker<M> {
 
     /// One connection's life.
     async fn serve(&self, stop: &CancellationToken, failing: &mut bool) -> Result<(), WorkError> {
-        let Some(place) = self.board.place(M::NAME) else { return Ok(()) };
+        let Some(progress) = self.progress.of(M::NAME) else { return Ok(()) };
         let mut connection = self.connect().await?;
         while elect(&mut connection, M::NAME, stop).await? {
-            let here = Here::new(place);
+            let here = LocalWorkerGuard::new(progress);
             let end = loop {
-                match self.follow(&mut connection, place, stop, failing).await? {
-                    End::Replaced => {}
+                match self.follow(&mut connection, progress, stop, failing).await? {
+                    WorkerEnd::Replaced => {}
                     end => break end,
                 }
             };
             drop(here);
-            if matches!(end, End::Stopped) {
+            if matches!(end, WorkerEnd::Stopped) {
                 return Ok(());
             }
-            heard(SHORT_SILENCE, connection.execute("SELECT pg_advisory_unlock_all()")).await?;
+            with_timeout(QUERY_TIMEOUT, connection.execute("SELECT pg_advisory_unlock_all()")).await?;
             if !pause(CHECK, stop).await {
                 return Ok(());
             }
@@ -162,11 +162,12 @@ impl<M: ReadModel> Worker<M> {
 
     async fn connect(&self) -> sqlx::Result<PgConnection> {
         // A batch is as large as may be: it is slow when it takes far longer than what others wait for.
-        let options =
-            (*self.tail.log().pool().sessions().connect_options()).clone().log_slow_statements(LevelFilter::Warn, SLOW);
-        let mut connection = heard(SHORT_SILENCE, PgConnection::connect_with(&options)).await?;
+        let options = (*self.reader.log().pool().sessions().connect_options())
+            .clone()
+            .log_slow_statements(LevelFilter::Warn, SLOW);
+        let mut connection = with_timeout(QUERY_TIMEOUT, PgConnection::connect_with(&options)).await?;
         let prepare = session::of_worker(STATEMENT);
-        heard(SHORT_SILENCE, connection.execute(sqlx::raw_sql(AssertSqlSafe(prepare)))).await?;
+        with_timeout(QUERY_TIMEOUT, connection.execute(sqlx::raw_sql(AssertSqlSafe(prepare)))).await?;
         Ok(connection)
     }
 
@@ -174,89 +175,91 @@ impl<M: ReadModel> Worker<M> {
     async fn follow(
         &self,
         connection: &mut PgConnection,
-        place: &Place,
+        progress: &ModelProgress,
         stop: &CancellationToken,
         failing: &mut bool,
-    ) -> Result<End, WorkError> {
+    ) -> Result<WorkerEnd, WorkError> {
         let model = ModelInfo::of::<M>();
-        let checkpoint = heard(SILENCE, Checkpoint::claim(connection, &model, Uuid::new_v4())).await?;
+        let checkpoint = with_timeout(BATCH_TIMEOUT, Checkpoint::claim(connection, &model, Uuid::new_v4())).await?;
         if checkpoint.shape > i32::from(M::SHAPE) {
-            return Ok(End::Newer);
+            return Ok(WorkerEnd::Newer);
         }
-        let forgotten = heard(SHORT_SILENCE, Forgotten::of(connection, M::NAME)).await?;
-        let mut hold = Hold { model: M::default(), forgotten, checkpoint, limit: self.batch };
-        match &hold.checkpoint.status {
-            Status::Running => place.moved(hold.checkpoint.position),
-            Status::Stopped { error, .. } => place.stopped(hold.checkpoint.position, error),
+        let filter = with_timeout(QUERY_TIMEOUT, RetentionFilter::of(connection, M::NAME)).await?;
+        let mut state = WorkerState { model: M::default(), filter, checkpoint, limit: self.batch };
+        match &state.checkpoint.status {
+            ModelStatus::Running => progress.moved(state.checkpoint.position),
+            ModelStatus::Stopped { error, .. } => progress.stopped(state.checkpoint.position, error),
         }
         self.metrics.projection_stopped(M::NAME, false);
-        if let Some(why) = heard(SHORT_SILENCE, self.unfit(&hold.checkpoint)).await? {
-            return self.halt(connection, place, &hold.checkpoint, Obstacle { position: None, error: why }, stop).await;
+        if let Some(why) = with_timeout(QUERY_TIMEOUT, self.unfit(&state.checkpoint)).await? {
+            return self
+                .halt(connection, progress, &state.checkpoint, ProjectionFault { position: None, error: why }, stop)
+                .await;
         }
-        let mut grown = self.tail.grown();
+        let mut grown = self.reader.grown();
         while !stop.is_cancelled() {
             grown.borrow_and_update();
             let began = Instant::now();
-            let batch = heard(READ_SILENCE, self.tail.read(hold.checkpoint.position, hold.limit)).await?;
+            let batch = with_timeout(READ_TIMEOUT, self.reader.read(state.checkpoint.position, state.limit)).await?;
             let step = match batch.entries() {
-                [] => batch.obstacle().cloned().map_or(Taken::Nothing, Taken::Obstacle),
-                entries => heard(SILENCE, self.take(connection, &mut hold, entries)).await?,
+                [] => batch.fault().cloned().map_or(WorkStep::Nothing, WorkStep::Fault),
+                entries => with_timeout(BATCH_TIMEOUT, self.take(connection, &mut state, entries)).await?,
             };
             match step {
-                Taken::All { caught_up } => {
+                WorkStep::All { caught_up } => {
                     *failing = false;
-                    place.moved(hold.checkpoint.position);
+                    progress.moved(state.checkpoint.position);
                     if caught_up {
                         let gather = (began.elapsed() * REST).clamp(*GATHER.start(), *GATHER.end());
                         tokio::select! {
                             () = tokio::time::sleep_until(began + gather) => {}
-                            () = place.hurried() => {}
+                            () = progress.hurried() => {}
                             () = stop.cancelled() => {}
                         }
                     }
                 }
-                Taken::Fewer => {}
-                Taken::Nothing => tokio::select! {
+                WorkStep::Fewer => {}
+                WorkStep::Nothing => tokio::select! {
                     _ = grown.changed() => {}
-                    () = tokio::time::sleep(CHECK) => if !is_ours(connection, &hold.checkpoint).await? {
-                        return Ok(End::Replaced);
+                    () = tokio::time::sleep(CHECK) => if !is_ours(connection, &state.checkpoint).await? {
+                        return Ok(WorkerEnd::Replaced);
                     },
                     () = stop.cancelled() => {}
                 },
-                Taken::Replaced => return Ok(End::Replaced),
-                Taken::Obstacle(obstacle) => {
-                    return self.halt(connection, place, &hold.checkpoint, obstacle, stop).await;
+                WorkStep::Replaced => return Ok(WorkerEnd::Replaced),
+                WorkStep::Fault(fault) => {
+                    return self.halt(connection, progress, &state.checkpoint, fault, stop).await;
                 }
             }
         }
-        Ok(End::Stopped)
+        Ok(WorkerEnd::Stopped)
     }
 
     /// Applies events; where the database refuses one of them, fewer at a time until it stands alone.
     async fn take(
         &self,
         connection: &mut PgConnection,
-        hold: &mut Hold<M>,
-        entries: &[Entry],
-    ) -> Result<Taken, StoreError> {
-        let caught_up = entries.len() < hold.limit;
-        match (self.commit(connection, hold, entries).await, entries) {
+        state: &mut WorkerState<M>,
+        entries: &[DecodedEvent],
+    ) -> Result<WorkStep, StoreError> {
+        let caught_up = entries.len() < state.limit;
+        match (self.commit(connection, state, entries).await, entries) {
             (Ok(true), _) => {
-                hold.limit = (hold.limit * 2).min(self.batch);
-                Ok(Taken::All { caught_up })
+                state.limit = (state.limit * 2).min(self.batch);
+                Ok(WorkStep::All { caught_up })
             }
-            (Ok(false), _) => Ok(Taken::Replaced),
+            (Ok(false), _) => Ok(WorkStep::Replaced),
             (Err(error @ StoreError::Gone { .. }), _) => {
                 let error = format!("{error}; run `convoke projection rebuild {}`", M::NAME);
-                Ok(Taken::Obstacle(Obstacle { position: None, error }))
+                Ok(WorkStep::Fault(ProjectionFault { position: None, error }))
             }
             (Err(StoreError::Refused(error)), [alone]) => {
-                Ok(Taken::Obstacle(Obstacle { position: Some(alone.position), error: error.to_string() }))
+                Ok(WorkStep::Fault(ProjectionFault { position: Some(alone.position), error: error.to_string() }))
             }
             (Err(StoreError::Refused(_)), _) => {
-                hold.limit = entries.len() / 2;
-                hold.model = M::default();
-                Ok(Taken::Fewer)
+                state.limit = entries.len() / 2;
+                state.model = M::default();
+                Ok(WorkStep::Fewer)
             }
             (Err(error), _) => Err(error),
         }
@@ -267,7 +270,7 @@ impl<M: ReadModel> Worker<M> {
         if checkpoint.position == 0 {
             return Ok(None);
         }
-        let head = self.tail.log().head().await?;
+        let head = self.reader.log().head().await?;
         let remedy = format!("run `convoke projection rebuild {}`", M::NAME);
         Ok(if checkpoint.shape != i32::from(M::SHAPE) {
             Some(format!("its rows have shape {}, this program writes shape {}; {remedy}", checkpoint.shape, M::SHAPE))
@@ -288,25 +291,25 @@ impl<M: ReadModel> Worker<M> {
     async fn commit(
         &self,
         connection: &mut PgConnection,
-        hold: &mut Hold<M>,
-        entries: &[Entry],
+        state: &mut WorkerState<M>,
+        entries: &[DecodedEvent],
     ) -> Result<bool, StoreError> {
         let began = Instant::now();
         let Some(last) = entries.last() else { return Ok(true) };
-        let statement = hold.checkpoint.begin_statement();
+        let statement = state.checkpoint.begin_statement();
         let mut transaction = connection.begin_with(AssertSqlSafe(statement)).await?;
-        apply::load(&mut hold.model, &mut transaction, &Space::Live, &hold.forgotten, entries).await?;
-        let changes = apply::fold(&mut hold.model, &hold.forgotten, entries);
-        let digest = apply::digest_after(hold.checkpoint.digest, &changes);
-        apply::write(&mut transaction, &Space::Live, &changes).await?;
-        let step = Step { position: last.position, recorded_at: last.recorded_at, digest };
-        if !hold.checkpoint.advance(&mut transaction, &step).await? {
+        apply::load(&mut state.model, &mut transaction, &TableSet::Live, &state.filter, entries).await?;
+        let changes = apply::fold(&mut state.model, &state.filter, entries);
+        let digest = apply::digest_after(state.checkpoint.digest, &changes);
+        apply::write(&mut transaction, &TableSet::Live, &changes).await?;
+        let step = CheckpointStep { position: last.position, recorded_at: last.recorded_at, digest };
+        if !state.checkpoint.advance(&mut transaction, &step).await? {
             transaction.rollback().await?;
             return Ok(false);
         }
         transaction.commit().await?;
-        hold.checkpoint.stepped(&step);
-        let head = (*self.tail.grown().borrow()).max(step.position);
+        state.checkpoint.stepped(&step);
+        let head = (*self.reader.grown().borrow()).max(step.position);
         self.metrics.projected(M::NAME, entries.len(), step.position, head, began.elapsed());
         Ok(true)
     }
@@ -315,38 +318,38 @@ impl<M: ReadModel> Worker<M> {
     async fn halt(
         &self,
         connection: &mut PgConnection,
-        place: &Place,
+        progress: &ModelProgress,
         checkpoint: &Checkpoint,
-        obstacle: Obstacle,
+        fault: ProjectionFault,
         stop: &CancellationToken,
-    ) -> Result<End, WorkError> {
-        if !checkpoint.stop(connection, &obstacle).await? {
-            return Ok(End::Replaced);
+    ) -> Result<WorkerEnd, WorkError> {
+        if !checkpoint.stop(connection, &fault).await? {
+            return Ok(WorkerEnd::Replaced);
         }
-        place.stopped(checkpoint.position, &obstacle.error);
+        progress.stopped(checkpoint.position, &fault.error);
         self.metrics.projection_stopped(M::NAME, true);
         tracing::error!(
             projection = M::NAME,
             position = checkpoint.position,
-            failed_position = obstacle.position,
-            error = obstacle.error,
+            failed_position = fault.position,
+            error = fault.error,
             "projection stopped at an event that it cannot apply; the other projections continue"
         );
         while pause(CHECK, stop).await {
-            let now = heard(SHORT_SILENCE, checkpoint::find(connection, M::NAME)).await?;
+            let now = with_timeout(QUERY_TIMEOUT, checkpoint::find(connection, M::NAME)).await?;
             if now.worker != checkpoint.worker
                 || now.generation != checkpoint.generation
-                || now.status == Status::Running
+                || now.status == ModelStatus::Running
             {
-                return Ok(End::Replaced);
+                return Ok(WorkerEnd::Replaced);
             }
         }
-        Ok(End::Stopped)
+        Ok(WorkerEnd::Stopped)
     }
 }
 
 async fn is_ours(connection: &mut PgConnection, checkpoint: &Checkpoint) -> sqlx::Result<bool> {
-    let now = heard(SHORT_SILENCE, checkpoint::find(connection, &checkpoint.name)).await?;
+    let now = with_timeout(QUERY_TIMEOUT, checkpoint::find(connection, &checkpoint.name)).await?;
     Ok(now.worker == checkpoint.worker && now.generation == checkpoint.generation && now.epoch == checkpoint.epoch)
 }
 
@@ -356,7 +359,7 @@ async fn elect(connection: &mut PgConnection, name: &str, stop: &CancellationTok
         let asking = sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtextextended($1, 0))")
             .bind(format!("convoke.projection.{name}"))
             .fetch_one(&mut *connection);
-        let elected: bool = heard(SHORT_SILENCE, asking).await?;
+        let elected: bool = with_timeout(QUERY_TIMEOUT, asking).await?;
         if elected {
             return Ok(true);
         }
@@ -367,16 +370,16 @@ async fn elect(connection: &mut PgConnection, name: &str, stop: &CancellationTok
 }
 
 /// A worker of this process has the model, for as long as this lives.
-struct Here<'a>(&'a Place);
+struct LocalWorkerGuard<'a>(&'a ModelProgress);
 
-impl<'a> Here<'a> {
-    fn new(place: &'a Place) -> Self {
-        place.set_here(true);
-        Self(place)
+impl<'a> LocalWorkerGuard<'a> {
+    fn new(progress: &'a ModelProgress) -> Self {
+        progress.set_here(true);
+        Self(progress)
     }
 }
 
-impl Drop for Here<'_> {
+impl Drop for LocalWorkerGuard<'_> {
     fn drop(&mut self) {
         self.0.set_here(false);
     }

@@ -6,11 +6,13 @@ mod read;
 
 use std::collections::BTreeSet;
 
-pub use read::{Message, MessageName, MessageReader, TextNow, cursor, read_cursor};
+pub use read::{CurrentText, Message, MessageName, MessageReader, cursor, read_cursor};
 
-use super::entry::Entry;
+use super::decoded_event::DecodedEvent;
 use super::model::ReadModel;
-use super::rows::{AnySet, BadField, Field, Json, Kind, Row, Table, WorkingSet, read_model_table};
+use super::rows::{
+    AnyWorkingSet, BadField, Field, JsonText, ModelRow, ModelTable, SqlType, WorkingSet, read_model_table,
+};
 use crate::events::room::{Audience, MessageDeleted, MessageEdited, MessageSent, RoomEvent};
 use crate::events::sealed::Sealed;
 use crate::events::time::Timestamp;
@@ -46,7 +48,7 @@ impl AudienceKind {
 }
 
 impl Field for AudienceKind {
-    const KIND: Kind = Kind::Int2;
+    const KIND: SqlType = SqlType::Int2;
 
     fn put(&self, out: &mut Vec<u8>) -> bool {
         self.number().put(out)
@@ -68,7 +70,7 @@ read_model_table! {
             tenant: TenantId,
         }
         author: Identity,
-        named: Option<Json<BTreeSet<Identity>>>,
+        named: Option<JsonText<BTreeSet<Identity>>>,
         reply_to: Option<RoomVersion>,
         sent_at: Timestamp,
         edited_at: Option<Timestamp>,
@@ -89,17 +91,17 @@ read_model_table! {
 }
 
 #[derive(Default)]
-pub struct Messages {
+pub struct MessagesModel {
     messages: WorkingSet<MessageRow>,
     readers: WorkingSet<ReaderRow>,
 }
 
-impl ReadModel for Messages {
+impl ReadModel for MessagesModel {
     const NAME: &'static str = "messages";
     const SHAPE: u16 = 1;
-    const TABLES: &'static [&'static Table] = &[MessageRow::TABLE, ReaderRow::TABLE];
+    const TABLES: &'static [&'static ModelTable] = &[MessageRow::TABLE, ReaderRow::TABLE];
 
-    fn need(&mut self, entry: &Entry) {
+    fn need(&mut self, entry: &DecodedEvent) {
         match &entry.event {
             RoomEvent::MessageEdited(edited) => {
                 let audience = AudienceKind::of(&edited.to);
@@ -114,7 +116,7 @@ impl ReadModel for Messages {
         }
     }
 
-    fn fold(&mut self, entry: &Entry) {
+    fn fold(&mut self, entry: &DecodedEvent) {
         match &entry.event {
             RoomEvent::MessageSent(message) => self.sent(entry, message),
             RoomEvent::MessageEdited(edited) => self.edited(entry, edited),
@@ -123,20 +125,20 @@ impl ReadModel for Messages {
         }
     }
 
-    fn sets(&mut self) -> Vec<&mut dyn AnySet> {
+    fn sets(&mut self) -> Vec<&mut dyn AnyWorkingSet> {
         vec![&mut self.messages, &mut self.readers]
     }
 }
 
-impl Messages {
-    fn sent(&mut self, entry: &Entry, message: &MessageSent) {
+impl MessagesModel {
+    fn sent(&mut self, entry: &DecodedEvent, message: &MessageSent) {
         let audience = AudienceKind::of(&message.to);
         let named = match &message.to {
             Audience::Everyone | Audience::Staff => None,
-            Audience::Identities(named) => Some(Json(named.clone())),
+            Audience::Identities(named) => Some(JsonText(named.clone())),
         };
         if audience != AudienceKind::Everyone {
-            let others = named.iter().flat_map(|Json(named)| named).filter(|named| **named != message.author);
+            let others = named.iter().flat_map(|JsonText(named)| named).filter(|named| **named != message.author);
             for reader in others.chain([&message.author]) {
                 self.readers.put(ReaderRow {
                     room: entry.room,
@@ -164,7 +166,7 @@ impl Messages {
         });
     }
 
-    fn edited(&mut self, entry: &Entry, edited: &MessageEdited) {
+    fn edited(&mut self, entry: &DecodedEvent, edited: &MessageEdited) {
         let audience = AudienceKind::of(&edited.to);
         self.messages.change((&entry.room, &audience, &edited.message, &entry.tenant), |row| {
             row.edited_at = Some(entry.happened_at);
@@ -173,7 +175,7 @@ impl Messages {
         });
     }
 
-    fn deleted(&mut self, entry: &Entry, deleted: &MessageDeleted) {
+    fn deleted(&mut self, entry: &DecodedEvent, deleted: &MessageDeleted) {
         for audience in AudienceKind::ALL {
             self.messages.change((&entry.room, &audience, &deleted.message, &entry.tenant), |row| {
                 // A message deleted long ago may be deleted once more: the first time counts.

@@ -10,8 +10,8 @@ use crate::events::sealed::SealedAt;
 use crate::events::time::Timestamp;
 use crate::ids::{Identity, RoomId, RoomVersion, TenantId};
 use crate::projections::checkpoint::{bigint, position};
-use crate::projections::read::{List, Page, PageRequest, ReadError, ReadModels, decode, fetch};
-use crate::projections::rows::Row as _;
+use crate::projections::read::{ListKind, ModelPage, PageRequest, ReadError, ReadModels, decode, fetch};
+use crate::projections::rows::ModelRow as _;
 
 /// Who reads.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +32,7 @@ pub struct MessageName {
 
 /// Where the text of a message lies now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TextNow {
+pub struct CurrentText {
     /// Room version of the event that holds it.
     pub text_at: Option<RoomVersion>,
     pub deleted: bool,
@@ -90,8 +90,8 @@ impl From<MessageRow> for Message {
     }
 }
 
-fn list(newest_first: bool) -> List {
-    if newest_first { List::NewestMessages } else { List::Messages }
+fn list(newest_first: bool) -> ListKind {
+    if newest_first { ListKind::NewestMessages } else { ListKind::Messages }
 }
 
 /// The cursor behind a message, in one direction.
@@ -111,7 +111,7 @@ impl ReadModels {
         &self,
         tenant: &TenantId,
         names: &[MessageName],
-    ) -> Result<HashMap<(RoomId, RoomVersion), TextNow>, ReadError> {
+    ) -> Result<HashMap<(RoomId, RoomVersion), CurrentText>, ReadError> {
         let statement = sqlx::query(
             "SELECT n.room, n.version, t.text_at, t.deleted
              FROM unnest($2::uuid[], $3::smallint[], $4::bigint[]) AS n (room, audience, version)
@@ -129,7 +129,7 @@ impl ReadModels {
         let mut found = HashMap::with_capacity(names.len());
         for row in self.rows(tenant, statement).await? {
             let text_at = row.try_get::<Option<i64>, _>("text_at")?.map(position);
-            let text = TextNow { text_at, deleted: row.try_get("deleted")? };
+            let text = CurrentText { text_at, deleted: row.try_get("deleted")? };
             let version = position(row.try_get("version")?);
             found.insert((RoomId::from_uuid(row.try_get("room")?), version), text);
         }
@@ -145,7 +145,7 @@ impl ReadModels {
         reader: MessageReader<'_>,
         newest_first: bool,
         page: PageRequest<'_>,
-    ) -> Result<Page<Message>, ReadError> {
+    ) -> Result<ModelPage<Message>, ReadError> {
         let list = list(newest_first);
         let from = read_cursor(newest_first, page.cursor)?;
         let start = if newest_first { RoomVersion::MAX } else { 0 };

@@ -7,12 +7,12 @@
 use futures_util::StreamExt as _;
 use sqlx::{Connection as _, PgConnection};
 
-use super::lane::ModelLane;
-use super::{Purpose, RebuildError};
+use super::model_rebuild::ModelRebuild;
+use super::{RebuildError, RebuildPurpose};
 use crate::ids::Position;
 use crate::projections::checkpoint::{self, Checkpoint};
 use crate::projections::model::{ModelInfo, ReadModel};
-use crate::projections::rows::{Digest, Splitter};
+use crate::projections::rows::{CopySplitter, Digest};
 
 /// How live and fresh rows compare.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,13 +45,13 @@ impl Comparison {
 }
 
 /// A snapshot of the live model: its checkpoint, and a transaction that sees its rows at that moment.
-struct Picture {
+struct LiveSnapshot {
     connection: PgConnection,
     model: ModelInfo,
     checkpoint: Checkpoint,
 }
 
-impl Picture {
+impl LiveSnapshot {
     async fn take(mut connection: PgConnection, model: ModelInfo) -> Result<Self, RebuildError> {
         // Ends with the connection, which belongs to this snapshot.
         sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").execute(&mut connection).await?;
@@ -66,7 +66,7 @@ impl Picture {
             let statement =
                 format!("COPY (SELECT {} FROM convoke.{}) TO STDOUT WITH (FORMAT binary)", table.list(""), table.name);
             let mut stream = self.connection.copy_out_raw(&statement).await?;
-            let mut splitter = Splitter::default();
+            let mut splitter = CopySplitter::default();
             while let Some(message) = stream.next().await {
                 splitter.feed(message?, |row| sum.add(Digest::of_row(table.name, row)))?;
             }
@@ -77,25 +77,25 @@ impl Picture {
     }
 }
 
-impl<M: ReadModel> ModelLane<M> {
+impl<M: ReadModel> ModelRebuild<M> {
     /// Decides where to compare, and begins to read the live rows.
     pub(super) async fn look(&mut self) -> Result<(), RebuildError> {
-        if self.fresh.compared.is_some_and(|compared| compared.live_rows.is_some() && compared.own.is_some()) {
+        if self.state.compared.is_some_and(|compared| compared.live_rows.is_some() && compared.own.is_some()) {
             return Ok(());
         }
-        let picture = match self.fresh.purpose {
-            Purpose::Verify => Some(Picture::take(self.connect.open().await?, self.fresh.model).await?),
-            Purpose::Rebuild => None,
+        let snapshot = match self.state.purpose {
+            RebuildPurpose::Verify => Some(LiveSnapshot::take(self.connect.open().await?, self.state.model).await?),
+            RebuildPurpose::Rebuild => None,
         };
-        let live = match &picture {
-            Some(picture) => picture.checkpoint.clone(),
+        let live = match &snapshot {
+            Some(snapshot) => snapshot.checkpoint.clone(),
             None => checkpoint::find(&mut self.connection, M::NAME).await?,
         };
         self.incomparable = if live.shape != i32::from(M::SHAPE) {
             Some(format!("the live rows have shape {}, these have shape {}", live.shape, M::SHAPE))
-        } else if live.epoch != self.fresh.epoch {
+        } else if live.epoch != self.state.epoch {
             Some("the live rows were folded from another epoch of the log".into())
-        } else if live.position < self.fresh.position {
+        } else if live.position < self.state.position {
             Some(format!("the live model is at position {}, this fold is past it", live.position))
         } else {
             None
@@ -103,10 +103,10 @@ impl<M: ReadModel> ModelLane<M> {
         if self.incomparable.is_some() {
             return Ok(());
         }
-        self.fresh.compare_at(&mut self.connection, &live).await?;
-        match picture {
-            Some(picture) => self.looking = Some(tokio::spawn(picture.digest())),
-            None => self.fresh.looked(&mut self.connection, live.digest).await?,
+        self.state.compare_at(&mut self.connection, &live).await?;
+        match snapshot {
+            Some(snapshot) => self.looking = Some(tokio::spawn(snapshot.digest())),
+            None => self.state.looked(&mut self.connection, live.digest).await?,
         }
         Ok(())
     }
@@ -119,13 +119,13 @@ impl<M: ReadModel> ModelLane<M> {
                 Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
                 Err(_) => return Err(RebuildError::Interrupted),
             };
-            self.fresh.looked(&mut self.connection, rows).await?;
+            self.state.looked(&mut self.connection, rows).await?;
         }
         if let Some(why) = &self.incomparable {
             return Ok(Comparison::Impossible(why.clone()));
         }
         let Some((compared, live_rows, own)) =
-            self.fresh.compared.and_then(|compared| Some((compared, compared.live_rows?, compared.own?)))
+            self.state.compared.and_then(|compared| Some((compared, compared.live_rows?, compared.own?)))
         else {
             return Ok(Comparison::Impossible("this fold did not come to the position of the live model".into()));
         };

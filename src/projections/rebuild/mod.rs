@@ -9,18 +9,18 @@
 //! ```
 //!
 //! All models share one read of the log. A row is written when no later event can change it; other rows are buffered in memory
-//! and stored with each transaction (`held`). Rows, buffer and position change in one transaction, so a rebuild continues after a
-//! crash from its last commit. When the buffer exceeds its limit, all rows are written, and later events read rows back from the
-//! new tables.
+//! and stored with each transaction (`buffered`). Rows, buffer and position change in one transaction, so a rebuild
+//! continues after a crash from its last commit. When the buffer exceeds its limit, all rows are written, and later
+//! events read rows back from the new tables.
 //!
 //! `comparison` compares live and new rows by digest at one position.
 //!
 //! A swap locks the live checkpoint, folds the missing events, renames the tables and moves the checkpoint, all in one
 //! transaction. Queries see either the old or the new tables.
 
+mod buffered;
 mod comparison;
-mod held;
-mod lane;
+mod model_rebuild;
 mod pipeline;
 mod scan;
 mod state;
@@ -36,19 +36,19 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub use comparison::Comparison;
-use lane::{Bounds, Lane, ModelLane};
+use model_rebuild::{AnyModelRebuild, ModelRebuild, RebuildLimits};
 use unwritten::WORTH;
 
-use super::activity::Activity;
-use super::messages::Messages;
+use super::activity::ActivityModel;
+use super::messages::MessagesModel;
 use super::model::{ModelInfo, ReadModel};
-use super::rooms::Rooms;
-use super::rows::{BadCopy, Capacity, Digest, StoreError};
-use super::sessions::Sessions;
-use super::usage::Usage;
+use super::rooms::RoomsModel;
+use super::rows::{BadCopy, Digest, SetCapacity, StoreError};
+use super::sessions::SessionsModel;
+use super::usage::UsageModel;
 use crate::database::session;
 use crate::events::envelope::UnreadableEvent;
-use crate::events::feed::Source;
+use crate::events::feed::FeedSource;
 use crate::events::log::{EventLog, LogError};
 use crate::ids::Position;
 
@@ -57,31 +57,31 @@ const CATCH_UPS: usize = 20;
 
 /// What a fresh fold is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
+pub enum RebuildPurpose {
     /// It takes the place of the live rows.
     Rebuild,
     /// It is compared with the live rows and dropped.
     Verify,
 }
 
-impl Purpose {
+impl RebuildPurpose {
     fn as_str(self) -> &'static str {
         match self {
-            Purpose::Rebuild => "rebuild",
-            Purpose::Verify => "verify",
+            RebuildPurpose::Rebuild => "rebuild",
+            RebuildPurpose::Verify => "verify",
         }
     }
 
     /// Begins what ends the names of the tables.
     fn prefix(self) -> &'static str {
         match self {
-            Purpose::Rebuild => "__r",
-            Purpose::Verify => "__v",
+            RebuildPurpose::Rebuild => "__r",
+            RebuildPurpose::Verify => "__v",
         }
     }
 }
 
-impl fmt::Display for Purpose {
+impl fmt::Display for RebuildPurpose {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -91,7 +91,7 @@ impl fmt::Display for Purpose {
 #[derive(Debug, thiserror::Error)]
 pub enum RebuildError {
     #[error("another process is at a {purpose} of {name}")]
-    Busy { name: &'static str, purpose: Purpose },
+    Busy { name: &'static str, purpose: RebuildPurpose },
     #[error("another process has taken over the fold of {name}")]
     Replaced { name: &'static str },
     #[error(
@@ -134,7 +134,7 @@ impl From<sqlx::Error> for RebuildError {
 
 /// What became of one model.
 #[derive(Clone, Debug)]
-pub struct Report {
+pub struct RebuildReport {
     pub name: &'static str,
     /// Of the last event folded.
     pub position: Position,
@@ -146,7 +146,7 @@ pub struct Report {
 
 /// What a rebuild is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
+pub enum RebuildPhase {
     Folding,
     Indexing,
     Comparing,
@@ -155,8 +155,8 @@ pub enum Phase {
 
 /// The progress of a rebuild, for observers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
-    pub phase: Phase,
+pub struct RebuildProgress {
+    pub phase: RebuildPhase,
     /// All models have folded up to here.
     pub position: Position,
     pub target: Position,
@@ -164,9 +164,9 @@ pub struct Progress {
 
 /// Opens connections for bulk work.
 #[derive(Clone)]
-struct Connect(Arc<PgConnectOptions>);
+struct BulkConnector(Arc<PgConnectOptions>);
 
-impl Connect {
+impl BulkConnector {
     async fn open(&self) -> sqlx::Result<PgConnection> {
         // Statements take long here, as they should.
         let options = (*self.0).clone().disable_statement_logging();
@@ -180,24 +180,24 @@ impl Connect {
 pub struct Rebuild {
     log: EventLog,
     /// Read in place of the log's tables.
-    source: Option<Source>,
-    connect: Connect,
-    bounds: Bounds,
-    progress: watch::Sender<Progress>,
+    source: Option<FeedSource>,
+    connect: BulkConnector,
+    bounds: RebuildLimits,
+    progress: watch::Sender<RebuildProgress>,
 }
 
 impl Rebuild {
     /// `batch`: events of one transaction.
     pub fn new(log: EventLog, batch: usize) -> Self {
-        let connect = Connect(log.pool().sessions().connect_options());
-        let progress = watch::channel(Progress { phase: Phase::Folding, position: 0, target: 0 }).0;
-        let bounds = Bounds { batch: batch.max(1), kept: Capacity::BULK, together: WORTH };
+        let connect = BulkConnector(log.pool().sessions().connect_options());
+        let progress = watch::channel(RebuildProgress { phase: RebuildPhase::Folding, position: 0, target: 0 }).0;
+        let bounds = RebuildLimits { batch: batch.max(1), kept: SetCapacity::BULK, together: WORTH };
         Self { log, source: None, connect, bounds, progress }
     }
 
     /// Folds what comes through feeds of the source. Slower than reading the log in bulk, which spares nobody; it shows that the
     /// source has what the log has.
-    pub fn reading(mut self, source: Source) -> Self {
+    pub fn reading(mut self, source: FeedSource) -> Self {
         self.source = Some(source);
         self
     }
@@ -215,7 +215,7 @@ impl Rebuild {
         self
     }
 
-    pub fn progress(&self) -> watch::Receiver<Progress> {
+    pub fn progress(&self) -> watch::Receiver<RebuildProgress> {
         self.progress.subscribe()
     }
 
@@ -223,82 +223,87 @@ impl Rebuild {
     pub async fn run(
         self,
         models: &[ModelInfo],
-        purpose: Purpose,
+        purpose: RebuildPurpose,
         stop: &CancellationToken,
-    ) -> Result<Vec<Report>, RebuildError> {
-        let mut lanes = Vec::with_capacity(models.len());
+    ) -> Result<Vec<RebuildReport>, RebuildError> {
+        let mut rebuilds = Vec::with_capacity(models.len());
         for model in models {
-            lanes.push(self.open(model, purpose).await?);
+            rebuilds.push(self.open(model, purpose).await?);
         }
-        for lane in &mut lanes {
-            lane.begin_comparison().await?;
+        for rebuild in &mut rebuilds {
+            rebuild.begin_comparison().await?;
         }
         match purpose {
-            Purpose::Rebuild => self.rebuild(lanes, stop).await,
-            Purpose::Verify => self.verify(lanes, stop).await,
+            RebuildPurpose::Rebuild => self.rebuild(rebuilds, stop).await,
+            RebuildPurpose::Verify => self.verify(rebuilds, stop).await,
         }
     }
 
-    async fn open(&self, model: &ModelInfo, purpose: Purpose) -> Result<Box<dyn Lane>, RebuildError> {
+    async fn open(&self, model: &ModelInfo, purpose: RebuildPurpose) -> Result<Box<dyn AnyModelRebuild>, RebuildError> {
         let (connect, log, bounds) = (self.connect.clone(), &self.log, self.bounds);
         Ok(match model.name {
-            Rooms::NAME => Box::new(ModelLane::<Rooms>::open(connect, purpose, log, bounds).await?),
-            Sessions::NAME => Box::new(ModelLane::<Sessions>::open(connect, purpose, log, bounds).await?),
-            Activity::NAME => Box::new(ModelLane::<Activity>::open(connect, purpose, log, bounds).await?),
-            Usage::NAME => Box::new(ModelLane::<Usage>::open(connect, purpose, log, bounds).await?),
-            _ => Box::new(ModelLane::<Messages>::open(connect, purpose, log, bounds).await?),
+            RoomsModel::NAME => Box::new(ModelRebuild::<RoomsModel>::open(connect, purpose, log, bounds).await?),
+            SessionsModel::NAME => Box::new(ModelRebuild::<SessionsModel>::open(connect, purpose, log, bounds).await?),
+            ActivityModel::NAME => Box::new(ModelRebuild::<ActivityModel>::open(connect, purpose, log, bounds).await?),
+            UsageModel::NAME => Box::new(ModelRebuild::<UsageModel>::open(connect, purpose, log, bounds).await?),
+            _ => Box::new(ModelRebuild::<MessagesModel>::open(connect, purpose, log, bounds).await?),
         })
     }
 
     async fn rebuild(
         &self,
-        mut lanes: Vec<Box<dyn Lane>>,
+        mut rebuilds: Vec<Box<dyn AnyModelRebuild>>,
         stop: &CancellationToken,
-    ) -> Result<Vec<Report>, RebuildError> {
-        lanes = self.catch_up(lanes, stop).await?;
-        self.progress.send_modify(|progress| progress.phase = Phase::Indexing);
-        let finished = lanes.iter_mut().map(|lane| lane.finish());
+    ) -> Result<Vec<RebuildReport>, RebuildError> {
+        rebuilds = self.catch_up(rebuilds, stop).await?;
+        self.progress.send_modify(|progress| progress.phase = RebuildPhase::Indexing);
+        let finished = rebuilds.iter_mut().map(|rebuild| rebuild.finish());
         futures_util::future::try_join_all(finished).await?;
-        self.progress.send_modify(|progress| progress.phase = Phase::Comparing);
+        self.progress.send_modify(|progress| progress.phase = RebuildPhase::Comparing);
         let mut comparisons = Vec::new();
-        for lane in &mut lanes {
-            comparisons.push(lane.comparison().await?);
+        for rebuild in &mut rebuilds {
+            comparisons.push(rebuild.comparison().await?);
         }
-        self.progress.send_modify(|progress| progress.phase = Phase::Swapping);
+        self.progress.send_modify(|progress| progress.phase = RebuildPhase::Swapping);
         let mut reports = Vec::new();
-        for (mut lane, comparison) in lanes.into_iter().zip(comparisons) {
-            lane = self.swap(lane, stop).await?;
-            lane.discard().await?;
-            reports.push(report(&*lane, comparison, true));
+        for (mut rebuild, comparison) in rebuilds.into_iter().zip(comparisons) {
+            rebuild = self.swap(rebuild, stop).await?;
+            rebuild.discard().await?;
+            reports.push(rebuild_report(&*rebuild, comparison, true));
         }
         Ok(reports)
     }
 
-    async fn swap(&self, mut lane: Box<dyn Lane>, stop: &CancellationToken) -> Result<Box<dyn Lane>, RebuildError> {
+    async fn swap(
+        &self,
+        mut rebuild: Box<dyn AnyModelRebuild>,
+        stop: &CancellationToken,
+    ) -> Result<Box<dyn AnyModelRebuild>, RebuildError> {
         for _ in 0..CATCH_UPS {
-            lane = self.catch_up(vec![lane], stop).await?.pop().ok_or(RebuildError::Interrupted)?;
-            if lane.swap(&self.log, self.bounds.batch as u64).await? {
-                return Ok(lane);
+            rebuild = self.catch_up(vec![rebuild], stop).await?.pop().ok_or(RebuildError::Interrupted)?;
+            if rebuild.swap(&self.log, self.bounds.batch as u64).await? {
+                return Ok(rebuild);
             }
         }
-        Err(RebuildError::CannotCatchUp { name: lane.fresh().model.name })
+        Err(RebuildError::CannotCatchUp { name: rebuild.state().model.name })
     }
 
     async fn verify(
         &self,
-        mut lanes: Vec<Box<dyn Lane>>,
+        mut rebuilds: Vec<Box<dyn AnyModelRebuild>>,
         stop: &CancellationToken,
-    ) -> Result<Vec<Report>, RebuildError> {
-        let through = lanes.iter().filter_map(|lane| lane.fresh().compared.map(|compared| compared.position)).max();
+    ) -> Result<Vec<RebuildReport>, RebuildError> {
+        let through =
+            rebuilds.iter().filter_map(|rebuild| rebuild.state().compared.map(|compared| compared.position)).max();
         if let Some(through) = through {
-            lanes = self.fold(lanes, through, stop).await?;
+            rebuilds = self.fold(rebuilds, through, stop).await?;
         }
-        self.progress.send_modify(|progress| progress.phase = Phase::Comparing);
+        self.progress.send_modify(|progress| progress.phase = RebuildPhase::Comparing);
         let mut reports = Vec::new();
-        for lane in &mut lanes {
-            let comparison = lane.comparison().await?;
-            lane.discard().await?;
-            reports.push(report(&**lane, comparison, false));
+        for rebuild in &mut rebuilds {
+            let comparison = rebuild.comparison().await?;
+            rebuild.discard().await?;
+            reports.push(rebuild_report(&**rebuild, comparison, false));
         }
         Ok(reports)
     }
@@ -306,24 +311,24 @@ impl Rebuild {
     /// Folds up to the end of the log, until little is missing.
     async fn catch_up(
         &self,
-        mut lanes: Vec<Box<dyn Lane>>,
+        mut rebuilds: Vec<Box<dyn AnyModelRebuild>>,
         stop: &CancellationToken,
-    ) -> Result<Vec<Box<dyn Lane>>, RebuildError> {
+    ) -> Result<Vec<Box<dyn AnyModelRebuild>>, RebuildError> {
         loop {
             let head = self.log.head().await?.position;
-            let behind = lanes.iter().map(|lane| lane.fresh().position).min().unwrap_or(head);
+            let behind = rebuilds.iter().map(|rebuild| rebuild.state().position).min().unwrap_or(head);
             if behind == head {
-                return Ok(lanes);
+                return Ok(rebuilds);
             }
-            lanes = self.fold(lanes, head, stop).await?;
+            rebuilds = self.fold(rebuilds, head, stop).await?;
             if head - behind <= self.bounds.batch as u64 {
-                return Ok(lanes);
+                return Ok(rebuilds);
             }
         }
     }
 }
 
-fn report(lane: &dyn Lane, comparison: Comparison, swapped: bool) -> Report {
-    let fresh = lane.fresh();
-    Report { name: fresh.model.name, position: fresh.position, digest: fresh.digest, comparison, swapped }
+fn rebuild_report(rebuild: &dyn AnyModelRebuild, comparison: Comparison, swapped: bool) -> RebuildReport {
+    let state = rebuild.state();
+    RebuildReport { name: state.model.name, position: state.position, digest: state.digest, comparison, swapped }
 }

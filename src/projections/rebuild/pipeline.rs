@@ -6,50 +6,51 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::lane::Lane;
-use super::scan::{self, Chunk};
-use super::{Progress, Rebuild, RebuildError};
+use super::model_rebuild::AnyModelRebuild;
+use super::scan::{self, EventChunk};
+use super::{Rebuild, RebuildError, RebuildProgress};
 use crate::events::feed::from_log::LogFeed;
 use crate::ids::Position;
 
 /// Events folded at a time; a transaction takes many such chunks.
 const CHUNK: usize = 8_192;
 
-/// Where each lane is.
-type Standing = Arc<Mutex<Vec<(&'static str, Position)>>>;
+/// How far each rebuild is.
+type FoldPositions = Arc<Mutex<Vec<(&'static str, Position)>>>;
 
 impl Rebuild {
     /// Folds all models up to a position, from wherever each of them is.
     pub(super) async fn fold(
         &self,
-        lanes: Vec<Box<dyn Lane>>,
+        rebuilds: Vec<Box<dyn AnyModelRebuild>>,
         through: Position,
         stop: &CancellationToken,
-    ) -> Result<Vec<Box<dyn Lane>>, RebuildError> {
-        let after = lanes.iter().map(|lane| lane.fresh().position).min().unwrap_or(through);
+    ) -> Result<Vec<Box<dyn AnyModelRebuild>>, RebuildError> {
+        let after = rebuilds.iter().map(|rebuild| rebuild.state().position).min().unwrap_or(through);
         self.progress.send_modify(|progress| (progress.position, progress.target) = (after, through));
-        let standing: Vec<_> = lanes.iter().map(|lane| (lane.fresh().model.name, lane.fresh().position)).collect();
-        let standing: Standing = Arc::new(Mutex::new(standing));
+        let positions: Vec<_> =
+            rebuilds.iter().map(|rebuild| (rebuild.state().model.name, rebuild.state().position)).collect();
+        let positions: FoldPositions = Arc::new(Mutex::new(positions));
         let mut workers = JoinSet::new();
         let mut senders = Vec::new();
-        for (number, mut lane) in lanes.into_iter().enumerate() {
+        for (number, mut rebuild) in rebuilds.into_iter().enumerate() {
             let (sender, chunks) = mpsc::channel(1);
             senders.push(sender);
-            let (standing, progress) = (standing.clone(), self.progress.clone());
+            let (positions, progress) = (positions.clone(), self.progress.clone());
             workers.spawn(async move {
-                let moved = move |name, position| told(&standing, &progress, name, position);
-                let folded = lane.consume(chunks, &moved).await;
-                (number, folded.map(|()| lane))
+                let moved = move |name, position| report_progress(&positions, &progress, name, position);
+                let folded = rebuild.consume(chunks, &moved).await;
+                (number, folded.map(|()| rebuild))
             });
         }
         let (sender, chunks) = mpsc::channel(1);
         let sharing = tokio::spawn(share(chunks, senders));
         let read = self.read(after, through, sender, stop).await;
         _ = sharing.await;
-        let mut lanes = Vec::new();
+        let mut rebuilds = Vec::new();
         while let Some(ended) = workers.join_next().await {
             match ended {
-                Ok((number, lane)) => lanes.push((number, lane?)),
+                Ok((number, rebuild)) => rebuilds.push((number, rebuild?)),
                 Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
                 Err(_) => return Err(RebuildError::Interrupted),
             }
@@ -58,8 +59,8 @@ impl Rebuild {
         if stop.is_cancelled() {
             return Err(RebuildError::Interrupted);
         }
-        lanes.sort_by_key(|(number, _)| *number);
-        Ok(lanes.into_iter().map(|(_, lane)| lane).collect())
+        rebuilds.sort_by_key(|(number, _)| *number);
+        Ok(rebuilds.into_iter().map(|(_, rebuild)| rebuild).collect())
     }
 }
 
@@ -68,7 +69,7 @@ impl Rebuild {
         &self,
         after: Position,
         through: Position,
-        chunks: mpsc::Sender<Chunk>,
+        chunks: mpsc::Sender<EventChunk>,
         stop: &CancellationToken,
     ) -> Result<(), RebuildError> {
         let size = self.bounds.batch.min(CHUNK);
@@ -96,12 +97,12 @@ impl Rebuild {
     }
 }
 
-/// Gives each chunk to every lane, until there are no more or a lane takes none.
-async fn share(mut chunks: mpsc::Receiver<Chunk>, lanes: Vec<mpsc::Sender<Arc<Chunk>>>) {
+/// Gives each chunk to every rebuild, until there are no more or a rebuild takes none.
+async fn share(mut chunks: mpsc::Receiver<EventChunk>, rebuilds: Vec<mpsc::Sender<Arc<EventChunk>>>) {
     while let Some(chunk) = chunks.recv().await {
         let chunk = Arc::new(chunk);
-        for lane in &lanes {
-            if lane.send(chunk.clone()).await.is_err() {
+        for rebuild in &rebuilds {
+            if rebuild.send(chunk.clone()).await.is_err() {
                 return;
             }
         }
@@ -109,13 +110,18 @@ async fn share(mut chunks: mpsc::Receiver<Chunk>, lanes: Vec<mpsc::Sender<Arc<Ch
 }
 
 /// Notes where a model stands and tells the least of them.
-fn told(standing: &Standing, progress: &watch::Sender<Progress>, name: &'static str, position: Position) {
-    let mut standing = standing.lock().unwrap_or_else(PoisonError::into_inner);
-    for (model, at) in standing.iter_mut() {
+fn report_progress(
+    positions: &FoldPositions,
+    progress: &watch::Sender<RebuildProgress>,
+    name: &'static str,
+    position: Position,
+) {
+    let mut positions = positions.lock().unwrap_or_else(PoisonError::into_inner);
+    for (model, at) in positions.iter_mut() {
         if *model == name {
             *at = position;
         }
     }
-    let least = standing.iter().map(|(_, at)| *at).min().unwrap_or(position);
+    let least = positions.iter().map(|(_, at)| *at).min().unwrap_or(position);
     progress.send_modify(|progress| progress.position = least);
 }

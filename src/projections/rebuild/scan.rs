@@ -11,14 +11,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::RebuildError;
 use crate::events::envelope::UnreadableEvent;
-use crate::events::feed::Feed;
+use crate::events::feed::EventFeed;
 use crate::events::room::RoomEvent;
 use crate::events::sealed::Sealed;
 use crate::events::time::Timestamp;
 use crate::ids::{Position, RoomId, TenantId};
-use crate::projections::checkpoint::{Obstacle, bigint, position};
-use crate::projections::entry::Entry;
-use crate::projections::rows::{BadField, Field, Fields, Splitter, Tuple, Tuples};
+use crate::projections::checkpoint::{ProjectionFault, bigint, position};
+use crate::projections::decoded_event::DecodedEvent;
+use crate::projections::rows::{BadField, CopySplitter, Field, RowFields, Tuple, Tuples};
 
 /// In the order in which [`decode`] takes them.
 const COLUMNS: &str = "position, recorded_at, occurred_at, tenant, room, room_version, event_type, type_version::bigint, \
@@ -28,10 +28,10 @@ const COLUMNS: &str = "position, recorded_at, occurred_at, tenant, room, room_ve
 const WAITING_CHUNKS: usize = 2;
 
 /// Events one after another.
-pub struct Chunk {
-    pub entries: Vec<Entry>,
+pub struct EventChunk {
+    pub entries: Vec<DecodedEvent>,
     /// What comes right after them and cannot be read: the last chunk then.
-    pub obstacle: Option<Obstacle>,
+    pub fault: Option<ProjectionFault>,
 }
 
 /// Reads what lies after `after` up to `through` into chunks of `size` events. Ends early when told to stop or when nobody
@@ -41,7 +41,7 @@ pub async fn scan(
     after: Position,
     through: Position,
     size: usize,
-    chunks: mpsc::Sender<Chunk>,
+    chunks: mpsc::Sender<EventChunk>,
     stop: &CancellationToken,
 ) -> Result<(), RebuildError> {
     let (raw, received) = mpsc::channel(WAITING_CHUNKS);
@@ -57,10 +57,10 @@ pub async fn scan(
 
 /// The same of a feed, which gives whole events.
 pub async fn follow(
-    mut feed: Box<dyn Feed>,
+    mut feed: Box<dyn EventFeed>,
     through: Position,
     size: usize,
-    chunks: mpsc::Sender<Chunk>,
+    chunks: mpsc::Sender<EventChunk>,
     stop: &CancellationToken,
 ) -> Result<(), RebuildError> {
     let mut entries = Vec::new();
@@ -69,18 +69,18 @@ pub async fn follow(
         let Some(page) = stop.run_until_cancelled(feed.next()).await else { return Ok(()) };
         for event in page?.iter().take_while(|event| event.position <= through) {
             at = event.position;
-            match Entry::of(event) {
+            match DecodedEvent::of(event) {
                 Ok(entry) => entries.push(entry),
                 Err(error) => {
-                    let obstacle = Obstacle { position: Some(error.position), error: error.to_string() };
+                    let fault = ProjectionFault { position: Some(error.position), error: error.to_string() };
                     // Nobody may be left to be told.
-                    let _ = chunks.send(Chunk { entries, obstacle: Some(obstacle) }).await;
+                    let _ = chunks.send(EventChunk { entries, fault: Some(fault) }).await;
                     return Ok(());
                 }
             }
         }
         if entries.len() >= size || at >= through {
-            let chunk = Chunk { entries: std::mem::take(&mut entries), obstacle: None };
+            let chunk = EventChunk { entries: std::mem::take(&mut entries), fault: None };
             if chunks.send(chunk).await.is_err() {
                 return Ok(());
             }
@@ -110,7 +110,7 @@ async fn copy(
             bigint(part.through),
         );
         let mut stream = connection.copy_out_raw(&statement).await?;
-        let mut splitter = Splitter::default();
+        let mut splitter = CopySplitter::default();
         let mut rows = Tuples::default();
         let mut received: u64 = 0;
         while let Some(message) = stream.next().await {
@@ -136,14 +136,14 @@ async fn copy(
 }
 
 /// What of a partition is to be read.
-struct Part {
+struct PartitionPart {
     from: DateTime<Utc>,
     to: DateTime<Utc>,
     after: Position,
     through: Position,
 }
 
-async fn parts(connection: &mut PgConnection, after: Position, through: Position) -> sqlx::Result<Vec<Part>> {
+async fn parts(connection: &mut PgConnection, after: Position, through: Position) -> sqlx::Result<Vec<PartitionPart>> {
     let partitions: Vec<(i64, DateTime<Utc>, DateTime<Utc>)> = sqlx::query_as(
         "SELECT first_position, from_time, to_time
          FROM convoke.log_partitions
@@ -153,7 +153,7 @@ async fn parts(connection: &mut PgConnection, after: Position, through: Position
     .fetch_all(connection)
     .await?;
     let ends = partitions.iter().skip(1).map(|(first, ..)| position(*first) - 1).chain([Position::MAX]);
-    let parts = partitions.iter().zip(ends).map(|(&(first, from, to), end)| Part {
+    let parts = partitions.iter().zip(ends).map(|(&(first, from, to), end)| PartitionPart {
         from,
         to,
         after: after.max(position(first) - 1),
@@ -162,44 +162,44 @@ async fn parts(connection: &mut PgConnection, after: Position, through: Position
     Ok(parts.filter(|part| part.after < part.through).collect())
 }
 
-async fn decode_all(mut raw: mpsc::Receiver<Tuples>, chunks: mpsc::Sender<Chunk>) {
+async fn decode_all(mut raw: mpsc::Receiver<Tuples>, chunks: mpsc::Sender<EventChunk>) {
     while let Some(rows) = raw.recv().await {
         let chunk = match tokio::task::spawn_blocking(move || decode_chunk(&rows)).await {
             Ok(chunk) => chunk,
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             Err(_) => return,
         };
-        let last = chunk.obstacle.is_some();
+        let last = chunk.fault.is_some();
         if chunks.send(chunk).await.is_err() || last {
             return;
         }
     }
 }
 
-fn decode_chunk(rows: &Tuples) -> Chunk {
+fn decode_chunk(rows: &Tuples) -> EventChunk {
     let mut tenants = HashMap::new();
     let mut entries = Vec::with_capacity(rows.len());
     for row in rows.iter() {
         match decode(row, &mut tenants) {
             Ok(entry) => entries.push(entry),
-            Err((position, error)) => return Chunk { entries, obstacle: Some(Obstacle { position, error }) },
+            Err((position, error)) => return EventChunk { entries, fault: Some(ProjectionFault { position, error }) },
         }
     }
-    Chunk { entries, obstacle: None }
+    EventChunk { entries, fault: None }
 }
 
 /// What is at fault, and where if that much could be read.
 fn decode(
     mut fields: Tuple<'_>,
     tenants: &mut HashMap<Box<[u8]>, TenantId>,
-) -> Result<Entry, (Option<Position>, String)> {
+) -> Result<DecodedEvent, (Option<Position>, String)> {
     let at = Position::get(fields.next().flatten()).map_err(|error| (None, error.to_string()))?;
     read(at, fields, tenants).map_err(|error| (Some(at), error))
 }
 
-fn read(at: Position, fields: Tuple<'_>, tenants: &mut HashMap<Box<[u8]>, TenantId>) -> Result<Entry, String> {
+fn read(at: Position, fields: Tuple<'_>, tenants: &mut HashMap<Box<[u8]>, TenantId>) -> Result<DecodedEvent, String> {
     let bad = |error: BadField| error.to_string();
-    let mut fields = Fields(fields);
+    let mut fields = RowFields(fields);
     let recorded_at: Timestamp = fields.take().map_err(bad)?;
     let occurred_at: Option<Timestamp> = fields.take().map_err(bad)?;
     let tenant = fields.bytes().unwrap_or_default();
@@ -221,7 +221,7 @@ fn read(at: Position, fields: Tuple<'_>, tenants: &mut HashMap<Box<[u8]>, Tenant
     let event = RoomEvent::decode(event_type, type_version, data).map_err(|reason| {
         UnreadableEvent { position: at, event_type: event_type.to_owned().into(), type_version, reason }.to_string()
     })?;
-    Ok(Entry {
+    Ok(DecodedEvent {
         position: at,
         recorded_at,
         happened_at: occurred_at.unwrap_or(recorded_at),

@@ -5,15 +5,15 @@ use sqlx::postgres::PgRow;
 use sqlx::{Connection as _, PgConnection, Row as _};
 use uuid::Uuid;
 
-use super::{Purpose, RebuildError};
+use super::{RebuildError, RebuildPurpose};
 use crate::ids::Position;
-use crate::projections::checkpoint::{Checkpoint, Step, bigint, position};
+use crate::projections::checkpoint::{Checkpoint, CheckpointStep, bigint, position};
 use crate::projections::model::ModelInfo;
 use crate::projections::rows::Digest;
 
 /// What the live model was when its rows were looked at, and what this fold was at the same position.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Compared {
+pub struct ComparedDigests {
     pub position: Position,
     /// Of the live checkpoint at that position.
     pub live_digest: Digest,
@@ -25,17 +25,17 @@ pub struct Compared {
 
 /// A fresh fold of one model.
 #[derive(Clone, Debug)]
-pub struct Fresh {
+pub struct RebuildState {
     pub model: ModelInfo,
-    pub purpose: Purpose,
+    pub purpose: RebuildPurpose,
     /// Ends the names of its tables.
     pub suffix: String,
     pub epoch: Uuid,
     pub position: Position,
     pub digest: Digest,
-    pub compared: Option<Compared>,
+    pub compared: Option<ComparedDigests>,
     /// Rows that later events may touch lie apart from the others.
-    pub holding: bool,
+    pub buffering: bool,
     worker: Uuid,
 }
 
@@ -43,17 +43,17 @@ fn digest(row: &PgRow, column: &str) -> sqlx::Result<Option<Digest>> {
     Ok(row.try_get::<Option<&[u8]>, _>(column)?.and_then(Digest::from_bytes))
 }
 
-impl Fresh {
+impl RebuildState {
     /// Continues the rows of an earlier run if they are still usable, or starts again.
     pub async fn open(
         connection: &mut PgConnection,
         model: ModelInfo,
-        purpose: Purpose,
+        purpose: RebuildPurpose,
         live: &Checkpoint,
         epoch: Uuid,
     ) -> Result<Self, RebuildError> {
-        if let Some(fresh) = Self::resume(connection, model, purpose, epoch).await? {
-            return Ok(fresh);
+        if let Some(state) = Self::resume(connection, model, purpose, epoch).await? {
+            return Ok(state);
         }
         let suffix = format!("{}{}", purpose.prefix(), live.generation + 1);
         // The live tables of before the last swap have this one's name, should a kill have left them.
@@ -79,13 +79,13 @@ impl Fresh {
         .await?;
         transaction.commit().await?;
         let digest = Digest::default();
-        Ok(Self { model, purpose, suffix, epoch, position: 0, digest, compared: None, holding: true, worker })
+        Ok(Self { model, purpose, suffix, epoch, position: 0, digest, compared: None, buffering: true, worker })
     }
 
     async fn resume(
         connection: &mut PgConnection,
         model: ModelInfo,
-        purpose: Purpose,
+        purpose: RebuildPurpose,
         epoch: Uuid,
     ) -> Result<Option<Self>, RebuildError> {
         let worker = Uuid::new_v4();
@@ -104,14 +104,14 @@ impl Fresh {
         let Some(row) = row else { return Ok(None) };
         let compared = match row.try_get::<Option<i64>, _>("compared_position")? {
             None => None,
-            Some(at) => Some(Compared {
+            Some(at) => Some(ComparedDigests {
                 position: position(at),
                 live_digest: digest(&row, "live_digest")?.unwrap_or_default(),
                 live_rows: digest(&row, "live_rows")?,
                 own: digest(&row, "own_digest")?,
             }),
         };
-        let fresh = Self {
+        let state = Self {
             model,
             purpose,
             suffix: row.try_get("suffix")?,
@@ -119,15 +119,15 @@ impl Fresh {
             position: position(row.try_get("position")?),
             digest: digest(&row, "digest")?.unwrap_or_default(),
             compared,
-            holding: row.try_get("holding")?,
+            buffering: row.try_get("holding")?,
             worker,
         };
-        let is_ours = fresh.epoch == epoch && row.try_get::<i32, _>("shape")? == i32::from(model.shape);
-        if is_ours && fresh.has_tables(connection).await? {
-            return Ok(Some(fresh));
+        let is_ours = state.epoch == epoch && row.try_get::<i32, _>("shape")? == i32::from(model.shape);
+        if is_ours && state.has_tables(connection).await? {
+            return Ok(Some(state));
         }
         // Of another program or of another history; or its tables are gone, as an earlier version could leave it when it was killed.
-        fresh.discard(connection).await?;
+        state.discard(connection).await?;
         Ok(None)
     }
 
@@ -145,7 +145,7 @@ impl Fresh {
     }
 
     /// Moves on in the transaction that wrote the rows.
-    pub async fn advance(&mut self, connection: &mut PgConnection, to: &Step) -> Result<(), RebuildError> {
+    pub async fn advance(&mut self, connection: &mut PgConnection, to: &CheckpointStep) -> Result<(), RebuildError> {
         let moved = sqlx::query(
             "UPDATE convoke.projection_rebuilds
              SET position = $1,
@@ -163,7 +163,7 @@ impl Fresh {
         .bind(self.purpose.as_str())
         .bind(bigint(self.position))
         .bind(self.worker)
-        .bind(self.holding)
+        .bind(self.buffering)
         .execute(connection)
         .await?
         .rows_affected();
@@ -171,7 +171,7 @@ impl Fresh {
     }
 
     /// What it is once a step was committed.
-    pub fn stepped(&mut self, to: &Step) {
+    pub fn stepped(&mut self, to: &CheckpointStep) {
         self.position = to.position;
         self.digest = to.digest;
         if let Some(compared) = &mut self.compared
@@ -200,7 +200,8 @@ impl Fresh {
         .bind(self.worker)
         .execute(connection)
         .await?;
-        self.compared = Some(Compared { position: live.position, live_digest: live.digest, live_rows: None, own });
+        self.compared =
+            Some(ComparedDigests { position: live.position, live_digest: live.digest, live_rows: None, own });
         Ok(())
     }
 
@@ -221,7 +222,7 @@ impl Fresh {
         Ok(())
     }
 
-    /// Nothing is held any more, in the transaction that saw to it.
+    /// Nothing is buffered any more, from the transaction that wrote the rows on.
     pub async fn released(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
         sqlx::query(
             "UPDATE convoke.projection_rebuilds SET holding = false WHERE name = $1 AND purpose = $2 AND worker = $3",

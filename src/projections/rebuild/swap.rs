@@ -6,14 +6,14 @@ use std::time::Duration;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use super::RebuildError;
-use super::lane::ModelLane;
-use super::state::Fresh;
+use super::model_rebuild::ModelRebuild;
+use super::state::RebuildState;
 use crate::events::log::EventLog;
 use crate::projections::apply;
-use crate::projections::checkpoint::{self, Checkpoint, Step};
-use crate::projections::entry::Entry;
+use crate::projections::checkpoint::{self, Checkpoint, CheckpointStep};
+use crate::projections::decoded_event::DecodedEvent;
 use crate::projections::model::ReadModel;
-use crate::projections::rows::Space;
+use crate::projections::rows::TableSet;
 
 /// How long a swap waits for queries on the live tables to end, while later queries wait behind it: short at first, in the
 /// end longer than the server needs to call off a vacuum.
@@ -26,7 +26,7 @@ const SWAP_PATIENCE: [Duration; 12] = {
     patience
 };
 
-impl<M: ReadModel> ModelLane<M> {
+impl<M: ReadModel> ModelRebuild<M> {
     pub(super) async fn swap_in(&mut self, log: &EventLog, gap: u64) -> Result<bool, RebuildError> {
         for patience in SWAP_PATIENCE {
             if let Some(swapped) = self.try_swap(log, gap, patience).await? {
@@ -53,34 +53,34 @@ impl<M: ReadModel> ModelLane<M> {
         let live = checkpoint::find(&mut transaction, M::NAME).await?;
         // A live model of another history, or one that was rebuilt meanwhile, says nothing about how far to go.
         let missing =
-            if live.epoch == self.fresh.epoch { live.position.saturating_sub(self.fresh.position) } else { 0 };
+            if live.epoch == self.state.epoch { live.position.saturating_sub(self.state.position) } else { 0 };
         if missing > gap {
             transaction.rollback().await?;
             return Ok(Some(false));
         }
         let mut step = None;
         if missing > 0 {
-            let envelopes = log.read(self.fresh.position, usize::try_from(missing).unwrap_or(usize::MAX)).await?;
-            let entries: Vec<Entry> = envelopes.iter().map(Entry::of).collect::<Result<_, _>>()?;
+            let envelopes = log.read(self.state.position, usize::try_from(missing).unwrap_or(usize::MAX)).await?;
+            let entries: Vec<DecodedEvent> = envelopes.iter().map(DecodedEvent::of).collect::<Result<_, _>>()?;
             // If this attempt fails, what was folded is not in the tables: the model begins anew.
             let mut model = self.model.take().unwrap_or_default();
-            let space = Space::Fresh(self.fresh.suffix.clone());
-            apply::load(&mut model, &mut transaction, &space, &self.forgotten, &entries).await?;
-            let changes = apply::fold(&mut model, &self.forgotten, &entries);
-            apply::write(&mut transaction, &space, &changes).await?;
-            step = entries.last().map(|last| Step {
+            let table_set = TableSet::Fresh(self.state.suffix.clone());
+            apply::load(&mut model, &mut transaction, &table_set, &self.filter, &entries).await?;
+            let changes = apply::fold(&mut model, &self.filter, &entries);
+            apply::write(&mut transaction, &table_set, &changes).await?;
+            step = entries.last().map(|last| CheckpointStep {
                 position: last.position,
                 recorded_at: last.recorded_at,
-                digest: apply::digest_after(self.fresh.digest, &changes),
+                digest: apply::digest_after(self.state.digest, &changes),
             });
             if let Some(step) = &step {
-                self.fresh.advance(&mut transaction, step).await?;
+                self.state.advance(&mut transaction, step).await?;
             }
         }
-        let tables = self.fresh.model.table_names();
+        let tables = self.state.model.table_names();
         let swapped = sqlx::query("SELECT convoke.rm_swap($1, $2)")
             .bind(&tables)
-            .bind(&self.fresh.suffix)
+            .bind(&self.state.suffix)
             .execute(&mut *transaction)
             .await;
         match swapped {
@@ -90,12 +90,12 @@ impl<M: ReadModel> ModelLane<M> {
             }
             other => other?,
         };
-        put_live(&mut transaction, &self.fresh, &live).await?;
-        self.fresh.forget(&mut transaction).await?;
+        put_live(&mut transaction, &self.state, &live).await?;
+        self.state.forget(&mut transaction).await?;
         transaction.commit().await?;
         if let Some(step) = step {
             self.settled = step.digest;
-            self.fresh.stepped(&step);
+            self.state.stepped(&step);
         }
         Ok(Some(true))
     }
@@ -106,7 +106,7 @@ fn is_lock_timeout(error: &sqlx::Error) -> bool {
 }
 
 /// The live checkpoint says what the fresh fold's said.
-async fn put_live(connection: &mut PgConnection, fresh: &Fresh, live: &Checkpoint) -> Result<(), RebuildError> {
+async fn put_live(connection: &mut PgConnection, state: &RebuildState, live: &Checkpoint) -> Result<(), RebuildError> {
     sqlx::query(
         "UPDATE convoke.projections p
          SET position = r.position,
@@ -123,8 +123,8 @@ async fn put_live(connection: &mut PgConnection, fresh: &Fresh, live: &Checkpoin
          FROM convoke.projection_rebuilds r
          WHERE p.name = $1 AND r.name = $1 AND r.purpose = $2",
     )
-    .bind(fresh.model.name)
-    .bind(fresh.purpose.as_str())
+    .bind(state.model.name)
+    .bind(state.purpose.as_str())
     .bind(live.generation + 1)
     .execute(connection)
     .await?;

@@ -2,7 +2,7 @@
 
 use sqlx::PgConnection;
 
-use crate::projections::rows::{Space, StoreError, Table, Tuples, copy};
+use crate::projections::rows::{ModelTable, StoreError, TableSet, Tuples, copy};
 
 /// Bytes of all tables, where nobody says otherwise, that are worth a `COPY` of each. PostgreSQL makes a slot for each of the
 /// first thousand rows of a `COPY` and keeps them in a list that grows slow; a chunk has two or three thousand rows of a table,
@@ -11,10 +11,10 @@ pub const WORTH: usize = 4 << 20;
 
 /// Empty whenever no transaction is open.
 #[derive(Default)]
-pub struct Unwritten(Vec<(&'static Table, Tuples)>);
+pub struct UnwrittenRows(Vec<(&'static ModelTable, Tuples)>);
 
-impl Unwritten {
-    pub fn add(&mut self, table: &'static Table, rows: &Tuples) {
+impl UnwrittenRows {
+    pub fn add(&mut self, table: &'static ModelTable, rows: &Tuples) {
         if rows.is_empty() {
             return;
         }
@@ -30,9 +30,9 @@ impl Unwritten {
     }
 
     /// They are in the tables then.
-    pub async fn write(&mut self, connection: &mut PgConnection, space: &Space) -> Result<(), StoreError> {
+    pub async fn write(&mut self, connection: &mut PgConnection, table_set: &TableSet) -> Result<(), StoreError> {
         for (table, rows) in &mut self.0 {
-            copy(connection, &space.name(table), table, rows).await?;
+            copy(connection, &table_set.name(table), table, rows).await?;
             rows.clear();
         }
         Ok(())

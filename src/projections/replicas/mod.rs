@@ -6,7 +6,7 @@
 //! on a replica fails, the replica is excluded at once and the primary answers. A circuit breaker around each replica stops
 //! repeated failures.
 
-mod standing;
+mod progress;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,22 +19,22 @@ use tokio_util::sync::CancellationToken;
 
 use super::checkpoint::position;
 use crate::database::pool::{self, Pool};
-use crate::database::silence::heard;
+use crate::database::timeout::with_timeout;
 use crate::ids::Position;
-use crate::resilience::{Backoff, Breaker, BreakerPolicy, Breakers, CallError, State};
+use crate::resilience::{Backoff, Breaker, BreakerPolicy, BreakerState, Breakers, CallError};
 use crate::telemetry::metrics::Metrics;
-use standing::{History, Standing, unfit};
+use progress::{DatabaseProgress, PrimaryHistory, unfit};
 
 /// Between two questions to a replica.
 const ROUND: Duration = Duration::from_millis(200);
 /// One that takes longer to answer is left out.
-const SILENCE: Duration = Duration::from_secs(1);
+const POLL_TIMEOUT: Duration = Duration::from_secs(1);
 /// An answer is believed for so long.
 const FRESH: Duration = Duration::from_secs(3);
 /// A replica that takes longer over a reader's question is left out, and the primary asked. Readers wait for both.
-const PATIENCE: Duration = Duration::from_secs(2);
+const READ_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A replica that answers looks and fails readers costs each of them [`PATIENCE`], until so many have failed.
+/// A replica that answers looks and fails readers costs each of them [`READ_TIMEOUT`], until so many have failed.
 const BREAKER: BreakerPolicy = BreakerPolicy {
     failures: 3,
     window: Duration::from_secs(30),
@@ -48,13 +48,13 @@ struct Replica {
     number: String,
     pool: Pool,
     breaker: Breaker,
-    seen: Mutex<Seen>,
+    seen: Mutex<LastPoll>,
 }
 
-struct Seen {
+struct LastPoll {
     at: Instant,
     /// What it said; `None`: it did not answer.
-    standing: Option<Standing>,
+    progress: Option<DatabaseProgress>,
     /// Why it is not to be read from.
     left_out: Option<String>,
 }
@@ -68,21 +68,21 @@ const NOT_ASKED: &str = "it was not asked yet";
 const ANSWERED_ONCE: &str = "it has answered once";
 
 impl Replica {
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+    fn seen(&self) -> MutexGuard<'_, LastPoll> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Of what it said last, where it can be read from; else why it cannot.
-    fn fit<T>(&self, of: impl FnOnce(&Standing) -> T) -> Result<T, String> {
+    fn fit<T>(&self, of: impl FnOnce(&DatabaseProgress) -> T) -> Result<T, String> {
         let seen = self.seen();
-        match (&seen.left_out, &seen.standing) {
-            (None, Some(standing)) if seen.at.elapsed() < FRESH => Ok(of(standing)),
+        match (&seen.left_out, &seen.progress) {
+            (None, Some(read_progress)) if seen.at.elapsed() < FRESH => Ok(of(read_progress)),
             (why, _) => Err(why.clone().unwrap_or_else(|| "it has not answered for a while".into())),
         }
     }
 
     fn failed(&self) {
-        *self.seen() = Seen { at: Instant::now(), standing: None, left_out: Some(SILENT.into()) };
+        *self.seen() = LastPoll { at: Instant::now(), progress: None, left_out: Some(SILENT.into()) };
     }
 }
 
@@ -99,7 +99,7 @@ pub struct Replicas {
 
 /// A replica to read from, and the position that its model contains for certain.
 #[derive(Clone)]
-pub struct Chosen {
+pub struct ChosenReplica {
     pub reached: Position,
     number: usize,
 }
@@ -110,7 +110,7 @@ impl Replicas {
             number: (number + 1).to_string(),
             pool,
             breaker: breakers.around(&format!("replica-{}", number + 1), BREAKER),
-            seen: Mutex::new(Seen { at: Instant::now(), standing: None, left_out: Some(NOT_ASKED.into()) }),
+            seen: Mutex::new(LastPoll { at: Instant::now(), progress: None, left_out: Some(NOT_ASKED.into()) }),
         };
         let all: Arc<[Replica]> = pools.into_iter().enumerate().map(replica).collect();
         Self { primary, all, lag, turn: Arc::default(), metrics }
@@ -126,24 +126,24 @@ impl Replicas {
     }
 
     /// One on which the model has come to the position, in turns; `None`: only the primary has it for certain.
-    pub fn having(&self, model: &str, wanted: Position) -> Option<Chosen> {
+    pub fn having(&self, model: &str, wanted: Position) -> Option<ChosenReplica> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let in_turn = (0..self.all.len()).map(|step| (turn + step) % self.all.len());
-        let reached = |number: usize| self.all[number].fit(|standing| standing.of(model)).ok();
-        let found = in_turn.filter_map(|number| Some(Chosen { number, reached: reached(number)? }));
+        let reached = |number: usize| self.all[number].fit(|progress| progress.of(model)).ok();
+        let found = in_turn.filter_map(|number| Some(ChosenReplica { number, reached: reached(number)? }));
         // One whose breaker is open is chosen where there is no other: that is how it is tried.
         found
             .filter(|chosen| chosen.reached >= wanted)
-            .min_by_key(|chosen| self.all[chosen.number].breaker.state() == State::Open)
+            .min_by_key(|chosen| self.all[chosen.number].breaker.state() == BreakerState::Open)
     }
 
     /// Puts a question to the chosen replica; `None`: it is not to be asked now, or failed and is left out until it does answer.
-    pub async fn ask<T, F>(&self, chosen: &Chosen, question: impl FnOnce(Pool) -> F) -> Option<T>
+    pub async fn ask<T, F>(&self, chosen: &ChosenReplica, question: impl FnOnce(Pool) -> F) -> Option<T>
     where
         F: Future<Output = sqlx::Result<T>>,
     {
         let replica = self.all.get(chosen.number)?;
-        match replica.breaker.call(heard(PATIENCE, question(replica.pool.clone()))).await {
+        match replica.breaker.call(with_timeout(READ_TIMEOUT, question(replica.pool.clone()))).await {
             Ok(answer) => Some(answer),
             Err(CallError::Refused(_)) => None,
             Err(CallError::Failed(error)) => {
@@ -156,18 +156,18 @@ impl Replicas {
     }
 
     /// A few words for health.
-    pub fn told(&self) -> String {
-        let told = self.all.iter().map(|replica| {
-            match replica.fit(|standing| standing.positions.values().min().copied().unwrap_or(0)) {
+    pub fn summary(&self) -> String {
+        let summaries = self.all.iter().map(|replica| {
+            match replica.fit(|progress| progress.positions.values().min().copied().unwrap_or(0)) {
                 Ok(reached) => format!("replica {} has replayed position {reached}", replica.number),
                 Err(why) => format!("replica {} is left out: {why}", replica.number),
             }
         });
-        told.collect::<Vec<_>>().join("; ")
+        summaries.collect::<Vec<_>>().join("; ")
     }
 
     /// Closes all connections.
-    pub async fn leave(self) {
+    pub async fn close(self) {
         for replica in self.all.iter() {
             pool::close(replica.pool.clone()).await;
         }
@@ -175,7 +175,7 @@ impl Replicas {
 
     /// Asks all of them again and again, until told to stop.
     pub async fn run(self, stop: CancellationToken) {
-        let (mut history, mut primary) = (History::default(), None);
+        let (mut history, mut primary) = (PrimaryHistory::default(), None);
         let mut round = tokio::time::interval(ROUND);
         round.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -190,18 +190,18 @@ impl Replicas {
         }
     }
 
-    async fn look(&self, history: &mut History, primary: &mut Option<Standing>) {
+    async fn look(&self, history: &mut PrimaryHistory, primary: &mut Option<DatabaseProgress>) {
         // A primary that does not answer has nothing new that a replica could lack.
-        if let Ok(standing) = standing(&self.primary).await {
-            history.note(Instant::now(), standing.positions.clone(), self.lag);
-            *primary = Some(standing);
+        if let Ok(progress) = read_progress(&self.primary).await {
+            history.note(Instant::now(), progress.positions.clone(), self.lag);
+            *primary = Some(progress);
         }
         let Some(primary) = &*primary else { return };
         let due = history.due();
         let mut asked = JoinSet::new();
         for number in 0..self.all.len() {
             let pool = self.all[number].pool.clone();
-            asked.spawn(async move { (number, standing(&pool).await) });
+            asked.spawn(async move { (number, read_progress(&pool).await) });
         }
         while let Some(answered) = asked.join_next().await {
             let Ok((number, answer)) = answered else { continue };
@@ -213,15 +213,15 @@ impl Replicas {
     fn take(
         &self,
         replica: &Replica,
-        answer: sqlx::Result<Standing>,
-        unfit: impl FnOnce(&Standing, &Standing) -> Option<String>,
+        answer: sqlx::Result<DatabaseProgress>,
+        unfit: impl FnOnce(&DatabaseProgress, &DatabaseProgress) -> Option<String>,
     ) {
         let mut seen = replica.seen();
-        let (standing, left_out, error) = match answer {
-            Ok(standing) => {
-                let before = seen.standing.as_ref();
-                let left_out = before.map_or(Some(ANSWERED_ONCE.into()), |before| unfit(before, &standing));
-                (Some(standing), left_out, None)
+        let (progress, left_out, error) = match answer {
+            Ok(progress) => {
+                let before = seen.progress.as_ref();
+                let left_out = before.map_or(Some(ANSWERED_ONCE.into()), |before| unfit(before, &progress));
+                (Some(progress), left_out, None)
             }
             Err(error) => (None, Some(SILENT.to_owned()), Some(error)),
         };
@@ -235,21 +235,21 @@ impl Replicas {
             }
             _ => {}
         }
-        *seen = Seen { at: Instant::now(), standing, left_out };
+        *seen = LastPoll { at: Instant::now(), progress, left_out };
     }
 }
 
-async fn standing(pool: &Pool) -> sqlx::Result<Standing> {
+async fn read_progress(pool: &Pool) -> sqlx::Result<DatabaseProgress> {
     let asking = sqlx::query(
         "SELECT h.epoch, p.name, p.position FROM convoke.log_head h LEFT JOIN convoke.projections p ON true",
     )
     .fetch_all(pool);
-    let mut standing = Standing::default();
-    for row in heard(SILENCE, asking).await? {
-        standing.epoch = row.try_get("epoch")?;
+    let mut progress = DatabaseProgress::default();
+    for row in with_timeout(POLL_TIMEOUT, asking).await? {
+        progress.epoch = row.try_get("epoch")?;
         if let Some(name) = row.try_get::<Option<String>, _>("name")? {
-            standing.positions.insert(name, position(row.try_get("position")?));
+            progress.positions.insert(name, position(row.try_get("position")?));
         }
     }
-    Ok(standing)
+    Ok(progress)
 }

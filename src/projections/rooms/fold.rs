@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::tables::{LabelRow, RoomRow};
-use super::{Rooms, due, room_key};
+use super::{RoomsModel, due, room_key};
 use crate::events::room::view::RoomStatus;
 use crate::events::room::{RoomCreated, RoomEnded, RoomEvent, SettingsChanged};
-use crate::projections::entry::Entry;
-use crate::projections::rows::{Json, Word};
+use crate::projections::decoded_event::DecodedEvent;
+use crate::projections::rows::{EnumText, JsonText};
 
-impl Rooms {
-    pub(super) fn apply(&mut self, entry: &Entry) {
+impl RoomsModel {
+    pub(super) fn apply(&mut self, entry: &DecodedEvent) {
         if let RoomEvent::RoomCreated(created) = &entry.event {
             return self.created(entry, created);
         }
@@ -30,17 +30,17 @@ impl Rooms {
         });
     }
 
-    pub(super) fn change_room(&mut self, entry: &Entry, change: impl FnOnce(&mut RoomRow)) {
+    pub(super) fn change_room(&mut self, entry: &DecodedEvent, change: impl FnOnce(&mut RoomRow)) {
         self.rooms.change(room_key(entry), change);
     }
 
-    fn created(&mut self, entry: &Entry, created: &RoomCreated) {
+    fn created(&mut self, entry: &DecodedEvent, created: &RoomCreated) {
         let status = if created.opens_at.is_some() { RoomStatus::Scheduled } else { RoomStatus::Open };
         let mut row = RoomRow {
             room: entry.room,
             tenant: entry.tenant.clone(),
             version: entry.room_version,
-            status: Word(status),
+            status: EnumText(status),
             name: created.name.as_deref().map(Into::into),
             created_at: entry.happened_at,
             opens_at: created.opens_at,
@@ -49,7 +49,7 @@ impl Rooms {
             empty_since: None,
             due_at: None,
             end_reason: None,
-            settings: Json(created.settings.clone()),
+            settings: JsonText(created.settings.clone()),
             locked: false,
             participant_count: 0,
             waiting_count: 0,
@@ -65,14 +65,14 @@ impl Rooms {
     }
 
     /// What holds for a room be anybody in it or not.
-    fn apply_to_charter(&mut self, entry: &Entry) {
+    fn apply_to_charter(&mut self, entry: &DecodedEvent) {
         match &entry.event {
             RoomEvent::SettingsChanged(event) => self.settings_changed(entry, event),
             RoomEvent::RoomLocked(_) => self.change_room(entry, |row| row.locked = true),
             RoomEvent::RoomUnlocked(_) => self.change_room(entry, |row| row.locked = false),
             RoomEvent::RoomOpened(_) => self.relabel(entry, |row| {
                 if row.status.0 == RoomStatus::Scheduled {
-                    row.status = Word(RoomStatus::Open);
+                    row.status = EnumText(RoomStatus::Open);
                     row.opened_at = Some(entry.happened_at);
                 }
             }),
@@ -82,7 +82,7 @@ impl Rooms {
     }
 
     /// The spotlight and the recording.
-    fn apply_to_scene(&mut self, entry: &Entry) {
+    fn apply_to_scene(&mut self, entry: &DecodedEvent) {
         match &entry.event {
             RoomEvent::SpotlightSet(event) => {
                 self.change_room(entry, |row| row.spotlight = Some(event.identity.clone()));
@@ -100,7 +100,7 @@ impl Rooms {
         }
     }
 
-    fn settings_changed(&mut self, entry: &Entry, event: &SettingsChanged) {
+    fn settings_changed(&mut self, entry: &DecodedEvent, event: &SettingsChanged) {
         if event.changed.labels.is_some() {
             self.relabel(entry, |row| row.settings.0.apply(&event.changed));
         } else {
@@ -108,11 +108,11 @@ impl Rooms {
         }
     }
 
-    fn ended(&mut self, entry: &Entry, event: &RoomEnded) {
+    fn ended(&mut self, entry: &DecodedEvent, event: &RoomEnded) {
         self.relabel(entry, |row| {
-            row.status = Word(RoomStatus::Ended);
+            row.status = EnumText(RoomStatus::Ended);
             row.ended_at = Some(entry.happened_at);
-            row.end_reason = Some(Word(event.reason));
+            row.end_reason = Some(EnumText(event.reason));
             row.locked = false;
             row.participant_count = 0;
             row.waiting_count = 0;
@@ -123,7 +123,7 @@ impl Rooms {
     }
 
     /// Changes a room in a way that its labels have to follow: which there are, or the status that they carry.
-    fn relabel(&mut self, entry: &Entry, change: impl FnOnce(&mut RoomRow)) {
+    fn relabel(&mut self, entry: &DecodedEvent, change: impl FnOnce(&mut RoomRow)) {
         let key = room_key(entry);
         let before = self.rooms.get(key).map(labels).unwrap_or_default();
         self.rooms.change(key, change);

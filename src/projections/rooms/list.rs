@@ -9,8 +9,8 @@ use super::tables::RoomRow;
 use crate::events::room::view::{RecordingView, RoomStatus, RoomView};
 use crate::events::time::Timestamp;
 use crate::ids::{Identity, RoomId, TenantId};
-use crate::projections::read::{List, Page, PageRequest, ReadError, ReadModels, decode};
-use crate::projections::rows::{BadField, Fields, Row, columns};
+use crate::projections::read::{ListKind, ModelPage, PageRequest, ReadError, ReadModels, decode};
+use crate::projections::rows::{BadField, ModelRow, RowFields, columns};
 
 /// Which rooms of a tenant. All that is given must hold.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -39,10 +39,10 @@ impl ReadModels {
         tenant: &TenantId,
         filter: &RoomFilter,
         page: PageRequest<'_>,
-    ) -> Result<Page<RoomView>, ReadError> {
-        let after: Option<(Timestamp, RoomId)> = decode(List::Rooms, page.cursor)?;
+    ) -> Result<ModelPage<RoomView>, ReadError> {
+        let after: Option<(Timestamp, RoomId)> = decode(ListKind::Rooms, page.cursor)?;
         let Some((labels, values)) = labels_of(filter) else {
-            return Ok(Page { items: Vec::new(), next_cursor: None });
+            return Ok(ModelPage { items: Vec::new(), next_cursor: None });
         };
         let statement = format!(
             "SELECT f.is_room, f.at_created, f.at_room, {}, {HANDS}
@@ -66,14 +66,14 @@ impl ReadModels {
             .bind(i32::try_from(page.limit).unwrap_or(i32::MAX - 1))
             .bind(SCAN);
         let rows = self.rows(tenant, statement).await?;
-        let mut found = Page { items: Vec::with_capacity(rows.len()), next_cursor: None };
+        let mut found = ModelPage { items: Vec::with_capacity(rows.len()), next_cursor: None };
         for row in &rows {
             if row.try_get(0)? {
                 found.items.push(view(row, 3)?);
             } else {
-                let mut end = Fields(columns(row).skip(1));
+                let mut end = RowFields(columns(row).skip(1));
                 let end: (Timestamp, RoomId) = (end.take()?, end.take()?);
-                found.next_cursor = Some(List::Rooms.cursor(&end));
+                found.next_cursor = Some(ListKind::Rooms.cursor(&end));
             }
         }
         Ok(found)
@@ -93,7 +93,7 @@ fn labels_of(filter: &RoomFilter) -> Option<(Vec<&str>, Vec<&str>)> {
 
 /// Out of the columns of [`RoomRow`] and of [`HANDS`], behind `before` others.
 pub(in crate::projections) fn view(row: &PgRow, before: usize) -> Result<RoomView, ReadError> {
-    let room = RoomRow::get(&mut Fields(columns(row).skip(before)))?;
+    let room = RoomRow::get(&mut RowFields(columns(row).skip(before)))?;
     let hands: Vec<String> = row.try_get(before + RoomRow::TABLE.columns.len())?;
     let hands: Result<Vec<Identity>, _> = hands.iter().map(|hand| Identity::new(hand)).collect();
     Ok(room.view(hands.map_err(|_| BadField("an identity"))?))

@@ -20,14 +20,14 @@ pub use list::{RoomFilter, SCAN};
 pub use open::open_rooms;
 pub use tables::{LabelRow, ParticipantRow, RoomRow, TrackRow, WaitingRow};
 
-use super::entry::Entry;
+use super::decoded_event::DecodedEvent;
 use super::model::ReadModel;
-use super::rows::{AnySet, Row, Table, WorkingSet};
+use super::rows::{AnyWorkingSet, ModelRow, ModelTable, WorkingSet};
 use crate::events::room::RoomEvent;
 use crate::ids::{Identity, RoomId, TenantId, TrackId};
 
 #[derive(Default)]
-pub struct Rooms {
+pub struct RoomsModel {
     rooms: WorkingSet<RoomRow>,
     labels: WorkingSet<LabelRow>,
     participants: WorkingSet<ParticipantRow>,
@@ -35,13 +35,13 @@ pub struct Rooms {
     tracks: WorkingSet<TrackRow>,
 }
 
-impl ReadModel for Rooms {
+impl ReadModel for RoomsModel {
     const NAME: &'static str = "rooms";
     const SHAPE: u16 = 1;
-    const TABLES: &'static [&'static Table] =
+    const TABLES: &'static [&'static ModelTable] =
         &[RoomRow::TABLE, LabelRow::TABLE, ParticipantRow::TABLE, WaitingRow::TABLE, TrackRow::TABLE];
 
-    fn need(&mut self, entry: &Entry) {
+    fn need(&mut self, entry: &DecodedEvent) {
         match &entry.event {
             RoomEvent::RoomCreated(_) => return self.rooms.make(room_key(entry)),
             RoomEvent::ParticipantWaiting(event) => self.waiting.need(person_key(entry, &event.identity)),
@@ -73,22 +73,22 @@ impl ReadModel for Rooms {
         self.rooms.need(room_key(entry));
     }
 
-    fn fold(&mut self, entry: &Entry) {
+    fn fold(&mut self, entry: &DecodedEvent) {
         self.apply(entry);
     }
 
-    fn sets(&mut self) -> Vec<&mut dyn AnySet> {
+    fn sets(&mut self) -> Vec<&mut dyn AnyWorkingSet> {
         vec![&mut self.rooms, &mut self.labels, &mut self.participants, &mut self.waiting, &mut self.tracks]
     }
 }
 
-impl Rooms {
-    fn need_person(&mut self, entry: &Entry, identity: &Identity) {
+impl RoomsModel {
+    fn need_person(&mut self, entry: &DecodedEvent, identity: &Identity) {
         self.participants.need(person_key(entry, identity));
     }
 
     /// The owner of a track is known once the track is; then this is asked again.
-    fn need_owner(&mut self, entry: &Entry, track: &TrackId) {
+    fn need_owner(&mut self, entry: &DecodedEvent, track: &TrackId) {
         let track = track_key(entry, track);
         self.tracks.need(track);
         if let Some(row) = self.tracks.get(track) {
@@ -97,14 +97,14 @@ impl Rooms {
     }
 }
 
-fn room_key(entry: &Entry) -> (&RoomId, &TenantId) {
+fn room_key(entry: &DecodedEvent) -> (&RoomId, &TenantId) {
     (&entry.room, &entry.tenant)
 }
 
-fn person_key<'a>(entry: &'a Entry, identity: &'a Identity) -> (&'a RoomId, &'a TenantId, &'a Identity) {
+fn person_key<'a>(entry: &'a DecodedEvent, identity: &'a Identity) -> (&'a RoomId, &'a TenantId, &'a Identity) {
     (&entry.room, &entry.tenant, identity)
 }
 
-fn track_key<'a>(entry: &'a Entry, track: &'a TrackId) -> (&'a RoomId, &'a TrackId, &'a TenantId) {
+fn track_key<'a>(entry: &'a DecodedEvent, track: &'a TrackId) -> (&'a RoomId, &'a TrackId, &'a TenantId) {
     (&entry.room, track, &entry.tenant)
 }

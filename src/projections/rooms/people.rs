@@ -1,18 +1,18 @@
 //! Applies events to the people in a room: those present, with their hands and tracks, and those in the lobby.
 
 use super::tables::{ParticipantRow, TrackRow, WaitingRow};
-use super::{Rooms, person_key, track_key};
+use super::{RoomsModel, person_key, track_key};
 use crate::events::room::view::{SessionView, TrackView};
 use crate::events::room::{
     ParticipantAdmitted, ParticipantDenied, ParticipantJoined, ParticipantLeft, ParticipantWaiting, Role, RoomEvent,
     TrackPublished,
 };
 use crate::ids::{Identity, TrackId};
-use crate::projections::entry::Entry;
-use crate::projections::rows::{Json, Word};
+use crate::projections::decoded_event::DecodedEvent;
+use crate::projections::rows::{EnumText, JsonText};
 
-impl Rooms {
-    pub(super) fn apply_to_people(&mut self, entry: &Entry) {
+impl RoomsModel {
+    pub(super) fn apply_to_people(&mut self, entry: &DecodedEvent) {
         match &entry.event {
             RoomEvent::ParticipantWaiting(event) => self.waits(entry, event),
             RoomEvent::ParticipantAdmitted(event) => self.admitted(entry, event),
@@ -43,7 +43,7 @@ impl Rooms {
         }
     }
 
-    fn apply_to_tracks(&mut self, entry: &Entry) {
+    fn apply_to_tracks(&mut self, entry: &DecodedEvent) {
         match &entry.event {
             RoomEvent::TrackPublished(event) => self.published(entry, event),
             RoomEvent::TrackUnpublished(event) => {
@@ -65,18 +65,18 @@ impl Rooms {
         }
     }
 
-    fn change_person(&mut self, entry: &Entry, identity: &Identity, change: impl FnOnce(&mut ParticipantRow)) {
+    fn change_person(&mut self, entry: &DecodedEvent, identity: &Identity, change: impl FnOnce(&mut ParticipantRow)) {
         self.participants.change(person_key(entry, identity), change);
     }
 
-    fn change_owner(&mut self, entry: &Entry, track: TrackId, change: impl FnOnce(&mut ParticipantRow)) {
+    fn change_owner(&mut self, entry: &DecodedEvent, track: TrackId, change: impl FnOnce(&mut ParticipantRow)) {
         let owner = self.tracks.get(track_key(entry, &track)).map(|row| row.identity.clone());
         if let Some(owner) = owner {
             self.change_person(entry, &owner, change);
         }
     }
 
-    fn change_track(&mut self, entry: &Entry, track: TrackId, change: impl FnOnce(&mut TrackView)) {
+    fn change_track(&mut self, entry: &DecodedEvent, track: TrackId, change: impl FnOnce(&mut TrackView)) {
         self.change_owner(entry, track, |person| {
             if let Some(track) = person.tracks.0.iter_mut().find(|t| t.track == track) {
                 change(track);
@@ -84,11 +84,11 @@ impl Rooms {
         });
     }
 
-    fn set_role(&mut self, entry: &Entry, identity: &Identity, role: Role) {
-        self.change_person(entry, identity, |person| person.role = Word(role));
+    fn set_role(&mut self, entry: &DecodedEvent, identity: &Identity, role: Role) {
+        self.change_person(entry, identity, |person| person.role = EnumText(role));
     }
 
-    fn waits(&mut self, entry: &Entry, event: &ParticipantWaiting) {
+    fn waits(&mut self, entry: &DecodedEvent, event: &ParticipantWaiting) {
         let known = self.waiting.get(person_key(entry, &event.identity));
         if known.is_none_or(|row| row.admitted) {
             self.change_room(entry, |room| room.waiting_count += 1);
@@ -98,7 +98,7 @@ impl Rooms {
             tenant: entry.tenant.clone(),
             identity: event.identity.clone(),
             session: event.session,
-            role: Word(event.role),
+            role: EnumText(event.role),
             since: entry.room_version,
             waiting_since: entry.happened_at,
             admitted: false,
@@ -107,18 +107,18 @@ impl Rooms {
         });
     }
 
-    fn is_waiting(&self, entry: &Entry, identity: &Identity) -> bool {
+    fn is_waiting(&self, entry: &DecodedEvent, identity: &Identity) -> bool {
         self.waiting.get(person_key(entry, identity)).is_some_and(|row| !row.admitted)
     }
 
-    fn admitted(&mut self, entry: &Entry, event: &ParticipantAdmitted) {
+    fn admitted(&mut self, entry: &DecodedEvent, event: &ParticipantAdmitted) {
         if self.is_waiting(entry, &event.identity) {
             self.waiting.change(person_key(entry, &event.identity), |row| row.admitted = true);
             self.change_room(entry, |room| room.waiting_count = room.waiting_count.saturating_sub(1));
         }
     }
 
-    fn denied(&mut self, entry: &Entry, event: &ParticipantDenied) {
+    fn denied(&mut self, entry: &DecodedEvent, event: &ParticipantDenied) {
         if self.is_waiting(entry, &event.identity) {
             self.waiting.remove(person_key(entry, &event.identity));
             self.change_room(entry, |room| room.waiting_count = room.waiting_count.saturating_sub(1));
@@ -127,7 +127,7 @@ impl Rooms {
 
     /// Personal fields that come with a join replace all that was known; a join without any takes those from the lobby, or
     /// leaves the person's as they are.
-    fn joined(&mut self, entry: &Entry, event: &ParticipantJoined) {
+    fn joined(&mut self, entry: &DecodedEvent, event: &ParticipantJoined) {
         let key = person_key(entry, &event.identity);
         let from_lobby = match self.waiting.get(key) {
             Some(row) if row.admitted => self.waiting.remove(key).map(|row| (row.personal_at, row.personal)),
@@ -153,10 +153,10 @@ impl Rooms {
             room: entry.room,
             tenant: entry.tenant.clone(),
             identity: event.identity.clone(),
-            role: Word(event.role),
+            role: EnumText(event.role),
             present_since: entry.happened_at,
-            sessions: Json(vec![stay]),
-            tracks: Json(Vec::new()),
+            sessions: JsonText(vec![stay]),
+            tracks: JsonText(Vec::new()),
             hand: None,
             joined_personal_at: at,
             joined_personal: sealed,
@@ -169,7 +169,7 @@ impl Rooms {
     }
 
     /// The stay's tracks end; with the person's last stay they are gone, hand and spotlight with them.
-    fn left(&mut self, entry: &Entry, event: &ParticipantLeft) {
+    fn left(&mut self, entry: &DecodedEvent, event: &ParticipantLeft) {
         let key = person_key(entry, &event.identity);
         let Some(person) = self.participants.get(key) else { return };
         let ended: Vec<TrackId> =
@@ -201,7 +201,7 @@ impl Rooms {
         });
     }
 
-    fn published(&mut self, entry: &Entry, event: &TrackPublished) {
+    fn published(&mut self, entry: &DecodedEvent, event: &TrackPublished) {
         let key = person_key(entry, &event.identity);
         if self.participants.get(key).is_none() {
             return;

@@ -5,14 +5,14 @@ use crate::events::room::{EndReason, Role, Settings};
 use crate::events::sealed::Sealed;
 use crate::events::time::Timestamp;
 use crate::ids::{Identity, RecordingId, RoomId, RoomVersion, SessionId, TenantId, TrackId};
-use crate::projections::rows::{Json, Word, read_model_table};
+use crate::projections::rows::{EnumText, JsonText, read_model_table};
 
 read_model_table! {
     /// A room, without its people: what changes with each of its events is small.
     pub struct RoomRow in "rm_rooms", kept while (row: row.status.0 != RoomStatus::Ended) {
         key { room: RoomId, tenant: TenantId, }
         version: RoomVersion,
-        status: Word<RoomStatus>,
+        status: EnumText<RoomStatus>,
         name: Option<std::sync::Arc<str>>,
         created_at: Timestamp,
         opens_at: Option<Timestamp>,
@@ -20,8 +20,8 @@ read_model_table! {
         ended_at: Option<Timestamp>,
         empty_since: Option<Timestamp>,
         due_at: Option<Timestamp>,
-        end_reason: Option<Word<EndReason>>,
-        settings: Json<Settings>,
+        end_reason: Option<EnumText<EndReason>>,
+        settings: JsonText<Settings>,
         locked: bool,
         participant_count: u64,
         waiting_count: u64,
@@ -36,7 +36,7 @@ read_model_table! {
     pub struct LabelRow in "rm_room_labels", kept while (row: row.status.0 != RoomStatus::Ended) {
         key { room: RoomId, tenant: TenantId, label: std::sync::Arc<str>, }
         value: std::sync::Arc<str>,
-        status: Word<RoomStatus>,
+        status: EnumText<RoomStatus>,
         created_at: Timestamp,
     }
 }
@@ -46,11 +46,11 @@ read_model_table! {
     /// the name and the metadata since.
     pub struct ParticipantRow in "rm_participants", kept while (_row: true) {
         key { room: RoomId, tenant: TenantId, identity: Identity, }
-        role: Word<Role>,
+        role: EnumText<Role>,
         present_since: Timestamp,
-        sessions: Json<Vec<SessionView>>,
+        sessions: JsonText<Vec<SessionView>>,
         /// By id.
-        tracks: Json<Vec<TrackView>>,
+        tracks: JsonText<Vec<TrackView>>,
         /// Room version at which the hand went up.
         hand: Option<RoomVersion>,
         joined_personal_at: Option<RoomVersion>,
@@ -67,7 +67,7 @@ read_model_table! {
     pub struct WaitingRow in "rm_waiting", kept while (_row: true) {
         key { room: RoomId, tenant: TenantId, identity: Identity, }
         session: SessionId,
-        role: Word<Role>,
+        role: EnumText<Role>,
         /// Room version of the request.
         since: RoomVersion,
         waiting_since: Timestamp,

@@ -22,21 +22,21 @@ impl Digest {
     }
 
     pub fn add(&mut self, other: Digest) {
-        for (lane, more) in self.0.iter_mut().zip(other.0) {
-            *lane = lane.wrapping_add(more);
+        for (word, more) in self.0.iter_mut().zip(other.0) {
+            *word = word.wrapping_add(more);
         }
     }
 
     pub fn subtract(&mut self, other: Digest) {
-        for (lane, less) in self.0.iter_mut().zip(other.0) {
-            *lane = lane.wrapping_sub(less);
+        for (word, less) in self.0.iter_mut().zip(other.0) {
+            *word = word.wrapping_sub(less);
         }
     }
 
     pub fn to_bytes(self) -> [u8; 32] {
         let mut bytes = [0; 32];
-        for (chunk, lane) in bytes.chunks_exact_mut(8).zip(self.0) {
-            chunk.copy_from_slice(&lane.to_be_bytes());
+        for (chunk, word) in bytes.chunks_exact_mut(8).zip(self.0) {
+            chunk.copy_from_slice(&word.to_be_bytes());
         }
         bytes
     }
@@ -44,18 +44,18 @@ impl Digest {
     /// `None` unless there are 32 bytes.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let bytes: &[u8; 32] = bytes.try_into().ok()?;
-        let mut lanes = [0; 4];
-        for (lane, chunk) in lanes.iter_mut().zip(bytes.chunks_exact(8)) {
-            *lane = u64::from_be_bytes(chunk.try_into().ok()?);
+        let mut words = [0; 4];
+        for (word, chunk) in words.iter_mut().zip(bytes.chunks_exact(8)) {
+            *word = u64::from_be_bytes(chunk.try_into().ok()?);
         }
-        Some(Self(lanes))
+        Some(Self(words))
     }
 }
 
 /// 64 hexadecimal digits.
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|lane| write!(f, "{lane:016x}"))
+        self.0.iter().try_for_each(|word| write!(f, "{word:016x}"))
     }
 }
 

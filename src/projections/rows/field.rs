@@ -23,7 +23,7 @@ const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
 
 /// The SQL types that read models use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum SqlType {
     Int2,
     Int8,
     Bool,
@@ -35,52 +35,52 @@ pub enum Kind {
     Json,
 }
 
-impl Kind {
+impl SqlType {
     /// The name of the type in SQL.
     pub fn sql(self) -> &'static str {
         match self {
-            Kind::Int2 => "smallint",
-            Kind::Int8 => "bigint",
-            Kind::Bool => "boolean",
-            Kind::Uuid => "uuid",
-            Kind::Text => "text",
-            Kind::Bytea => "bytea",
-            Kind::Time => "timestamptz",
-            Kind::Json => "json",
+            SqlType::Int2 => "smallint",
+            SqlType::Int8 => "bigint",
+            SqlType::Bool => "boolean",
+            SqlType::Uuid => "uuid",
+            SqlType::Text => "text",
+            SqlType::Bytea => "bytea",
+            SqlType::Time => "timestamptz",
+            SqlType::Json => "json",
         }
     }
 
     /// How an array of it is bound: JSON travels as text.
     pub fn bound(self) -> &'static str {
         match self {
-            Kind::Json => "text",
+            SqlType::Json => "text",
             other => other.sql(),
         }
     }
 
-    /// The object id of [`Kind::bound`]; fixed in every PostgreSQL.
+    /// The object id of [`SqlType::bound`]; fixed in every PostgreSQL.
     pub fn bound_oid(self) -> u32 {
         match self {
-            Kind::Bool => 16,
-            Kind::Bytea => 17,
-            Kind::Int8 => 20,
-            Kind::Int2 => 21,
-            Kind::Text | Kind::Json => 25,
-            Kind::Time => 1184,
-            Kind::Uuid => 2950,
+            SqlType::Bool => 16,
+            SqlType::Bytea => 17,
+            SqlType::Int8 => 20,
+            SqlType::Int2 => 21,
+            SqlType::Text | SqlType::Json => 25,
+            SqlType::Time => 1184,
+            SqlType::Uuid => 2950,
         }
     }
 
     pub fn bound_array(self) -> PgTypeInfo {
         use sqlx::Type;
         match self {
-            Kind::Int2 => <Vec<i16> as Type<Postgres>>::type_info(),
-            Kind::Int8 => <Vec<i64> as Type<Postgres>>::type_info(),
-            Kind::Bool => <Vec<bool> as Type<Postgres>>::type_info(),
-            Kind::Uuid => <Vec<Uuid> as Type<Postgres>>::type_info(),
-            Kind::Text | Kind::Json => <Vec<String> as Type<Postgres>>::type_info(),
-            Kind::Bytea => <Vec<Vec<u8>> as Type<Postgres>>::type_info(),
-            Kind::Time => <Vec<chrono::DateTime<chrono::Utc>> as Type<Postgres>>::type_info(),
+            SqlType::Int2 => <Vec<i16> as Type<Postgres>>::type_info(),
+            SqlType::Int8 => <Vec<i64> as Type<Postgres>>::type_info(),
+            SqlType::Bool => <Vec<bool> as Type<Postgres>>::type_info(),
+            SqlType::Uuid => <Vec<Uuid> as Type<Postgres>>::type_info(),
+            SqlType::Text | SqlType::Json => <Vec<String> as Type<Postgres>>::type_info(),
+            SqlType::Bytea => <Vec<Vec<u8>> as Type<Postgres>>::type_info(),
+            SqlType::Time => <Vec<chrono::DateTime<chrono::Utc>> as Type<Postgres>>::type_info(),
         }
     }
 }
@@ -92,7 +92,7 @@ pub struct BadField(pub &'static str);
 
 /// A value of one column.
 pub trait Field: Sized {
-    const KIND: Kind;
+    const KIND: SqlType;
 
     /// Appends the bytes of the value; `false` for NULL, and then nothing is appended.
     fn put(&self, out: &mut Vec<u8>) -> bool;
@@ -106,7 +106,7 @@ pub trait Field: Sized {
 }
 
 impl<T: Field> Field for Option<T> {
-    const KIND: Kind = T::KIND;
+    const KIND: SqlType = T::KIND;
 
     fn put(&self, out: &mut Vec<u8>) -> bool {
         self.as_ref().is_some_and(|value| value.put(out))
@@ -125,7 +125,7 @@ impl<T: Field> Field for Option<T> {
 }
 
 impl Field for i64 {
-    const KIND: Kind = Kind::Int8;
+    const KIND: SqlType = SqlType::Int8;
 
     fn put(&self, out: &mut Vec<u8>) -> bool {
         out.extend_from_slice(&self.to_be_bytes());
@@ -139,7 +139,7 @@ impl Field for i64 {
 }
 
 impl Field for i16 {
-    const KIND: Kind = Kind::Int2;
+    const KIND: SqlType = SqlType::Int2;
 
     fn put(&self, out: &mut Vec<u8>) -> bool {
         out.extend_from_slice(&self.to_be_bytes());
@@ -154,7 +154,7 @@ impl Field for i16 {
 
 /// Positions, versions and counts: never beyond 2^63.
 impl Field for u64 {
-    const KIND: Kind = Kind::Int8;
+    const KIND: SqlType = SqlType::Int8;
 
     fn put(&self, out: &mut Vec<u8>) -> bool {
         i64::try_from(*self).unwrap_or(i64::MAX).put(out)
@@ -166,7 +166,7 @@ impl Field for u64 {
 }
 
 impl Field for bool {
-    const KIND: Kind = Kind::Bool;
+    const KIND: SqlType = SqlType::Bool;
 
     fn put(&self, out: &mut Vec<u8>) -> bool {
         out.push(u8::from(*self));
@@ -182,7 +182,7 @@ impl Field for bool {
 }
 
 impl Field for Uuid {
-    const KIND: Kind = Kind::Uuid;
+    const KIND: SqlType = SqlType::Uuid;
 
     fn put(&self, out: &mut Vec<u8>) -> bool {
         out.extend_from_slice(self.as_bytes());
@@ -195,7 +195,7 @@ impl Field for Uuid {
 }
 
 impl Field for Timestamp {
-    const KIND: Kind = Kind::Time;
+    const KIND: SqlType = SqlType::Time;
 
     fn put(&self, out: &mut Vec<u8>) -> bool {
         (self.unix_micros() - POSTGRES_EPOCH_MICROS).put(out)
@@ -208,7 +208,7 @@ impl Field for Timestamp {
 }
 
 impl Field for Sealed {
-    const KIND: Kind = Kind::Bytea;
+    const KIND: SqlType = SqlType::Bytea;
 
     fn put(&self, out: &mut Vec<u8>) -> bool {
         out.extend_from_slice(&self.0);
@@ -229,7 +229,7 @@ fn text(bytes: Option<&[u8]>) -> Result<&str, BadField> {
 }
 
 impl Field for Arc<str> {
-    const KIND: Kind = Kind::Text;
+    const KIND: SqlType = SqlType::Text;
 
     fn put(&self, out: &mut Vec<u8>) -> bool {
         out.extend_from_slice(self.as_bytes());
@@ -248,7 +248,7 @@ impl Field for Arc<str> {
 macro_rules! text_field {
     ($($id:ident),*) => {$(
         impl Field for $id {
-            const KIND: Kind = Kind::Text;
+            const KIND: SqlType = SqlType::Text;
 
             fn put(&self, out: &mut Vec<u8>) -> bool {
                 out.extend_from_slice(self.as_str().as_bytes());
@@ -271,7 +271,7 @@ text_field!(TenantId, Identity);
 macro_rules! uuid_field {
     ($($id:ident),*) => {$(
         impl Field for $id {
-            const KIND: Kind = Kind::Uuid;
+            const KIND: SqlType = SqlType::Uuid;
 
             fn put(&self, out: &mut Vec<u8>) -> bool {
                 self.uuid().put(out)
@@ -288,10 +288,10 @@ uuid_field!(RoomId, SessionId, TrackId, RecordingId);
 
 /// A unit-only enum under the name it has in JSON, such as `connection-lost`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Word<T>(pub T);
+pub struct EnumText<T>(pub T);
 
-impl<T: Serialize + DeserializeOwned> Field for Word<T> {
-    const KIND: Kind = Kind::Text;
+impl<T: Serialize + DeserializeOwned> Field for EnumText<T> {
+    const KIND: SqlType = SqlType::Text;
 
     fn put(&self, out: &mut Vec<u8>) -> bool {
         let before = out.len();
@@ -306,13 +306,13 @@ impl<T: Serialize + DeserializeOwned> Field for Word<T> {
 
     fn get(bytes: Option<&[u8]>) -> Result<Self, BadField> {
         let word = serde::de::value::StrDeserializer::<serde::de::value::Error>::new(text(bytes)?);
-        T::deserialize(word).map(Word).map_err(|_| BadField("a word that this program knows"))
+        T::deserialize(word).map(EnumText).map_err(|_| BadField("a word that this program knows"))
     }
 }
 
 /// A value kept as JSON text.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Json<T>(pub T);
+pub struct JsonText<T>(pub T);
 
 /// What takes memory beyond itself.
 pub trait HeapBytes {
@@ -352,8 +352,8 @@ impl HeapBytes for BTreeSet<Identity> {
     }
 }
 
-impl<T: Serialize + DeserializeOwned + HeapBytes> Field for Json<T> {
-    const KIND: Kind = Kind::Json;
+impl<T: Serialize + DeserializeOwned + HeapBytes> Field for JsonText<T> {
+    const KIND: SqlType = SqlType::Json;
 
     fn put(&self, out: &mut Vec<u8>) -> bool {
         let before = out.len();
@@ -366,7 +366,7 @@ impl<T: Serialize + DeserializeOwned + HeapBytes> Field for Json<T> {
 
     fn get(bytes: Option<&[u8]>) -> Result<Self, BadField> {
         let text = bytes.ok_or(BadField("JSON"))?;
-        serde_json::from_slice(text).map(Json).map_err(|_| BadField("JSON of the expected shape"))
+        serde_json::from_slice(text).map(JsonText).map_err(|_| BadField("JSON of the expected shape"))
     }
 
     fn heap_bytes(&self) -> usize {

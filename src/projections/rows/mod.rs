@@ -9,9 +9,9 @@ mod tuples;
 mod working_set;
 
 pub use digest::Digest;
-pub use field::{BadField, Field, HeapBytes, Json, Kind, Word};
-pub use store::{Space, StoreError, columns, copy};
+pub use field::{BadField, EnumText, Field, HeapBytes, JsonText, SqlType};
+pub use store::{StoreError, TableSet, columns, copy};
 pub(crate) use table::read_model_table;
-pub use table::{Column, Keep, Row, Table};
-pub use tuples::{BadCopy, COPY_HEADER, COPY_TRAILER, Fields, Splitter, Tuple, TupleWriter, Tuples};
-pub use working_set::{AnySet, Capacity, Changes, WorkingSet};
+pub use table::{Column, ModelRow, ModelTable, RetentionPolicy};
+pub use tuples::{BadCopy, COPY_HEADER, COPY_TRAILER, CopySplitter, RowFields, Tuple, TupleWriter, Tuples};
+pub use working_set::{AnyWorkingSet, SetCapacity, TableChanges, WorkingSet};

@@ -5,10 +5,10 @@ use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgArgumentBuffer, PgRow, PgTypeInfo};
 use sqlx::{AssertSqlSafe, PgConnection, Postgres, Row as _, Type};
 
-use super::field::{BadField, Kind};
-use super::table::{Column, Table};
+use super::field::{BadField, SqlType};
+use super::table::{Column, ModelTable};
 use super::tuples::{COPY_HEADER, COPY_TRAILER, Tuples};
-use super::working_set::{AnySet, Changes};
+use super::working_set::{AnyWorkingSet, TableChanges};
 
 /// Bytes sent at a time: more would only pile up on the way.
 const COPY_PART: usize = 64 * 1024;
@@ -41,23 +41,27 @@ impl From<sqlx::Error> for StoreError {
 
 /// Which tables: the live ones, or those of a fresh fold.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Space {
+pub enum TableSet {
     Live,
     /// Loaded in bulk; the suffix ends the names of its tables.
     Fresh(String),
 }
 
-impl Space {
+impl TableSet {
     /// The name of a table here, with its schema.
-    pub fn name(&self, table: &Table) -> String {
+    pub fn name(&self, table: &ModelTable) -> String {
         match self {
-            Space::Live => format!("convoke.{}", table.name),
-            Space::Fresh(suffix) => format!("convoke.{}{suffix}", table.name),
+            TableSet::Live => format!("convoke.{}", table.name),
+            TableSet::Fresh(suffix) => format!("convoke.{}{suffix}", table.name),
         }
     }
 
     /// Loads what the sets need and do not have.
-    pub async fn load(&self, connection: &mut PgConnection, sets: Vec<&mut dyn AnySet>) -> Result<(), StoreError> {
+    pub async fn load(
+        &self,
+        connection: &mut PgConnection,
+        sets: Vec<&mut dyn AnyWorkingSet>,
+    ) -> Result<(), StoreError> {
         for set in sets {
             let keys = set.take_missing();
             if keys.is_empty() {
@@ -86,8 +90,8 @@ impl Space {
     pub async fn write(
         &self,
         connection: &mut PgConnection,
-        table: &Table,
-        changes: &Changes,
+        table: &ModelTable,
+        changes: &TableChanges,
     ) -> Result<(), StoreError> {
         // Deletes go first: none of them is of a row that is inserted or updated, but they free their places.
         if !changes.deletes.is_empty() {
@@ -105,13 +109,13 @@ impl Space {
         }
         self.update(connection, table, &changes.updates).await?;
         match self {
-            Space::Fresh(_) => copy(connection, &self.name(table), table, &changes.inserts).await,
-            Space::Live => self.insert(connection, table, &changes.inserts).await,
+            TableSet::Fresh(_) => copy(connection, &self.name(table), table, &changes.inserts).await,
+            TableSet::Live => self.insert(connection, table, &changes.inserts).await,
         }
     }
 
-    /// Half the work of an insert that meets what is there.
-    async fn update(&self, connection: &mut PgConnection, table: &Table, rows: &Tuples) -> Result<(), StoreError> {
+    /// UPDATE costs about half of INSERT … ON CONFLICT.
+    async fn update(&self, connection: &mut PgConnection, table: &ModelTable, rows: &Tuples) -> Result<(), StoreError> {
         let changed: Vec<String> = table.columns[table.key..].iter().map(|c| format!("{0} = k.{0}", c.name)).collect();
         if rows.is_empty() || changed.is_empty() {
             return Ok(());
@@ -130,7 +134,7 @@ impl Space {
         if updated == wanted { Ok(()) } else { Err(StoreError::Gone { table: table.name, updated, wanted }) }
     }
 
-    async fn insert(&self, connection: &mut PgConnection, table: &Table, rows: &Tuples) -> Result<(), StoreError> {
+    async fn insert(&self, connection: &mut PgConnection, table: &ModelTable, rows: &Tuples) -> Result<(), StoreError> {
         if rows.is_empty() {
             return Ok(());
         }
@@ -150,7 +154,12 @@ impl Space {
 }
 
 /// Writes rows in bulk into a table of the shape of `table`.
-pub async fn copy(connection: &mut PgConnection, into: &str, table: &Table, rows: &Tuples) -> Result<(), StoreError> {
+pub async fn copy(
+    connection: &mut PgConnection,
+    into: &str,
+    table: &ModelTable,
+    rows: &Tuples,
+) -> Result<(), StoreError> {
     if rows.is_empty() {
         return Ok(());
     }
@@ -179,7 +188,7 @@ fn arrays(columns: &[Column]) -> String {
 /// Bound rows in a select list, where arrays give row after row; in FROM, each would first be copied into a store of its own.
 fn row_by_row(columns: &[Column]) -> String {
     let items = columns.iter().zip(1..).map(|(column, number)| {
-        let cast = if matches!(column.kind, Kind::Json) { "::json" } else { "" };
+        let cast = if matches!(column.kind, SqlType::Json) { "::json" } else { "" };
         format!("unnest(${number}::{}[]){cast} AS {}", column.kind.bound(), column.name)
     });
     items.collect::<Vec<_>>().join(", ")
@@ -200,13 +209,13 @@ fn bind<'q>(query: Query<'q>, columns: &[Column], rows: &Tuples) -> Query<'q> {
 
 /// An array of PostgreSQL as it is sent: its elements are the fields of [`Tuples`], byte for byte.
 struct ColumnArray {
-    kind: Kind,
+    kind: SqlType,
     bytes: Vec<u8>,
 }
 
 impl ColumnArray {
     /// One dimension, from 1, nulls possible.
-    fn new(kind: Kind, length: usize) -> Self {
+    fn new(kind: SqlType, length: usize) -> Self {
         let mut bytes = Vec::with_capacity(20 + 20 * length);
         for word in [1, 1, kind.bound_oid(), u32::try_from(length).unwrap_or(u32::MAX), 1] {
             bytes.extend_from_slice(&word.to_be_bytes());
@@ -227,7 +236,7 @@ impl ColumnArray {
 
 impl Type<Postgres> for ColumnArray {
     fn type_info() -> PgTypeInfo {
-        Kind::Text.bound_array()
+        SqlType::Text.bound_array()
     }
 }
 

@@ -2,26 +2,26 @@
 
 use std::hash::Hash;
 
-use super::field::{BadField, Kind};
-use super::tuples::{Fields, TupleWriter};
+use super::field::{BadField, SqlType};
+use super::tuples::{RowFields, TupleWriter};
 
 #[derive(Debug)]
 pub struct Column {
     pub name: &'static str,
-    pub kind: Kind,
+    pub kind: SqlType,
 }
 
 /// A table in the schema `convoke`. Its first columns are its key, on which it has a unique index `<name>_key`; the other
 /// columns and indexes are in the migrations.
 #[derive(Debug)]
-pub struct Table {
+pub struct ModelTable {
     pub name: &'static str,
     pub columns: &'static [Column],
     /// How many columns form the key.
     pub key: usize,
 }
 
-impl Table {
+impl ModelTable {
     /// The names of the columns, `prefix` before each, with commas between.
     pub fn list(&self, prefix: &str) -> String {
         list(self.columns, prefix)
@@ -42,23 +42,23 @@ fn list(columns: &[Column], prefix: &str) -> String {
 
 /// For how long rows stay in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keep {
+pub enum RetentionPolicy {
     /// For the batch that touches them.
     ForBatch,
     /// For as long as events may touch them. No event asks for others.
     Unsettled,
-    /// Until the model says that their time has passed ([`WorkingSet::pass`](super::WorkingSet::pass)). Events that come late
-    /// ask for others.
-    UntilPassed,
+    /// Until the model says that their time has passed ([`WorkingSet::pass`](super::WorkingSet::evict)). Events that
+    /// come late ask for others.
+    UntilEvicted,
 }
 
 /// A row, as the folds handle it.
-pub trait Row: Clone + PartialEq + Send + Sync + 'static {
+pub trait ModelRow: Clone + PartialEq + Send + Sync + 'static {
     type Key: Clone + Eq + Hash + Send + Sync;
-    /// The same by reference: a key to look for, whose parts need not be cloned. Hashes as [`Row::Key`] does.
+    /// The same by reference: a key to look for, whose parts need not be cloned. Hashes as [`ModelRow::Key`] does.
     type KeyRef<'a>: Copy + Hash;
-    const TABLE: &'static Table;
-    const KEEP: Keep;
+    const TABLE: &'static ModelTable;
+    const RETENTION: RetentionPolicy;
 
     fn key_ref(&self) -> Self::KeyRef<'_>;
 
@@ -70,7 +70,7 @@ pub trait Row: Clone + PartialEq + Send + Sync + 'static {
 
     fn put_key(key: &Self::Key, row: &mut TupleWriter<'_>);
 
-    fn get<'a>(fields: &mut Fields<'a, impl Iterator<Item = Option<&'a [u8]>>>) -> Result<Self, BadField>;
+    fn get<'a>(fields: &mut RowFields<'a, impl Iterator<Item = Option<&'a [u8]>>>) -> Result<Self, BadField>;
 
     /// No later event touches it: what it says itself.
     fn settled(&self) -> bool;
@@ -99,11 +99,11 @@ macro_rules! read_model_table {
             $($(#[$field_about])* pub $field: $type,)*
         }
 
-        impl $crate::projections::rows::Row for $name {
+        impl $crate::projections::rows::ModelRow for $name {
             type Key = ($($key_type,)+);
             type KeyRef<'a> = ($(&'a $key_type,)+);
 
-            const TABLE: &'static $crate::projections::rows::Table = &$crate::projections::rows::Table {
+            const TABLE: &'static $crate::projections::rows::ModelTable = &$crate::projections::rows::ModelTable {
                 name: $table,
                 columns: &[
                     $($crate::projections::rows::Column {
@@ -118,7 +118,7 @@ macro_rules! read_model_table {
                 key: [$(stringify!($key)),+].len(),
             };
 
-            const KEEP: $crate::projections::rows::Keep = $crate::projections::rows::read_model_table!(@keep $($kept)+);
+            const RETENTION: $crate::projections::rows::RetentionPolicy = $crate::projections::rows::read_model_table!(@keep $($kept)+);
 
             fn key_ref(&self) -> Self::KeyRef<'_> {
                 ($(&self.$key,)+)
@@ -145,7 +145,7 @@ macro_rules! read_model_table {
             }
 
             fn get<'a>(
-                fields: &mut $crate::projections::rows::Fields<'a, impl Iterator<Item = Option<&'a [u8]>>>,
+                fields: &mut $crate::projections::rows::RowFields<'a, impl Iterator<Item = Option<&'a [u8]>>>,
             ) -> Result<Self, $crate::projections::rows::BadField> {
                 Ok(Self {
                     $($key: fields.take()?,)+
@@ -165,12 +165,12 @@ macro_rules! read_model_table {
                         return false;
                     }
                 )?
-                !matches!(Self::KEEP, $crate::projections::rows::Keep::UntilPassed)
+                !matches!(Self::RETENTION, $crate::projections::rows::RetentionPolicy::UntilEvicted)
             }
         }
     };
-    (@keep kept while) => { $crate::projections::rows::Keep::Unsettled };
-    (@keep kept until passed) => { $crate::projections::rows::Keep::UntilPassed };
-    (@keep not kept) => { $crate::projections::rows::Keep::ForBatch };
+    (@keep kept while) => { $crate::projections::rows::RetentionPolicy::Unsettled };
+    (@keep kept until passed) => { $crate::projections::rows::RetentionPolicy::UntilEvicted };
+    (@keep not kept) => { $crate::projections::rows::RetentionPolicy::ForBatch };
 }
 pub(crate) use read_model_table;

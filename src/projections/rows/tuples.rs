@@ -44,7 +44,7 @@ impl Tuples {
         &self.bytes[start..]
     }
 
-    /// Adds a row as [`Splitter`] gives it.
+    /// Adds a row as [`CopySplitter`] gives it.
     pub fn append(&mut self, row: &[u8]) {
         self.bytes.extend_from_slice(row);
         self.ends.push(self.bytes.len());
@@ -113,9 +113,9 @@ impl<'a> Iterator for Tuple<'a> {
 }
 
 /// The fields of a row, read in order.
-pub struct Fields<'a, I: Iterator<Item = Option<&'a [u8]>>>(pub I);
+pub struct RowFields<'a, I: Iterator<Item = Option<&'a [u8]>>>(pub I);
 
-impl<'a, I: Iterator<Item = Option<&'a [u8]>>> Fields<'a, I> {
+impl<'a, I: Iterator<Item = Option<&'a [u8]>>> RowFields<'a, I> {
     pub fn take<F: Field>(&mut self) -> Result<F, BadField> {
         F::get(self.0.next().ok_or(BadField("a row of that many columns"))?)
     }
@@ -128,7 +128,7 @@ impl<'a, I: Iterator<Item = Option<&'a [u8]>>> Fields<'a, I> {
 
 /// Cuts a stream of binary `COPY` into rows, however it arrives.
 #[derive(Default)]
-pub struct Splitter {
+pub struct CopySplitter {
     pending: BytesMut,
     opened: bool,
     ended: bool,
@@ -138,7 +138,7 @@ pub struct Splitter {
 #[error("the database sent a binary COPY that this program cannot read")]
 pub struct BadCopy;
 
-impl Splitter {
+impl CopySplitter {
     /// Takes what came and gives the rows that are whole by now.
     pub fn feed(&mut self, chunk: Bytes, mut row: impl FnMut(&[u8])) -> Result<(), BadCopy> {
         // The server sends whole rows; only a proxy that cuts messages makes the copy necessary.
@@ -160,15 +160,15 @@ impl Splitter {
         }
         while !self.ended {
             match row_length(&data)? {
-                Length::Row(length) => {
+                RowLength::Row(length) => {
                     row(&data[..length]);
                     data.advance(length);
                 }
-                Length::End => {
+                RowLength::End => {
                     data.advance(COPY_TRAILER.len());
                     self.ended = true;
                 }
-                Length::Unknown => break,
+                RowLength::Unknown => break,
             }
         }
         self.pending.extend_from_slice(&data);
@@ -181,28 +181,28 @@ impl Splitter {
     }
 }
 
-enum Length {
+enum RowLength {
     Row(usize),
     End,
     Unknown,
 }
 
-fn row_length(data: &[u8]) -> Result<Length, BadCopy> {
-    let Some((count, mut rest)) = data.split_first_chunk::<2>() else { return Ok(Length::Unknown) };
+fn row_length(data: &[u8]) -> Result<RowLength, BadCopy> {
+    let Some((count, mut rest)) = data.split_first_chunk::<2>() else { return Ok(RowLength::Unknown) };
     let count = i16::from_be_bytes(*count);
     if count == -1 {
-        return Ok(Length::End);
+        return Ok(RowLength::End);
     }
     if count < 0 {
         return Err(BadCopy);
     }
     for _ in 0..count {
-        let Some((length, after)) = rest.split_first_chunk::<4>() else { return Ok(Length::Unknown) };
+        let Some((length, after)) = rest.split_first_chunk::<4>() else { return Ok(RowLength::Unknown) };
         let length = usize::try_from(i32::from_be_bytes(*length)).unwrap_or(0);
-        let Some(after) = after.get(length..) else { return Ok(Length::Unknown) };
+        let Some(after) = after.get(length..) else { return Ok(RowLength::Unknown) };
         rest = after;
     }
-    Ok(Length::Row(data.len() - rest.len()))
+    Ok(RowLength::Row(data.len() - rest.len()))
 }
 
 #[cfg(test)]
@@ -226,7 +226,7 @@ mod tests {
     fn a_stream_cut_anywhere_gives_the_same_rows() {
         let stream = two_rows();
         for cut in 1..stream.len() {
-            let mut splitter = Splitter::default();
+            let mut splitter = CopySplitter::default();
             let mut rows = Vec::new();
             for part in stream.chunks(cut) {
                 splitter.feed(Bytes::copy_from_slice(part), |row| rows.push(row.to_vec())).unwrap();
@@ -235,7 +235,7 @@ mod tests {
             let read: Vec<(u64, Option<i64>)> = rows
                 .iter()
                 .map(|row| {
-                    let mut fields = Fields(Tuple::of(row));
+                    let mut fields = RowFields(Tuple::of(row));
                     (fields.take().unwrap(), fields.take().unwrap())
                 })
                 .collect();
@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_stream_that_breaks_off_is_not_taken_for_whole() {
-        let mut splitter = Splitter::default();
+        let mut splitter = CopySplitter::default();
         let stream = two_rows();
         splitter.feed(Bytes::copy_from_slice(&stream[..stream.len() - 2]), |_| {}).unwrap();
         assert!(splitter.finish().is_err());

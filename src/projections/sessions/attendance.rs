@@ -13,11 +13,11 @@ use uuid::Uuid;
 use crate::events::room::{LeaveReason, Role};
 use crate::events::time::Timestamp;
 use crate::ids::{Identity, RoomId, SessionId, TenantId};
-use crate::projections::read::{List, Page, PageRequest, ReadError, ReadModels, decode, fetch};
+use crate::projections::read::{ListKind, ModelPage, PageRequest, ReadError, ReadModels, decode, fetch};
 use crate::projections::rows::BadField;
 
 /// Stays that are told of one person, the latest; all of them are counted.
-pub const MOST_STAYS: i32 = 100;
+pub const MAX_SESSIONS_LISTED: i32 = 100;
 
 /// Somebody who was in a room, or still is.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,12 +31,12 @@ pub struct Attendee {
     /// The time for which they were there with one device at least.
     pub attended_us: u64,
     pub stay_count: u64,
-    /// The last [`MOST_STAYS`], in the order in which they were asked for.
-    pub stays: Vec<Stay>,
+    /// The last [`MAX_SESSIONS_LISTED`], in the order in which they were asked for.
+    pub stays: Vec<AttendedSession>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct Stay {
+pub struct AttendedSession {
     pub session: SessionId,
     /// At the join.
     pub role: Role,
@@ -56,23 +56,23 @@ impl ReadModels {
         identity: Option<&Identity>,
         as_of: Timestamp,
         page: PageRequest<'_>,
-    ) -> Result<Page<Attendee>, ReadError> {
-        let after: Option<(Identity,)> = decode(List::Attendance, page.cursor)?;
+    ) -> Result<ModelPage<Attendee>, ReadError> {
+        let after: Option<(Identity,)> = decode(ListKind::Attendance, page.cursor)?;
         let after = after.as_ref().map_or("", |(identity,)| identity.as_str());
         let (compare, with) = identity.map_or((">", after), |identity| ("=", identity.as_str()));
         let statement = sqlx::query(AssertSqlSafe(statement(compare)))
             .bind(room.uuid())
             .bind(tenant.as_str())
             .bind(as_of.utc())
-            .bind(MOST_STAYS)
+            .bind(MAX_SESSIONS_LISTED)
             .bind(with)
             .bind(fetch(page.limit));
         let rows = self.rows(tenant, statement).await?;
         let items = rows.iter().take(page.limit).map(attendee).collect::<Result<Vec<_>, _>>()?;
         let more = rows.len() > page.limit;
         let last = items.last().filter(|_| more);
-        let next_cursor = last.map(|last| List::Attendance.cursor(&(last.identity.clone(),)));
-        Ok(Page { items, next_cursor })
+        let next_cursor = last.map(|last| ListKind::Attendance.cursor(&(last.identity.clone(),)));
+        Ok(ModelPage { items, next_cursor })
     }
 }
 
@@ -129,7 +129,7 @@ fn attendee(row: &PgRow) -> Result<Attendee, ReadError> {
 }
 
 /// Five arrays, one entry a stay, the latest first.
-fn stays(row: &PgRow) -> Result<Vec<Stay>, ReadError> {
+fn stays(row: &PgRow) -> Result<Vec<AttendedSession>, ReadError> {
     let sessions: Vec<Uuid> = row.try_get("sessions")?;
     let roles: Vec<String> = row.try_get("roles")?;
     let joined: Vec<DateTime<Utc>> = row.try_get("joined")?;
@@ -139,7 +139,7 @@ fn stays(row: &PgRow) -> Result<Vec<Stay>, ReadError> {
     stays
         .rev()
         .map(|((((session, role), joined_at), left_at), reason)| {
-            Ok(Stay {
+            Ok(AttendedSession {
                 session: SessionId::from_uuid(session),
                 role: word(&role)?,
                 joined_at: time(joined_at)?,

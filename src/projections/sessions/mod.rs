@@ -5,11 +5,11 @@
 mod attendance;
 mod read;
 
-pub use attendance::{Attendee, MOST_STAYS, Stay};
+pub use attendance::{AttendedSession, Attendee, MAX_SESSIONS_LISTED};
 
-use super::entry::Entry;
+use super::decoded_event::DecodedEvent;
 use super::model::ReadModel;
-use super::rows::{AnySet, Row, Table, Word, WorkingSet, read_model_table};
+use super::rows::{AnyWorkingSet, EnumText, ModelRow, ModelTable, WorkingSet, read_model_table};
 use crate::events::room::{LeaveReason, Role, RoomEvent};
 use crate::events::time::Timestamp;
 use crate::ids::{Identity, RoomId, SessionId, TenantId};
@@ -20,27 +20,27 @@ read_model_table! {
         key { room: RoomId, session: SessionId, tenant: TenantId, }
         identity: Identity,
         /// At the join.
-        role: Word<Role>,
+        role: EnumText<Role>,
         joined_at: Timestamp,
         /// `None`: they are still there.
         left_at: Option<Timestamp>,
         /// Whole seconds stayed, by the times at which join and leave happened.
         seconds: Option<u64>,
-        reason: Option<Word<LeaveReason>>,
+        reason: Option<EnumText<LeaveReason>>,
     }
 }
 
 #[derive(Default)]
-pub struct Sessions {
+pub struct SessionsModel {
     sessions: WorkingSet<SessionRow>,
 }
 
-impl ReadModel for Sessions {
+impl ReadModel for SessionsModel {
     const NAME: &'static str = "sessions";
     const SHAPE: u16 = 1;
-    const TABLES: &'static [&'static Table] = &[SessionRow::TABLE];
+    const TABLES: &'static [&'static ModelTable] = &[SessionRow::TABLE];
 
-    fn need(&mut self, entry: &Entry) {
+    fn need(&mut self, entry: &DecodedEvent) {
         match &entry.event {
             RoomEvent::ParticipantJoined(joined) => {
                 self.sessions.make((&entry.room, &joined.session, &entry.tenant));
@@ -50,14 +50,14 @@ impl ReadModel for Sessions {
         }
     }
 
-    fn fold(&mut self, entry: &Entry) {
+    fn fold(&mut self, entry: &DecodedEvent) {
         match &entry.event {
             RoomEvent::ParticipantJoined(joined) => self.sessions.put(SessionRow {
                 room: entry.room,
                 tenant: entry.tenant.clone(),
                 session: joined.session,
                 identity: joined.identity.clone(),
-                role: Word(joined.role),
+                role: EnumText(joined.role),
                 joined_at: entry.happened_at,
                 left_at: None,
                 seconds: None,
@@ -67,14 +67,14 @@ impl ReadModel for Sessions {
                 self.sessions.change((&entry.room, &left.session, &entry.tenant), |row| {
                     row.left_at = Some(entry.happened_at);
                     row.seconds = Some(left.seconds);
-                    row.reason = Some(Word(left.reason));
+                    row.reason = Some(EnumText(left.reason));
                 });
             }
             _ => {}
         }
     }
 
-    fn sets(&mut self) -> Vec<&mut dyn AnySet> {
+    fn sets(&mut self) -> Vec<&mut dyn AnyWorkingSet> {
         vec![&mut self.sessions]
     }
 }

@@ -5,8 +5,8 @@ use uuid::Uuid;
 
 use super::SessionRow;
 use crate::ids::{Identity, RoomId, SessionId, TenantId};
-use crate::projections::read::{List, Page, PageRequest, ReadError, ReadModels, decode, fetch};
-use crate::projections::rows::Row;
+use crate::projections::read::{ListKind, ModelPage, PageRequest, ReadError, ReadModels, decode, fetch};
+use crate::projections::rows::ModelRow;
 
 impl ReadModels {
     /// The stays in a room, in the order in which people asked to join.
@@ -15,8 +15,8 @@ impl ReadModels {
         tenant: &TenantId,
         room: RoomId,
         page: PageRequest<'_>,
-    ) -> Result<Page<SessionRow>, ReadError> {
-        let after: Option<(SessionId,)> = decode(List::Sessions, page.cursor)?;
+    ) -> Result<ModelPage<SessionRow>, ReadError> {
+        let after: Option<(SessionId,)> = decode(ListKind::Sessions, page.cursor)?;
         let statement = format!(
             "SELECT {} FROM convoke.rm_sessions s
              WHERE s.room = $1 AND s.tenant = $2 AND s.session > $3
@@ -29,7 +29,7 @@ impl ReadModels {
             .bind(tenant.as_str())
             .bind(after.map_or(Uuid::nil(), |(session,)| session.uuid()))
             .bind(fetch(page.limit));
-        self.page(tenant, statement, page.limit, List::Sessions, |row: &SessionRow| (row.session,)).await
+        self.page(tenant, statement, page.limit, ListKind::Sessions, |row: &SessionRow| (row.session,)).await
     }
 
     /// Whether somebody was ever in a room.

@@ -14,20 +14,20 @@
 //! few bytes for each step, and the row of the day.
 //!
 //! *Nobody leaves before they join.* Both ends of a session are events with their own times; if the end precedes the beginning,
-//! the session has no length. Hence [`StayRow`]: who is present, since when. A leave without such a row changes nothing, so an
-//! odd event cannot distort the count for good.
+//! the session has no length. Hence [`UsageSessionRow`]: who is present, since when. A leave without such a row changes
+//! nothing, so an odd event cannot distort the count for good.
 //!
 //! Slices and days stay in memory until the tenant's events move on, and are rarely read: times after the latest one of the
 //! tenant ([`TenantRow`]) are not in the tables yet.
 
 mod read;
 
-pub use read::{Days, UsageDay};
+pub use read::{DayQuery, UsageDay};
 
-use super::concurrency::{DAY_US, MINUTE_US, Outline, Slices, Steps, floor, number_in};
-use super::entry::Entry;
+use super::concurrency::{CountSummary, DAY_US, MINUTE_US, Slices, Steps, floor, number_in};
+use super::decoded_event::DecodedEvent;
 use super::model::ReadModel;
-use super::rows::{AnySet, Row, Table, WorkingSet, read_model_table};
+use super::rows::{AnyWorkingSet, ModelRow, ModelTable, WorkingSet, read_model_table};
 use crate::events::room::RoomEvent;
 use crate::events::time::Timestamp;
 use crate::ids::{RoomId, SessionId, TenantId};
@@ -45,7 +45,7 @@ read_model_table! {
 
 read_model_table! {
     /// Somebody who has not left.
-    pub struct StayRow in "rm_usage_stays", kept while (_row: true) {
+    pub struct UsageSessionRow in "rm_usage_stays", kept while (_row: true) {
         key { room: RoomId, session: SessionId, tenant: TenantId, }
         joined_at: Timestamp,
     }
@@ -60,7 +60,7 @@ read_model_table! {
 }
 
 read_model_table! {
-    pub struct DayRow in "rm_usage_days", kept until passed {
+    pub struct UsageDayRow in "rm_usage_days", kept until passed {
         key { tenant: TenantId, day: Timestamp, }
         /// Stays that began.
         joins: u64,
@@ -75,19 +75,20 @@ read_model_table! {
 }
 
 #[derive(Default)]
-pub struct Usage {
+pub struct UsageModel {
     tenants: WorkingSet<TenantRow>,
-    stays: WorkingSet<StayRow>,
+    stays: WorkingSet<UsageSessionRow>,
     slices: WorkingSet<SliceRow>,
-    days: WorkingSet<DayRow>,
+    days: WorkingSet<UsageDayRow>,
 }
 
-impl ReadModel for Usage {
+impl ReadModel for UsageModel {
     const NAME: &'static str = "usage";
     const SHAPE: u16 = 1;
-    const TABLES: &'static [&'static Table] = &[TenantRow::TABLE, StayRow::TABLE, SliceRow::TABLE, DayRow::TABLE];
+    const TABLES: &'static [&'static ModelTable] =
+        &[TenantRow::TABLE, UsageSessionRow::TABLE, SliceRow::TABLE, UsageDayRow::TABLE];
 
-    fn need(&mut self, entry: &Entry) {
+    fn need(&mut self, entry: &DecodedEvent) {
         match &entry.event {
             RoomEvent::ParticipantJoined(joined) => {
                 self.stays.make((&entry.room, &joined.session, &entry.tenant));
@@ -103,10 +104,10 @@ impl ReadModel for Usage {
         }
     }
 
-    fn fold(&mut self, entry: &Entry) {
+    fn fold(&mut self, entry: &DecodedEvent) {
         match &entry.event {
             RoomEvent::ParticipantJoined(joined) => {
-                self.stays.put(StayRow {
+                self.stays.put(UsageSessionRow {
                     room: entry.room,
                     tenant: entry.tenant.clone(),
                     session: joined.session,
@@ -122,12 +123,12 @@ impl ReadModel for Usage {
         }
     }
 
-    fn sets(&mut self) -> Vec<&mut dyn AnySet> {
+    fn sets(&mut self) -> Vec<&mut dyn AnyWorkingSet> {
         vec![&mut self.tenants, &mut self.stays, &mut self.slices, &mut self.days]
     }
 }
 
-impl Usage {
+impl UsageModel {
     /// The rows that a step at this time changes. Where a leave is told to have happened before its join and both are in one
     /// batch, the join asks for them.
     fn need_time(&mut self, tenant: &TenantId, at: Timestamp) {
@@ -157,10 +158,10 @@ impl Usage {
                 self.tenants.change((tenant,), |row| row.latest = at);
                 let (slice, day) = (floor(latest, SLICE_US), floor(latest, DAY_US));
                 if slice != floor(at, SLICE_US) {
-                    self.slices.pass((tenant, &slice));
+                    self.slices.evict((tenant, &slice));
                 }
                 if day != floor(at, DAY_US) {
-                    self.days.pass((tenant, &day));
+                    self.days.evict((tenant, &day));
                 }
             }
             Some(_) => {}
@@ -176,9 +177,9 @@ impl Usage {
         }
         if self.days.get((tenant, &day)).is_none() {
             let (joins, net, peak, area_us, slices) = (0, 0, 0, 0, Slices::default());
-            self.days.put(DayRow { tenant: tenant.clone(), day, joins, net, peak, area_us, slices });
+            self.days.put(UsageDayRow { tenant: tenant.clone(), day, joins, net, peak, area_us, slices });
         }
-        let mut outline = Outline::default();
+        let mut outline = CountSummary::default();
         self.slices.change((tenant, &slice), |row| outline = row.steps.add(row.slice, at, delta));
         self.days.change((tenant, &day), |day| {
             day.joins += u64::from(delta > 0);

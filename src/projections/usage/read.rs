@@ -6,11 +6,11 @@ use sqlx::postgres::PgRow;
 use super::super::concurrency::{DAY_US, floor};
 use crate::events::time::Timestamp;
 use crate::ids::TenantId;
-use crate::projections::read::{List, Page, PageRequest, ReadError, ReadModels, decode};
+use crate::projections::read::{ListKind, ModelPage, PageRequest, ReadError, ReadModels, decode};
 
 /// Which days, and when it is asked.
 #[derive(Clone, Copy, Debug)]
-pub struct Days {
+pub struct DayQuery {
     /// Their beginnings, both included; `None`: from the first day on which anybody came.
     pub from: Option<Timestamp>,
     /// `None`: to the day of `as_of`.
@@ -38,7 +38,7 @@ pub struct UsageDay {
 
 /// What the steps of one day come to.
 #[derive(Clone, Copy, Default)]
-struct Known {
+struct DayTotals {
     joins: i64,
     net: i64,
     peak: i64,
@@ -50,10 +50,10 @@ impl ReadModels {
     pub async fn usage(
         &self,
         tenant: &TenantId,
-        days: Days,
+        days: DayQuery,
         page: PageRequest<'_>,
-    ) -> Result<Page<UsageDay>, ReadError> {
-        let after: Option<(Timestamp,)> = decode(List::Usage, page.cursor)?;
+    ) -> Result<ModelPage<UsageDay>, ReadError> {
+        let after: Option<(Timestamp,)> = decode(ListKind::Usage, page.cursor)?;
         let from = after.map(|(day,)| day.plus_seconds(DAY_US / 1_000_000)).or(days.from);
         let until = days.until.unwrap_or(Timestamp::EPOCH.plus_seconds(i64::MAX));
         // What was present at the beginning, and the days from there on, as of one moment.
@@ -85,35 +85,35 @@ impl ReadModels {
         .bind(until.utc())
         .bind(i64::try_from(page.limit).unwrap_or(i64::MAX));
         let rows = self.rows(tenant, statement).await?;
-        let Some(first) = rows.first() else { return Ok(Page { items: Vec::new(), next_cursor: None }) };
+        let Some(first) = rows.first() else { return Ok(ModelPage { items: Vec::new(), next_cursor: None }) };
         let as_of = time(first, 1)?.map_or(days.as_of, |latest| latest.max(days.as_of));
-        let mut count = Count { carry: first.try_get(0)?, as_of };
+        let mut count = RunningUsage { carry: first.try_get(0)?, as_of };
         let mut known = rows.iter().filter_map(known).peekable();
         let first_day = known.peek().and_then(|known| known.as_ref().ok()).map(|(day, _)| *day);
-        let Some(mut day) = from.or(first_day) else { return Ok(Page { items: Vec::new(), next_cursor: None }) };
+        let Some(mut day) = from.or(first_day) else { return Ok(ModelPage { items: Vec::new(), next_cursor: None }) };
         let last = floor(as_of, DAY_US).min(until);
         let mut items = Vec::new();
         while day <= last && items.len() < page.limit {
             let steps = match known.next_if(|known| known.as_ref().map_or(true, |(known, _)| *known == day)) {
                 Some(known) => known?.1,
-                None => Known::default(),
+                None => DayTotals::default(),
             };
             items.push(count.day(day, steps));
             day = day.plus_seconds(DAY_US / 1_000_000);
         }
-        let next_cursor = items.last().filter(|_| day <= last).map(|last| List::Usage.cursor(&(last.day,)));
-        Ok(Page { items, next_cursor })
+        let next_cursor = items.last().filter(|_| day <= last).map(|last| ListKind::Usage.cursor(&(last.day,)));
+        Ok(ModelPage { items, next_cursor })
     }
 }
 
 /// The present, from day to day.
-struct Count {
+struct RunningUsage {
     carry: i64,
     as_of: Timestamp,
 }
 
-impl Count {
-    fn day(&mut self, day: Timestamp, steps: Known) -> UsageDay {
+impl RunningUsage {
+    fn day(&mut self, day: Timestamp, steps: DayTotals) -> UsageDay {
         let end = day.unix_micros() + DAY_US;
         let open = self.carry + steps.net;
         // No step lies behind `as_of`: the rest of the day is spent by those who are there at its end.
@@ -140,14 +140,14 @@ fn time(row: &PgRow, column: usize) -> Result<Option<Timestamp>, ReadError> {
 }
 
 /// The day of a row, if it has one.
-fn known(row: &PgRow) -> Option<Result<(Timestamp, Known), ReadError>> {
+fn known(row: &PgRow) -> Option<Result<(Timestamp, DayTotals), ReadError>> {
     let day = match time(row, 2) {
         Ok(day) => day?,
         Err(error) => return Some(Err(error)),
     };
     let number = |column: usize| row.try_get::<i64, _>(column);
-    let steps = || -> sqlx::Result<Known> {
-        Ok(Known { joins: number(3)?, net: number(4)?, peak: number(5)?, area_us: number(6)? })
+    let steps = || -> sqlx::Result<DayTotals> {
+        Ok(DayTotals { joins: number(3)?, net: number(4)?, peak: number(5)?, area_us: number(6)? })
     };
     Some(steps().map(|steps| (day, steps)).map_err(ReadError::from))
 }

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::{BreakerPolicy, State};
+use super::{BreakerPolicy, BreakerState};
 use crate::resilience::backoff::Delays;
 
 #[derive(Debug)]
-enum Phase {
+enum BreakerPhase {
     /// What was seen since `begun`, and how many failed in a row.
     Closed {
         begun: Instant,
@@ -25,9 +25,9 @@ enum Phase {
 }
 
 #[derive(Debug)]
-pub struct Machine {
+pub struct BreakerMachine {
     policy: BreakerPolicy,
-    phase: Phase,
+    phase: BreakerPhase,
     /// Counts the phases: what was begun in one says nothing about another.
     number: u64,
     waits: Delays,
@@ -38,60 +38,60 @@ pub struct Machine {
 pub struct Admission(u64);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum CallResult {
     Succeeded,
     Failed,
     /// It was given up by who asked: says nothing.
     Abandoned,
 }
 
-impl Machine {
+impl BreakerMachine {
     pub fn new(policy: BreakerPolicy, now: Instant) -> Self {
-        let phase = Phase::Closed { begun: now, calls: 0, failed: 0, in_a_row: 0 };
+        let phase = BreakerPhase::Closed { begun: now, calls: 0, failed: 0, in_a_row: 0 };
         Self { policy, phase, number: 0, waits: policy.open.delays() }
     }
 
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> BreakerState {
         match self.phase {
-            Phase::Closed { .. } => State::Closed,
-            Phase::Open { .. } => State::Open,
-            Phase::HalfOpen { .. } => State::HalfOpen,
+            BreakerPhase::Closed { .. } => BreakerState::Closed,
+            BreakerPhase::Open { .. } => BreakerState::Open,
+            BreakerPhase::HalfOpen { .. } => BreakerState::HalfOpen,
         }
     }
 
     /// Lets a call through, or says for how long none is.
     pub fn admit(&mut self, now: Instant) -> Result<Admission, Duration> {
-        if let Phase::Open { until } = self.phase {
+        if let BreakerPhase::Open { until } = self.phase {
             if now < until {
                 return Err(until - now);
             }
-            self.enter(Phase::HalfOpen { trying: false, went_well: 0 });
+            self.enter(BreakerPhase::HalfOpen { trying: false, went_well: 0 });
         }
         match &mut self.phase {
-            Phase::HalfOpen { trying: true, .. } => Err(Duration::ZERO),
-            Phase::HalfOpen { trying, .. } => {
+            BreakerPhase::HalfOpen { trying: true, .. } => Err(Duration::ZERO),
+            BreakerPhase::HalfOpen { trying, .. } => {
                 *trying = true;
                 Ok(Admission(self.number))
             }
-            Phase::Closed { .. } | Phase::Open { .. } => Ok(Admission(self.number)),
+            BreakerPhase::Closed { .. } | BreakerPhase::Open { .. } => Ok(Admission(self.number)),
         }
     }
 
     /// What became of a call.
-    pub fn settle(&mut self, admission: Admission, verdict: Verdict, now: Instant) {
+    pub fn settle(&mut self, admission: Admission, verdict: CallResult, now: Instant) {
         if admission.0 != self.number {
             return;
         }
         let policy = self.policy;
         match &mut self.phase {
-            Phase::Closed { begun, calls, failed, in_a_row } => {
+            BreakerPhase::Closed { begun, calls, failed, in_a_row } => {
                 if now.saturating_duration_since(*begun) >= policy.window {
                     (*begun, *calls, *failed) = (now, 0, 0);
                 }
                 match verdict {
-                    Verdict::Abandoned => return,
-                    Verdict::Succeeded => *in_a_row = 0,
-                    Verdict::Failed => {
+                    CallResult::Abandoned => return,
+                    CallResult::Succeeded => *in_a_row = 0,
+                    CallResult::Failed => {
                         *failed = failed.saturating_add(1);
                         *in_a_row = in_a_row.saturating_add(1);
                     }
@@ -102,28 +102,28 @@ impl Machine {
                     self.open(now);
                 }
             }
-            Phase::HalfOpen { trying, went_well } => match verdict {
-                Verdict::Abandoned => *trying = false,
-                Verdict::Failed => self.open(now),
-                Verdict::Succeeded => {
+            BreakerPhase::HalfOpen { trying, went_well } => match verdict {
+                CallResult::Abandoned => *trying = false,
+                CallResult::Failed => self.open(now),
+                CallResult::Succeeded => {
                     *trying = false;
                     *went_well += 1;
                     if *went_well >= policy.trials {
                         self.waits.reset();
-                        self.enter(Phase::Closed { begun: now, calls: 0, failed: 0, in_a_row: 0 });
+                        self.enter(BreakerPhase::Closed { begun: now, calls: 0, failed: 0, in_a_row: 0 });
                     }
                 }
             },
-            Phase::Open { .. } => {}
+            BreakerPhase::Open { .. } => {}
         }
     }
 
     fn open(&mut self, now: Instant) {
         let until = now + self.waits.next_delay();
-        self.enter(Phase::Open { until });
+        self.enter(BreakerPhase::Open { until });
     }
 
-    fn enter(&mut self, phase: Phase) {
+    fn enter(&mut self, phase: BreakerPhase) {
         self.phase = phase;
         self.number += 1;
     }
@@ -143,48 +143,48 @@ mod tests {
         trials: 2,
     };
 
-    fn call(machine: &mut Machine, verdict: Verdict, now: Instant) {
+    fn call(machine: &mut BreakerMachine, verdict: CallResult, now: Instant) {
         let admission = machine.admit(now).unwrap();
         machine.settle(admission, verdict, now);
     }
 
-    fn opened(now: Instant) -> Machine {
-        let mut machine = Machine::new(POLICY, now);
-        (0..3).for_each(|_| call(&mut machine, Verdict::Failed, now));
-        assert_eq!(machine.state(), State::Open);
+    fn opened(now: Instant) -> BreakerMachine {
+        let mut machine = BreakerMachine::new(POLICY, now);
+        (0..3).for_each(|_| call(&mut machine, CallResult::Failed, now));
+        assert_eq!(machine.state(), BreakerState::Open);
         machine
     }
 
     #[test]
     fn failures_in_a_row_open_it_and_a_success_between_them_does_not_let_them_add_up() {
         let now = Instant::now();
-        let mut machine = Machine::new(POLICY, now);
-        (0..20).for_each(|_| call(&mut machine, Verdict::Succeeded, now));
+        let mut machine = BreakerMachine::new(POLICY, now);
+        (0..20).for_each(|_| call(&mut machine, CallResult::Succeeded, now));
         for _ in 0..5 {
-            call(&mut machine, Verdict::Failed, now);
-            call(&mut machine, Verdict::Failed, now);
-            call(&mut machine, Verdict::Succeeded, now);
+            call(&mut machine, CallResult::Failed, now);
+            call(&mut machine, CallResult::Failed, now);
+            call(&mut machine, CallResult::Succeeded, now);
         }
-        assert_eq!(machine.state(), State::Closed, "ten of thirty-five, never three in a row");
-        (0..3).for_each(|_| call(&mut machine, Verdict::Failed, now));
-        assert_eq!(machine.state(), State::Open);
+        assert_eq!(machine.state(), BreakerState::Closed, "ten of thirty-five, never three in a row");
+        (0..3).for_each(|_| call(&mut machine, CallResult::Failed, now));
+        assert_eq!(machine.state(), BreakerState::Open);
     }
 
     #[test]
     fn half_of_the_calls_failing_opens_it_but_not_over_more_than_its_window() {
         let mut now = Instant::now();
-        let mut machine = Machine::new(POLICY, now);
+        let mut machine = BreakerMachine::new(POLICY, now);
         for _ in 0..10 {
-            call(&mut machine, Verdict::Succeeded, now);
-            call(&mut machine, Verdict::Failed, now);
+            call(&mut machine, CallResult::Succeeded, now);
+            call(&mut machine, CallResult::Failed, now);
             now += 11 * SECOND;
         }
-        assert_eq!(machine.state(), State::Closed);
+        assert_eq!(machine.state(), BreakerState::Closed);
         for _ in 0..3 {
-            call(&mut machine, Verdict::Succeeded, now);
-            call(&mut machine, Verdict::Failed, now);
+            call(&mut machine, CallResult::Succeeded, now);
+            call(&mut machine, CallResult::Failed, now);
         }
-        assert_eq!(machine.state(), State::Open);
+        assert_eq!(machine.state(), BreakerState::Open);
     }
 
     #[test]
@@ -195,11 +195,11 @@ mod tests {
         assert!(left <= SECOND && left >= SECOND / 2, "{left:?}");
         let later = now + SECOND;
         let trial = machine.admit(later).unwrap();
-        assert_eq!(machine.state(), State::HalfOpen);
+        assert_eq!(machine.state(), BreakerState::HalfOpen);
         assert_eq!(machine.admit(later), Err(Duration::ZERO), "one at a time");
-        machine.settle(trial, Verdict::Succeeded, later);
-        call(&mut machine, Verdict::Succeeded, later);
-        assert_eq!(machine.state(), State::Closed);
+        machine.settle(trial, CallResult::Succeeded, later);
+        call(&mut machine, CallResult::Succeeded, later);
+        assert_eq!(machine.state(), BreakerState::Closed);
     }
 
     #[test]
@@ -208,7 +208,7 @@ mod tests {
         let mut machine = opened(now);
         for round in 1..4u32 {
             now += machine.admit(now).unwrap_err();
-            call(&mut machine, Verdict::Failed, now);
+            call(&mut machine, CallResult::Failed, now);
             let left = machine.admit(now).unwrap_err();
             assert!(left >= SECOND * 2u32.pow(round) / 2, "round {round}: {left:?}");
         }
@@ -220,23 +220,23 @@ mod tests {
         let mut machine = opened(now);
         let later = now + SECOND;
         let trial = machine.admit(later).unwrap();
-        machine.settle(trial, Verdict::Abandoned, later);
+        machine.settle(trial, CallResult::Abandoned, later);
         assert!(machine.admit(later).is_ok());
-        assert_eq!(machine.state(), State::HalfOpen);
+        assert_eq!(machine.state(), BreakerState::HalfOpen);
     }
 
     #[test]
     fn what_was_begun_before_says_nothing_about_now() {
         let now = Instant::now();
-        let mut machine = Machine::new(POLICY, now);
+        let mut machine = BreakerMachine::new(POLICY, now);
         let early = machine.admit(now).unwrap();
-        (0..3).for_each(|_| call(&mut machine, Verdict::Failed, now));
+        (0..3).for_each(|_| call(&mut machine, CallResult::Failed, now));
         let later = now + SECOND;
         let trial = machine.admit(later).unwrap();
-        machine.settle(early, Verdict::Failed, later);
-        assert_eq!(machine.state(), State::HalfOpen);
-        machine.settle(trial, Verdict::Succeeded, later);
-        call(&mut machine, Verdict::Succeeded, later);
-        assert_eq!(machine.state(), State::Closed);
+        machine.settle(early, CallResult::Failed, later);
+        assert_eq!(machine.state(), BreakerState::HalfOpen);
+        machine.settle(trial, CallResult::Succeeded, later);
+        call(&mut machine, CallResult::Succeeded, later);
+        assert_eq!(machine.state(), BreakerState::Closed);
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use moka::sync::Cache;
 use uuid::Uuid;
 
-use super::fields::{Person, PersonKey};
+use super::fields::{PersonKey, PersonRef};
 use crate::ids::TenantId;
 
 /// How long a key, or the knowledge that it is gone, is believed: by then every process has seen an erasure.
@@ -20,15 +20,15 @@ const CAPACITY: u64 = 50_000;
 
 /// How often keys had been forgotten when a reader began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Moment(u64);
+pub struct KeyMoment(u64);
 
 /// A key by its id, as opening finds it.
-pub(super) type Found = Option<Arc<PersonKey>>;
+pub(super) type FoundKey = Option<Arc<PersonKey>>;
 
 pub(super) struct KeyCache {
-    persons: Cache<Person, Arc<PersonKey>>,
-    ids: Cache<(TenantId, Uuid), Found>,
-    forgotten: RwLock<Moment>,
+    persons: Cache<PersonRef, Arc<PersonKey>>,
+    ids: Cache<(TenantId, Uuid), FoundKey>,
+    forgotten: RwLock<KeyMoment>,
 }
 
 impl KeyCache {
@@ -40,37 +40,37 @@ impl KeyCache {
         }
     }
 
-    pub fn person(&self, person: &Person) -> Option<Arc<PersonKey>> {
+    pub fn person(&self, person: &PersonRef) -> Option<Arc<PersonKey>> {
         self.persons.get(person)
     }
 
-    pub fn id(&self, tenant: &TenantId, id: Uuid) -> Option<Found> {
+    pub fn id(&self, tenant: &TenantId, id: Uuid) -> Option<FoundKey> {
         self.ids.get(&(tenant.clone(), id))
     }
 
-    pub fn moment(&self) -> Moment {
+    pub fn moment(&self) -> KeyMoment {
         *self.moments()
     }
 
-    fn moments(&self) -> RwLockReadGuard<'_, Moment> {
+    fn moments(&self) -> RwLockReadGuard<'_, KeyMoment> {
         self.forgotten.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn keep_persons(&self, since: Moment, found: impl IntoIterator<Item = (Person, Arc<PersonKey>)>) {
+    pub fn keep_persons(&self, since: KeyMoment, found: impl IntoIterator<Item = (PersonRef, Arc<PersonKey>)>) {
         let now = self.moments();
         if *now == since {
             found.into_iter().for_each(|(person, key)| self.persons.insert(person, key));
         }
     }
 
-    pub fn keep_ids(&self, since: Moment, tenant: &TenantId, found: impl IntoIterator<Item = (Uuid, Found)>) {
+    pub fn keep_ids(&self, since: KeyMoment, tenant: &TenantId, found: impl IntoIterator<Item = (Uuid, FoundKey)>) {
         let now = self.moments();
         if *now == since {
             found.into_iter().for_each(|(id, key)| self.ids.insert((tenant.clone(), id), key));
         }
     }
 
-    pub fn forget(&self, person: &Person, id: Option<Uuid>) {
+    pub fn forget(&self, person: &PersonRef, id: Option<Uuid>) {
         let mut moment = self.forgotten.write().unwrap_or_else(PoisonError::into_inner);
         moment.0 += 1;
         self.persons.invalidate(person);
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
     use crate::ids::Identity;
 
-    fn alice() -> (Person, Arc<PersonKey>) {
+    fn alice() -> (PersonRef, Arc<PersonKey>) {
         let person = (TenantId::new("acme").unwrap(), Identity::new("alice").unwrap());
         (person, Arc::new(PersonKey { id: Uuid::from_u128(1), cipher: Cipher::new(&[1; 32]) }))
     }

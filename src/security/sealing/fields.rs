@@ -7,9 +7,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::cache::Moment;
+use super::cache::KeyMoment;
 use super::cipher::{Cipher, NONCE, TAG, bound};
-use crate::events::sealed::{Personal, PersonalFields, Sealed};
+use crate::events::sealed::{NewPersonal, PersonalFields, Sealed};
 use crate::ids::{Identity, RoomId, RoomVersion, TenantId};
 
 const FORMAT: u8 = 1;
@@ -17,13 +17,13 @@ const KEY_ID: usize = 16;
 
 /// The event that a sealed part belongs to.
 #[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
+pub struct SealedPlace<'a> {
     pub tenant: &'a TenantId,
     pub room: RoomId,
     pub room_version: RoomVersion,
 }
 
-impl Place<'_> {
+impl SealedPlace<'_> {
     fn bound(&self, key: Uuid) -> Vec<u8> {
         bound(
             "convoke personal fields 1",
@@ -49,7 +49,7 @@ impl fmt::Debug for PersonKey {
     }
 }
 
-pub(super) type Person = (TenantId, Identity);
+pub(super) type PersonRef = (TenantId, Identity);
 
 /// The id of the key that a sealed part was sealed under; `None` where it is not in a format of this program.
 pub fn key_id(sealed: &Sealed) -> Option<Uuid> {
@@ -97,11 +97,11 @@ impl NewKey {
 #[derive(Debug)]
 pub struct PersonKeys {
     /// `None`: the person has no key.
-    pub(super) keys: HashMap<Person, Option<Arc<PersonKey>>>,
+    pub(super) keys: HashMap<PersonRef, Option<Arc<PersonKey>>>,
     /// Those that the cache does not hold.
-    pub(super) fresh: Vec<Person>,
+    pub(super) fresh: Vec<PersonRef>,
     /// When the table was read.
-    pub(super) moment: Moment,
+    pub(super) moment: KeyMoment,
 }
 
 impl PersonKeys {
@@ -121,7 +121,7 @@ impl PersonKeys {
     }
 
     /// Seals what is personal about an event under its subject's key.
-    pub fn seal(&self, place: &Place<'_>, personal: &Personal) -> Result<Sealed, NoKey> {
+    pub fn seal(&self, place: &SealedPlace<'_>, personal: &NewPersonal) -> Result<Sealed, NoKey> {
         let person = (place.tenant.clone(), personal.subject.clone());
         let known = self.keys.get(&person);
         let Some(Some(key)) = known else {
@@ -169,7 +169,7 @@ impl OpeningKeys {
 
     /// `None`: erased. What is damaged also reads as erased, after an entry in the log of the program; see
     /// [`OpeningKeys::try_open`].
-    pub fn open(&self, place: &Place<'_>, sealed: &Sealed) -> Option<PersonalFields> {
+    pub fn open(&self, place: &SealedPlace<'_>, sealed: &Sealed) -> Option<PersonalFields> {
         self.try_open(place, sealed).unwrap_or_else(|problem| {
             tracing::error!(
                 tenant = %place.tenant, room = %place.room, room_version = place.room_version, %problem,
@@ -180,7 +180,7 @@ impl OpeningKeys {
     }
 
     /// `Ok(None)`: erased.
-    pub fn try_open(&self, place: &Place<'_>, sealed: &Sealed) -> Result<Option<PersonalFields>, OpenError> {
+    pub fn try_open(&self, place: &SealedPlace<'_>, sealed: &Sealed) -> Result<Option<PersonalFields>, OpenError> {
         let id = key_id(sealed).ok_or(OpenError::Format)?;
         let Some(key) = self.keys.get(&id).ok_or(OpenError::NotLoaded(id))? else {
             return Ok(None);
@@ -208,13 +208,13 @@ mod tests {
         let key = Arc::new(PersonKey { id: Uuid::from_u128(id), cipher: Cipher::new(&[id as u8; 32]) });
         let person = (tenant("acme"), Identity::new(identity).unwrap());
         (
-            PersonKeys { keys: [(person, Some(key.clone()))].into(), fresh: vec![], moment: Moment::default() },
+            PersonKeys { keys: [(person, Some(key.clone()))].into(), fresh: vec![], moment: KeyMoment::default() },
             OpeningKeys { keys: [(key.id, Some(key))].into(), locked: BTreeSet::new() },
         )
     }
 
-    fn named(subject: &str, name: &str) -> Personal {
-        Personal {
+    fn named(subject: &str, name: &str) -> NewPersonal {
+        NewPersonal {
             subject: Identity::new(subject).unwrap(),
             fields: PersonalFields { display_name: Some(name.into()), ..Default::default() },
         }
@@ -223,14 +223,14 @@ mod tests {
     #[test]
     fn a_sealed_part_opens_at_its_own_place_only() {
         let (seal, open) = keys("alice", 1);
-        let here = Place { tenant: &tenant("acme"), room: room(1), room_version: 7 };
+        let here = SealedPlace { tenant: &tenant("acme"), room: room(1), room_version: 7 };
         let personal = named("alice", "Alice");
         let sealed = seal.seal(&here, &personal).unwrap();
         assert_eq!(open.try_open(&here, &sealed), Ok(Some(personal.fields)));
         for elsewhere in [
-            Place { tenant: &tenant("other"), ..here },
-            Place { room: room(2), ..here },
-            Place { room_version: 8, ..here },
+            SealedPlace { tenant: &tenant("other"), ..here },
+            SealedPlace { room: room(2), ..here },
+            SealedPlace { room_version: 8, ..here },
         ] {
             assert_eq!(open.try_open(&elsewhere, &sealed), Err(OpenError::Changed));
             assert_eq!(open.open(&elsewhere, &sealed), None);
@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn a_sealed_part_says_nothing_in_the_clear_but_its_key() {
         let (seal, _) = keys("alice", 1);
-        let here = Place { tenant: &tenant("acme"), room: room(1), room_version: 7 };
+        let here = SealedPlace { tenant: &tenant("acme"), room: room(1), room_version: 7 };
         let sealed = seal.seal(&here, &named("alice", "Alice Liddell")).unwrap();
         assert_eq!(key_id(&sealed), Some(Uuid::from_u128(1)));
         for secret in ["Alice", "Liddell", "alice", "display_name"] {
@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn with_the_key_gone_it_reads_as_erased_and_with_the_key_not_asked_for_as_an_error() {
         let (seal, mut open) = keys("alice", 1);
-        let here = Place { tenant: &tenant("acme"), room: room(1), room_version: 7 };
+        let here = SealedPlace { tenant: &tenant("acme"), room: room(1), room_version: 7 };
         let sealed = seal.seal(&here, &named("alice", "Alice")).unwrap();
         open.keys.insert(Uuid::from_u128(1), None);
         assert_eq!(open.try_open(&here, &sealed), Ok(None));
@@ -262,10 +262,10 @@ mod tests {
     #[test]
     fn nothing_is_sealed_under_another_persons_key() {
         let (seal, _) = keys("alice", 1);
-        let here = Place { tenant: &tenant("acme"), room: room(1), room_version: 7 };
+        let here = SealedPlace { tenant: &tenant("acme"), room: room(1), room_version: 7 };
         let missing = seal.seal(&here, &named("bob", "Bob")).unwrap_err();
         assert_eq!((missing.subject.as_str(), missing.looked_up), ("bob", false));
-        let there = Place { tenant: &tenant("other"), ..here };
+        let there = SealedPlace { tenant: &tenant("other"), ..here };
         assert!(seal.seal(&there, &named("alice", "Alice")).is_err(), "alice of another tenant is somebody else");
     }
 
@@ -277,10 +277,10 @@ mod tests {
         ) {
             let (seal, open) = keys("alice", 1);
             let acme = tenant("acme");
-            let here = Place { tenant: &acme, room: room(1), room_version: version };
+            let here = SealedPlace { tenant: &acme, room: room(1), room_version: version };
             let fields =
                 PersonalFields { display_name: name, metadata: serde_json::from_value(serde_json::json!({ "n": [number] })).ok(), text };
-            let sealed = seal.seal(&here, &Personal { fields: fields.clone(), ..named("alice", "") }).unwrap();
+            let sealed = seal.seal(&here, &NewPersonal { fields: fields.clone(), ..named("alice", "") }).unwrap();
             prop_assert_eq!(open.try_open(&here, &sealed), Ok(Some(fields)));
         }
 
@@ -288,7 +288,7 @@ mod tests {
         fn any_bytes_at_all_are_opened_or_refused_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let (_, open) = keys("alice", 1);
             let acme = tenant("acme");
-            let here = Place { tenant: &acme, room: room(1), room_version: 1 };
+            let here = SealedPlace { tenant: &acme, room: room(1), room_version: 1 };
             prop_assert!(open.try_open(&here, &Sealed(bytes.clone().into())).is_err());
             let mut ours = vec![FORMAT];
             ours.extend_from_slice(Uuid::from_u128(1).as_bytes());

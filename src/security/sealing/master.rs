@@ -57,7 +57,7 @@ impl MasterKeys {
     }
 
     /// The key of a person, out of its wrapping.
-    pub(super) fn unwrap_person(&self, tenant: &TenantId, id: Uuid, wrapped: &Wrapped) -> Result<Cipher, KeyError> {
+    pub(super) fn unwrap_person(&self, tenant: &TenantId, id: Uuid, wrapped: &WrappedKey) -> Result<Cipher, KeyError> {
         let key = self.get(&wrapped.master)?.open_key(&wrapped.bytes, &person_bound(tenant, id));
         key.ok_or(KeyError::Damaged { id, master: wrapped.master.clone() })
     }
@@ -70,7 +70,7 @@ impl fmt::Debug for MasterKeys {
 }
 
 /// A key as it is stored.
-pub(super) struct Wrapped {
+pub(super) struct WrappedKey {
     /// Id of the master key it is wrapped under.
     pub master: String,
     pub bytes: Vec<u8>,
@@ -108,11 +108,11 @@ mod tests {
         let (tenant, other) = (TenantId::new("acme").unwrap(), TenantId::new("other").unwrap());
         let id = Uuid::from_u128(7);
         let (_, bytes) = keys.newest().1.make_key(&person_bound(&tenant, id));
-        let wrapped = Wrapped { master: "a".into(), bytes };
+        let wrapped = WrappedKey { master: "a".into(), bytes };
         assert!(keys.unwrap_person(&tenant, id, &wrapped).is_ok());
         assert!(matches!(keys.unwrap_person(&other, id, &wrapped), Err(KeyError::Damaged { .. })));
         assert!(matches!(keys.unwrap_person(&tenant, Uuid::from_u128(8), &wrapped), Err(KeyError::Damaged { .. })));
-        let unknown = Wrapped { master: "b".into(), bytes: wrapped.bytes };
+        let unknown = WrappedKey { master: "b".into(), bytes: wrapped.bytes };
         assert!(matches!(keys.unwrap_person(&tenant, id, &unknown), Err(KeyError::UnknownMaster { .. })));
     }
 }

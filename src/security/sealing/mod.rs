@@ -28,10 +28,10 @@ mod sealer;
 
 use uuid::Uuid;
 
-pub use cache::{HELD, Moment};
-pub use fields::{NewKey, NoKey, OpenError, OpeningKeys, PersonKeys, Place, key_id};
+pub use cache::{HELD, KeyMoment};
+pub use fields::{NewKey, NoKey, OpenError, OpeningKeys, PersonKeys, SealedPlace, key_id};
 pub use master::{BadMasterKeys, MasterKeys};
-pub use rewrap::Rewrapped;
+pub use rewrap::RewrapProgress;
 pub(super) use sealer::CHANNEL;
 pub use sealer::Sealer;
 

@@ -19,7 +19,7 @@ const PASSES: usize = 3;
 
 /// How far it has come, and at its end what became of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Rewrapped {
+pub struct RewrapProgress {
     /// Keys under other master keys than the newest when it began.
     pub total: u64,
     /// Keys wrapped anew.
@@ -33,23 +33,23 @@ pub struct Rewrapped {
 }
 
 /// Both tables of wrapped keys are alike, but for the names of their columns.
-struct Table {
+struct KeyTable {
     name: &'static str,
     key: &'static str,
-    bound: fn(&Row) -> Option<Vec<u8>>,
+    bound: fn(&WrappedKeyRow) -> Option<Vec<u8>>,
 }
 
-const TABLES: [Table; 2] = [
-    Table {
+const TABLES: [KeyTable; 2] = [
+    KeyTable {
         name: "convoke.person_keys",
         key: "key_id",
         bound: |row| Some(person_bound(&TenantId::new(&row.tenant).ok()?, row.key.parse().ok()?)),
     },
-    Table { name: "convoke.signing_keys", key: "kid", bound: |row| Some(signing_bound(&row.key, &row.tenant)) },
+    KeyTable { name: "convoke.signing_keys", key: "kid", bound: |row| Some(signing_bound(&row.key, &row.tenant)) },
 ];
 
 #[derive(sqlx::FromRow)]
-struct Row {
+struct WrappedKeyRow {
     key: String,
     tenant: String,
     master: String,
@@ -57,25 +57,25 @@ struct Row {
 }
 
 impl Sealer {
-    /// Wraps every key under the newest master key; `told` hears of the progress after each batch.
+    /// Wraps every key under the newest master key; `report` hears of the progress after each batch.
     pub async fn rewrap(
         &self,
         stop: &CancellationToken,
-        mut told: impl FnMut(&Rewrapped),
-    ) -> Result<Rewrapped, KeyError> {
+        mut report: impl FnMut(&RewrapProgress),
+    ) -> Result<RewrapProgress, KeyError> {
         self.check_masters().await?;
-        let mut rewrapped = Rewrapped::default();
+        let mut rewrapped = RewrapProgress::default();
         for table in &TABLES {
             rewrapped.total += self.count_old(table).await?;
         }
-        told(&rewrapped);
+        report(&rewrapped);
         for table in &TABLES {
             let damaged_elsewhere = rewrapped.damaged;
             for _ in 0..PASSES {
                 let before = rewrapped.done;
                 // Each pass meets the damaged ones again.
                 rewrapped.damaged = damaged_elsewhere;
-                self.pass(table, &mut rewrapped, stop, &mut told).await?;
+                self.pass(table, &mut rewrapped, stop, &mut report).await?;
                 if rewrapped.stopped {
                     return Ok(rewrapped);
                 }
@@ -88,7 +88,7 @@ impl Sealer {
         Ok(rewrapped)
     }
 
-    async fn count_old(&self, table: &Table) -> Result<u64, KeyError> {
+    async fn count_old(&self, table: &KeyTable) -> Result<u64, KeyError> {
         let mut transaction = self.pool.begin().await?;
         sqlx::query("SET LOCAL statement_timeout = 0").execute(&mut *transaction).await?;
         let statement = format!("SELECT count(*) FROM {} WHERE master <> $1", table.name);
@@ -100,10 +100,10 @@ impl Sealer {
 
     async fn pass(
         &self,
-        table: &Table,
-        rewrapped: &mut Rewrapped,
+        table: &KeyTable,
+        rewrapped: &mut RewrapProgress,
         stop: &CancellationToken,
-        told: &mut impl FnMut(&Rewrapped),
+        report: &mut impl FnMut(&RewrapProgress),
     ) -> Result<(), KeyError> {
         let mut after = None;
         loop {
@@ -117,12 +117,12 @@ impl Sealer {
             let (done, damaged) = self.wrap_anew(table, &rows).await?;
             rewrapped.done += done;
             rewrapped.damaged += damaged;
-            told(rewrapped);
+            report(rewrapped);
         }
     }
 
-    async fn old(&self, table: &Table, after: Option<&str>) -> Result<Vec<Row>, KeyError> {
-        let Table { name, key, .. } = table;
+    async fn old(&self, table: &KeyTable, after: Option<&str>) -> Result<Vec<WrappedKeyRow>, KeyError> {
+        let KeyTable { name, key, .. } = table;
         let kind = table.key_type();
         let statement = format!(
             "SELECT
@@ -146,7 +146,7 @@ impl Sealer {
     }
 
     /// How many were wrapped anew, and how many do not unwrap.
-    async fn wrap_anew(&self, table: &Table, rows: &[Row]) -> Result<(u64, u64), KeyError> {
+    async fn wrap_anew(&self, table: &KeyTable, rows: &[WrappedKeyRow]) -> Result<(u64, u64), KeyError> {
         let (newest, wrapping) = self.masters.newest();
         let (mut keys, mut olds, mut news, mut damaged) = (Vec::new(), Vec::new(), Vec::new(), 0);
         for row in rows {
@@ -163,7 +163,7 @@ impl Sealer {
             olds.push(row.wrapped.as_slice());
             news.push(wrapped);
         }
-        let Table { name, key, .. } = table;
+        let KeyTable { name, key, .. } = table;
         let kind = table.key_type();
         let statement = format!(
             "UPDATE {name} AS k
@@ -202,7 +202,7 @@ impl Sealer {
     }
 }
 
-impl Table {
+impl KeyTable {
     fn key_type(&self) -> &'static str {
         if self.key == "key_id" { "uuid" } else { "text" }
     }

@@ -8,9 +8,9 @@ use tokio::sync::OnceCell;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::cache::{Found, KeyCache, Moment};
-use super::fields::{self, NewKey, OpeningKeys, Person, PersonKey, PersonKeys};
-use super::master::{MasterKeys, Wrapped, person_bound};
+use super::cache::{FoundKey, KeyCache, KeyMoment};
+use super::fields::{self, NewKey, OpeningKeys, PersonKey, PersonKeys, PersonRef};
+use super::master::{MasterKeys, WrappedKey, person_bound};
 use super::{
     KeyError,
     cipher::{Cipher, bound},
@@ -65,7 +65,7 @@ impl Sealer {
     pub async fn find_keys(&self, persons: &[(TenantId, Identity)]) -> Result<PersonKeys, KeyError> {
         let moment = self.cache.moment();
         let mut found = PersonKeys { keys: HashMap::with_capacity(persons.len()), fresh: Vec::new(), moment };
-        let mut missing: HashSet<Person> = HashSet::new();
+        let mut missing: HashSet<PersonRef> = HashSet::new();
         for person in persons {
             match self.cache.person(person) {
                 Some(key) => _ = found.keys.insert(person.clone(), Some(key)),
@@ -77,7 +77,7 @@ impl Sealer {
         }
         // Persons without a key may get a new one, wrapped under the newest master key.
         self.check_masters().await?;
-        let missing: Vec<Person> = missing.into_iter().collect();
+        let missing: Vec<PersonRef> = missing.into_iter().collect();
         for (number, key) in self.read_keys(&missing).await? {
             found.fresh.push(missing[number].clone());
             found.keys.insert(missing[number].clone(), Some(key));
@@ -89,7 +89,7 @@ impl Sealer {
     }
 
     /// Changes whenever a key is forgotten: what was opened before must not be shown after.
-    pub fn moment(&self) -> Moment {
+    pub fn moment(&self) -> KeyMoment {
         self.cache.moment()
     }
 
@@ -109,7 +109,7 @@ impl Sealer {
     }
 
     /// Index in `persons` and key of each person with a key.
-    async fn read_keys(&self, persons: &[Person]) -> Result<Vec<(usize, Arc<PersonKey>)>, KeyError> {
+    async fn read_keys(&self, persons: &[PersonRef]) -> Result<Vec<(usize, Arc<PersonKey>)>, KeyError> {
         let rows: Vec<(i64, Uuid, String, Vec<u8>)> = sqlx::query_as(
             "SELECT
                 n.number,
@@ -127,7 +127,7 @@ impl Sealer {
         let mut found = Vec::with_capacity(rows.len());
         for (number, id, master, bytes) in rows {
             let index = usize::try_from(number - 1).expect("rows are numbered from 1");
-            let cipher = self.masters.unwrap_person(&persons[index].0, id, &Wrapped { master, bytes })?;
+            let cipher = self.masters.unwrap_person(&persons[index].0, id, &WrappedKey { master, bytes })?;
             found.push((index, Arc::new(PersonKey { id, cipher })));
         }
         Ok(found)
@@ -153,7 +153,7 @@ impl Sealer {
         sealed: impl IntoIterator<Item = &Sealed>,
     ) -> Result<OpeningKeys, KeyError> {
         let moment = self.cache.moment();
-        let mut keys: HashMap<Uuid, Found> = HashMap::new();
+        let mut keys: HashMap<Uuid, FoundKey> = HashMap::new();
         let mut missing: HashSet<Uuid> = HashSet::new();
         for id in sealed.into_iter().filter_map(fields::key_id) {
             if keys.contains_key(&id) || missing.contains(&id) {
@@ -178,7 +178,7 @@ impl Sealer {
         tenant: &TenantId,
         ids: HashSet<Uuid>,
         locked: &mut BTreeSet<String>,
-    ) -> Result<HashMap<Uuid, Found>, KeyError> {
+    ) -> Result<HashMap<Uuid, FoundKey>, KeyError> {
         let ids: Vec<Uuid> = ids.into_iter().collect();
         let rows: Vec<(Uuid, String, Vec<u8>)> = sqlx::query_as(
             "SELECT
@@ -193,9 +193,9 @@ impl Sealer {
         .bind(tenant.as_str())
         .fetch_all(&self.pool)
         .await?;
-        let mut loaded: HashMap<Uuid, Found> = ids.into_iter().map(|id| (id, None)).collect();
+        let mut loaded: HashMap<Uuid, FoundKey> = ids.into_iter().map(|id| (id, None)).collect();
         for (id, master, bytes) in rows {
-            let cipher: Cipher = match self.masters.unwrap_person(tenant, id, &Wrapped { master, bytes }) {
+            let cipher: Cipher = match self.masters.unwrap_person(tenant, id, &WrappedKey { master, bytes }) {
                 Err(KeyError::UnknownMaster { id: master }) => {
                     locked.insert(master);
                     loaded.remove(&id);
@@ -209,7 +209,7 @@ impl Sealer {
     }
 
     /// The ids of the keys that these persons have, as the table says now; of who has none, nothing that is sealed can be opened.
-    pub async fn keys_of(&self, persons: &[(TenantId, Identity)]) -> Result<HashMap<Person, Uuid>, KeyError> {
+    pub async fn keys_of(&self, persons: &[(TenantId, Identity)]) -> Result<HashMap<PersonRef, Uuid>, KeyError> {
         if persons.is_empty() {
             return Ok(HashMap::new());
         }

@@ -18,7 +18,7 @@ use crate::config::{ConfigError, KeysConfig, MIN_SIGNING_SECRET_BYTES, settings}
 use crate::ids::TenantId;
 
 pub use jwks::BadJwks;
-pub(super) use ring::{Found, Rings};
+pub(super) use ring::{KeyLookup, KeyRings};
 pub use ring::{KeyRing, REFRESH, RingUnavailable};
 pub(super) use store::{CHANNEL, signing_bound};
 pub use store::{CreatedKey, KeyStore, KeyStoreError, StoredKey};
@@ -62,7 +62,7 @@ pub enum BadSigningKeys {
 
 impl BadSigningKeys {
     /// As a fault of the configuration.
-    pub fn told(&self) -> ConfigError {
+    pub fn to_config_error(&self) -> ConfigError {
         let (setting, remedy) = match self {
             Self::Short { .. } => (&settings::SIGNING_KEYS, "make one with `openssl rand -hex 32`"),
             Self::Twice { .. } => {
@@ -79,11 +79,11 @@ fn of(tenant: &Option<TenantId>) -> String {
 }
 
 /// By key id.
-pub type Keys = HashMap<Arc<str>, Arc<VerifyingKey>>;
+pub type KeysById = HashMap<Arc<str>, Arc<VerifyingKey>>;
 
 /// The keys of the configuration, or all of their errors.
-pub fn configured(config: &KeysConfig) -> Result<Keys, Vec<BadSigningKeys>> {
-    let mut keys = Keys::new();
+pub fn configured(config: &KeysConfig) -> Result<KeysById, Vec<BadSigningKeys>> {
+    let mut keys = KeysById::new();
     let mut problems = Vec::new();
     let mut add = |key: VerifyingKey, problems: &mut Vec<BadSigningKeys>| {
         if keys.contains_key(&key.kid) {

@@ -8,7 +8,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use super::store::{KeyRow, KeyStore};
-use super::{Keys, VerifyingKey};
+use super::{KeysById, VerifyingKey};
 
 /// A running program reads the table this often, besides when it hears of a change: a revocation is seen by then.
 pub const REFRESH: Duration = Duration::from_secs(5);
@@ -20,7 +20,7 @@ const OVERDUE: Duration = Duration::from_secs(10);
 const TOO_OLD: Duration = Duration::from_secs(60);
 
 /// The table is small: a database that says nothing for this long has fallen silent, and others wait.
-const SILENCE: Duration = Duration::from_secs(10);
+const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// After a failure the table is left alone for this long.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -28,30 +28,30 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// The keys of the configuration and of the table, and the ids of those that were revoked.
 #[derive(Debug, Default)]
 pub struct KeyRing {
-    keys: Keys,
+    keys: KeysById,
     revoked: HashSet<String>,
     /// Another number whenever keys or revocations changed.
     pub(in crate::security) generation: u64,
 }
 
 /// What a key id stands for.
-pub(in crate::security) enum Found<'a> {
+pub(in crate::security) enum KeyLookup<'a> {
     Key(&'a Arc<VerifyingKey>),
     Revoked,
     Unknown,
 }
 
 impl KeyRing {
-    pub(in crate::security) fn find(&self, kid: &str) -> Found<'_> {
+    pub(in crate::security) fn find(&self, kid: &str) -> KeyLookup<'_> {
         if self.revoked.contains(kid) {
-            return Found::Revoked;
+            return KeyLookup::Revoked;
         }
-        self.keys.get(kid).map_or(Found::Unknown, Found::Key)
+        self.keys.get(kid).map_or(KeyLookup::Unknown, KeyLookup::Key)
     }
 
     /// Without a table.
     #[cfg(test)]
-    pub(in crate::security) fn of(keys: Keys, revoked: &[&str]) -> Self {
+    pub(in crate::security) fn of(keys: KeysById, revoked: &[&str]) -> Self {
         Self { keys, revoked: revoked.iter().map(ToString::to_string).collect(), generation: 1 }
     }
 }
@@ -62,28 +62,28 @@ impl KeyRing {
 pub struct RingUnavailable(pub Arc<str>);
 
 /// Follows the table.
-pub(in crate::security) struct Rings {
-    configured: Keys,
+pub(in crate::security) struct KeyRings {
+    configured: KeysById,
     store: KeyStore,
-    held: RwLock<Held>,
-    reader: Mutex<Reader>,
+    held: RwLock<LoadedRing>,
+    reader: Mutex<KeyTableReader>,
 }
 
 #[derive(Clone, Default)]
-struct Held {
+struct LoadedRing {
     ring: Arc<KeyRing>,
     read_at: Option<Instant>,
 }
 
 /// The holder of the lock reads the table.
 #[derive(Default)]
-struct Reader {
+struct KeyTableReader {
     rows: Vec<KeyRow>,
     failed: Option<(Instant, Arc<str>)>,
 }
 
-impl Rings {
-    pub fn new(configured: Keys, store: KeyStore) -> Self {
+impl KeyRings {
+    pub fn new(configured: KeysById, store: KeyStore) -> Self {
         Self { configured, store, held: RwLock::default(), reader: Mutex::default() }
     }
 
@@ -118,11 +118,11 @@ impl Rings {
         self.read(reader).await
     }
 
-    fn held(&self) -> Held {
+    fn held(&self) -> LoadedRing {
         self.held.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    async fn read(&self, mut reader: MutexGuard<'_, Reader>) -> Result<Arc<KeyRing>, RingUnavailable> {
+    async fn read(&self, mut reader: MutexGuard<'_, KeyTableReader>) -> Result<Arc<KeyRing>, RingUnavailable> {
         if let Some((at, problem)) = &reader.failed
             && at.elapsed() < PAUSE
         {
@@ -130,7 +130,7 @@ impl Rings {
         }
         // Noted before the question: what is committed after it is not in the answer.
         let read_at = Instant::now();
-        let answer = tokio::time::timeout(SILENCE, self.store.rows()).await;
+        let answer = tokio::time::timeout(QUERY_TIMEOUT, self.store.rows()).await;
         let rows = match answer.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
             Ok(rows) => rows,
             Err(problem) => {
@@ -145,7 +145,7 @@ impl Rings {
             reader.rows = rows;
         }
         reader.failed = None;
-        let held = Held { ring: ring.clone(), read_at: Some(read_at) };
+        let held = LoadedRing { ring: ring.clone(), read_at: Some(read_at) };
         *self.held.write().unwrap_or_else(PoisonError::into_inner) = held;
         Ok(ring)
     }

@@ -63,7 +63,7 @@ pub(super) struct KeyRow {
 }
 
 #[derive(sqlx::FromRow)]
-struct ListRow {
+struct KeyListRow {
     kid: String,
     tenant: Option<String>,
     created_at: Option<DateTime<Utc>>,
@@ -131,7 +131,7 @@ impl KeyStore {
 
     /// The keys of the table and all revocations, by kid.
     pub async fn list(&self) -> Result<Vec<StoredKey>, KeyStoreError> {
-        let rows: Vec<ListRow> = sqlx::query_as(
+        let rows: Vec<KeyListRow> = sqlx::query_as(
             "SELECT
                 coalesce(s.kid, r.kid) AS kid,
                 s.tenant,
@@ -143,7 +143,7 @@ impl KeyStore {
         )
         .fetch_all(&self.pool)
         .await?;
-        let stored = |row: ListRow| StoredKey {
+        let stored = |row: KeyListRow| StoredKey {
             kid: row.kid,
             tenant: row.tenant.and_then(|tenant| TenantId::new(&tenant).ok()),
             created_at: row.created_at.and_then(Timestamp::new),

@@ -44,7 +44,7 @@ pub struct Claims {
     pub iat: Option<NumericDate>,
     /// For whom it is; must name [`AUDIENCE`] if present.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub aud: Option<Audience>,
+    pub aud: Option<TokenAudience>,
     /// Its id. Never read, as `iat`.
     #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
     pub jti: Option<String>,
@@ -53,16 +53,16 @@ pub struct Claims {
 /// One audience or many.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum Audience {
+pub enum TokenAudience {
     One(String),
     Many(Vec<String>),
 }
 
-impl Audience {
+impl TokenAudience {
     fn names_us(&self) -> bool {
         match self {
-            Audience::One(audience) => audience == AUDIENCE,
-            Audience::Many(audiences) => audiences.iter().any(|audience| audience == AUDIENCE),
+            TokenAudience::One(audience) => audience == AUDIENCE,
+            TokenAudience::Many(audiences) => audiences.iter().any(|audience| audience == AUDIENCE),
         }
     }
 }

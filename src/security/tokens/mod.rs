@@ -12,9 +12,9 @@ mod mint;
 mod tests;
 mod verifier;
 
-pub use claims::{AUDIENCE, Audience, Claims, LEEWAY_S, MAX_LIFE_S, NumericDate};
+pub use claims::{AUDIENCE, Claims, LEEWAY_S, MAX_LIFE_S, NumericDate, TokenAudience};
 pub use mint::mint;
-pub use verifier::{BadKeys, Verified, Verifier};
+pub use verifier::{BadKeys, TokenVerifier, VerifiedToken};
 
 use crate::security::signing_keys::RingUnavailable;
 

@@ -288,7 +288,7 @@ fn what_was_minted_is_what_is_verified() {
         tenant: Some("acme".parse().unwrap()),
         grants: Grants::everything(),
         exp: Some(NumericDate::at(now().plus_seconds(60))),
-        aud: Some(Audience::One(AUDIENCE.into())),
+        aud: Some(TokenAudience::One(AUDIENCE.into())),
         ..Claims::default()
     };
     let caller = verify(&mint("any", SECRET, &claims)).unwrap();

@@ -18,7 +18,7 @@ use crate::json;
 use crate::security::caller::Caller;
 use crate::security::sealing::{BadMasterKeys, MasterKeys};
 use crate::security::signing_keys::{
-    self, BadSigningKeys, Found, KeyRing, KeyStore, RingUnavailable, Rings, VerifyingKey,
+    self, BadSigningKeys, KeyLookup, KeyRing, KeyRings, KeyStore, RingUnavailable, VerifyingKey,
 };
 
 /// Tokens whose verification is remembered: about 10 MB when full.
@@ -38,13 +38,13 @@ pub enum BadKeys {
 
 /// Verifies tokens. Cheap to clone; clones share what they know.
 #[derive(Clone)]
-pub struct Verifier {
-    rings: Arc<Rings>,
-    known: Cache<[u8; 32], Known>,
+pub struct TokenVerifier {
+    rings: Arc<KeyRings>,
+    known: Cache<[u8; 32], RememberedToken>,
 }
 
 #[derive(Clone)]
-struct Known {
+struct RememberedToken {
     caller: Arc<Caller>,
     expires_at: Timestamp,
     /// Of the ring it was verified with: with another one it is verified anew.
@@ -53,18 +53,18 @@ struct Known {
 
 /// What was found of a token, for those who ask about the same one again and again.
 #[derive(Clone, Copy, Debug)]
-pub struct Verified {
+pub struct VerifiedToken {
     expires_at: Timestamp,
     generation: u64,
 }
 
-impl Verifier {
+impl TokenVerifier {
     /// `pool` is of the role `convoke_system`. Reads nothing yet.
     pub fn new(config: &KeysConfig, pool: Pool) -> Result<Self, BadKeys> {
         let configured = signing_keys::configured(config).map_err(BadKeys::Signing)?;
         let store = KeyStore::new(pool, Arc::new(MasterKeys::configured(config)?));
         let known = Cache::builder().max_capacity(REMEMBERED).time_to_idle(IDLE).build();
-        Ok(Self { rings: Arc::new(Rings::new(configured, store)), known })
+        Ok(Self { rings: Arc::new(KeyRings::new(configured, store)), known })
     }
 
     /// Who bears the token.
@@ -81,7 +81,7 @@ impl Verifier {
         }
         let (caller, expires_at) = check(bearer, &ring, now)?;
         let caller = Arc::new(caller);
-        self.known.insert(digest, Known { caller: caller.clone(), expires_at, generation: ring.generation });
+        self.known.insert(digest, RememberedToken { caller: caller.clone(), expires_at, generation: ring.generation });
         Ok(caller)
     }
 
@@ -89,7 +89,7 @@ impl Verifier {
     pub async fn verify_again(
         &self,
         bearer: &str,
-        found: &mut Option<Verified>,
+        found: &mut Option<VerifiedToken>,
         now: Timestamp,
     ) -> Result<(), TokenError> {
         let generation = self.rings.current().await?.generation;
@@ -98,8 +98,10 @@ impl Verifier {
         }
         self.verify(bearer, now).await?;
         let digest: [u8; 32] = Sha256::digest(bearer).into();
-        *found =
-            self.known.get(&digest).map(|Known { expires_at, generation, .. }| Verified { expires_at, generation });
+        *found = self
+            .known
+            .get(&digest)
+            .map(|RememberedToken { expires_at, generation, .. }| VerifiedToken { expires_at, generation });
         Ok(())
     }
 
@@ -129,9 +131,9 @@ pub(super) fn check(token: &str, ring: &KeyRing, now: Timestamp) -> Result<(Call
     }
     let kid = header.kid.ok_or(TokenError::NoKid)?;
     let key = match ring.find(&kid) {
-        Found::Key(key) => key,
-        Found::Revoked => return Err(TokenError::RevokedKey { kid }),
-        Found::Unknown => return Err(TokenError::UnknownKey { kid }),
+        KeyLookup::Key(key) => key,
+        KeyLookup::Revoked => return Err(TokenError::RevokedKey { kid }),
+        KeyLookup::Unknown => return Err(TokenError::UnknownKey { kid }),
     };
     let expected = key.algorithm_name();
     if header.alg != expected {

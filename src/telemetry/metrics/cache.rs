@@ -13,7 +13,7 @@ const AGES: &[f64] = &[0.01, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.
 
 /// Where an answer comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layer {
+pub enum CacheLayer {
     Memory,
     Redis,
     Database,
@@ -21,7 +21,7 @@ pub enum Layer {
 
 /// What a layer had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum LayerOutcome {
     Hit,
     /// Nothing.
     Miss,
@@ -36,10 +36,10 @@ const OUTCOMES: [&str; 4] = ["hit", "miss", "unknown", "failed"];
 
 /// Cheap to clone; all clones count together.
 #[derive(Clone, Debug)]
-pub struct CacheMetrics(Arc<Instruments>);
+pub struct CacheMetrics(Arc<CacheInstruments>);
 
 #[derive(Debug)]
-struct Instruments {
+struct CacheInstruments {
     reads: [[IntCounter; OUTCOMES.len()]; LAYERS.len()],
     ages: [Histogram; LAYERS.len()],
     written: IntCounterVec,
@@ -53,7 +53,7 @@ impl CacheMetrics {
     pub(super) fn new(registry: &Registry) -> Self {
         let reads: IntCounterVec = register(registry, counters(&CACHE_READS));
         let ages: HistogramVec = register(registry, histograms(&CACHE_AGE, AGES));
-        Self(Arc::new(Instruments {
+        Self(Arc::new(CacheInstruments {
             reads: LAYERS.map(|layer| OUTCOMES.map(|outcome| reads.with_label_values(&[layer, outcome]))),
             ages: LAYERS.map(|layer| ages.with_label_values(&[layer])),
             written: register(registry, counters(&CACHE_WRITES)),
@@ -65,22 +65,22 @@ impl CacheMetrics {
     }
 
     /// A layer was asked.
-    pub fn read(&self, layer: Layer, outcome: Outcome) {
+    pub fn read(&self, layer: CacheLayer, outcome: LayerOutcome) {
         self.0.reads[layer as usize][outcome as usize].inc();
     }
 
     /// How often a layer was asked, with this outcome.
-    pub fn reads(&self, layer: Layer, outcome: Outcome) -> u64 {
+    pub fn reads(&self, layer: CacheLayer, outcome: LayerOutcome) -> u64 {
         self.0.reads[layer as usize][outcome as usize].get()
     }
 
     /// How long ago what a layer had was made.
-    pub fn age(&self, layer: Layer, age: Duration) {
+    pub fn age(&self, layer: CacheLayer, age: Duration) {
         self.0.ages[layer as usize].observe(age.as_secs_f64());
     }
 
     /// How old what a layer had was on average, in seconds; nought where it never answered.
-    pub fn mean_age(&self, layer: Layer) -> f64 {
+    pub fn mean_age(&self, layer: CacheLayer) -> f64 {
         let ages = &self.0.ages[layer as usize];
         match ages.get_sample_count() {
             0 => 0.0,

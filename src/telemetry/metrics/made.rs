@@ -3,32 +3,32 @@
 use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 
-use super::described::Described;
+use super::described::MetricSpec;
 
 /// Seconds: a commit is about a millisecond, a time-out some ten seconds.
 pub const TIMES: &[f64] = &[0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-pub fn opts(about: &Described) -> Opts {
+pub fn opts(about: &MetricSpec) -> Opts {
     Opts::new(about.name, about.help)
 }
 
-fn histogram_opts(about: &Described, buckets: &[f64]) -> HistogramOpts {
+fn histogram_opts(about: &MetricSpec, buckets: &[f64]) -> HistogramOpts {
     HistogramOpts::new(about.name, about.help).buckets(buckets.to_vec())
 }
 
-pub fn histogram(about: &Described, buckets: &[f64]) -> prometheus::Result<Histogram> {
+pub fn histogram(about: &MetricSpec, buckets: &[f64]) -> prometheus::Result<Histogram> {
     Histogram::with_opts(histogram_opts(about, buckets))
 }
 
-pub fn histograms(about: &Described, buckets: &[f64]) -> prometheus::Result<HistogramVec> {
+pub fn histograms(about: &MetricSpec, buckets: &[f64]) -> prometheus::Result<HistogramVec> {
     HistogramVec::new(histogram_opts(about, buckets), about.labels)
 }
 
-pub fn gauges(about: &Described) -> prometheus::Result<IntGaugeVec> {
+pub fn gauges(about: &MetricSpec) -> prometheus::Result<IntGaugeVec> {
     IntGaugeVec::new(opts(about), about.labels)
 }
 
-pub fn counters(about: &Described) -> prometheus::Result<IntCounterVec> {
+pub fn counters(about: &MetricSpec) -> prometheus::Result<IntCounterVec> {
     IntCounterVec::new(opts(about), about.labels)
 }
 

@@ -1,6 +1,6 @@
 //! Events in pages and in lines: all of them, in order, and only for those they are meant for.
 
-use convoke::events::log::append::Batch;
+use convoke::events::log::append::AppendBatch;
 use convoke::security::grants::Grants;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -125,7 +125,7 @@ async fn lines_of_a_long_log_take_no_more_memory_than_those_of_a_short_one() {
                 let data = json!({ "identity": "x".repeat(2_000) }).to_string();
                 event.data = RawValue::from_string(data).unwrap().into();
             }
-            log.append(&Batch::new(now(), vec![batch])).await.unwrap();
+            log.append(&AppendBatch::new(now(), vec![batch])).await.unwrap();
         }
         let request = service.get(&server_token(), "/v1/events").header("accept", "application/x-ndjson");
         let mut answer = request.send().await.unwrap();

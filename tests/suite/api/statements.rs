@@ -10,7 +10,7 @@ use crate::harness::{Counted, Run, Server, eventually};
 /// More of everything than there are statements in any request.
 const MANY: usize = 60;
 
-/// A page of events is looked for in at most eight stretches of the log, each read in a transaction of its own.
+/// A page of events is looked for in at most eight ranges of the log, each read in a transaction of its own.
 const STRETCHES: u64 = 8;
 
 /// What the process asks by itself meanwhile, on connections that it may have to make and to prepare for it: where the log ends, and

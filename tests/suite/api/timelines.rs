@@ -14,7 +14,7 @@ async fn lines(service: &Service, token: &str, room: &str) -> Vec<String> {
 }
 
 /// A room in which a few things happened; its id.
-async fn told(service: &Service) -> String {
+async fn room_with_events(service: &Service) -> String {
     let room = service.room(&json!({ "name": "standup" })).await;
     service.join(&room, "alice", "host").await;
     service.join(&room, "bob", "speaker").await;
@@ -36,7 +36,7 @@ async fn told(service: &Service) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_happened_is_told_in_sentences_with_names() {
     let service = Service::start().await;
-    let room = told(&service).await;
+    let room = room_with_events(&service).await;
     let all = lines(&service, &server_token(), &room).await;
     let expected = [
         "A server created the room \u{201c}standup\u{201d}",
@@ -80,7 +80,7 @@ async fn what_happened_is_told_in_sentences_with_names() {
 #[tokio::test(flavor = "multi_thread")]
 async fn readers_are_told_what_they_may_know_and_who_was_forgotten_is_somebody() {
     let service = Service::start().await;
-    let room = told(&service).await;
+    let room = room_with_events(&service).await;
     service.command(&person("alice"), &room, "unlock-room", &json!({})).await.is(200);
     service.join(&room, "carol", "speaker").await;
     let carols = lines(&service, &person("carol"), &room).await;
@@ -110,7 +110,7 @@ async fn readers_are_told_what_they_may_know_and_who_was_forgotten_is_somebody()
 #[tokio::test(flavor = "multi_thread")]
 async fn as_text_it_is_a_line_each_with_a_link_to_the_next_page() {
     let service = Service::start().await;
-    let room = told(&service).await;
+    let room = room_with_events(&service).await;
     let mut text = String::new();
     let mut path = format!("/v1/rooms/{room}/timeline?limit=5");
     loop {

@@ -27,7 +27,7 @@ fn client(name: &str) -> String {
 }
 
 /// What the clients of a program say of a list that they sent.
-async fn told(service: &Service, mut program: Command, folder: &Folder, prefer: &str) -> Vec<Value> {
+async fn answers_to(service: &Service, mut program: Command, folder: &Folder, prefer: &str) -> Vec<Value> {
     let file = folder.join("list.ndjson");
     if !file.exists() {
         std::fs::write(&file, long_list()).unwrap();
@@ -49,7 +49,7 @@ async fn clients_that_send_all_before_they_read_are_answered_whole() {
     }
     let mut clients = Vec::new();
     for program in programs {
-        for client in told(&service, program, &folder, "").await {
+        for client in answers_to(&service, program, &folder, "").await {
             assert_eq!(client["statuses"], json!({ "201": LINES }), "{client}");
             assert!(client["bytes"].as_u64().unwrap() > (LINES * METADATA) as u64, "{client}");
             clients.push(client["client"].as_str().unwrap().to_owned());
@@ -61,7 +61,7 @@ async fn clients_that_send_all_before_they_read_are_answered_whole() {
 
     let mut program = Command::new(python());
     program.arg(client("list.py"));
-    for client in told(&service, program, &folder, "return=minimal").await {
+    for client in answers_to(&service, program, &folder, "return=minimal").await {
         assert_eq!(client["statuses"], json!({ "201": LINES }), "{client}");
         assert!(client["bytes"].as_u64().unwrap() < (LINES * 150) as u64, "{client}");
     }

@@ -3,8 +3,8 @@
 use convoke::events::archive::GROUP_EVENTS;
 use convoke::events::envelope::Envelope;
 use convoke::events::log::EventLog;
-use convoke::events::log::append::Batch;
-use convoke::events::log::verify::Verdict;
+use convoke::events::log::append::AppendBatch;
+use convoke::events::log::verify::VerifyResult;
 use convoke::ids::RoomKey;
 
 use super::{OLD, Past, at, early_past};
@@ -25,7 +25,7 @@ async fn long(past: &Past) -> (RoomKey, Vec<RoomKey>) {
         let one = room();
         let rooms = vec![more(&log, 0, &through, STEP / 2).await, fresh(1, &one, STEP / 2)];
         let now = at("2024-02-01T00:00:00Z").plus_seconds(60 * minute);
-        let appended = log.append(&Batch::new(now, rooms)).await.unwrap();
+        let appended = log.append(&AppendBatch::new(now, rooms)).await.unwrap();
         assert!(appended.conflicts.is_empty());
         (written, minute) = (written + STEP, minute + 1);
         short.push(one);
@@ -89,5 +89,5 @@ async fn events_and_rooms_are_found_in_whichever_row_group_they_lie() {
     for (number, (before, after)) in before.iter().zip(&after).enumerate() {
         assert!(before == after, "answer {number}: {before}\n is now {after}");
     }
-    assert!(matches!(past.log().verify(|_, _| true).await.unwrap(), Verdict::Whole { .. }));
+    assert!(matches!(past.log().verify(|_, _| true).await.unwrap(), VerifyResult::Whole { .. }));
 }

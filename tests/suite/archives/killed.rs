@@ -1,7 +1,7 @@
 //! A run that is killed anywhere is gone on with by the next one, and nobody who reads notices.
 
 use convoke::config::FaultPoint;
-use convoke::events::log::verify::Verdict;
+use convoke::events::log::verify::VerifyResult;
 
 use super::{OLD, past};
 
@@ -24,7 +24,7 @@ async fn killed_at_every_point_of_its_way_it_goes_on_where_it_was() {
     }
     past.archive(OLD).await;
     assert_eq!(format!("{:?}", past.log().read(0, 100_000).await.unwrap()), before);
-    assert!(matches!(past.log().verify(|_, _| true).await.unwrap(), Verdict::Whole { .. }));
+    assert!(matches!(past.log().verify(|_, _| true).await.unwrap(), VerifyResult::Whole { .. }));
     assert_eq!(past.files().len(), 22, "no file is left of what was cut off: {:?}", past.files());
     let apart = "SELECT count(*) FROM pg_tables WHERE schemaname = 'convoke' AND tablename LIKE 'log_2024%'";
     let left: i64 = sqlx::query_scalar(apart).fetch_one(&past.db.owner).await.unwrap();

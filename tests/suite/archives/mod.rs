@@ -12,8 +12,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use convoke::config::{ArchiveConfig, ArchivePlace};
-use convoke::events::archive::Archive;
-use convoke::events::archive::store::Store;
+use convoke::events::archive::ArchiveReader;
+use convoke::events::archive::store::ArchiveStore;
 use convoke::events::log::EventLog;
 use convoke::events::time::Timestamp;
 use serde_json::Value;
@@ -94,13 +94,13 @@ impl Past {
     }
 }
 
-fn archive(folder: &Path) -> Archive {
+fn archive(folder: &Path) -> ArchiveReader {
     let config = ArchiveConfig {
         place: Some(ArchivePlace::Folder(folder.into())),
         options: Default::default(),
         retention: Duration::ZERO,
     };
-    Archive::new(Store::configured(&config).unwrap().unwrap())
+    ArchiveReader::new(ArchiveStore::configured(&config).unwrap().unwrap())
 }
 
 /// Partitions that are still tables.

@@ -2,9 +2,9 @@
 
 use convoke::events::envelope::Envelope;
 use convoke::events::log::EventLog;
-use convoke::events::log::verify::Verdict;
+use convoke::events::log::verify::VerifyResult;
 use convoke::projections::MODELS;
-use convoke::projections::rebuild::{Purpose, Rebuild};
+use convoke::projections::rebuild::{Rebuild, RebuildPurpose};
 use convoke::security::grants::Grants;
 use tokio_util::sync::CancellationToken;
 
@@ -84,9 +84,9 @@ async fn every_read_of_the_log_answers_as_before() {
     same(&before, &everything(&past, &past.log()).await);
     let verdict = past.log().verify(|_, _| true).await.unwrap();
     let events = past.log().head().await.unwrap().position;
-    assert_eq!(verdict, Verdict::Whole { events, rooms: past.story.rooms.len() as u64 });
+    assert_eq!(verdict, VerifyResult::Whole { events, rooms: past.story.rooms.len() as u64 });
     for key in past.story.rooms.keys().take(3) {
-        assert!(matches!(past.log().verify_room(key, |_, _| true).await.unwrap(), Verdict::Whole { .. }));
+        assert!(matches!(past.log().verify_room(key, |_, _| true).await.unwrap(), VerifyResult::Whole { .. }));
     }
 }
 
@@ -95,7 +95,7 @@ async fn a_rebuild_from_the_first_position_gives_the_same_rows_through_archives(
     let past = past(32, 3, 400).await;
     past.fold().await;
     past.archive(OLD).await;
-    for purpose in [Purpose::Verify, Purpose::Rebuild] {
+    for purpose in [RebuildPurpose::Verify, RebuildPurpose::Rebuild] {
         for report in Rebuild::new(past.log(), 100).run(MODELS, purpose, &CancellationToken::new()).await.unwrap() {
             assert!(report.comparison.is_equal(), "{report:?}");
             assert_eq!(report.digest, checkpoint_of(&past.db, report.name).await.digest);
@@ -112,12 +112,12 @@ async fn commands_go_on_in_a_room_whose_beginning_is_archived() {
     // Another month passes, and goes too.
     past.story.go_on(200).write(&log).await;
     let workers = Workers::on(log.clone());
-    workers.reach(past.story.told.len() as u64).await;
+    workers.reach(past.story.history.len() as u64).await;
     workers.stop().await;
     let told: Vec<_> = log.read(0, 100_000).await.unwrap().iter().map(|event| event.event().unwrap()).collect();
-    let expected: Vec<_> = past.story.told.iter().map(|told| told.event.clone()).collect();
+    let expected: Vec<_> = past.story.history.iter().map(|told| told.event.clone()).collect();
     assert_eq!(format!("{told:?}"), format!("{expected:?}"));
-    assert!(matches!(log.verify(|_, _| true).await.unwrap(), Verdict::Whole { .. }));
+    assert!(matches!(log.verify(|_, _| true).await.unwrap(), VerifyResult::Whole { .. }));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

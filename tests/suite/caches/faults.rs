@@ -86,12 +86,12 @@ async fn redis_killed_and_back_is_not_noticed_by_readers() {
     pair.go_on(60).await;
     let p99 = pair.p99();
     assert!(p99 < SLOWEST, "{p99:?}");
-    assert!(pair.nodes[0].breakers.told().contains("open"), "{}", pair.nodes[0].breakers.told());
+    assert!(pair.nodes[0].breakers.summary().contains("open"), "{}", pair.nodes[0].breakers.summary());
     redis.start_again().await;
     pair.share().await;
     eventually("the breaker closes", PATIENCE, async || {
         pair.go_on(1).await;
-        (pair.nodes[0].breakers.told() == "redis closed").then_some(())
+        (pair.nodes[0].breakers.summary() == "redis closed").then_some(())
     })
     .await;
 }
@@ -104,7 +104,7 @@ async fn redis_that_falls_silent_costs_a_few_readers_its_time_out_and_then_nobod
     pair.p99();
     redis.pause();
     pair.go_on(60).await;
-    assert!(pair.nodes[0].breakers.told().contains("open"), "{}", pair.nodes[0].breakers.told());
+    assert!(pair.nodes[0].breakers.summary().contains("open"), "{}", pair.nodes[0].breakers.summary());
     let p99 = pair.p99();
     assert!(p99 < SLOWEST, "{p99:?}");
     redis.go_on();

@@ -7,20 +7,20 @@ use std::time::Duration;
 use convoke::config::{CacheConfig, Config};
 use convoke::database::pool;
 use convoke::events::envelope::Hash;
-use convoke::events::feed::{Source, Window};
-use convoke::events::log::append::{Batch, NewEvent, RoomAppend};
+use convoke::events::feed::{EventWindow, FeedSource};
+use convoke::events::log::append::{AppendBatch, EventData, RoomAppend};
 use convoke::events::log::{EventLog, chain};
 use convoke::events::room::{RoomCreated, RoomEvent, RoomLocked, RoomUnlocked, Settings};
 use convoke::events::time::Clock;
 use convoke::ids::{Actor, CommandId, RoomId, RoomKey, TenantId};
 use convoke::live::cache::Cache;
 use convoke::live::cache::stats::NodeStats;
-use convoke::live::hub::{self, Hub};
+use convoke::live::hub::{self, EventHub};
 use convoke::live::pattern::Pattern;
 use convoke::live::rooms::{self, RoomStates, Shown, StateError};
 use convoke::live::snapshots::{self, Snapshots};
 use convoke::projections::MODELS;
-use convoke::projections::live::Board;
+use convoke::projections::live::ProjectionProgress;
 use convoke::projections::read::ReadModels;
 use convoke::resilience::Breakers;
 use convoke::security::sealing::{MasterKeys, Sealer};
@@ -76,19 +76,20 @@ impl<'a> Make<'a> {
     /// On connections of the test's own, and not yet following.
     pub fn node_over(self, log: &EventLog) -> Node {
         let metrics = Metrics::new();
-        let (board, breakers) = (Board::new(log.pool().clone(), MODELS), Breakers::new(metrics.clone()));
+        let (progress, breakers) =
+            (ProjectionProgress::new(log.pool().clone(), MODELS), Breakers::new(metrics.clone()));
         let config = config(self.redis.as_deref(), self.memory);
         let key = Zeroizing::new([if self.trusted { 7 } else { 8 }; 32]);
         let sealer = Sealer::new(log.pool().clone(), MasterKeys::new([("test".to_owned(), key)]).unwrap());
         let parts = snapshots::Parts { sealer, clock: Clock::system(), metrics: metrics.cache().clone() };
         let around = || breakers.around("redis", snapshots::BREAKER);
         let (snapshots, writer) = Snapshots::new(&config, parts, around).unwrap().unzip();
-        let (stop, mut tasks, window) = (CancellationToken::new(), JoinSet::new(), Window::default());
-        let rooms = RoomStates::new(rooms::Parts {
+        let (stop, mut tasks, window) = (CancellationToken::new(), JoinSet::new(), EventWindow::default());
+        let rooms = RoomStates::new(rooms::RoomStatesParts {
             log: log.clone(),
             window: window.clone(),
             models: ReadModels::new(log.pool().clone()),
-            board,
+            progress,
             snapshot_interval: 1_000,
             snapshots: snapshots.clone(),
             metrics: metrics.cache().clone(),
@@ -101,9 +102,9 @@ impl<'a> Make<'a> {
             Cache { rooms: rooms.clone(), snapshots, metrics: metrics.cache().clone(), pool: log.pool().clone() };
         // The nodes of these tests have no streams.
         let (publisher, stretches) = hub::publisher();
-        tasks.spawn(Hub::new(1_000).run(stretches, stop.clone()));
+        tasks.spawn(EventHub::new(1_000).run(stretches, stop.clone()));
         tasks.spawn(rooms.run(publisher, stop.clone()));
-        tasks.spawn(window.run(Source::log(log.clone(), metrics), stop.clone()));
+        tasks.spawn(window.run(FeedSource::log(log.clone(), metrics), stop.clone()));
         if let Some(writer) = writer {
             tasks.spawn(writer.run(stop.clone()));
         }
@@ -212,7 +213,7 @@ impl Writer {
     }
 
     pub async fn append(&mut self, room: usize, event: RoomEvent) -> u64 {
-        let event = NewEvent {
+        let event = EventData {
             event_type: event.name(),
             type_version: event.version(),
             occurred_at: None,
@@ -229,7 +230,7 @@ impl Writer {
         let key = self.rooms[room].clone();
         let append =
             RoomAppend { unit: 0, key, expected, chain, events: vec![event], names: Vec::new(), outcomes: Vec::new() };
-        let appended = self.log.append(&Batch::new(Clock::system().now(), vec![append])).await.unwrap();
+        let appended = self.log.append(&AppendBatch::new(Clock::system().now(), vec![append])).await.unwrap();
         let written = appended.rooms[0].as_ref().unwrap();
         self.at[room] = (written.version, written.chain);
         self.history[room].lock().unwrap().push(appended.position);

@@ -7,7 +7,7 @@ use futures_util::{StreamExt as _, stream};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use super::printing::{To, printed};
-use super::{Ground, Needs, commands, needs, tells_an_error};
+use super::{Fixture, Needs, commands, needs, tells_an_error};
 use crate::harness::{Cut, Cutting, Ended, Over, Run, TestDb};
 
 const POINTS: u32 = 10;
@@ -96,23 +96,23 @@ async fn does_not_come_up(run: &Run) -> Option<Ended> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_command_that_loses_its_database_fails_and_says_so() {
-    let ground = Ground::new().await;
+    let fixture = Fixture::new().await;
     let known: Vec<String> = commands().into_iter().map(|known| known.path).collect();
     let tried: Vec<&String> =
         known.iter().filter(|path| ![Needs::Nothing, Needs::Kafka].contains(&needs(path))).collect();
     assert!(tried.len() > 20, "{tried:?}");
     let mut logs = Vec::new();
     for path in tried {
-        logs.push((path, ground.db.copy().await));
+        logs.push((path, fixture.db.copy().await));
     }
-    let ground = &ground;
+    let fixture = &fixture;
     stream::iter(&logs)
         .map(async |(path, db)| {
             let server = match needs(path) {
-                Needs::Server => Some(ground.run(&db.url).serve().await),
+                Needs::Server => Some(fixture.run(&db.url).serve().await),
                 _ => None,
             };
-            is_lost_at_every_point(path, db, |number, url| ground.command(path, number, url)).await;
+            is_lost_at_every_point(path, db, |number, url| fixture.command(path, number, url)).await;
             drop(server);
         })
         .buffer_unordered(SIDE_BY_SIDE)

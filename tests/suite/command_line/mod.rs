@@ -99,26 +99,30 @@ fn arguments(path: &str, number: u32) -> Vec<String> {
 }
 
 /// A log with what commands work on: an old partition and a present one, personal fields, read models that have folded it.
-pub struct Ground {
+pub struct Fixture {
     pub db: TestDb,
     folder: Folder,
 }
 
-impl Ground {
+impl Fixture {
     pub async fn new() -> Self {
-        let ground = Self { db: TestDb::new().await, folder: folder() };
-        std::fs::write(ground.file("old.ndjson"), lines("old", "2012-01-01", PEOPLE)).unwrap();
-        std::fs::write(ground.file("present.ndjson"), lines("present", "2024-01-01", 5)).unwrap();
+        let fixture = Self { db: TestDb::new().await, folder: folder() };
+        std::fs::write(fixture.file("old.ndjson"), lines("old", "2012-01-01", PEOPLE)).unwrap();
+        std::fs::write(fixture.file("present.ndjson"), lines("present", "2024-01-01", 5)).unwrap();
         for args in [&["--recorded-as-occurred", "old.ndjson"][..], &["present.ndjson"]] {
-            let done =
-                ground.run(&ground.db.url).args(["import", "--tenant", TENANT]).args(args.iter().copied()).run().await;
+            let done = fixture
+                .run(&fixture.db.url)
+                .args(["import", "--tenant", TENANT])
+                .args(args.iter().copied())
+                .run()
+                .await;
             assert_eq!(done.status, 0, "{done:?}");
         }
-        let log = EventLog::new(ground.db.system.clone());
+        let log = EventLog::new(fixture.db.system.clone());
         let workers = Workers::on(log.clone());
         workers.reach(log.head().await.unwrap().position).await;
         workers.stop().await;
-        ground
+        fixture
     }
 
     fn file(&self, name: &str) -> PathBuf {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, stream};
 use rustix::process::Signal;
 
-use super::{Ground, Known, Needs, commands, needs, tells_an_error};
+use super::{Fixture, Known, Needs, commands, needs, tells_an_error};
 use crate::harness::{Ended, Guarded, Run, TestDb, client, eventually, free_port};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -74,32 +74,32 @@ fn number() -> u32 {
     NUMBER.fetch_add(1, Ordering::Relaxed)
 }
 
-async fn every_way(known: &Known, ground: &Ground) {
+async fn every_way(known: &Known, fixture: &Fixture) {
     let path = known.path.as_str();
     let json: &[Option<&str>] = if known.has_json { &[None, Some("--json")] } else { &[None] };
     for json in json {
         let what = format!("convoke {path} {}", json.unwrap_or_default());
-        let run = |url: &str| ground.command(path, number(), url).args(json.iter().copied());
+        let run = |url: &str| fixture.command(path, number(), url).args(json.iter().copied());
         prints_well(what.trim(), async || match needs(path) {
             Needs::EmptyDatabase => {
                 let empty = TestDb::empty().await;
                 (run(&empty.url), Some(empty))
             }
             Needs::OwnLog => {
-                let copy = ground.db.copy().await;
+                let copy = fixture.db.copy().await;
                 (run(&copy.url), Some(copy))
             }
-            _ => (run(&ground.db.url), None),
+            _ => (run(&fixture.db.url), None),
         })
         .await;
     }
-    let help = ground.run(&ground.db.url).args(path.split(' ')).args(["--help"]);
+    let help = fixture.run(&fixture.db.url).args(path.split(' ')).args(["--help"]);
     prints_well(&format!("convoke {path} --help"), async || (help.clone(), None)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_command_ends_quietly_at_a_closed_pipe_and_with_an_error_at_a_full_disk() {
-    let ground = Ground::new().await;
+    let fixture = Fixture::new().await;
     // Tried apart; and what all others would go by is changed last.
     let apart = ["serve", "log tail", "log fence"];
     let tried: Vec<Known> = commands()
@@ -111,30 +111,30 @@ async fn every_command_ends_quietly_at_a_closed_pipe_and_with_an_error_at_a_full
     let alone = |known: &&Known| needs(&known.path) == Needs::OwnLog || folds.contains(&known.path.as_str());
     let (own, shared): (Vec<_>, Vec<_>) = tried.iter().partition(alone);
     for known in own {
-        every_way(known, &ground).await;
+        every_way(known, &fixture).await;
     }
     stream::iter(shared)
-        .map(|known| every_way(known, &ground))
+        .map(|known| every_way(known, &fixture))
         .buffer_unordered(SIDE_BY_SIDE)
         .collect::<Vec<()>>()
         .await;
-    let server = ground.run(&ground.db.url).serve().await;
+    let server = fixture.run(&fixture.db.url).serve().await;
     for known in commands().iter().filter(|known| needs(&known.path) == Needs::Server) {
-        every_way(known, &ground).await;
+        every_way(known, &fixture).await;
     }
     drop(server);
     for known in commands().iter().filter(|known| known.path == "log fence") {
-        every_way(known, &ground).await;
+        every_way(known, &fixture).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_of_events_ends_with_its_reader_and_an_export_with_the_disk() {
-    let ground = Ground::new().await;
+    let fixture = Fixture::new().await;
     for args in
         [&["log", "tail", "--from", "1"][..], &["export"], &["export", "-", "--json"], &["log", "read", "--json"]]
     {
-        let run = ground.run(&ground.db.url).args(args.iter().copied());
+        let run = fixture.run(&fixture.db.url).args(args.iter().copied());
         let closed = printed(&run, To::ClosedPipe, To::Test).await;
         assert!(closed.status == 0 && !closed.stderr.contains("error"), "{args:?} | true: {closed:?}");
         let full = printed(&run, To::FullDisk, To::Test).await;
@@ -145,20 +145,20 @@ async fn a_stream_of_events_ends_with_its_reader_and_an_export_with_the_disk() {
 /// A command that tells a verdict by its exit code tells it also to those who do not read on.
 #[tokio::test]
 async fn a_verdict_is_not_lost_with_the_reader() {
-    let ground = Ground::new().await;
+    let fixture = Fixture::new().await;
     sqlx::query("UPDATE convoke.projections SET status = 'stopped', error = 'by hand', stopped_at = now()")
-        .execute(&ground.db.owner)
+        .execute(&fixture.db.owner)
         .await
         .unwrap();
-    let run = ground.run(&ground.db.url).args(["projection", "list"]);
+    let run = fixture.run(&fixture.db.url).args(["projection", "list"]);
     assert_eq!(printed(&run, To::ClosedPipe, To::Test).await.status, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_whose_output_nobody_reads_serves_and_one_that_cannot_say_where_it_listens_does_not() {
-    let ground = Ground::new().await;
+    let fixture = Fixture::new().await;
     let port = free_port();
-    let run = ground.run(&ground.db.url).args(["serve", "--listen", &format!("127.0.0.1:{port}")]);
+    let run = fixture.run(&fixture.db.url).args(["serve", "--listen", &format!("127.0.0.1:{port}")]);
     let full = printed(&run, To::FullDisk, To::Test).await;
     assert!(tells_an_error(&full) && full.stderr.contains("No space left"), "{full:?}");
     // Its log has nowhere to go either.

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use convoke::commands::execute::Request;
+use convoke::commands::execute::CommandRequest;
 use convoke::commands::room::RoomCommand;
-use convoke::events::log::append::{Batch, RoomAppend};
+use convoke::events::log::append::{AppendBatch, RoomAppend};
 use convoke::events::room::RoomEvent;
 use convoke::events::tenant::PersonErased;
 use convoke::ids::RoomId;
@@ -20,10 +20,10 @@ use crate::log::{event, log_of, now};
 
 const PERSONS: usize = 60;
 
-fn erasure(identity: &str) -> Request {
+fn erasure(identity: &str) -> CommandRequest {
     let body = json!({ "identity": identity }).to_string();
     let command = RoomCommand::parse_of_tenant("erase-person", body.as_bytes()).unwrap();
-    Request { command, ..request(RoomId::TENANT, "lock-room", json!({})) }
+    CommandRequest { command, ..request(RoomId::TENANT, "lock-room", json!({})) }
 }
 
 async fn keys(db: &PgPool) -> i64 {
@@ -72,11 +72,11 @@ async fn an_erasure_that_is_left_out_of_a_batch_leaves_the_key() {
     let attempt = async |expected: u64| {
         let erased = RoomEvent::from(PersonErased { identity: "alice".parse().unwrap() });
         let data = RawValue::from_string(erased.to_json().unwrap()).unwrap().into();
-        let event = convoke::events::log::append::NewEvent { event_type: erased.name(), data, ..event("") };
+        let event = convoke::events::log::append::EventData { event_type: erased.name(), data, ..event("") };
         let (names, outcomes) = (Vec::new(), Vec::new());
         let key = key_of(RoomId::TENANT);
         let append = RoomAppend { unit: 0, key, expected, chain: [0; 32], events: vec![event], names, outcomes };
-        log.append(&Batch::new(now(), vec![append])).await.unwrap().conflicts.len()
+        log.append(&AppendBatch::new(now(), vec![append])).await.unwrap().conflicts.len()
     };
     assert_eq!((attempt(7).await, keys(&db.owner).await), (1, 1), "decided on a version that is not there");
     assert_eq!((attempt(0).await, keys(&db.owner).await), (0, 0));

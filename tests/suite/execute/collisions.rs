@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use convoke::commands::execute::{ExecuteError, Outcome, Request};
-use convoke::events::log::verify::Verdict;
+use convoke::commands::execute::{CommandOutcome, CommandRequest, ExecuteError};
+use convoke::events::log::verify::VerifyResult;
 use convoke::ids::RoomId;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -182,7 +182,7 @@ impl Side {
         Item { room: self.dice.roll(ROOMS), command, key, expected }
     }
 
-    fn request(&self, item: &Item) -> Request {
+    fn request(&self, item: &Item) -> CommandRequest {
         let (name, data): (&str, Value) = match item.command {
             Kind::Create { name, returning } => {
                 let name = name.map(|name| format!("{name} {}", self.ids[0]));
@@ -200,7 +200,7 @@ impl Side {
         request
     }
 
-    fn seen(&self, outcome: Result<Outcome, ExecuteError>) -> Answer {
+    fn seen(&self, outcome: Result<CommandOutcome, ExecuteError>) -> Answer {
         match outcome {
             Ok(outcome) => {
                 let room = self.ids.iter().position(|id| *id == outcome.room).unwrap();
@@ -219,7 +219,7 @@ impl Side {
         }
         let items: Vec<Item> = (0..1 + self.dice.roll(AT_MOST)).map(|_| self.item(list)).collect();
         let process = &processes[self.dice.roll(processes.len())];
-        let requests: Vec<Request> = items.iter().map(|item| self.request(item)).collect();
+        let requests: Vec<CommandRequest> = items.iter().map(|item| self.request(item)).collect();
         if self.dice.roll(2) == 0 {
             let answered = process.executor.execute_atomic(requests).await;
             let answered: Result<Vec<_>, _> = match answered {
@@ -284,7 +284,7 @@ async fn lists_that_collide_are_answered_as_if_each_came_alone() {
     join_all(both).await;
     // And the log, its heads and its names agree.
     let verdict = processes[0].log.verify(|_, _| true).await.unwrap();
-    assert!(matches!(verdict, Verdict::Whole { events, .. } if events > 150), "{verdict:?}");
+    assert!(matches!(verdict, VerifyResult::Whole { events, .. } if events > 150), "{verdict:?}");
 }
 
 /// Whatever the database refuses fails whoever brought it, and nobody else.
@@ -318,5 +318,5 @@ async fn what_the_database_refuses_fails_alone() {
         }
     }
     let verdict = process.log.verify(|_, _| true).await.unwrap();
-    assert_eq!(verdict, Verdict::Whole { events: 191, rooms: 191 });
+    assert_eq!(verdict, VerifyResult::Whole { events: 191, rooms: 191 });
 }

@@ -1,9 +1,9 @@
 //! Many callers, several processes.
 
-use convoke::commands::execute::{ExecuteError, Limits};
+use convoke::commands::execute::{ExecuteError, ExecutorLimits};
 use convoke::commands::refusal::RefusalCode;
 use convoke::commands::room::state::Room;
-use convoke::events::log::verify::Verdict;
+use convoke::events::log::verify::VerifyResult;
 use futures_util::future::join_all;
 use serde_json::json;
 
@@ -19,7 +19,7 @@ async fn people(process: &Process, room: convoke::ids::RoomId) -> usize {
 
 async fn whole(process: &Process) {
     let verdict = process.log.verify(|_, _| true).await.unwrap();
-    assert!(matches!(verdict, Verdict::Whole { .. }), "{verdict:?}");
+    assert!(matches!(verdict, VerifyResult::Whole { .. }), "{verdict:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -123,7 +123,7 @@ async fn one_name_wanted_in_two_processes_is_one_rooms() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn conflicts_beyond_the_bound_are_answered() {
     let db = TestDb::new().await;
-    let impatient = process_with(&db, Limits { conflict_retries: 0, ..LIMITS });
+    let impatient = process_with(&db, ExecutorLimits { conflict_retries: 0, ..LIMITS });
     let other = process(&db);
     let room = other.create(json!({})).await;
     impatient.executor.execute(join(room, "zoe")).await.unwrap();
@@ -136,7 +136,7 @@ async fn conflicts_beyond_the_bound_are_answered() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_queue_that_is_full_says_so_and_loses_nothing() {
     let db = TestDb::new().await;
-    let process = process_with(&db, Limits { batch: 1, queue: 1, ..LIMITS });
+    let process = process_with(&db, ExecutorLimits { batch: 1, queue: 1, ..LIMITS });
     let room = process.create(json!({})).await;
     let mut blocker = db.owner.begin().await.unwrap();
     sqlx::query("SELECT 1 FROM convoke.log_head FOR UPDATE").execute(&mut *blocker).await.unwrap();

@@ -1,6 +1,6 @@
 //! The same key, the same answer.
 
-use convoke::commands::execute::{ExecuteError, Outcome};
+use convoke::commands::execute::{CommandOutcome, ExecuteError};
 use convoke::commands::refusal::RefusalCode;
 use futures_util::future::join_all;
 use serde_json::json;
@@ -8,9 +8,9 @@ use serde_json::json;
 use super::{join, keyed, new_room, process, refusal, request};
 use crate::harness::TestDb;
 
-fn same(first: &Outcome, again: &Outcome) {
+fn same(first: &CommandOutcome, again: &CommandOutcome) {
     assert_eq!(again.body, first.body, "byte for byte");
-    assert_eq!(Outcome { replayed: first.replayed, ..again.clone() }, *first);
+    assert_eq!(CommandOutcome { replayed: first.replayed, ..again.clone() }, *first);
 }
 
 #[tokio::test]

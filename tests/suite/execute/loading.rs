@@ -1,6 +1,6 @@
 //! Rooms out of the log, at any version.
 
-use convoke::commands::execute::Limits;
+use convoke::commands::execute::ExecutorLimits;
 use convoke::commands::room::state::{Room, STATE_SHAPE};
 use serde_json::json;
 
@@ -10,7 +10,7 @@ use crate::harness::{TestDb, eventually};
 #[tokio::test]
 async fn every_version_is_the_same_with_and_without_snapshots() {
     let db = TestDb::new().await;
-    let process = process_with(&db, Limits { snapshot_interval: 10, ..LIMITS });
+    let process = process_with(&db, ExecutorLimits { snapshot_interval: 10, ..LIMITS });
     let room = process.create(json!({})).await;
     let key = key_of(room);
     for number in 0..12 {
@@ -53,7 +53,7 @@ async fn what_is_not_there_is_absent() {
 #[tokio::test]
 async fn a_damaged_snapshot_is_left_aside() {
     let db = TestDb::new().await;
-    let process = process_with(&db, Limits { snapshot_interval: 5, ..LIMITS });
+    let process = process_with(&db, ExecutorLimits { snapshot_interval: 5, ..LIMITS });
     let room = process.create(json!({})).await;
     for number in 0..9 {
         process.executor.execute(join(room, &format!("p{number}"))).await.unwrap();

@@ -13,7 +13,9 @@ mod snapshots;
 use std::sync::Arc;
 
 use convoke::commands::context::Caller;
-use convoke::commands::execute::{ExecuteError, Executor, Foundation, Idempotency, Limits, Outcome, Request};
+use convoke::commands::execute::{
+    CommandOutcome, CommandRequest, ExecuteError, Executor, ExecutorLimits, ExecutorServices, Idempotency,
+};
 use convoke::commands::refusal::RefusalCode;
 use convoke::commands::room::RoomCommand;
 use convoke::database::pool;
@@ -28,8 +30,8 @@ use uuid::Uuid;
 
 use crate::harness::{TestDb, database_config};
 
-pub const LIMITS: Limits =
-    Limits { batch: 512, queue: 20_000, conflict_retries: 20, room_memory: 16 << 20, snapshot_interval: 100 };
+pub const LIMITS: ExecutorLimits =
+    ExecutorLimits { batch: 512, queue: 20_000, conflict_retries: 20, room_memory: 16 << 20, snapshot_interval: 100 };
 
 /// An executor as a process of its own has one: with its own connections and its own memory.
 pub struct Process {
@@ -41,11 +43,11 @@ pub fn process(db: &TestDb) -> Process {
     process_with(db, LIMITS)
 }
 
-pub fn process_with(db: &TestDb, limits: Limits) -> Process {
+pub fn process_with(db: &TestDb, limits: ExecutorLimits) -> Process {
     let pool = pool::system(db.options.clone(), &database_config());
     let masters = MasterKeys::new([("test".to_owned(), zeroize::Zeroizing::new([9; 32]))]).unwrap();
     let log = EventLog::new(pool.clone());
-    let on = Foundation {
+    let on = ExecutorServices {
         log: log.clone(),
         sealer: Sealer::new(pool, masters),
         clock: Clock::system(),
@@ -72,28 +74,28 @@ pub fn key_of(room: RoomId) -> RoomKey {
     RoomKey { tenant: TenantId::new("acme").unwrap(), room }
 }
 
-pub fn request(room: RoomId, name: &str, body: Value) -> Request {
+pub fn request(room: RoomId, name: &str, body: Value) -> CommandRequest {
     request_of("acme", room, name, &body)
 }
 
-pub fn request_of(tenant: &str, room: RoomId, name: &str, body: &Value) -> Request {
+pub fn request_of(tenant: &str, room: RoomId, name: &str, body: &Value) -> CommandRequest {
     let command = RoomCommand::parse(name, body.to_string().as_bytes()).unwrap();
     let caller = server_of(tenant);
     let key = RoomKey { tenant: caller.tenant.clone(), room };
-    Request { caller, ..Request::by_system("tests", key, command, Clock::system().now()) }
+    CommandRequest { caller, ..CommandRequest::by_system("tests", key, command, Clock::system().now()) }
 }
 
-pub fn keyed(request: Request, key: &str) -> Request {
+pub fn keyed(request: CommandRequest, key: &str) -> CommandRequest {
     let fingerprint = [u8::try_from(request.command.name().len()).unwrap(); 32];
-    Request { idempotency: Some(Idempotency { key: key.into(), fingerprint }), ..request }
+    CommandRequest { idempotency: Some(Idempotency { key: key.into(), fingerprint }), ..request }
 }
 
-pub fn join(room: RoomId, who: &str) -> Request {
+pub fn join(room: RoomId, who: &str) -> CommandRequest {
     request(room, "join", json!({ "identity": who, "display_name": format!("Name of {who}") }))
 }
 
 impl Process {
-    pub async fn run(&self, room: RoomId, name: &str, body: Value) -> Result<Outcome, ExecuteError> {
+    pub async fn run(&self, room: RoomId, name: &str, body: Value) -> Result<CommandOutcome, ExecuteError> {
         self.executor.execute(request(room, name, body)).await
     }
 
@@ -104,7 +106,7 @@ impl Process {
     }
 }
 
-pub fn refusal(outcome: Result<Outcome, ExecuteError>) -> RefusalCode {
+pub fn refusal(outcome: Result<CommandOutcome, ExecuteError>) -> RefusalCode {
     match outcome {
         Err(ExecuteError::Refused(refusal)) => refusal.code,
         other => panic!("not refused: {other:?}"),

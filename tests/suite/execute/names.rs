@@ -1,7 +1,7 @@
 //! Names of rooms: what the append keeps of them, what the events say, and how a log is mended in which the two contradict.
 
-use convoke::events::log::append::{Batch, Conflict, NameChange};
-use convoke::events::log::verify::Verdict;
+use convoke::events::log::append::{AppendBatch, Conflict, NameChange};
+use convoke::events::log::verify::VerifyResult;
 use serde_json::json;
 use sqlx::Executor as _;
 
@@ -16,11 +16,11 @@ async fn a_name_is_kept_though_a_unit_that_is_left_out_lets_it_go() {
     let (log, ended) = (log_of(&db), room());
     let mut created = fresh(0, &ended, 1);
     created.names.push(NameChange::Claim("standup".into()));
-    log.append(&Batch::new(now(), vec![created])).await.unwrap();
+    log.append(&AppendBatch::new(now(), vec![created])).await.unwrap();
     let mut end = more(&log, 0, &ended, 1).await;
     end.names.push(NameChange::Release("standup".into()));
     let stale = end.clone();
-    log.append(&Batch::new(now(), vec![end])).await.unwrap();
+    log.append(&AppendBatch::new(now(), vec![end])).await.unwrap();
 
     for first in [0, 1] {
         let next = room();
@@ -29,21 +29,21 @@ async fn a_name_is_kept_though_a_unit_that_is_left_out_lets_it_go() {
         let mut late = stale.clone();
         late.unit = 8;
         let rooms = if first == 0 { vec![taking, late] } else { vec![late, taking] };
-        let appended = log.append(&Batch::new(now(), rooms)).await.unwrap();
+        let appended = log.append(&AppendBatch::new(now(), rooms)).await.unwrap();
         let left_out: Vec<_> = appended.conflicts.keys().copied().collect();
         assert_eq!(left_out, [8]);
         assert!(matches!(appended.conflicts[&8][..], [Conflict::Version { actual: 2, .. }]));
         assert_eq!(log.room_named(&next.tenant, "standup").await.unwrap(), Some(next.room));
         let mut gone = more(&log, 0, &next, 1).await;
         gone.names.push(NameChange::Release("standup".into()));
-        log.append(&Batch::new(now(), vec![gone])).await.unwrap();
+        log.append(&AppendBatch::new(now(), vec![gone])).await.unwrap();
     }
 }
 
 async fn fault(process: &Process) -> Option<String> {
     match process.log.verify(|_, _| true).await.unwrap() {
-        Verdict::Whole { .. } => None,
-        Verdict::Broken(fault) => Some(fault.what),
+        VerifyResult::Whole { .. } => None,
+        VerifyResult::Broken(fault) => Some(fault.what),
     }
 }
 

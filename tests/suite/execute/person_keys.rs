@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use convoke::commands::execute::Request;
+use convoke::commands::execute::CommandRequest;
 use convoke::commands::refusal::RefusalCode;
 use convoke::commands::room::RoomCommand;
 use convoke::ids::{RoomId, TenantId};
-use convoke::security::sealing::{MasterKeys, Place, Sealer, key_id};
+use convoke::security::sealing::{MasterKeys, SealedPlace, Sealer, key_id};
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -18,14 +18,14 @@ async fn keys(db: &TestDb) -> i64 {
     sqlx::query_scalar("SELECT count(*) FROM convoke.person_keys").fetch_one(&db.owner).await.unwrap()
 }
 
-fn rename(room: RoomId, who: &str) -> Request {
+fn rename(room: RoomId, who: &str) -> CommandRequest {
     request(room, "rename", json!({ "identity": who, "display_name": "Somebody" }))
 }
 
-fn erasure(identity: &str) -> Request {
+fn erasure(identity: &str) -> CommandRequest {
     let body = json!({ "identity": identity }).to_string();
     let command = RoomCommand::parse_of_tenant("erase-person", body.as_bytes()).unwrap();
-    Request { command, ..request(RoomId::TENANT, "lock-room", json!({})) }
+    CommandRequest { command, ..request(RoomId::TENANT, "lock-room", json!({})) }
 }
 
 /// The names that are read of a room, `None` where they are erased, and the keys that they are sealed under.
@@ -37,7 +37,7 @@ async fn names(process: &Process, db: &TestDb, room: RoomId) -> Vec<(Option<Stri
     for event in events {
         let Some(sealed) = &event.sealed else { continue };
         let opening = sealer.load_keys(&acme, [sealed]).await.unwrap();
-        let place = Place { tenant: &acme, room, room_version: event.room_version };
+        let place = SealedPlace { tenant: &acme, room, room_version: event.room_version };
         let fields = opening.try_open(&place, sealed).unwrap();
         names.push((fields.and_then(|fields| fields.display_name), key_id(sealed).unwrap()));
     }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use convoke::commands::execute::{Limits, Request};
+use convoke::commands::execute::{CommandRequest, ExecutorLimits};
 use convoke::commands::room::state::STATE_SHAPE;
-use convoke::events::log::snapshots::Snapshot;
+use convoke::events::log::snapshots::StateSnapshot;
 use convoke::ids::RoomId;
 use serde_json::json;
 
@@ -30,7 +30,7 @@ async fn log_bytes(db: &TestDb, room: RoomId, from: i64) -> i64 {
 
 /// Locks and unlocks the room so many times, in lists.
 async fn lock_and_unlock(process: &Process, room: RoomId, times: usize) {
-    let commands: Vec<Request> = (0..2 * times)
+    let commands: Vec<CommandRequest> = (0..2 * times)
         .map(|n| request(room, if n % 2 == 0 { "lock-room" } else { "unlock-room" }, json!({})))
         .collect();
     for list in commands.chunks(100) {
@@ -41,7 +41,7 @@ async fn lock_and_unlock(process: &Process, room: RoomId, times: usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_big_room_in_which_little_happens_is_not_kept_again_and_again() {
     let db = TestDb::new().await;
-    let process = process_with(&db, Limits { snapshot_interval: INTERVAL, ..LIMITS });
+    let process = process_with(&db, ExecutorLimits { snapshot_interval: INTERVAL, ..LIMITS });
     let room = process.create(json!({})).await;
     let metadata = "x".repeat(16_000);
     for number in 0..100 {
@@ -83,7 +83,7 @@ async fn a_big_room_in_which_little_happens_is_not_kept_again_and_again() {
 #[tokio::test]
 async fn loading_a_room_keeps_no_snapshot_where_the_writer_has_kept_its_own_and_does_where_they_are_gone() {
     let db = TestDb::new().await;
-    let limits = Limits { snapshot_interval: INTERVAL, ..LIMITS };
+    let limits = ExecutorLimits { snapshot_interval: INTERVAL, ..LIMITS };
     let process = process_with(&db, limits);
     let room = process.create(json!({})).await;
     lock_and_unlock(&process, room, 500).await;
@@ -110,7 +110,7 @@ async fn snapshots_of_an_older_shape_go_when_one_is_kept() {
     let room = process.create(json!({})).await;
     let recorded_at = process.executor.loader().now(&key_of(room)).await.unwrap().recorded_at.unwrap();
     let keep = async |version, shape| {
-        let snapshot = Snapshot { version, position: 1, recorded_at, chain: [0; 32], state: vec![1] };
+        let snapshot = StateSnapshot { version, position: 1, recorded_at, chain: [0; 32], state: vec![1] };
         process.log.keep_snapshot(&key_of(room), shape, &snapshot).await.unwrap();
     };
     keep(1, STATE_SHAPE - 1).await;

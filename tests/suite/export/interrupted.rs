@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use convoke::events::log::EventLog;
-use convoke::events::log::append::Batch;
+use convoke::events::log::append::AppendBatch;
 use convoke::events::sealed::Sealed;
 use convoke::ids::RoomKey;
 use rustix::process::{Pid, Signal, kill_process};
@@ -42,7 +42,7 @@ async fn append_sealed(log: &EventLog, key: &RoomKey, count: usize) {
         bytes[0] = 1;
         event.sealed = Some(Sealed(bytes.into()));
     }
-    log.append(&Batch::new(now(), vec![later])).await.unwrap();
+    log.append(&AppendBatch::new(now(), vec![later])).await.unwrap();
 }
 
 /// Keeps everybody from the keys for as long as the connection lives.
@@ -222,7 +222,7 @@ async fn a_long_export_takes_no_more_memory_than_a_short_one() {
                 let data = serde_json::json!({ "identity": "x".repeat(2_000) }).to_string();
                 event.data = RawValue::from_string(data).unwrap().into();
             }
-            log.append(&Batch::new(now(), vec![batch])).await.unwrap();
+            log.append(&AppendBatch::new(now(), vec![batch])).await.unwrap();
         }
         append_sealed(&log, &key, 1).await;
         let (file, held) = (folder.join(name), keys_held(&db).await);

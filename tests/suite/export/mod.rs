@@ -7,7 +7,7 @@ mod selected;
 use std::io::Read as _;
 use std::path::Path;
 
-use convoke::commands::import::Source;
+use convoke::commands::import::ImportSource;
 use serde_json::Value;
 
 use crate::harness::{Run, TestDb};
@@ -19,7 +19,7 @@ pub fn export(db: &TestDb, args: &[&str]) -> Run {
 /// What a file holds, unpacked as an import would.
 pub fn text(file: &Path) -> String {
     let mut text = String::new();
-    Source::File(file.into()).open().unwrap().read_to_string(&mut text).unwrap();
+    ImportSource::File(file.into()).open().unwrap().read_to_string(&mut text).unwrap();
     assert!(text.is_empty() || text.ends_with('\n'), "the last line is whole");
     text
 }

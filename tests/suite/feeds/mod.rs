@@ -5,12 +5,12 @@ mod promises;
 mod topic;
 
 use convoke::database::pool;
-use convoke::events::feed::{Feed, Source};
+use convoke::events::feed::{EventFeed, FeedSource};
 use convoke::events::log::EventLog;
 use convoke::events::relay::Relay;
-use convoke::events::relay::personal::Personal;
+use convoke::events::relay::personal::PersonalPolicy;
 use convoke::events::topic::{client, shape};
-use convoke::resilience::fault::Faults;
+use convoke::resilience::fault_injection::FaultInjector;
 use convoke::resilience::{Backoff, BreakerPolicy, Breakers};
 use convoke::telemetry::metrics::Metrics;
 use std::time::Duration;
@@ -23,10 +23,10 @@ use crate::harness::{TestDb, database_config, follow_head};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A log of its own, and feeds of it.
-pub trait Ground: Sized + Send + Sync {
+pub trait Fixture: Sized + Send + Sync {
     async fn start() -> Self;
     fn log(&self) -> &EventLog;
-    fn source(&self) -> Source;
+    fn source(&self) -> FeedSource;
 }
 
 struct OfLog {
@@ -51,7 +51,7 @@ fn reader(db: &TestDb, stop: &CancellationToken) -> EventLog {
     log
 }
 
-impl Ground for OfLog {
+impl Fixture for OfLog {
     async fn start() -> Self {
         Self::of(TestDb::new().await)
     }
@@ -60,15 +60,15 @@ impl Ground for OfLog {
         &self.log
     }
 
-    fn source(&self) -> Source {
+    fn source(&self) -> FeedSource {
         let log = reader(&self.db, &self.stop);
-        Source::log(log, Metrics::new())
+        FeedSource::log(log, Metrics::new())
     }
 }
 
 /// With a relay that fills the topic.
 struct OfTopic {
-    ground: OfLog,
+    fixture: OfLog,
     address: String,
     prefix: String,
     metrics: Metrics,
@@ -76,15 +76,20 @@ struct OfTopic {
 
 impl OfTopic {
     async fn on(broker: &Broker) -> Self {
-        let (ground, prefix) = (OfLog::start().await, prefix());
-        let of = Self { ground, address: broker.address.clone(), prefix, metrics: Metrics::new() };
-        let stop = of.ground.stop.clone();
-        let relay = of.relay(&broker.config(&of.prefix), &stop, Personal::Sealed);
+        let (fixture, prefix) = (OfLog::start().await, prefix());
+        let of = Self { fixture, address: broker.address.clone(), prefix, metrics: Metrics::new() };
+        let stop = of.fixture.stop.clone();
+        let relay = of.relay(&broker.config(&of.prefix), &stop, PersonalPolicy::Sealed);
         tokio::spawn(relay.run(stop));
         of
     }
 
-    fn relay(&self, config: &convoke::config::KafkaConfig, stop: &CancellationToken, personal: Personal) -> Relay {
+    fn relay(
+        &self,
+        config: &convoke::config::KafkaConfig,
+        stop: &CancellationToken,
+        personal: PersonalPolicy,
+    ) -> Relay {
         let policy = BreakerPolicy {
             failures: 3,
             window: Duration::from_secs(60),
@@ -92,8 +97,8 @@ impl OfTopic {
             trials: 1,
         };
         let breaker = Breakers::new(Metrics::new()).around("kafka", policy);
-        let log = reader(&self.ground.db, stop);
-        Relay::new(log, config, personal, Metrics::new(), breaker, Faults::new(None)).unwrap()
+        let log = reader(&self.fixture.db, stop);
+        Relay::new(log, config, personal, Metrics::new(), breaker, FaultInjector::new(None)).unwrap()
     }
 
     fn topic(&self) -> String {
@@ -101,32 +106,32 @@ impl OfTopic {
     }
 }
 
-impl Ground for OfTopic {
+impl Fixture for OfTopic {
     async fn start() -> Self {
         Self::on(Broker::shared().await).await
     }
 
     fn log(&self) -> &EventLog {
-        &self.ground.log
+        &self.fixture.log
     }
 
-    fn source(&self) -> Source {
+    fn source(&self) -> FeedSource {
         let environment = [("KAFKA_BROKERS".to_owned(), self.address.clone())].into();
         let config = convoke::config::Config::from_environment(&environment).unwrap();
         let client = client::client(&config.kafka).unwrap();
-        let log = reader(&self.ground.db, &self.ground.stop);
-        Source::topic(log, client, self.topic(), self.metrics.clone())
+        let log = reader(&self.fixture.db, &self.fixture.stop);
+        FeedSource::topic(log, client, self.topic(), self.metrics.clone())
     }
 }
 
 /// A module of tests for a ground.
 macro_rules! conforms {
-    ($name:ident, $ground:ty: $($promise:ident,)*) => {
+    ($name:ident, $fixture:ty: $($promise:ident,)*) => {
         mod $name {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $promise() {
-                    super::promises::$promise(<$ground as super::Ground>::start().await).await;
+                    super::promises::$promise(<$fixture as super::Fixture>::start().await).await;
                 }
             )*
         }
@@ -134,8 +139,8 @@ macro_rules! conforms {
 }
 
 macro_rules! all_promises {
-    ($name:ident, $ground:ty) => {
-        conforms!($name, $ground:
+    ($name:ident, $fixture:ty) => {
+        conforms!($name, $fixture:
             every_event_comes_once_in_order_and_as_it_was_written,
             a_feed_begins_right_behind_any_position,
             what_is_appended_comes_to_who_waits_for_it,
@@ -150,7 +155,7 @@ all_promises!(log, super::OfLog);
 all_promises!(kafka, super::OfTopic);
 
 /// The positions of the next events, up to and with one of them.
-async fn positions(feed: &mut dyn Feed, through: u64) -> Vec<u64> {
+async fn positions(feed: &mut dyn EventFeed, through: u64) -> Vec<u64> {
     let mut found = Vec::new();
     while found.last().is_none_or(|last| *last < through) {
         let page = tokio::time::timeout(PATIENCE, feed.next()).await.expect("what is there comes").unwrap();

@@ -142,12 +142,12 @@ impl Broker {
             .with("CONVOKE_KAFKA_PREFIX", prefix)
             .with("CONVOKE_RELAY_LEASE", "1s")
             .with("HOME", &std::env::var("HOME").unwrap_or_default())
-            .with("KAFKA_PROPERTIES", &told(&self.properties))
+            .with("KAFKA_PROPERTIES", &kafka_properties(&self.properties))
     }
 }
 
 /// As `KAFKA_PROPERTIES` has them.
-pub fn told(properties: &[(&str, String)]) -> String {
+pub fn kafka_properties(properties: &[(&str, String)]) -> String {
     properties.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(";")
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use convoke::database::embedded::Launch;
+use convoke::database::embedded::LaunchOptions;
 
 /// A version as `scripts/postgres.sh` takes it: `18`, `17.6`.
 const VERSION: &str = "CONVOKE_TEST_POSTGRES";
@@ -32,8 +32,8 @@ fn fetch(version: &str) -> PathBuf {
 }
 
 /// How a test starts a server of its own, with settings (`name=value`) over those of the program.
-pub fn launch(data_dir: &Path, settings: &[&str]) -> Launch {
-    Launch {
+pub fn launch(data_dir: &Path, settings: &[&str]) -> LaunchOptions {
+    LaunchOptions {
         data_dir: data_dir.to_path_buf(),
         postgres_bin: programs().map(PathBuf::from),
         program_folders: std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect(),

@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use convoke::database::embedded::{Embedded, Launch};
+use convoke::database::embedded::{Embedded, LaunchOptions};
 use convoke::database::{migrate, pool};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, Executor as _, PgPool};
@@ -27,7 +27,7 @@ pub struct Replica {
     folder: Folder,
 }
 
-fn launch(folder: &Path, more: &[&str]) -> Launch {
+fn launch(folder: &Path, more: &[&str]) -> LaunchOptions {
     let settings = ["fsync=off", "full_page_writes=off", "max_connections=100", "wal_receiver_status_interval=1"];
     let settings: Vec<&str> = settings.iter().chain(more).copied().collect();
     postgres::launch(folder, &settings)

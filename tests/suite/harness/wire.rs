@@ -33,7 +33,7 @@ impl Wire {
     pub async fn to(db: &TestDb) -> Self {
         let socket = format!("{}/.s.PGSQL.5432", shared_server().socket_folder());
         let name = db.options.get_database().unwrap();
-        let wire = Self::lay(move || UnixStream::connect(socket.clone())).await;
+        let wire = Self::start(move || UnixStream::connect(socket.clone())).await;
         Self { url: format!("postgres://{OWNER}@{}/{name}?sslmode=disable", wire.address), ..wire }
     }
 
@@ -41,7 +41,7 @@ impl Wire {
     pub async fn to_postgres(options: &PgConnectOptions) -> Self {
         let socket = options.get_socket().unwrap().join(".s.PGSQL.5432");
         let (user, name) = (options.get_username(), options.get_database().unwrap());
-        let wire = Self::lay(move || UnixStream::connect(socket.clone())).await;
+        let wire = Self::start(move || UnixStream::connect(socket.clone())).await;
         Self { url: format!("postgres://{user}@{}/{name}?sslmode=disable", wire.address), ..wire }
     }
 
@@ -51,10 +51,10 @@ impl Wire {
     }
 
     pub async fn to_port(port: u16) -> Self {
-        Self::lay(move || TcpStream::connect(("127.0.0.1", port))).await
+        Self::start(move || TcpStream::connect(("127.0.0.1", port))).await
     }
 
-    async fn lay<C, F, S>(connect: C) -> Self
+    async fn start<C, F, S>(connect: C) -> Self
     where
         C: Fn() -> F + Clone + Send + Sync + 'static,
         F: Future<Output = std::io::Result<S>> + Send + 'static,

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use convoke::events::log::EventLog;
-use convoke::events::log::verify::Verdict;
+use convoke::events::log::verify::VerifyResult;
 use serde_json::json;
 use sqlx::Executor as _;
 
@@ -32,7 +32,7 @@ async fn a_history_lies_in_its_partitions_in_the_order_of_its_lines_and_verifies
             .unwrap();
     assert_eq!(partition, "log_20120101");
     let verdict = log.verify(|_, _| true).await.unwrap();
-    assert!(matches!(verdict, Verdict::Whole { rooms: 5, .. }), "{verdict:?}");
+    assert!(matches!(verdict, VerifyResult::Whole { rooms: 5, .. }), "{verdict:?}");
 }
 
 #[tokio::test]

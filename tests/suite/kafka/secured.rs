@@ -1,6 +1,6 @@
 //! A cluster that speaks TLS and asks for a password.
 
-use crate::harness::kafka::{Broker, prefix, told};
+use crate::harness::kafka::{Broker, kafka_properties, prefix};
 use crate::harness::{Certificate, Ended, Run, TestDb};
 use crate::kills::load::Load;
 
@@ -27,7 +27,7 @@ async fn the_topic_is_made_written_read_and_audited_over_tls_with_a_password() {
         let mut properties = broker.properties.clone();
         properties.retain(|(known, _)| *known != name);
         properties.extend(value.map(|value| (name, value.to_owned())));
-        let run = broker.under(Run::new(), &prefix).with("KAFKA_PROPERTIES", &told(&properties));
+        let run = broker.under(Run::new(), &prefix).with("KAFKA_PROPERTIES", &kafka_properties(&properties));
         run.args(["kafka", "check"]).run().await
     };
     let wrong = checked("sasl.password", Some("of-somebody")).await;

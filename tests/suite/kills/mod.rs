@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use convoke::database::embedded;
 use convoke::events::log::EventLog;
-use convoke::events::log::verify::Verdict;
+use convoke::events::log::verify::VerifyResult;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::harness::{Run, Server, TestDb, eventually, free_port};
@@ -151,7 +151,7 @@ async fn account(log: &EventLog, answered: &[Answered]) {
     assert!(accepted > WORK * 5 && refused > 0, "{accepted} accepted, {refused} refused");
     assert_eq!(joins.len() as u64, accepted, "what is in the log was acknowledged: every caller asked until answered");
     let verdict = log.verify(|_, _| true).await.unwrap();
-    assert!(matches!(verdict, Verdict::Whole { .. }), "{verdict:?}");
+    assert!(matches!(verdict, VerifyResult::Whole { .. }), "{verdict:?}");
 }
 
 /// Two processes on one log, 32 callers, one of the processes killed again and again: the other goes on, and together they lose and

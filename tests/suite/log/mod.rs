@@ -3,7 +3,7 @@
 
 mod conformance;
 mod hands;
-mod intake;
+mod import_support;
 mod outcomes;
 pub mod reading;
 mod tampering;
@@ -11,7 +11,7 @@ mod time;
 
 use std::sync::Arc;
 
-use convoke::events::log::append::{Batch, NewEvent, RoomAppend};
+use convoke::events::log::append::{AppendBatch, EventData, RoomAppend};
 use convoke::events::log::{EventLog, chain};
 use convoke::events::time::{Clock, Timestamp};
 use convoke::ids::{Actor, CommandId, RoomId, RoomKey, RoomVersion, TenantId};
@@ -41,9 +41,9 @@ pub fn room_of(name: &str) -> RoomKey {
     RoomKey { tenant: tenant(name), room: RoomId::from_uuid(Uuid::now_v7()) }
 }
 
-pub fn event(note: &str) -> NewEvent {
+pub fn event(note: &str) -> EventData {
     let data = serde_json::json!({ "identity": note }).to_string();
-    NewEvent {
+    EventData {
         event_type: "room.hand-raised",
         type_version: 1,
         occurred_at: None,
@@ -81,7 +81,7 @@ pub async fn more(log: &impl Log, unit: u32, key: &RoomKey, count: usize) -> Roo
 /// Writes `count` events to a room, by one batch, at a time.
 pub async fn write_at(log: &impl Log, key: &RoomKey, count: usize, at: Timestamp) -> RoomVersion {
     let append = more(log, 0, key, count).await;
-    let appended = log.append(&Batch::new(at, vec![append])).await.unwrap();
+    let appended = log.append(&AppendBatch::new(at, vec![append])).await.unwrap();
     assert!(appended.conflicts.is_empty(), "{:?}", appended.conflicts);
     appended.rooms[0].as_ref().unwrap().version
 }

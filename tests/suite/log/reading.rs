@@ -6,8 +6,8 @@ use std::time::Duration;
 use convoke::database::pool;
 use convoke::events::envelope::Envelope;
 use convoke::events::log::EventLog;
-use convoke::events::log::append::{Batch, RoomAppend};
-use convoke::events::log::snapshots::Snapshot;
+use convoke::events::log::append::{AppendBatch, RoomAppend};
+use convoke::events::log::snapshots::StateSnapshot;
 use convoke::events::time::Timestamp;
 use convoke::ids::RoomKey;
 use sqlx::Executor as _;
@@ -161,7 +161,7 @@ async fn the_newest_snapshot_at_or_before_a_version_is_found() {
     let db = TestDb::new().await;
     let log = log_of(&db);
     let key = room();
-    let snapshot = |version: u64| Snapshot {
+    let snapshot = |version: u64| StateSnapshot {
         version,
         position: version,
         recorded_at: now(),
@@ -195,7 +195,7 @@ async fn followers_get_what_their_process_appended_as_it_lies_in_the_log() {
         second.occurred_at = Timestamp::from_unix_micros(1_700_000_000_000_001);
         let of_room = |unit| RoomAppend { events: vec![first.clone(), second.clone()], ..fresh(unit, &room(), 0) };
         let rooms = (0..3).map(of_room).collect();
-        writer.append(&Batch::new(now(), rooms)).await.unwrap();
+        writer.append(&AppendBatch::new(now(), rooms)).await.unwrap();
         if number % 4 == 0 {
             // Whoever is far behind and whoever reads now and then get the same.
             let after = shared.last().map_or(0, position);

@@ -1,7 +1,7 @@
 //! A superuser changes a byte; the proof finds it.
 
-use convoke::events::log::append::Batch;
-use convoke::events::log::verify::{Fault, Verdict};
+use convoke::events::log::append::AppendBatch;
+use convoke::events::log::verify::{ChainFault, VerifyResult};
 use convoke::events::sealed::Sealed;
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 
@@ -16,9 +16,9 @@ async fn behind_its_back(db: &TestDb, statement: &str) {
     connection.close().await.unwrap();
 }
 
-async fn fault(db: &TestDb) -> Fault {
+async fn fault(db: &TestDb) -> ChainFault {
     match log_of(db).verify(|_, _| true).await.unwrap() {
-        Verdict::Broken(fault) => fault,
+        VerifyResult::Broken(fault) => fault,
         whole => panic!("{whole:?}"),
     }
 }
@@ -49,8 +49,8 @@ async fn one_changed_byte_in_any_column_is_found_at_its_position() {
         let (log, key) = (log_of(&db), room());
         let mut append = fresh(0, &key, 5);
         append.events[1].sealed = Some(Sealed(vec![7, 7, 7].into()));
-        log.append(&Batch::new(now(), vec![append])).await.unwrap();
-        assert_eq!(log.verify(|_, _| true).await.unwrap(), Verdict::Whole { events: 5, rooms: 1 });
+        log.append(&AppendBatch::new(now(), vec![append])).await.unwrap();
+        assert_eq!(log.verify(|_, _| true).await.unwrap(), VerifyResult::Whole { events: 5, rooms: 1 });
         behind_its_back(&db, &format!("UPDATE convoke.log SET {change} WHERE position = 2")).await;
         assert_eq!(fault(&db).await.position, 2, "{change}");
         if !change.starts_with("tenant") {
@@ -58,7 +58,10 @@ async fn one_changed_byte_in_any_column_is_found_at_its_position() {
             // Moved out of the room's order or of its times, the event is missing there; the one after it shows that.
             let moved = change.starts_with("room_version") || change.starts_with("recorded_at");
             let first_bad = if moved { 3 } else { 2 };
-            assert!(matches!(&of_room, Verdict::Broken(fault) if fault.position == first_bad), "{change}: {of_room:?}");
+            assert!(
+                matches!(&of_room, VerifyResult::Broken(fault) if fault.position == first_bad),
+                "{change}: {of_room:?}"
+            );
         }
     }
 }
@@ -118,7 +121,7 @@ async fn a_proof_that_is_stopped_speaks_of_what_it_walked() {
     let (log, key) = (log_of(&db), room());
     write(&log, &key, 10).await;
     let next = more(&log, 0, &key, 1).await;
-    log.append(&Batch::new(now(), vec![next])).await.unwrap();
+    log.append(&AppendBatch::new(now(), vec![next])).await.unwrap();
     let verdict = log.verify(|_, _| false).await.unwrap();
-    assert!(matches!(verdict, Verdict::Whole { events: 11, .. }), "{verdict:?}");
+    assert!(matches!(verdict, VerifyResult::Whole { events: 11, .. }), "{verdict:?}");
 }

@@ -1,7 +1,7 @@
 //! Recorded time, and the partitions it chooses.
 
 use convoke::events::log::LogError;
-use convoke::events::log::append::{Batch, NewEvent};
+use convoke::events::log::append::{AppendBatch, EventData};
 use convoke::events::time::{Clock, Timestamp};
 use sqlx::Executor as _;
 
@@ -82,7 +82,8 @@ async fn without_a_partition_nothing_is_written_and_the_remedy_is_named() {
     let db = TestDb::new().await;
     believe_any_clock(&db).await;
     let log = log_of(&db);
-    let error = log.append(&Batch::new(at("2040-01-01T00:00:00Z"), vec![fresh(0, &room(), 1)])).await.unwrap_err();
+    let error =
+        log.append(&AppendBatch::new(at("2040-01-01T00:00:00Z"), vec![fresh(0, &room(), 1)])).await.unwrap_err();
     assert!(matches!(error, LogError::NoPartition { .. }), "{error}");
     assert!(error.to_string().contains("convoke partition ensure"), "{error}");
     assert_eq!(log.head().await.unwrap().position, 0);
@@ -98,9 +99,9 @@ async fn history_keeps_its_times_and_lies_in_its_partitions() {
         ["2012-01-10T00:00:00Z", "2012-02-10T00:00:00Z", "2012-02-09T00:00:00Z", "2012-04-01T00:00:00Z"].map(at);
     let mut append = fresh(0, &key, 4);
     for (event, time) in append.events.iter_mut().zip(times) {
-        *event = NewEvent { occurred_at: Some(time), ..event.clone() };
+        *event = EventData { occurred_at: Some(time), ..event.clone() };
     }
-    let batch = Batch { recorded_as_occurred: Some(Timestamp::EPOCH), ..Batch::new(now(), vec![append]) };
+    let batch = AppendBatch { recorded_as_occurred: Some(Timestamp::EPOCH), ..AppendBatch::new(now(), vec![append]) };
     let appended = log.append(&batch).await.unwrap();
     assert_eq!(appended.rooms[0].as_ref().unwrap().recorded_at, times[3]);
     let events = log.read(0, 10).await.unwrap();
@@ -114,7 +115,7 @@ async fn history_keeps_its_times_and_lies_in_its_partitions() {
     assert!(of_room.iter().map(|event| event.room_version).eq(1..=4), "from its very first event");
     assert!(matches!(
         log.verify(|_, _| true).await.unwrap(),
-        convoke::events::log::verify::Verdict::Whole { events: 4, .. }
+        convoke::events::log::verify::VerifyResult::Whole { events: 4, .. }
     ));
     let first: Vec<Option<i64>> = sqlx::query_scalar(
         "SELECT first_position FROM convoke.log_partitions WHERE from_time < '2013-01-01' ORDER BY from_time",
@@ -127,6 +128,6 @@ async fn history_keeps_its_times_and_lies_in_its_partitions() {
 
     let mut backwards = more(&log, 0, &key, 1).await;
     backwards.events[0].occurred_at = Some(times[0]);
-    let batch = Batch { recorded_as_occurred: Some(times[0]), ..Batch::new(now(), vec![backwards]) };
+    let batch = AppendBatch { recorded_as_occurred: Some(times[0]), ..AppendBatch::new(now(), vec![backwards]) };
     assert!(log.append(&batch).await.is_err(), "the log's own time does not go back");
 }

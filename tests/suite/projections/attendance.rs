@@ -19,7 +19,7 @@ async fn people_are_told_with_each_stay_and_the_time_that_they_were_there_at_all
     let wild = Wild::tell(&mut story, &mut Dice::new(72), tenant("acme"), 400);
     story.write(&log).await;
     let workers = Workers::on(log);
-    workers.reach(story.told.len() as u64).await;
+    workers.reach(story.history.len() as u64).await;
     workers.stop().await;
     let models = ReadModels::new(db.system.clone());
     let as_of = BEGIN + 6 * DAY;
@@ -66,7 +66,7 @@ async fn of_somebody_who_came_very_often_all_stays_count_and_the_last_are_told()
     }
     story.write(&log).await;
     let workers = Workers::on(log);
-    workers.reach(story.told.len() as u64).await;
+    workers.reach(story.history.len() as u64).await;
     workers.stop().await;
     let models = ReadModels::new(db.system.clone());
     let found = pages(async |page| models.attendance(&key.tenant, key.room, None, moment(BEGIN), page).await).await;

@@ -4,10 +4,10 @@
 use convoke::events::log::EventLog;
 use convoke::ids::RoomId;
 use convoke::projections::MODELS;
-use convoke::projections::activity::{Activity, ActivityHour, Hours};
+use convoke::projections::activity::{ActivityHour, ActivityModel, HourQuery};
 use convoke::projections::read::{PageRequest, ReadModels};
-use convoke::projections::rebuild::{Purpose, Rebuild};
-use convoke::projections::usage::{Days, Usage, UsageDay};
+use convoke::projections::rebuild::{Rebuild, RebuildPurpose};
+use convoke::projections::usage::{DayQuery, UsageDay, UsageModel};
 use proptest::prelude::*;
 use tokio_util::sync::CancellationToken;
 
@@ -78,21 +78,21 @@ fn expected_hours(wild: &Wild, room: RoomId, as_of: i64) -> Vec<ActivityHour> {
 
 async fn check(models: &ReadModels, wild: &Wild, as_of: i64) {
     let (from, until, as_of_time) = (None, None, moment(as_of));
-    let days = Days { from, until, as_of: as_of_time };
+    let days = DayQuery { from, until, as_of: as_of_time };
     let expected = expected_days(wild, as_of);
     assert_eq!(pages(async |page| models.usage(&wild.tenant, days, page).await).await, expected);
-    let some = Days { from: Some(moment(BEGIN + DAY)), until: Some(moment(BEGIN + 2 * DAY)), as_of: as_of_time };
+    let some = DayQuery { from: Some(moment(BEGIN + DAY)), until: Some(moment(BEGIN + 2 * DAY)), as_of: as_of_time };
     let found = pages(async |page| models.usage(&wild.tenant, some, page).await).await;
     let within = |day: &&UsageDay| day.day >= moment(BEGIN + DAY) && day.day <= moment(BEGIN + 2 * DAY);
     assert_eq!(found.iter().filter(|day| day.joins > 0).collect::<Vec<_>>(), {
         expected.iter().filter(within).filter(|day| day.joins > 0).collect::<Vec<_>>()
     });
     for room in &wild.rooms {
-        let hours = Hours { from, until, as_of: as_of_time };
+        let hours = HourQuery { from, until, as_of: as_of_time };
         let expected = expected_hours(wild, *room, as_of);
         assert_eq!(pages(async |page| models.activity(&wild.tenant, *room, hours, page).await).await, expected);
         let from = moment(BEGIN + 30 * HOUR + HOUR / 2);
-        let some = Hours { from: Some(from), until: Some(moment(BEGIN + 50 * HOUR)), as_of: as_of_time };
+        let some = HourQuery { from: Some(from), until: Some(moment(BEGIN + 50 * HOUR)), as_of: as_of_time };
         let found = pages(async |page| models.activity(&wild.tenant, *room, some, page).await).await;
         let (first, last) = (moment(BEGIN + 30 * HOUR), moment(BEGIN + 50 * HOUR));
         let expected = expected.into_iter().filter(|hour| hour.hour >= first && hour.hour <= last);
@@ -112,7 +112,7 @@ async fn hours_and_days_are_exact_in_whatever_order_history_comes_in() {
     }
     story.write(&log).await;
     let workers = Workers::on(log.clone());
-    workers.reach(story.told.len() as u64).await;
+    workers.reach(story.history.len() as u64).await;
     workers.stop().await;
     let models = ReadModels::new(db.system.clone());
     let mut joined = 0;
@@ -127,7 +127,7 @@ async fn hours_and_days_are_exact_in_whatever_order_history_comes_in() {
     let busy: i64 = sqlx::query_scalar(busy).fetch_one(&db.owner).await.unwrap();
     assert!(busy > 0, "some hours are so busy that they lie apart");
     // Folded anew it is the same, also where more is known than memory may hold.
-    for (purpose, kept) in [(Purpose::Verify, 5), (Purpose::Rebuild, 200_000)] {
+    for (purpose, kept) in [(RebuildPurpose::Verify, 5), (RebuildPurpose::Rebuild, 200_000)] {
         let rebuild = Rebuild::new(log.clone(), 40).keeping_at_most(kept);
         for report in rebuild.run(MODELS, purpose, &CancellationToken::new()).await.unwrap() {
             assert!(report.comparison.is_equal(), "{report:?}");
@@ -135,9 +135,9 @@ async fn hours_and_days_are_exact_in_whatever_order_history_comes_in() {
     }
     check(&models, &wilds[9], BEGIN + 6 * DAY).await;
     let nobody = PageRequest { limit: 10, cursor: None };
-    let days = Days { from: None, until: None, as_of: moment(BEGIN) };
+    let days = DayQuery { from: None, until: None, as_of: moment(BEGIN) };
     assert!(models.usage(&tenant("nobody"), days, nobody).await.unwrap().items.is_empty());
-    let hours = Hours { from: None, until: None, as_of: moment(BEGIN) };
+    let hours = HourQuery { from: None, until: None, as_of: moment(BEGIN) };
     assert!(models.activity(&tenant("t8"), wilds[9].rooms[0], hours, nobody).await.unwrap().items.is_empty());
 }
 
@@ -152,8 +152,8 @@ proptest! {
             Wild::tell(&mut story, &mut dice, tenant(name), 240);
         }
         let pairs = [
-            (fold::<Activity>(&story, cut, false), fold::<Activity>(&story, other, true)),
-            (fold::<Usage>(&story, cut, false), fold::<Usage>(&story, other, true)),
+            (fold::<ActivityModel>(&story, cut, false), fold::<ActivityModel>(&story, other, true)),
+            (fold::<UsageModel>(&story, cut, false), fold::<UsageModel>(&story, other, true)),
         ];
         for (one, two) in pairs {
             prop_assert!(one.same_rows(&two));

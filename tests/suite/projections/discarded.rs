@@ -17,7 +17,7 @@ async fn folded() -> TestDb {
     let mut story = Story::new(21);
     story.go_on(200).write(&log).await;
     let workers = Workers::on(log.clone());
-    workers.reach(story.told.len() as u64).await;
+    workers.reach(story.history.len() as u64).await;
     workers.stop().await;
     db
 }

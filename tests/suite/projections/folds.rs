@@ -3,14 +3,14 @@
 use convoke::commands::room::state;
 use convoke::events::room::RoomEvent;
 use convoke::ids::{Identity, RoomKey};
-use convoke::projections::activity::Activity;
+use convoke::projections::activity::ActivityModel;
 use convoke::projections::apply;
-use convoke::projections::forgotten::Forgotten;
-use convoke::projections::messages::{Message, MessageRow, Messages};
+use convoke::projections::messages::{Message, MessageRow, MessagesModel};
 use convoke::projections::model::ReadModel;
-use convoke::projections::rooms::{LabelRow, ParticipantRow, RoomRow, Rooms, TrackRow, WaitingRow};
-use convoke::projections::sessions::{SessionRow, Sessions};
-use convoke::projections::usage::Usage;
+use convoke::projections::retention_filter::RetentionFilter;
+use convoke::projections::rooms::{LabelRow, ParticipantRow, RoomRow, RoomsModel, TrackRow, WaitingRow};
+use convoke::projections::sessions::{SessionRow, SessionsModel};
+use convoke::projections::usage::UsageModel;
 use proptest::prelude::*;
 
 use super::memory::Memory;
@@ -79,11 +79,11 @@ fn check_room(memory: &Memory, key: &RoomKey, room: &state::Room, version: u64) 
 
 fn check_sessions(memory: &Memory, story: &Story) {
     let rows: Vec<SessionRow> = memory.rows();
-    let joins = story.told.iter().filter(|told| matches!(told.event, RoomEvent::ParticipantJoined(_)));
+    let joins = story.history.iter().filter(|told| matches!(told.event, RoomEvent::ParticipantJoined(_)));
     assert_eq!(rows.len(), joins.count());
     for row in rows {
         let key = RoomKey { tenant: row.tenant.clone(), room: row.room };
-        let left = story.told.iter().find_map(|told| match &told.event {
+        let left = story.history.iter().find_map(|told| match &told.event {
             RoomEvent::ParticipantLeft(left) if told.key == key && left.session == row.session => Some((told, left)),
             _ => None,
         });
@@ -98,14 +98,14 @@ fn check_sessions(memory: &Memory, story: &Story) {
 
 fn check_messages(memory: &Memory, story: &Story) {
     let rows: Vec<MessageRow> = memory.rows();
-    let sent = story.told.iter().filter(|told| matches!(told.event, RoomEvent::MessageSent(_)));
+    let sent = story.history.iter().filter(|told| matches!(told.event, RoomEvent::MessageSent(_)));
     assert_eq!(rows.len(), sent.count());
     for row in rows {
         let key = RoomKey { tenant: row.tenant.clone(), room: row.room };
         let message = Message::from(row);
         let mut text = None;
         let (mut edited, mut deleted) = (None, None);
-        for told in story.told.iter().filter(|told| told.key == key) {
+        for told in story.history.iter().filter(|told| told.key == key) {
             match &told.event {
                 RoomEvent::MessageSent(sent) if told.version == message.version => {
                     assert_eq!((&sent.author, &sent.to), (&message.author, &message.to));
@@ -134,12 +134,12 @@ proptest! {
     fn the_read_models_say_what_the_state_of_the_rules_says(seed: u64, cut: u64) {
         let mut story = Story::new(seed);
         story.go_on(400);
-        let memory = fold::<Rooms>(&story, cut, false);
+        let memory = fold::<RoomsModel>(&story, cut, false);
         for (key, (room, version)) in &story.rooms {
             check_room(&memory, key, room, *version);
         }
-        check_sessions(&fold::<Sessions>(&story, cut, false), &story);
-        check_messages(&fold::<Messages>(&story, cut, false), &story);
+        check_sessions(&fold::<SessionsModel>(&story, cut, false), &story);
+        check_messages(&fold::<MessagesModel>(&story, cut, false), &story);
     }
 
     #[test]
@@ -147,11 +147,11 @@ proptest! {
         let mut story = Story::new(seed);
         story.go_on(300);
         let pairs = [
-            (fold::<Rooms>(&story, cut, false), fold::<Rooms>(&story, other, true)),
-            (fold::<Sessions>(&story, cut, false), fold::<Sessions>(&story, other, true)),
-            (fold::<Messages>(&story, cut, false), fold::<Messages>(&story, other, true)),
-            (fold::<Activity>(&story, cut, false), fold::<Activity>(&story, other, true)),
-            (fold::<Usage>(&story, cut, false), fold::<Usage>(&story, other, true)),
+            (fold::<RoomsModel>(&story, cut, false), fold::<RoomsModel>(&story, other, true)),
+            (fold::<SessionsModel>(&story, cut, false), fold::<SessionsModel>(&story, other, true)),
+            (fold::<MessagesModel>(&story, cut, false), fold::<MessagesModel>(&story, other, true)),
+            (fold::<ActivityModel>(&story, cut, false), fold::<ActivityModel>(&story, other, true)),
+            (fold::<UsageModel>(&story, cut, false), fold::<UsageModel>(&story, other, true)),
         ];
         for (one, two) in pairs {
             prop_assert!(one.same_rows(&two));
@@ -165,7 +165,7 @@ proptest! {
 fn a_story_of_some_length_leaves_no_kind_of_event_out() {
     let mut seen = std::collections::BTreeSet::new();
     for seed in 0..30 {
-        seen.extend(Story::new(seed).go_on(1_000).told.iter().map(|told| told.event.name()));
+        seen.extend(Story::new(seed).go_on(1_000).history.iter().map(|told| told.event.name()));
     }
     // Recordings fail by a command that the stories leave out; nobody is erased in a room.
     let all = RoomEvent::catalogue().into_iter().filter(|kind| kind.is_of_rooms()).map(|kind| kind.name);
@@ -181,15 +181,15 @@ fn an_event_in_a_room_of_ten_thousand_writes_two_rows() {
     for number in 0..10_000 {
         assert!(story.ask(&key, "join", &serde_json::json!({ "identity": format!("p{number}") })));
     }
-    let mut model = Rooms::default();
+    let mut model = RoomsModel::default();
     let mut memory = Memory::default();
     memory.take(&mut model, &story.entries());
-    let before = story.told.len();
+    let before = story.history.len();
     assert!(story.ask(&key, "raise-hand", &serde_json::json!({ "identity": "p5000" })));
     let entries = &story.entries()[before..];
     assert_eq!(entries.len(), 1);
-    assert!(!apply::need(&mut model, &Forgotten::default(), entries), "both rows are in memory");
-    let changes = apply::fold(&mut model, &Forgotten::default(), entries);
+    assert!(!apply::need(&mut model, &RetentionFilter::default(), entries), "both rows are in memory");
+    let changes = apply::fold(&mut model, &RetentionFilter::default(), entries);
     let written: usize = changes.iter().map(|(_, changes)| changes.updates.len()).sum();
     let others: usize = changes.iter().map(|(_, changes)| changes.inserts.len() + changes.deletes.len()).sum();
     assert_eq!((written, others), (2, 0));

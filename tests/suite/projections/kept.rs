@@ -5,7 +5,7 @@ use convoke::events::room::view::RoomStatus;
 use convoke::events::time::Timestamp;
 use convoke::ids::{RoomId, TenantId};
 use convoke::projections::rooms::RoomRow;
-use convoke::projections::rows::{AnySet, Capacity, Json, Word, WorkingSet};
+use convoke::projections::rows::{AnyWorkingSet, EnumText, JsonText, SetCapacity, WorkingSet};
 use uuid::Uuid;
 
 fn row(number: u128, metadata: usize) -> RoomRow {
@@ -14,7 +14,7 @@ fn row(number: u128, metadata: usize) -> RoomRow {
         room: RoomId::from_uuid(Uuid::from_u128(number)),
         tenant: TenantId::new("acme").unwrap(),
         version: 1,
-        status: Word(RoomStatus::Open),
+        status: EnumText(RoomStatus::Open),
         name: None,
         created_at: Timestamp::EPOCH,
         opens_at: None,
@@ -23,7 +23,7 @@ fn row(number: u128, metadata: usize) -> RoomRow {
         empty_since: None,
         due_at: None,
         end_reason: None,
-        settings: Json(Settings { metadata, ..Settings::default() }),
+        settings: JsonText(Settings { metadata, ..Settings::default() }),
         locked: false,
         participant_count: 0,
         waiting_count: 0,
@@ -34,7 +34,7 @@ fn row(number: u128, metadata: usize) -> RoomRow {
 }
 
 /// Rows that are still in memory after twenty batches of ten, each of which another changes.
-fn kept(capacity: Capacity, metadata: usize) -> usize {
+fn kept(capacity: SetCapacity, metadata: usize) -> usize {
     let mut rows = WorkingSet::<RoomRow>::default();
     rows.keep_at_most(capacity);
     for batch in 0..20 {
@@ -52,9 +52,9 @@ fn kept(capacity: Capacity, metadata: usize) -> usize {
 #[test]
 fn rows_are_kept_up_to_so_many_and_up_to_so_many_bytes() {
     let bytes = 1 << 20;
-    assert_eq!(kept(Capacity { rows: 1_000, bytes }, 10), 200, "small ones all stay");
-    let big = kept(Capacity { rows: 1_000, bytes }, 50_000);
+    assert_eq!(kept(SetCapacity { rows: 1_000, bytes }, 10), 200, "small ones all stay");
+    let big = kept(SetCapacity { rows: 1_000, bytes }, 50_000);
     assert!((10..=20).contains(&big), "{big} rows of 50 KB in 1 MiB");
-    let few = kept(Capacity { rows: 35, bytes }, 10);
+    let few = kept(SetCapacity { rows: 35, bytes }, 10);
     assert!((10..=35).contains(&few), "{few}");
 }

@@ -5,11 +5,11 @@ use std::time::Duration;
 use convoke::database::pool;
 use convoke::events::log::EventLog;
 use convoke::projections::MODELS;
-use convoke::projections::checkpoint::{self, Checkpoint, Status, Step};
-use convoke::projections::live::{Board, Runner, Tail, WaitError};
+use convoke::projections::checkpoint::{self, Checkpoint, CheckpointStep, ModelStatus};
+use convoke::projections::live::{ProjectionProgress, ProjectionRunner, SharedLogReader, WaitError};
 use convoke::projections::model::ModelInfo;
 use convoke::projections::overview;
-use convoke::projections::rooms::Rooms;
+use convoke::projections::rooms::RoomsModel;
 use convoke::telemetry::metrics::Metrics;
 use sqlx::Executor as _;
 use tokio::task::JoinHandle;
@@ -24,7 +24,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The workers of one process.
 pub struct Workers {
-    pub board: Board,
+    pub progress: ProjectionProgress,
     pub metrics: Metrics,
     stop: CancellationToken,
     running: JoinHandle<()>,
@@ -39,15 +39,15 @@ impl Workers {
 
     /// In the process that appends.
     pub fn on(log: EventLog) -> Self {
-        let board = Board::new(log.pool().clone(), MODELS);
+        let progress = ProjectionProgress::new(log.pool().clone(), MODELS);
         let (stop, metrics) = (CancellationToken::new(), Metrics::new());
-        let runner = Runner::new(Tail::new(log, None), board.clone(), metrics.clone(), 100);
+        let runner = ProjectionRunner::new(SharedLogReader::new(log, None), progress.clone(), metrics.clone(), 100);
         let running = tokio::spawn(runner.run(stop.clone()));
-        Self { board, metrics, stop, running }
+        Self { progress, metrics, stop, running }
     }
 
     pub async fn reach(&self, position: u64) {
-        reach(&self.board, position).await;
+        reach(&self.progress, position).await;
     }
 
     pub async fn stop(self) {
@@ -56,9 +56,9 @@ impl Workers {
     }
 }
 
-pub async fn reach(board: &Board, position: u64) {
+pub async fn reach(progress: &ProjectionProgress, position: u64) {
     for model in MODELS {
-        board.wait_for(model.name, position, PATIENCE, &CancellationToken::new()).await.unwrap();
+        progress.wait_for(model.name, position, PATIENCE, &CancellationToken::new()).await.unwrap();
     }
 }
 
@@ -70,7 +70,7 @@ pub async fn checkpoint_of(db: &TestDb, name: &str) -> Checkpoint {
 /// What a fold in memory gives for all of a story.
 fn digest_of_rooms(story: &Story) -> convoke::projections::rows::Digest {
     let mut memory = Memory::default();
-    memory.take(&mut Rooms::default(), &story.entries());
+    memory.take(&mut RoomsModel::default(), &story.entries());
     memory.digest
 }
 
@@ -82,11 +82,11 @@ async fn workers_follow_the_log_to_its_end() {
     let mut story = Story::new(1);
     for _ in 0..10 {
         story.go_on(30).write(&log).await;
-        workers.reach(story.told.len() as u64).await;
+        workers.reach(story.history.len() as u64).await;
     }
     workers.stop().await;
     let found = checkpoint_of(&db, "rooms").await;
-    assert_eq!((found.position, found.status), (story.told.len() as u64, Status::Running));
+    assert_eq!((found.position, found.status), (story.history.len() as u64, ModelStatus::Running));
     let views = overview::all(&db.system).await.unwrap();
     assert_eq!(
         views.iter().map(|view| (&*view.name, view.lag_events)).collect::<Vec<_>>(),
@@ -101,25 +101,27 @@ async fn of_two_processes_one_works_and_the_other_takes_over() {
     let mut story = Story::new(2);
     story.go_on(50).write(&log).await;
     let first = Workers::start(&db);
-    first.reach(story.told.len() as u64).await;
+    first.reach(story.history.len() as u64).await;
     let worker = checkpoint_of(&db, "rooms").await.worker;
     let second = Workers::start(&db);
     story.go_on(50).write(&log).await;
     // The second process knows of it although the first one works.
-    second.reach(story.told.len() as u64).await;
+    second.reach(story.history.len() as u64).await;
     assert_eq!(checkpoint_of(&db, "rooms").await.worker, worker, "the second did not meddle");
     first.stop().await;
     story.go_on(50).write(&log).await;
-    second.reach(story.told.len() as u64).await;
+    second.reach(story.history.len() as u64).await;
     assert_ne!(checkpoint_of(&db, "rooms").await.worker, worker);
     second.stop().await;
     let expected = {
         // Recorded and occurred times are the log's own here.
         let mut memory = Memory::default();
         let envelopes = log.read(0, usize::MAX >> 1).await.unwrap();
-        let entries: Vec<_> =
-            envelopes.iter().map(|envelope| convoke::projections::entry::Entry::of(envelope).unwrap()).collect();
-        memory.take(&mut Rooms::default(), &entries);
+        let entries: Vec<_> = envelopes
+            .iter()
+            .map(|envelope| convoke::projections::decoded_event::DecodedEvent::of(envelope).unwrap())
+            .collect();
+        memory.take(&mut RoomsModel::default(), &entries);
         memory.digest
     };
     assert_eq!(checkpoint_of(&db, "rooms").await.digest, expected);
@@ -132,17 +134,18 @@ async fn a_worker_that_was_replaced_writes_nothing() {
     let log = EventLog::new(db.system.clone());
     let mut story = Story::new(3);
     story.go_on(20).write(&log).await;
-    let rooms = ModelInfo::of::<Rooms>();
+    let rooms = ModelInfo::of::<RoomsModel>();
     let mut connection = db.system.acquire().await.unwrap();
     let mut zombie = Checkpoint::claim(&mut connection, &rooms, Uuid::new_v4()).await.unwrap();
     let mut worker = Checkpoint::claim(&mut connection, &rooms, Uuid::new_v4()).await.unwrap();
-    let step = Step { position: 5, recorded_at: "2030-01-01T00:00:00Z".parse().unwrap(), digest: worker.digest };
+    let step =
+        CheckpointStep { position: 5, recorded_at: "2030-01-01T00:00:00Z".parse().unwrap(), digest: worker.digest };
     assert!(!zombie.advance(&mut connection, &step).await.unwrap());
     assert!(worker.advance(&mut connection, &step).await.unwrap());
     worker.stepped(&step);
     assert!(!zombie.advance(&mut connection, &step).await.unwrap());
     // Nor does a worker whose tables were swapped, or whose log is of another epoch by now.
-    let later = Step { position: 6, ..step };
+    let later = CheckpointStep { position: 6, ..step };
     db.owner.execute("UPDATE convoke.projections SET generation = generation + 1").await.unwrap();
     assert!(!worker.advance(&mut connection, &later).await.unwrap());
     worker.generation += 1;
@@ -158,12 +161,12 @@ async fn an_event_that_cannot_be_read_stops_a_model_visibly_and_is_never_skipped
     let log = EventLog::new(db.system.clone());
     let mut story = Story::new(4);
     story.go_on(40).write(&log).await;
-    let before = story.told.len() as u64;
+    let before = story.history.len() as u64;
     story.write_unreadable(&log).await;
     story.go_on(10).write(&log).await;
     let workers = Workers::start(&db);
     let stop = CancellationToken::new();
-    let error = workers.board.wait_for("rooms", before + 1, PATIENCE, &stop).await.unwrap_err();
+    let error = workers.progress.wait_for("rooms", before + 1, PATIENCE, &stop).await.unwrap_err();
     let WaitError::Stopped { at, error, .. } = error else { panic!("{error}") };
     assert_eq!(at, before);
     assert!(error.contains("room.teleported v1"), "{error}");
@@ -176,7 +179,7 @@ async fn an_event_that_cannot_be_read_stops_a_model_visibly_and_is_never_skipped
     workers.stop().await;
     // Another process tries, and says the same.
     let again = Workers::start(&db);
-    assert!(again.board.wait_for("rooms", before + 1, PATIENCE, &stop).await.is_err());
+    assert!(again.progress.wait_for("rooms", before + 1, PATIENCE, &stop).await.is_err());
     again.stop().await;
     assert_eq!(checkpoint_of(&db, "rooms").await.position, before);
 }
@@ -187,17 +190,17 @@ async fn a_row_that_the_database_refuses_stops_its_own_model_at_that_event_only(
     let log = EventLog::new(db.system.clone());
     let mut story = Story::new(5);
     story.go_on(40);
-    let before = story.told.len() as u64;
+    let before = story.history.len() as u64;
     // No rule lets a NUL through; an older program might have.
     story.create_named("a\0b");
     story.go_on(200).write(&log).await;
     let workers = Workers::start(&db);
-    let (stop, end) = (CancellationToken::new(), story.told.len() as u64);
-    workers.board.wait_for("sessions", end, PATIENCE, &stop).await.unwrap();
-    workers.board.wait_for("messages", end, PATIENCE, &stop).await.unwrap();
-    let error = workers.board.wait_for("rooms", end, PATIENCE, &stop).await.unwrap_err();
+    let (stop, end) = (CancellationToken::new(), story.history.len() as u64);
+    workers.progress.wait_for("sessions", end, PATIENCE, &stop).await.unwrap();
+    workers.progress.wait_for("messages", end, PATIENCE, &stop).await.unwrap();
+    let error = workers.progress.wait_for("rooms", end, PATIENCE, &stop).await.unwrap_err();
     assert!(matches!(error, WaitError::Stopped { at, .. } if at == before), "{error}");
-    let Status::Stopped { failed_position, .. } = checkpoint_of(&db, "rooms").await.status else { panic!() };
+    let ModelStatus::Stopped { failed_position, .. } = checkpoint_of(&db, "rooms").await.status else { panic!() };
     assert_eq!(failed_position, Some(before + 1));
     workers.stop().await;
 }
@@ -208,7 +211,7 @@ async fn a_model_ahead_of_the_log_or_of_another_epoch_stops_and_says_so() {
     let log = EventLog::new(db.system.clone());
     let mut story = Story::new(6);
     story.go_on(20).write(&log).await;
-    let end = story.told.len() as u64;
+    let end = story.history.len() as u64;
     let workers = Workers::start(&db);
     workers.reach(end).await;
     workers.stop().await;
@@ -218,8 +221,8 @@ async fn a_model_ahead_of_the_log_or_of_another_epoch_stops_and_says_so() {
     let workers = Workers::start(&db);
     for (name, word) in [("rooms", "events were lost"), ("sessions", "epoch"), ("messages", "shape 0")] {
         let error = eventually("the model stops", PATIENCE, async || match checkpoint_of(&db, name).await.status {
-            Status::Stopped { error, .. } => Some(error),
-            Status::Running => None,
+            ModelStatus::Stopped { error, .. } => Some(error),
+            ModelStatus::Running => None,
         })
         .await;
         assert!(error.contains(word) && error.contains("projection rebuild"), "{error}");
@@ -232,10 +235,10 @@ async fn waiting_for_a_position_ends_in_time() {
     let db = TestDb::new().await;
     let workers = Workers::start(&db);
     let stop = CancellationToken::new();
-    let error = workers.board.wait_for("rooms", 1, Duration::from_millis(50), &stop).await.unwrap_err();
+    let error = workers.progress.wait_for("rooms", 1, Duration::from_millis(50), &stop).await.unwrap_err();
     assert!(matches!(error, WaitError::TimedOut { at: 0, wanted: 1, .. }), "{error}");
     stop.cancel();
-    let error = workers.board.wait_for("rooms", 1, PATIENCE, &stop).await.unwrap_err();
+    let error = workers.progress.wait_for("rooms", 1, PATIENCE, &stop).await.unwrap_err();
     assert!(matches!(error, WaitError::Stopping), "{error}");
     workers.stop().await;
 }
@@ -248,15 +251,15 @@ async fn what_a_crash_of_the_server_took_back_is_not_taken_for_there() {
     let workers = Workers::start(&db);
     let mut story = Story::new(9);
     story.go_on(20).write(&log).await;
-    let told = story.told.len() as u64;
+    let told = story.history.len() as u64;
     workers.reach(told).await;
-    let (elsewhere, stop) = (Board::new(db.system.clone(), MODELS), CancellationToken::new());
+    let (elsewhere, stop) = (ProjectionProgress::new(db.system.clone(), MODELS), CancellationToken::new());
     reach(&elsewhere, told).await;
-    let here = workers.board.clone();
+    let here = workers.progress.clone();
     workers.stop().await;
     db.owner.execute("UPDATE convoke.projections SET position = position - 1").await.unwrap();
-    for board in [here, elsewhere] {
-        let error = board.wait_for("rooms", told, Duration::from_millis(50), &stop).await.unwrap_err();
+    for progress in [here, elsewhere] {
+        let error = progress.wait_for("rooms", told, Duration::from_millis(50), &stop).await.unwrap_err();
         assert!(matches!(error, WaitError::TimedOut { at, .. } if at == told - 1), "{error}");
     }
 }
@@ -268,7 +271,7 @@ async fn a_lost_database_connection_is_ridden_out() {
     let workers = Workers::start(&db);
     let mut story = Story::new(7);
     story.go_on(20).write(&log).await;
-    workers.reach(story.told.len() as u64).await;
+    workers.reach(story.history.len() as u64).await;
     let mut superuser = sqlx::ConnectOptions::connect(&db.superuser()).await.unwrap();
     superuser
         .execute(
@@ -280,10 +283,10 @@ async fn a_lost_database_connection_is_ridden_out() {
     let log = EventLog::new(pool::system(db.options.clone(), &database_config()));
     story.go_on(20).write(&log).await;
     // Who waits may meet the lost connection too, and is told so; it does not last.
-    let (told, stop) = (story.told.len() as u64, CancellationToken::new());
+    let (told, stop) = (story.history.len() as u64, CancellationToken::new());
     for model in MODELS {
         eventually("the model goes on", PATIENCE, async || {
-            match workers.board.wait_for(model.name, told, PATIENCE, &stop).await {
+            match workers.progress.wait_for(model.name, told, PATIENCE, &stop).await {
                 Ok(()) => Some(()),
                 Err(WaitError::Unavailable(_)) => None,
                 Err(other) => panic!("{other}"),

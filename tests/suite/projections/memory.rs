@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 
 use convoke::projections::apply;
-use convoke::projections::entry::Entry;
-use convoke::projections::forgotten::Forgotten;
+use convoke::projections::decoded_event::DecodedEvent;
 use convoke::projections::model::ReadModel;
-use convoke::projections::rows::{Changes, Digest, Fields, Row, Table, Tuple};
+use convoke::projections::retention_filter::RetentionFilter;
+use convoke::projections::rows::{Digest, ModelRow, ModelTable, RowFields, TableChanges, Tuple};
 
 type Cells = Vec<Option<Vec<u8>>>;
 
 /// A model that holds rows, as a rebuild begins.
 pub fn holding<M: ReadModel>() -> M {
     let mut model = M::default();
-    model.sets().into_iter().for_each(|set| set.hold());
+    model.sets().into_iter().for_each(|set| set.buffer());
     model
 }
 
@@ -30,14 +30,14 @@ fn cells(tuple: Tuple<'_>) -> Cells {
 
 impl Memory {
     /// One batch, as a worker takes it.
-    pub fn take<M: ReadModel>(&mut self, model: &mut M, entries: &[Entry]) {
+    pub fn take<M: ReadModel>(&mut self, model: &mut M, entries: &[DecodedEvent]) {
         loop {
             entries.iter().for_each(|entry| model.need(entry));
             if !self.load(model) {
                 break;
             }
         }
-        let changes = apply::fold(model, &Forgotten::default(), entries);
+        let changes = apply::fold(model, &RetentionFilter::default(), entries);
         self.digest = apply::digest_after(self.digest, &changes);
         for (table, changes) in changes {
             self.write(table, &changes);
@@ -67,7 +67,7 @@ impl Memory {
         any
     }
 
-    fn write(&mut self, table: &'static Table, changes: &Changes) {
+    fn write(&mut self, table: &'static ModelTable, changes: &TableChanges) {
         let rows = self.tables.entry(table.name).or_default();
         for key in changes.deletes.iter() {
             assert!(rows.remove(&cells(key)).is_some(), "{}: what is deleted was there", table.name);
@@ -80,9 +80,9 @@ impl Memory {
         }
     }
 
-    pub fn rows<R: Row>(&self) -> Vec<R> {
+    pub fn rows<R: ModelRow>(&self) -> Vec<R> {
         let rows = self.tables.get(R::TABLE.name).into_iter().flatten();
-        rows.map(|(_, cells)| R::get(&mut Fields(cells.iter().map(|cell| cell.as_deref()))).unwrap()).collect()
+        rows.map(|(_, cells)| R::get(&mut RowFields(cells.iter().map(|cell| cell.as_deref()))).unwrap()).collect()
     }
 
     /// Over the rows as they lie here.

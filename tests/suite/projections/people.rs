@@ -2,19 +2,19 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use convoke::commands::room::state::{Participant, Waiting};
+use convoke::commands::room::state::{ShownParticipant, ShownWaiter};
 use convoke::database::pool::Pool;
 use convoke::events::room::view::{ParticipantView, RoomView, WaitingView};
 use convoke::events::sealed::{Sealed, SealedAt};
 use convoke::ids::{RoomKey, RoomVersion, TenantId};
 use convoke::projections::read::ReadModels;
 use convoke::projections::rooms::{ParticipantRow, RoomFilter, WaitingRow};
-use convoke::projections::rows::{Fields, Row, columns};
+use convoke::projections::rows::{ModelRow, RowFields, columns};
 use sqlx::AssertSqlSafe;
 
 use super::reads::pages;
 
-async fn rows<R: Row>(pool: &Pool, key: &RoomKey, condition: &str) -> Vec<R> {
+async fn rows<R: ModelRow>(pool: &Pool, key: &RoomKey, condition: &str) -> Vec<R> {
     let statement = format!(
         "SELECT {} FROM convoke.{} r WHERE r.room = $1 AND r.tenant = $2 AND {condition}",
         R::TABLE.list("r."),
@@ -22,7 +22,7 @@ async fn rows<R: Row>(pool: &Pool, key: &RoomKey, condition: &str) -> Vec<R> {
     );
     let rows = sqlx::query(AssertSqlSafe(statement)).bind(key.room.uuid()).bind(key.tenant.as_str());
     let rows = rows.fetch_all(pool).await.unwrap();
-    rows.iter().map(|row| R::get(&mut Fields(columns(row))).unwrap()).collect()
+    rows.iter().map(|row| R::get(&mut RowFields(columns(row))).unwrap()).collect()
 }
 
 fn sealed_at(at: Option<RoomVersion>, sealed: Option<Sealed>) -> Option<SealedAt> {
@@ -30,11 +30,11 @@ fn sealed_at(at: Option<RoomVersion>, sealed: Option<Sealed>) -> Option<SealedAt
     Some(SealedAt { room_version, sealed })
 }
 
-pub fn participant(row: ParticipantRow) -> Participant {
+pub fn participant(row: ParticipantRow) -> ShownParticipant {
     let joined = sealed_at(row.joined_personal_at, row.joined_personal);
     let renamed = sealed_at(row.renamed_at, row.renamed);
     let metadata_set = sealed_at(row.metadata_set_at, row.metadata_set);
-    Participant {
+    ShownParticipant {
         view: ParticipantView {
             identity: row.identity,
             role: row.role.0,
@@ -48,8 +48,8 @@ pub fn participant(row: ParticipantRow) -> Participant {
     }
 }
 
-pub fn waiter(row: WaitingRow) -> Waiting {
-    Waiting {
+pub fn waiter(row: WaitingRow) -> ShownWaiter {
+    ShownWaiter {
         view: WaitingView {
             identity: row.identity,
             session: row.session,
@@ -61,12 +61,12 @@ pub fn waiter(row: WaitingRow) -> Waiting {
 }
 
 /// Who is present, by identity.
-pub async fn participants(pool: &Pool, key: &RoomKey) -> Vec<Participant> {
+pub async fn participants(pool: &Pool, key: &RoomKey) -> Vec<ShownParticipant> {
     rows(pool, key, "true ORDER BY r.identity").await.into_iter().map(participant).collect()
 }
 
 /// Who is in the lobby, in the order in which they asked.
-pub async fn waiting(pool: &Pool, key: &RoomKey) -> Vec<Waiting> {
+pub async fn waiting(pool: &Pool, key: &RoomKey) -> Vec<ShownWaiter> {
     rows(pool, key, "NOT r.admitted ORDER BY r.since").await.into_iter().map(waiter).collect()
 }
 

@@ -4,24 +4,24 @@
 use std::time::Duration;
 
 use convoke::database::pool::Pool;
-use convoke::events::feed::Window;
+use convoke::events::feed::EventWindow;
 use convoke::events::log::EventLog;
 use convoke::events::room::view::RoomStatus;
 use convoke::events::time::Clock;
 use convoke::ids::{Identity, RoomId};
 use convoke::live::cache::Cache;
 use convoke::live::rooms::{self, RoomStates};
-use convoke::projections::activity::{Activity, Hours};
-use convoke::projections::entry::Entry;
-use convoke::projections::forgotten::Forgotten;
-use convoke::projections::live::Board;
-use convoke::projections::messages::{MessageReader, Messages};
+use convoke::projections::activity::{ActivityModel, HourQuery};
+use convoke::projections::decoded_event::DecodedEvent;
+use convoke::projections::live::ProjectionProgress;
+use convoke::projections::messages::{MessageReader, MessagesModel};
 use convoke::projections::model::ReadModel;
 use convoke::projections::read::{PageRequest, ReadModels};
-use convoke::projections::rooms::{RoomFilter, Rooms, due};
-use convoke::projections::rows::Space;
-use convoke::projections::sessions::Sessions;
-use convoke::projections::usage::{Days, Usage};
+use convoke::projections::retention_filter::RetentionFilter;
+use convoke::projections::rooms::{RoomFilter, RoomsModel, due};
+use convoke::projections::rows::TableSet;
+use convoke::projections::sessions::SessionsModel;
+use convoke::projections::usage::{DayQuery, UsageModel};
 use convoke::projections::{MODELS, apply};
 use convoke::telemetry::metrics::Metrics;
 use sqlx::{Executor as _, PgConnection, Row as _};
@@ -155,19 +155,19 @@ async fn ask_everything(pool: &Pool, room: RoomId) {
     for identity in [None, Some(&ann)] {
         models.attendance(&acme, room, identity, as_of, ALL).await.unwrap();
     }
-    models.activity(&acme, room, Hours { from: None, until: None, as_of }, ALL).await.unwrap();
-    models.usage(&acme, Days { from: None, until: None, as_of }, ALL).await.unwrap();
+    models.activity(&acme, room, HourQuery { from: None, until: None, as_of }, ALL).await.unwrap();
+    models.usage(&acme, DayQuery { from: None, until: None, as_of }, ALL).await.unwrap();
     due(pool, as_of, 10).await.unwrap();
 }
 
 /// One without memory, which looks for open rooms and loads none.
 fn cache_on(pool: &Pool) -> Cache {
     let (metrics, log) = (Metrics::new(), EventLog::new(pool.clone()));
-    let rooms = RoomStates::new(rooms::Parts {
+    let rooms = RoomStates::new(rooms::RoomStatesParts {
         log,
-        window: Window::default(),
+        window: EventWindow::default(),
         models: ReadModels::new(pool.clone()),
-        board: Board::new(pool.clone(), MODELS),
+        progress: ProjectionProgress::new(pool.clone(), MODELS),
         snapshot_interval: 100,
         snapshots: None,
         metrics: metrics.cache().clone(),
@@ -180,12 +180,12 @@ fn cache_on(pool: &Pool) -> Cache {
 }
 
 /// Folds as a worker that begins anew with each batch: what it needs is read, what changes is written.
-async fn fold<M: ReadModel>(connection: &mut PgConnection, entries: &[Entry]) {
+async fn fold<M: ReadModel>(connection: &mut PgConnection, entries: &[DecodedEvent]) {
     for batch in entries.chunks(200) {
         let mut model = M::default();
-        apply::load(&mut model, connection, &Space::Live, &Forgotten::default(), batch).await.unwrap();
-        let changes = apply::fold(&mut model, &Forgotten::default(), batch);
-        apply::write(connection, &Space::Live, &changes).await.unwrap();
+        apply::load(&mut model, connection, &TableSet::Live, &RetentionFilter::default(), batch).await.unwrap();
+        let changes = apply::fold(&mut model, &RetentionFilter::default(), batch);
+        apply::write(connection, &TableSet::Live, &changes).await.unwrap();
     }
 }
 
@@ -194,11 +194,11 @@ async fn fold_everything(pool: &Pool) {
     Wild::tell(story.go_on(3_000), &mut Dice::new(82), tenant("acme"), 600);
     let entries = story.entries();
     let mut connection = pool.acquire().await.unwrap();
-    fold::<Rooms>(&mut connection, &entries).await;
-    fold::<Sessions>(&mut connection, &entries).await;
-    fold::<Messages>(&mut connection, &entries).await;
-    fold::<Activity>(&mut connection, &entries).await;
-    fold::<Usage>(&mut connection, &entries).await;
+    fold::<RoomsModel>(&mut connection, &entries).await;
+    fold::<SessionsModel>(&mut connection, &entries).await;
+    fold::<MessagesModel>(&mut connection, &entries).await;
+    fold::<ActivityModel>(&mut connection, &entries).await;
+    fold::<UsageModel>(&mut connection, &entries).await;
 }
 
 #[tokio::test]

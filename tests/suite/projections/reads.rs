@@ -9,8 +9,8 @@ use convoke::events::room::view::RoomStatus;
 use convoke::ids::{Identity, TenantId};
 use convoke::projections::MODELS;
 use convoke::projections::messages::{Message, MessageReader};
-use convoke::projections::read::{Page, PageRequest, ReadError, ReadModels};
-use convoke::projections::rebuild::{Purpose, Rebuild};
+use convoke::projections::read::{ModelPage, PageRequest, ReadError, ReadModels};
+use convoke::projections::rebuild::{Rebuild, RebuildPurpose};
 use convoke::projections::rooms::RoomFilter;
 use sqlx::Executor as _;
 use tokio_util::sync::CancellationToken;
@@ -22,18 +22,18 @@ use crate::harness::TestDb;
 
 const ALL: PageRequest<'static> = PageRequest { limit: 1_000, cursor: None };
 
-async fn told(db: &TestDb, seed: u64, commands: usize) -> (Story, ReadModels) {
+async fn story_and_models(db: &TestDb, seed: u64, commands: usize) -> (Story, ReadModels) {
     let log = EventLog::new(db.system.clone());
     let mut story = Story::new(seed);
     story.go_on(commands).write(&log).await;
     let workers = Workers::on(log);
-    workers.reach(story.told.len() as u64).await;
+    workers.reach(story.history.len() as u64).await;
     workers.stop().await;
     (story, ReadModels::new(db.system.clone()))
 }
 
 /// All pages of a list, few items at a time.
-pub async fn pages<T>(mut page: impl AsyncFnMut(PageRequest<'_>) -> Result<Page<T>, ReadError>) -> Vec<T> {
+pub async fn pages<T>(mut page: impl AsyncFnMut(PageRequest<'_>) -> Result<ModelPage<T>, ReadError>) -> Vec<T> {
     let mut items = Vec::new();
     let mut cursor: Option<String> = None;
     loop {
@@ -50,7 +50,7 @@ pub async fn pages<T>(mut page: impl AsyncFnMut(PageRequest<'_>) -> Result<Page<
 #[tokio::test]
 async fn rooms_and_people_are_answered_as_the_rules_have_them() {
     let db = TestDb::new().await;
-    let (story, models) = told(&db, 21, 800).await;
+    let (story, models) = story_and_models(&db, 21, 800).await;
     let views = people::rooms(&models, story.rooms.keys()).await;
     for (key, (room, version)) in &story.rooms {
         assert_eq!(views.get(key), room.view(key.room, *version).as_ref());
@@ -70,7 +70,7 @@ fn expected_stays(room: &convoke::commands::room::state::Room) -> usize {
 #[tokio::test]
 async fn lists_of_rooms_are_filtered_and_paged_the_newest_first() {
     let db = TestDb::new().await;
-    let (story, models) = told(&db, 22, 1_500).await;
+    let (story, models) = story_and_models(&db, 22, 1_500).await;
     let acme = tenant("acme");
     let mut views: Vec<_> = story
         .rooms
@@ -114,7 +114,7 @@ async fn lists_of_rooms_are_filtered_and_paged_the_newest_first() {
 #[tokio::test]
 async fn readers_get_the_messages_that_are_for_them_in_both_directions() {
     let db = TestDb::new().await;
-    let (story, models) = told(&db, 23, 2_000).await;
+    let (story, models) = story_and_models(&db, 23, 2_000).await;
     let ann = Identity::new("ann").unwrap();
     let mut shown = 0;
     for key in story.rooms.keys() {
@@ -165,11 +165,11 @@ async fn seen(pool: &Pool, table: &str, tenant: Option<&TenantId>) -> BTreeSet<S
 #[tokio::test]
 async fn a_tenant_sees_its_own_rows_and_changes_none() {
     let db = TestDb::new().await;
-    let (story, models) = told(&db, 24, 1_500).await;
+    let (story, models) = story_and_models(&db, 24, 1_500).await;
     for swapped in [false, true] {
         if swapped {
             let log = EventLog::new(db.system.clone());
-            Rebuild::new(log, 1_000).run(MODELS, Purpose::Rebuild, &CancellationToken::new()).await.unwrap();
+            Rebuild::new(log, 1_000).run(MODELS, RebuildPurpose::Rebuild, &CancellationToken::new()).await.unwrap();
         }
         for table in MODELS.iter().flat_map(|model| model.table_names()) {
             for name in ["acme", "other"] {

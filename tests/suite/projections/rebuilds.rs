@@ -6,7 +6,7 @@ use convoke::events::log::EventLog;
 use convoke::projections::MODELS;
 use convoke::projections::messages::MessageReader;
 use convoke::projections::read::{PageRequest, ReadModels};
-use convoke::projections::rebuild::{Comparison, Progress, Purpose, Rebuild, RebuildError};
+use convoke::projections::rebuild::{Comparison, Rebuild, RebuildError, RebuildProgress, RebuildPurpose};
 use convoke::projections::rooms::RoomFilter;
 use sqlx::Executor as _;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +18,11 @@ use crate::harness::{Run, TestDb, eventually};
 
 const ALL: PageRequest<'static> = PageRequest { limit: 1_000, cursor: None };
 
-async fn rebuild(db: &TestDb, purpose: Purpose, batch: usize) -> Vec<convoke::projections::rebuild::Report> {
+async fn rebuild(
+    db: &TestDb,
+    purpose: RebuildPurpose,
+    batch: usize,
+) -> Vec<convoke::projections::rebuild::RebuildReport> {
     let log = EventLog::new(db.system.clone());
     Rebuild::new(log, batch).run(MODELS, purpose, &CancellationToken::new()).await.unwrap()
 }
@@ -35,7 +39,7 @@ async fn a_rebuild_gives_the_same_rows_while_appends_and_queries_go_on() {
     let workers = Workers::on(log.clone());
     let mut story = Story::new(11);
     story.go_on(600).write(&log).await;
-    workers.reach(story.told.len() as u64).await;
+    workers.reach(story.history.len() as u64).await;
 
     let stop = CancellationToken::new();
     let asking = {
@@ -64,7 +68,7 @@ async fn a_rebuild_gives_the_same_rows_while_appends_and_queries_go_on() {
         })
     };
     for round in 1..=3 {
-        for report in rebuild(&db, Purpose::Rebuild, 50).await {
+        for report in rebuild(&db, RebuildPurpose::Rebuild, 50).await {
             assert!(report.comparison.is_equal(), "{report:?}");
             assert!(report.swapped);
         }
@@ -73,8 +77,8 @@ async fn a_rebuild_gives_the_same_rows_while_appends_and_queries_go_on() {
     stop.cancel();
     let story = writing.await.unwrap();
     assert!(asking.await.unwrap() > 0);
-    workers.reach(story.told.len() as u64).await;
-    for report in rebuild(&db, Purpose::Verify, 1_000).await {
+    workers.reach(story.history.len() as u64).await;
+    for report in rebuild(&db, RebuildPurpose::Verify, 1_000).await {
         assert!(report.comparison.is_equal(), "{report:?}");
         assert_eq!(report.digest, checkpoint_of(&db, report.name).await.digest);
     }
@@ -94,10 +98,10 @@ async fn rows_that_somebody_changed_are_found_and_mended() {
     let mut story = Story::new(12);
     story.go_on(200).write(&log).await;
     let workers = Workers::on(log.clone());
-    workers.reach(story.told.len() as u64).await;
+    workers.reach(story.history.len() as u64).await;
     workers.stop().await;
     db.owner.execute("UPDATE convoke.rm_sessions SET seconds = seconds + 1 WHERE seconds > 0").await.unwrap();
-    for report in rebuild(&db, Purpose::Verify, 100).await {
+    for report in rebuild(&db, RebuildPurpose::Verify, 100).await {
         let changed = matches!(report.comparison, Comparison::Changed { .. });
         assert_eq!(changed, report.name == "sessions", "{report:?}");
     }
@@ -106,7 +110,7 @@ async fn rows_that_somebody_changed_are_found_and_mended() {
     let listed = Run::on(&db).args(["projection", "verify", "sessions", "--json"]).run().await;
     assert_eq!(listed.status, 1, "{listed:?}");
     assert!(listed.stdout.contains("\"changed\""), "{listed:?}");
-    rebuild(&db, Purpose::Rebuild, 100).await;
+    rebuild(&db, RebuildPurpose::Rebuild, 100).await;
     let verified = Run::on(&db).args(["projection", "verify"]).run().await;
     assert_eq!(verified.status, 0, "{verified:?}");
 }
@@ -135,7 +139,7 @@ async fn a_killed_rebuild_goes_on_where_it_was() {
     let log = EventLog::new(db.system.clone());
     let mut story = Story::new(13);
     story.go_on(1_500).write(&log).await;
-    let end = story.told.len() as u64;
+    let end = story.history.len() as u64;
     let workers = Workers::on(log.clone());
     workers.reach(end).await;
     workers.stop().await;
@@ -159,7 +163,7 @@ async fn a_killed_rebuild_goes_on_where_it_was() {
     let resumed = Rebuild::new(log, 500);
     let progress = resumed.progress();
     let first = tokio::spawn(first_position(progress));
-    let reports = resumed.run(MODELS, Purpose::Rebuild, &CancellationToken::new()).await.unwrap();
+    let reports = resumed.run(MODELS, RebuildPurpose::Rebuild, &CancellationToken::new()).await.unwrap();
     assert!(first.await.unwrap() >= u64::try_from(reached).unwrap(), "it did not begin anew");
     for report in reports {
         assert!(report.comparison.is_equal(), "{report:?}");
@@ -168,7 +172,7 @@ async fn a_killed_rebuild_goes_on_where_it_was() {
     assert_eq!(tables(&db).await, Vec::<String>::new());
 }
 
-async fn first_position(mut progress: tokio::sync::watch::Receiver<Progress>) -> u64 {
+async fn first_position(mut progress: tokio::sync::watch::Receiver<RebuildProgress>) -> u64 {
     progress.changed().await.unwrap();
     progress.borrow().position
 }
@@ -188,11 +192,13 @@ async fn more_rows_than_memory_may_hold_are_written_and_read_back_and_give_the_s
     let log = EventLog::new(db.system.clone());
     let mut story = Story::new(18);
     story.go_on(1_500).write(&log).await;
-    let end = story.told.len() as u64;
+    let end = story.history.len() as u64;
     let workers = Workers::on(log.clone());
     workers.reach(end).await;
     workers.stop().await;
-    for (purpose, batch) in [(Purpose::Verify, 40), (Purpose::Verify, 10_000), (Purpose::Rebuild, 40)] {
+    for (purpose, batch) in
+        [(RebuildPurpose::Verify, 40), (RebuildPurpose::Verify, 10_000), (RebuildPurpose::Rebuild, 40)]
+    {
         locks_are_free(&db).await;
         // What is put by is written before it would be otherwise, and before what spills.
         let few = Rebuild::new(log.clone(), batch).keeping_at_most(FEW).writing_together(5_000);
@@ -206,7 +212,7 @@ async fn more_rows_than_memory_may_hold_are_written_and_read_back_and_give_the_s
     for (key, (room, version)) in &story.rooms {
         assert_eq!(views.get(key), room.view(key.room, *version).as_ref());
     }
-    for report in rebuild(&db, Purpose::Verify, 1_000).await {
+    for report in rebuild(&db, RebuildPurpose::Verify, 1_000).await {
         assert!(report.comparison.is_equal(), "the rows are those that were folded in memory: {report:?}");
     }
 }
@@ -217,7 +223,7 @@ async fn a_rebuild_cut_off_after_it_spilt_goes_on_with_the_rows_that_are_in_the_
     let log = EventLog::new(db.system.clone());
     let mut story = Story::new(19);
     story.go_on(1_500).write(&log).await;
-    let end = story.told.len() as u64;
+    let end = story.history.len() as u64;
     let workers = Workers::on(log.clone());
     workers.reach(end).await;
     workers.stop().await;
@@ -227,7 +233,7 @@ async fn a_rebuild_cut_off_after_it_spilt_goes_on_with_the_rows_that_are_in_the_
         let cut_off = Rebuild::new(log.clone(), 7).keeping_at_most(FEW);
         let mut progress = cut_off.progress();
         let running =
-            tokio::spawn(async move { cut_off.run(MODELS, Purpose::Rebuild, &CancellationToken::new()).await });
+            tokio::spawn(async move { cut_off.run(MODELS, RebuildPurpose::Rebuild, &CancellationToken::new()).await });
         progress.wait_for(|progress| progress.position >= end * cut / 5).await.unwrap();
         running.abort();
         assert!(running.await.unwrap_err().is_cancelled(), "it was cut off before its end");
@@ -239,12 +245,12 @@ async fn a_rebuild_cut_off_after_it_spilt_goes_on_with_the_rows_that_are_in_the_
     assert_eq!(spilt(&db).await, ["activity", "rooms", "sessions", "usage"], "messages are never held");
     let resumed = Rebuild::new(log, 500).keeping_at_most(FEW);
     let first = tokio::spawn(first_position(resumed.progress()));
-    let reports = resumed.run(MODELS, Purpose::Rebuild, &CancellationToken::new()).await.unwrap();
+    let reports = resumed.run(MODELS, RebuildPurpose::Rebuild, &CancellationToken::new()).await.unwrap();
     assert!(first.await.unwrap() >= u64::try_from(reached).unwrap(), "it did not begin anew");
     for report in reports {
         assert!(report.comparison.is_equal() && report.swapped, "{report:?}");
     }
-    for report in rebuild(&db, Purpose::Verify, 1_000).await {
+    for report in rebuild(&db, RebuildPurpose::Verify, 1_000).await {
         assert!(report.comparison.is_equal(), "{report:?}");
     }
     assert_eq!(tables(&db).await, Vec::<String>::new());
@@ -258,10 +264,10 @@ async fn a_rebuild_told_to_stop_leaves_the_live_rows_and_can_go_on() {
     story.go_on(100).write(&log).await;
     let stop = CancellationToken::new();
     stop.cancel();
-    let stopped = Rebuild::new(log.clone(), 1).run(MODELS, Purpose::Rebuild, &stop).await;
+    let stopped = Rebuild::new(log.clone(), 1).run(MODELS, RebuildPurpose::Rebuild, &stop).await;
     assert!(matches!(stopped, Err(RebuildError::Interrupted)), "{stopped:?}");
-    for report in rebuild(&db, Purpose::Rebuild, 10).await {
-        assert_eq!(report.position, story.told.len() as u64);
+    for report in rebuild(&db, RebuildPurpose::Rebuild, 10).await {
+        assert_eq!(report.position, story.history.len() as u64);
     }
 }
 
@@ -271,9 +277,9 @@ async fn an_event_that_cannot_be_read_ends_a_rebuild_at_that_event() {
     let log = EventLog::new(db.system.clone());
     let mut story = Story::new(15);
     story.go_on(40).write(&log).await;
-    let before = story.told.len() as u64;
+    let before = story.history.len() as u64;
     story.write_unreadable(&log).await;
-    let failed = Rebuild::new(log, 10).run(MODELS, Purpose::Rebuild, &CancellationToken::new()).await;
+    let failed = Rebuild::new(log, 10).run(MODELS, RebuildPurpose::Rebuild, &CancellationToken::new()).await;
     let Err(RebuildError::Unreadable { position, error }) = failed else { panic!("{failed:?}") };
     assert_eq!(position, Some(before + 1));
     assert!(error.contains("room.teleported"), "{error}");
@@ -286,7 +292,7 @@ async fn a_stopped_model_follows_again_once_it_was_rebuilt() {
     let mut story = Story::new(16);
     story.go_on(100).write(&log).await;
     let workers = Workers::on(log.clone());
-    workers.reach(story.told.len() as u64).await;
+    workers.reach(story.history.len() as u64).await;
     workers.stop().await;
     db.owner.execute("UPDATE convoke.projections SET shape = 0").await.unwrap();
     let workers = Workers::on(log.clone());
@@ -306,7 +312,7 @@ async fn a_stopped_model_follows_again_once_it_was_rebuilt() {
     assert!(rebuilt.stdout.contains("the live rows have shape 0"), "{rebuilt:?}");
     story.go_on(50).write(&log).await;
     eventually("the models follow again", PATIENCE, async || {
-        (checkpoint_of(&db, "rooms").await.position == story.told.len() as u64).then_some(())
+        (checkpoint_of(&db, "rooms").await.position == story.history.len() as u64).then_some(())
     })
     .await;
     workers.stop().await;
@@ -323,8 +329,8 @@ async fn of_two_rebuilds_at_a_time_the_second_is_told() {
     // What a rebuild of the rooms holds for as long as it runs.
     let mut other = db.system.acquire().await.unwrap();
     other.execute("SELECT pg_advisory_lock(hashtextextended('convoke.rebuild.rooms', 0))").await.unwrap();
-    let refused = Rebuild::new(log.clone(), 10).run(MODELS, Purpose::Rebuild, &CancellationToken::new()).await;
+    let refused = Rebuild::new(log.clone(), 10).run(MODELS, RebuildPurpose::Rebuild, &CancellationToken::new()).await;
     assert!(matches!(refused, Err(RebuildError::Busy { name: "rooms", .. })), "{refused:?}");
-    let verified = Rebuild::new(log, 10).run(MODELS, Purpose::Verify, &CancellationToken::new()).await;
+    let verified = Rebuild::new(log, 10).run(MODELS, RebuildPurpose::Verify, &CancellationToken::new()).await;
     assert!(verified.is_ok(), "{verified:?}");
 }

@@ -7,8 +7,8 @@ use convoke::events::log::EventLog;
 use convoke::events::room::RoomEvent;
 use convoke::events::time::Clock;
 use convoke::projections::MODELS;
-use convoke::projections::rebuild::{Purpose, Rebuild};
-use convoke::projections::retention::{Gone, Retention};
+use convoke::projections::rebuild::{Rebuild, RebuildPurpose};
+use convoke::projections::retention::{DroppedMonth, RetentionWorker};
 use serde_json::json;
 use sqlx::Executor as _;
 use tokio_util::sync::CancellationToken;
@@ -19,8 +19,8 @@ use crate::harness::TestDb;
 
 const MONTH: Duration = Duration::from_secs(31 * 86_400);
 
-async fn round(db: &TestDb, kept: RetentionConfig) -> Vec<Gone> {
-    Retention::new(db.system.clone(), kept, Clock::system()).round().await.unwrap()
+async fn round(db: &TestDb, kept: RetentionConfig) -> Vec<DroppedMonth> {
+    RetentionWorker::new(db.system.clone(), kept, Clock::system()).round().await.unwrap()
 }
 
 /// Rows of a table by the partition they lie in: its month, or `others`.
@@ -32,7 +32,7 @@ async fn lies(db: &TestDb, table: &str) -> Vec<(String, i64)> {
     sqlx::query_as(sqlx::AssertSqlSafe(statement)).fetch_all(&db.owner).await.unwrap()
 }
 
-async fn proven(db: &TestDb, purpose: Purpose) {
+async fn proven(db: &TestDb, purpose: RebuildPurpose) {
     let log = EventLog::new(db.system.clone());
     for report in Rebuild::new(log, 100).run(MODELS, purpose, &CancellationToken::new()).await.unwrap() {
         assert!(report.comparison.is_equal(), "{report:?}");
@@ -54,7 +54,7 @@ async fn rooms_of_a_month_without_a_partition_get_one_while_the_model_goes_on() 
     let workers = Workers::on(log.clone());
     let mut story = Story::new(91);
     story.born("2024-03-05T00:00:00Z").go_on(300).write(&log).await;
-    workers.reach(story.told.len() as u64).await;
+    workers.reach(story.history.len() as u64).await;
     let months = async |table| lies(&db, table).await.into_iter().map(|(month, _)| month).collect::<Vec<_>>();
     assert_eq!(months("rm_sessions").await, ["others"]);
     round(&db, RetentionConfig::default()).await;
@@ -64,14 +64,14 @@ async fn rooms_of_a_month_without_a_partition_get_one_while_the_model_goes_on() 
     // Rows that were on their way are found and written.
     story.go_on(300).write(&log).await;
     story.born("2024-05-01T00:00:00Z").go_on(300).write(&log).await;
-    workers.reach(story.told.len() as u64).await;
+    workers.reach(story.history.len() as u64).await;
     round(&db, RetentionConfig::default()).await;
     assert_eq!(months("rm_messages").await, ["202403", "202405"]);
     workers.stop().await;
-    proven(&db, Purpose::Verify).await;
-    proven(&db, Purpose::Rebuild).await;
+    proven(&db, RebuildPurpose::Verify).await;
+    proven(&db, RebuildPurpose::Rebuild).await;
     assert_eq!(months("rm_messages").await, ["202403", "202405"], "fresh tables have the same months");
-    proven(&db, Purpose::Verify).await;
+    proven(&db, RebuildPurpose::Verify).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -83,13 +83,13 @@ async fn a_month_whose_rooms_have_ended_is_let_go_of_and_a_rebuild_gives_the_row
     story.born("2024-03-05T00:00:00Z").go_on(400);
     end_all(&mut story);
     story.born("2024-04-05T00:00:00Z").go_on(400).write(&log).await;
-    workers.reach(story.told.len() as u64).await;
+    workers.reach(story.history.len() as u64).await;
     round(&db, RetentionConfig::default()).await;
     let sent = |months: &str| {
-        let of = |told: &&super::story::Told| matches!(told.event, RoomEvent::MessageSent(_));
+        let of = |told: &&super::story::StoryEvent| matches!(told.event, RoomEvent::MessageSent(_));
         let from: convoke::events::time::Timestamp = months.parse().unwrap();
         let from = u128::try_from(from.unix_micros() / 1000).unwrap();
-        story.told.iter().filter(of).filter(|told| told.key.room.uuid().as_u128() >> 80 >= from).count() as i64
+        story.history.iter().filter(of).filter(|told| told.key.room.uuid().as_u128() >> 80 >= from).count() as i64
     };
     let (all, april) = (sent("2024-03-01T00:00:00Z"), sent("2024-04-01T00:00:00Z"));
     assert!(all > april && april > 0, "{all} {april}");
@@ -114,13 +114,13 @@ async fn a_month_whose_rooms_have_ended_is_let_go_of_and_a_rebuild_gives_the_row
     assert_eq!(rest, 0);
     // The model goes on, and what it has is what a fold of the whole log gives.
     story.go_on(200).write(&log).await;
-    workers.reach(story.told.len() as u64).await;
+    workers.reach(story.history.len() as u64).await;
     assert_eq!(round(&db, kept.clone()).await, [], "what is gone is gone");
-    proven(&db, Purpose::Verify).await;
-    proven(&db, Purpose::Rebuild).await;
+    proven(&db, RebuildPurpose::Verify).await;
+    proven(&db, RebuildPurpose::Rebuild).await;
     end_all(&mut story);
     story.write(&log).await;
-    workers.reach(story.told.len() as u64).await;
+    workers.reach(story.history.len() as u64).await;
     let gone = round(&db, kept).await;
     assert!(
         gone.iter().any(|gone| gone.model == "messages" && gone.month.to_string().starts_with("2024-04")),
@@ -128,7 +128,7 @@ async fn a_month_whose_rooms_have_ended_is_let_go_of_and_a_rebuild_gives_the_row
     );
     assert_eq!(lies(&db, "rm_messages").await, []);
     workers.stop().await;
-    proven(&db, Purpose::Verify).await;
+    proven(&db, RebuildPurpose::Verify).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -139,7 +139,7 @@ async fn a_month_is_not_let_go_of_under_a_rebuild_nor_while_a_room_of_it_is_open
     let open = story.born("2024-03-05T00:00:00Z").open_room();
     story.go_on(100).write(&log).await;
     let workers = Workers::on(log.clone());
-    workers.reach(story.told.len() as u64).await;
+    workers.reach(story.history.len() as u64).await;
     let kept = RetentionConfig { messages: Some(MONTH), ..RetentionConfig::default() };
     round(&db, kept.clone()).await;
     let march = "SELECT count(*) FROM convoke.rm_forgotten WHERE month = '2024-03-01Z'";
@@ -148,7 +148,7 @@ async fn a_month_is_not_let_go_of_under_a_rebuild_nor_while_a_room_of_it_is_open
     assert_eq!(forgotten().await, 0);
     end_all(&mut story);
     story.write(&log).await;
-    workers.reach(story.told.len() as u64).await;
+    workers.reach(story.history.len() as u64).await;
     let under_way = "INSERT INTO convoke.projection_rebuilds (name, purpose, suffix, epoch, shape)
         SELECT 'messages', 'rebuild', '__r7', epoch, 1 FROM convoke.log_head";
     db.owner.execute(under_way).await.unwrap();

@@ -4,17 +4,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use convoke::commands::context::{Caller, Context, Decision, Facts, MessageFacts, Need};
+use convoke::commands::context::{Caller, Decision, DecisionContext, ExternalData, Lookup, SentMessage};
 use convoke::commands::room::RoomCommand;
 use convoke::commands::room::state::Room;
 use convoke::events::envelope::Hash;
-use convoke::events::log::append::{Batch, NameChange, NewEvent, RoomAppend};
+use convoke::events::log::append::{AppendBatch, EventData, NameChange, RoomAppend};
 use convoke::events::log::{EventLog, chain};
 use convoke::events::room::{RoomCreated, RoomEvent, Settings};
 use convoke::events::sealed::{PersonalFields, Sealed};
 use convoke::events::time::{Clock, Timestamp};
 use convoke::ids::{Actor, CommandId, Identity, RoomId, RoomKey, TenantId};
-use convoke::projections::entry::Entry;
+use convoke::projections::decoded_event::DecodedEvent;
 use convoke::security::grants::Grants;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -48,7 +48,7 @@ impl Dice {
 
 /// Something that happened.
 #[derive(Clone)]
-pub struct Told {
+pub struct StoryEvent {
     pub key: RoomKey,
     pub version: u64,
     pub at: Timestamp,
@@ -59,7 +59,7 @@ pub struct Told {
 }
 
 pub struct Story {
-    pub told: Vec<Told>,
+    pub history: Vec<StoryEvent>,
     /// The rooms as the rules have them.
     pub rooms: HashMap<RoomKey, (Room, u64)>,
     keys: Vec<RoomKey>,
@@ -68,7 +68,7 @@ pub struct Story {
     /// What its ids say: milliseconds since 1970.
     born_ms: u128,
     commands: u64,
-    /// How many of `told` are in a log.
+    /// How many of `history` are in a log.
     written: usize,
     log_versions: HashMap<RoomKey, At>,
 }
@@ -82,7 +82,7 @@ pub fn tenant(name: &str) -> TenantId {
 impl Story {
     pub fn new(seed: u64) -> Self {
         Self {
-            told: Vec::new(),
+            history: Vec::new(),
             rooms: HashMap::new(),
             keys: Vec::new(),
             dice: Dice::new(seed),
@@ -152,7 +152,7 @@ impl Story {
         let key = RoomKey { tenant: tenant("acme"), room: RoomId::from_uuid(self.id()) };
         let command_id = CommandId::from_uuid(self.id());
         let event = RoomCreated { name: Some(name.to_owned()), opens_at: None, settings: Settings::default() };
-        self.told.push(Told {
+        self.history.push(StoryEvent {
             key,
             version: 1,
             at: self.now,
@@ -166,7 +166,7 @@ impl Story {
     /// Appends an event of a newer program.
     pub async fn write_unreadable(&mut self, log: &EventLog) {
         let key = RoomKey { tenant: tenant("acme"), room: RoomId::from_uuid(self.id()) };
-        let event = NewEvent {
+        let event = EventData {
             event_type: "room.teleported",
             type_version: 1,
             occurred_at: None,
@@ -197,7 +197,7 @@ impl Story {
         let tracks: Vec<_> = room.open().map(|open| open.tracks.iter().map(|(id, _)| id).collect()).unwrap_or_default();
         let track = if tracks.is_empty() { None } else { Some(*self.dice.of(&tracks)) };
         let messages: Vec<u64> = self
-            .told
+            .history
             .iter()
             .filter(|told| told.key == *key && matches!(told.event, RoomEvent::MessageSent(_)))
             .map(|told| told.version)
@@ -276,24 +276,30 @@ impl Story {
         let command = RoomCommand::parse(name, body.to_string().as_bytes())
             .unwrap_or_else(|fault| panic!("{name} {body}: {fault:?}"));
         let command_id = CommandId::from_uuid(self.id());
-        let facts = self.facts(key, &command);
-        let context =
-            Context { caller: &caller, room: key.room, now: self.now, history: true, command_id, facts: &facts };
+        let external = self.external(key, &command);
+        let context = DecisionContext {
+            caller: &caller,
+            room: key.room,
+            now: self.now,
+            history: true,
+            command_id,
+            external: &external,
+        };
         let (room, version) = self.rooms.remove(key).unwrap_or_default();
-        let Ok(Decision::Facts(decided)) = command.decide(&room, &context) else {
+        let Ok(Decision::Events(decided)) = command.decide(&room, &context) else {
             self.rooms.insert(key.clone(), (room, version));
             return false;
         };
         let (mut room, mut version) = (room, version);
-        for fact in decided {
+        for new_event in decided {
             version += 1;
-            let sealed = fact.personal.map(|personal| seal(&personal.fields));
-            room = room.evolve(version, self.now, &fact.event, sealed.as_ref());
-            self.told.push(Told {
+            let sealed = new_event.personal.map(|personal| seal(&personal.fields));
+            room = room.evolve(version, self.now, &new_event.event, sealed.as_ref());
+            self.history.push(StoryEvent {
                 key: key.clone(),
                 version,
                 at: self.now,
-                event: fact.event,
+                event: new_event.event,
                 sealed,
                 actor: actor.clone(),
                 command_id,
@@ -303,21 +309,21 @@ impl Story {
         true
     }
 
-    fn facts(&self, key: &RoomKey, command: &RoomCommand) -> Facts {
-        let mut facts = Facts::default();
-        if let Need::Message(version) = command.needs() {
-            let sent = self.told.iter().find(|told| told.key == *key && told.version == version);
-            facts.message = sent.and_then(|told| MessageFacts::of(&told.event));
+    fn external(&self, key: &RoomKey, command: &RoomCommand) -> ExternalData {
+        let mut external = ExternalData::default();
+        if let Lookup::Message(version) = command.lookup() {
+            let sent = self.history.iter().find(|told| told.key == *key && told.version == version);
+            external.message = sent.and_then(|told| SentMessage::of(&told.event));
         }
-        facts
+        external
     }
 
     /// What an event does to the room's name, as the program tells the log. Of a name that no rule lets through it tells nothing.
-    fn name_change(&self, told: &Told) -> Option<NameChange> {
+    fn name_change(&self, told: &StoryEvent) -> Option<NameChange> {
         let change = match &told.event {
             RoomEvent::RoomCreated(created) => created.name.clone().map(NameChange::Claim),
             RoomEvent::RoomEnded(_) => {
-                let begun = self.told.iter().find(|begun| begun.key == told.key)?;
+                let begun = self.history.iter().find(|begun| begun.key == told.key)?;
                 let RoomEvent::RoomCreated(created) = &begun.event else { return None };
                 created.name.clone().map(NameChange::Release)
             }
@@ -330,8 +336,8 @@ impl Story {
     }
 
     /// As a fold sees it, from position 1.
-    pub fn entries(&self) -> Vec<Entry> {
-        let entries = self.told.iter().zip(1..).map(|(told, position)| Entry {
+    pub fn entries(&self) -> Vec<DecodedEvent> {
+        let entries = self.history.iter().zip(1..).map(|(told, position)| DecodedEvent {
             position,
             recorded_at: told.at,
             happened_at: told.at,
@@ -351,7 +357,7 @@ impl Story {
 
     /// The same, recorded at a time, or at the log's where that is later.
     pub async fn write_at(&mut self, log: &EventLog, now: Timestamp) -> &mut Self {
-        let mut rest = &self.told[self.written..];
+        let mut rest = &self.history[self.written..];
         while !rest.is_empty() {
             let (first, others) = rest.split_first().unwrap();
             let same = others.iter().take_while(|told| told.key == first.key).count() + 1;
@@ -362,7 +368,7 @@ impl Story {
             self.log_versions.insert(first.key.clone(), at);
             rest = later;
         }
-        self.written = self.told.len();
+        self.written = self.history.len();
         self
     }
 }
@@ -374,18 +380,18 @@ async fn append(
     log: &EventLog,
     key: &RoomKey,
     (expected, chain): At,
-    (events, names): (Vec<NewEvent>, Vec<NameChange>),
+    (events, names): (Vec<EventData>, Vec<NameChange>),
     now: Timestamp,
 ) -> At {
     let outcomes = Vec::new();
     let append = RoomAppend { unit: 0, key: key.clone(), expected, chain, events, names, outcomes };
-    let appended = log.append(&Batch::new(now, vec![append])).await.unwrap();
+    let appended = log.append(&AppendBatch::new(now, vec![append])).await.unwrap();
     let written = appended.rooms[0].as_ref().unwrap();
     (written.version, written.chain)
 }
 
-fn new_event(told: &Told) -> NewEvent {
-    NewEvent {
+fn new_event(told: &StoryEvent) -> EventData {
+    EventData {
         event_type: told.event.name(),
         type_version: told.event.version(),
         occurred_at: Some(told.at),

@@ -8,7 +8,7 @@ use convoke::events::room::{
 use convoke::events::time::Timestamp;
 use convoke::ids::{Actor, CommandId, Identity, RoomId, RoomKey, SessionId, TenantId, TrackId};
 
-use super::story::{Dice, Story, Told};
+use super::story::{Dice, Story, StoryEvent};
 
 /// Something that went on from one time to another; to this day, without an end.
 #[derive(Clone, Debug)]
@@ -149,7 +149,7 @@ impl Wild {
 
     fn say(&mut self, story: &mut Story, room: usize, at: i64, event: impl Into<RoomEvent>) {
         self.versions[room] += 1;
-        let told = Told {
+        let told = StoryEvent {
             key: RoomKey { tenant: self.tenant.clone(), room: self.rooms[room] },
             version: self.versions[room],
             at: moment(at),
@@ -158,7 +158,7 @@ impl Wild {
             actor: Actor::Key("test".into()),
             command_id: CommandId::from_uuid(story.id()),
         };
-        story.told.push(told);
+        story.history.push(told);
     }
 }
 

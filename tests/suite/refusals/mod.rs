@@ -11,8 +11,8 @@ mod sizes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use convoke::commands::context::{Caller, Context, Facts, Need};
-use convoke::commands::execute::Request;
+use convoke::commands::context::{Caller, DecisionContext, ExternalData, Lookup};
+use convoke::commands::execute::CommandRequest;
 use convoke::commands::execute::lookup;
 use convoke::commands::room::RoomCommand;
 use convoke::commands::room::state::Room;
@@ -69,7 +69,7 @@ fn caller(number: usize) -> Caller {
 
 /// Every command to every room by everybody, as far as the rules refuse it.
 async fn all_refused(log: &EventLog, scene: &Scene) -> Vec<Refused> {
-    let loader = convoke::commands::execute::load::Loader::new(log.clone(), 1_000_000);
+    let loader = convoke::commands::execute::load::RoomLoader::new(log.clone(), 1_000_000);
     let acme = TenantId::new("acme").unwrap();
     let mut states: Vec<(RoomId, Room)> = Vec::new();
     for room in &scene.rooms {
@@ -78,8 +78,8 @@ async fn all_refused(log: &EventLog, scene: &Scene) -> Vec<Refused> {
     }
     let everybody: Vec<Arc<Caller>> = (0..callers().len()).map(|number| Arc::new(caller(number))).collect();
     let now = Clock::system().now();
-    let mut looked: BTreeMap<(RoomId, String), Facts> = BTreeMap::new();
-    let (mut refused, nothing) = (Vec::new(), Facts::default());
+    let mut looked: BTreeMap<(RoomId, String), ExternalData> = BTreeMap::new();
+    let (mut refused, nothing) = (Vec::new(), ExternalData::default());
     let to_rooms = RoomCommand::catalogue().into_iter().map(|kind| (kind, false));
     let to_tenants = RoomCommand::catalogue_of_tenant().into_iter().map(|kind| (kind, true));
     for (kind, of_tenant) in to_rooms.chain(to_tenants) {
@@ -89,22 +89,22 @@ async fn all_refused(log: &EventLog, scene: &Scene) -> Vec<Refused> {
             let Ok(command) = parse(kind.name, text.as_bytes()) else { continue };
             let tenant = [(RoomId::TENANT, Room::Absent)];
             for (room, state) in if of_tenant { tenant.as_slice() } else { states.as_slice() } {
-                let needs = command.needs();
+                let needs = command.lookup();
                 let place = (*room, format!("{needs:?}"));
-                if needs != Need::Nothing && !looked.contains_key(&place) {
+                if needs != Lookup::Nothing && !looked.contains_key(&place) {
                     let key = RoomKey { tenant: acme.clone(), room: *room };
-                    let request = Request::by_system("tests", key, command.clone(), now);
-                    let facts = lookup::facts(log, &[request]).await.unwrap().remove(0).facts;
-                    looked.insert(place.clone(), facts);
+                    let request = CommandRequest::by_system("tests", key, command.clone(), now);
+                    let external = lookup::look_up(log, &[request]).await.unwrap().remove(0).external;
+                    looked.insert(place.clone(), external);
                 }
                 for (number, caller) in everybody.iter().enumerate() {
-                    let context = Context {
+                    let context = DecisionContext {
                         caller,
                         room: *room,
                         now,
                         history: false,
                         command_id: CommandId::from_uuid(Uuid::now_v7()),
-                        facts: looked.get(&place).unwrap_or(&nothing),
+                        external: looked.get(&place).unwrap_or(&nothing),
                     };
                     if let Err(refusal) = command.decide(state, &context) {
                         refused.push(Refused {

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use convoke::commands::execute::{Executor, Foundation, Request};
+use convoke::commands::execute::{CommandRequest, Executor, ExecutorServices};
 use convoke::commands::tenant::ErasePerson;
 use convoke::events::log::EventLog;
 use convoke::events::sealed::Sealed;
 use convoke::events::time::Clock;
 use convoke::ids::{Identity, RoomId, RoomKey, TenantId};
-use convoke::security::sealing::{Place, Sealer};
-use convoke::security::tokens::Verifier;
+use convoke::security::sealing::{SealedPlace, Sealer};
+use convoke::security::tokens::TokenVerifier;
 use convoke::telemetry::metrics::Metrics;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -23,7 +23,7 @@ const SOON: Duration = Duration::from_secs(20);
 
 /// Who carries out erasures in a process that seals and opens with `sealer`.
 fn executor(db: &TestDb, sealer: &Sealer) -> Executor {
-    let on = Foundation {
+    let on = ExecutorServices {
         log: EventLog::new(db.system.clone()),
         sealer: sealer.clone(),
         clock: Clock::system(),
@@ -38,7 +38,7 @@ fn executor(db: &TestDb, sealer: &Sealer) -> Executor {
 async fn erase(executor: &Executor, tenant: &TenantId, identity: &Identity) -> bool {
     let key = RoomKey { tenant: tenant.clone(), room: RoomId::TENANT };
     let command = ErasePerson { identity: identity.clone() }.into();
-    let request = Request::by_system("tests", key, command, Clock::system().now());
+    let request = CommandRequest::by_system("tests", key, command, Clock::system().now());
     executor.execute(request).await.unwrap().body.contains("person.erased")
 }
 
@@ -87,7 +87,7 @@ async fn an_erasure_is_heard_by_a_process_that_holds_the_key() {
     let db = TestDb::new().await;
     let (here, there) = (sealer(&db.system), sealer(&db.system));
     let stop = CancellationToken::new();
-    let verifier = Verifier::new(&keys_config(vec![]), db.system.clone()).unwrap();
+    let verifier = TokenVerifier::new(&keys_config(vec![]), db.system.clone()).unwrap();
     let watching = tokio::spawn(watch_keys(db.system.clone(), there.clone(), verifier, stop.clone()));
     let executor = executor(&db, &here);
     // The second connection that listens hears as the first one did.
@@ -147,6 +147,6 @@ async fn join_and_read(executor: &Executor, sealer: &Sealer, room: RoomId) -> Op
     let part = state.open().unwrap().people.get(&"alice".parse().unwrap()).unwrap().personal.name().unwrap().clone();
     let acme = tenant("acme");
     let opening = sealer.load_keys(&acme, [&part.sealed]).await.unwrap();
-    let place = Place { tenant: &acme, room, room_version: part.room_version };
+    let place = SealedPlace { tenant: &acme, room, room_version: part.room_version };
     opening.try_open(&place, &part.sealed).unwrap().and_then(|fields| fields.display_name)
 }

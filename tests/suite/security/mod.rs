@@ -11,11 +11,11 @@ mod signing_keys;
 use convoke::config::KeysConfig;
 use convoke::database::notifications::Notifications;
 use convoke::database::pool::Pool;
-use convoke::events::sealed::{Personal, PersonalFields};
+use convoke::events::sealed::{NewPersonal, PersonalFields};
 use convoke::ids::{Identity, RoomId, TenantId};
-use convoke::security::sealing::{MasterKeys, NoKey, PersonKeys, Place, Sealer};
-use convoke::security::tokens::Verifier;
-use convoke::security::watch::Watch;
+use convoke::security::sealing::{MasterKeys, NoKey, PersonKeys, SealedPlace, Sealer};
+use convoke::security::tokens::TokenVerifier;
+use convoke::security::watch::KeyWatch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -28,15 +28,15 @@ fn person(tenant_text: &str, identity: &str) -> (TenantId, Identity) {
     (tenant(tenant_text), Identity::new(identity).unwrap())
 }
 
-fn named(identity: &str, name: &str) -> Personal {
-    Personal {
+fn named(identity: &str, name: &str) -> NewPersonal {
+    NewPersonal {
         subject: Identity::new(identity).unwrap(),
         fields: PersonalFields { display_name: Some(name.into()), ..Default::default() },
     }
 }
 
-fn place(tenant: &TenantId) -> Place<'_> {
-    Place { tenant, room: RoomId::from_uuid(Uuid::from_u128(1)), room_version: 7 }
+fn place(tenant: &TenantId) -> SealedPlace<'_> {
+    SealedPlace { tenant, room: RoomId::from_uuid(Uuid::from_u128(1)), room_version: 7 }
 }
 
 /// Each master key's bytes are its id's first byte, over and over.
@@ -50,9 +50,9 @@ fn sealer(pool: &Pool) -> Sealer {
 }
 
 /// What a process does to learn of keys that other processes change, until told to stop.
-async fn watch_keys(pool: Pool, sealer: Sealer, verifier: Verifier, stop: CancellationToken) {
+async fn watch_keys(pool: Pool, sealer: Sealer, verifier: TokenVerifier, stop: CancellationToken) {
     let mut notifications = Notifications::new(&pool);
-    let watch = Watch::new(sealer, verifier, &mut notifications);
+    let watch = KeyWatch::new(sealer, verifier, &mut notifications);
     tokio::join!(watch.run(stop.clone()), notifications.run(stop));
 }
 

@@ -1,7 +1,7 @@
 //! Keys of persons: one each; bound to their place; nobody else's.
 
 use convoke::events::sealed::Sealed;
-use convoke::security::sealing::{OpenError, Place};
+use convoke::security::sealing::{OpenError, SealedPlace};
 
 use super::{count, named, person, place, sealer, stored_keys, tenant};
 use crate::harness::TestDb;
@@ -23,7 +23,7 @@ async fn what_one_process_seals_another_opens_at_its_place_and_nowhere_else() {
     let opening = other.load_keys(&acme, &sealed).await.unwrap();
     assert_eq!(opening.try_open(&place(&acme), &sealed[0]), Ok(Some(alice.fields)));
     assert_eq!(opening.try_open(&place(&acme), &sealed[1]), Ok(Some(bob.fields)));
-    let elsewhere = Place { room_version: 8, ..place(&acme) };
+    let elsewhere = SealedPlace { room_version: 8, ..place(&acme) };
     assert_eq!(opening.try_open(&elsewhere, &sealed[0]), Err(OpenError::Changed));
 }
 

@@ -7,7 +7,7 @@ use convoke::config::SigningKey;
 use convoke::events::time::{Clock, Timestamp};
 use convoke::security::grants::Grants;
 use convoke::security::signing_keys::{KeyStore, KeyStoreError};
-use convoke::security::tokens::{Claims, NumericDate, TokenError, Verifier, mint};
+use convoke::security::tokens::{Claims, NumericDate, TokenError, TokenVerifier, mint};
 use tokio_util::sync::CancellationToken;
 
 use super::{keys_config, masters, sealer, tenant, watch_keys};
@@ -29,9 +29,9 @@ fn claims(tenant_text: &str) -> Claims {
     }
 }
 
-fn verifier(db: &TestDb) -> Verifier {
+fn verifier(db: &TestDb) -> TokenVerifier {
     let key = SigningKey { kid: "main".into(), tenant: None, secret: SECRET.to_vec().into() };
-    Verifier::new(&keys_config(vec![key]), db.system.clone()).unwrap()
+    TokenVerifier::new(&keys_config(vec![key]), db.system.clone()).unwrap()
 }
 
 fn store(db: &TestDb) -> KeyStore {

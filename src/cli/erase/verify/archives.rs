@@ -3,21 +3,21 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::search::Search;
-use crate::cli::progress::Progress;
+use super::search::TextSearch;
+use crate::cli::progress::WorkProgress;
 use crate::events::log::{EventLog, LogError};
 
 /// Events read at a time.
 const PAGE: usize = 2_000;
 
 /// `false`: told to stop.
-pub async fn search(log: &EventLog, search: &mut Search, stop: &CancellationToken) -> anyhow::Result<bool> {
+pub async fn search(log: &EventLog, search: &mut TextSearch, stop: &CancellationToken) -> anyhow::Result<bool> {
     let end = log.archived_through().await?;
     let mut hunt = search.enter("archives", "events");
     if end == 0 {
         return Ok(true);
     }
-    let mut progress = Progress::new("archives", "events", Some(end));
+    let mut progress = WorkProgress::new("archives", "events", Some(end));
     let mut after = 0;
     while after < end {
         if stop.is_cancelled() {

@@ -14,24 +14,24 @@ use crate::ids::{Identity, TenantId};
 /// Texts that are searched for at once.
 pub const MOST: usize = 10_000;
 
-enum Line {
+enum KnownLine {
     Text(String),
-    Event(EventLine),
+    Event(ExportedLine),
 }
 
 /// An event as `convoke export --open` writes it.
 #[derive(Deserialize)]
-struct EventLine {
+struct ExportedLine {
     tenant: Option<TenantId>,
     #[serde(rename = "position")]
     _position: u64,
     #[serde(rename = "hash")]
     _hash: IgnoredAny,
-    data: Whose,
+    data: EventSubject,
     personal: Option<PersonalFields>,
 }
 
-impl Line {
+impl KnownLine {
     /// `None`: it is neither.
     fn read(line: &str) -> Option<Self> {
         match line.as_bytes().first() {
@@ -44,14 +44,14 @@ impl Line {
 
 /// Of whom an event's personal fields are.
 #[derive(Deserialize)]
-struct Whose {
+struct EventSubject {
     identity: Option<Identity>,
     author: Option<Identity>,
 }
 
 /// What is to be searched for, and what cannot be.
 #[derive(Debug, PartialEq)]
-pub struct Known<'p> {
+pub struct KnownTexts<'p> {
     tenant: &'p TenantId,
     identity: &'p Identity,
     /// In the order given, each once.
@@ -64,7 +64,7 @@ pub struct Known<'p> {
     pub in_identity: usize,
 }
 
-impl<'p> Known<'p> {
+impl<'p> KnownTexts<'p> {
     pub fn of(tenant: &'p TenantId, identity: &'p Identity) -> Self {
         let (texts, seen, wanted) = (Vec::new(), HashSet::new(), Vec::new());
         Self { tenant, identity, texts, seen, wanted, short: 0, in_identity: 0 }
@@ -90,9 +90,14 @@ impl<'p> Known<'p> {
         for line in lines.lines() {
             let line = line?;
             let line = line.trim();
-            match Line::read(line) {
-                Some(Line::Text(text)) => self.add(&text),
-                Some(Line::Event(EventLine { tenant, personal, data: Whose { identity, author }, .. })) => {
+            match KnownLine::read(line) {
+                Some(KnownLine::Text(text)) => self.add(&text),
+                Some(KnownLine::Event(ExportedLine {
+                    tenant,
+                    personal,
+                    data: EventSubject { identity, author },
+                    ..
+                })) => {
                     // Lines of one tenant's export do not say whose they are.
                     let theirs = tenant.is_none_or(|tenant| tenant == *self.tenant);
                     if theirs && identity.or(author).as_ref() == Some(self.identity) {
@@ -121,7 +126,7 @@ mod tests {
     #[test]
     fn lines_are_texts_or_json_strings_and_what_cannot_be_searched_for_is_counted() {
         let (acme, alice) = acme_and("alice-7");
-        let mut known = Known::of(&acme, &alice);
+        let mut known = KnownTexts::of(&acme, &alice);
         known.read("The alice\n\n\"two\\nlines\"\n  Bob\nalice\n\"open\n{\"a\":1}\n".as_bytes()).unwrap();
         let wanted: Vec<_> = known.wanted().collect();
         assert_eq!(wanted, [(0, "The alice"), (1, "two\nlines"), (4, "\"open"), (5, "{\"a\":1}")]);
@@ -146,7 +151,7 @@ mod tests {
             line(r#"{"identity":"alice"}"#, r#","personal":{"display_name":"Of ours"}"#)
                 .replace(r#""tenant":"acme","#, ""),
         ];
-        let mut known = Known::of(&acme, &alice);
+        let mut known = KnownTexts::of(&acme, &alice);
         known.read(lines.join("\n").as_bytes()).unwrap();
         let wanted: Vec<_> = known.wanted().map(|(_, text)| text).collect();
         assert_eq!(wanted, ["The alice", "said by alice", "of alice", "Of ours"]);

@@ -17,10 +17,10 @@ use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
 
-use self::known::{Known, MOST};
-use self::needles::Needles;
-use self::search::{Place, Search};
-use crate::cli::context::Context;
+use self::known::{KnownTexts, MOST};
+use self::needles::TextNeedles;
+use self::search::{SearchedPlace, TextSearch};
+use crate::cli::context::CliContext;
 use crate::cli::output::{self, note};
 use crate::cli::table;
 use crate::config::settings;
@@ -36,7 +36,7 @@ use crate::ids::{Identity, TenantId};
 #[command(
     after_help = "Examples:\n  convoke erase texts --tenant acme --identity alice > alice.txt    # before\n  convoke erase --tenant acme --identity alice --yes\n  convoke erase verify --tenant acme --identity alice --texts alice.txt\n  convoke erase verify --tenant acme --identity alice 'Alice Miller' alice@example.com"
 )]
-pub struct Verify {
+pub struct EraseVerifyArgs {
     /// The tenant of the person
     #[arg(long)]
     tenant: TenantId,
@@ -56,7 +56,7 @@ pub struct Verify {
 
 /// What was searched, and found.
 #[derive(Serialize)]
-struct Report<'s> {
+struct EraseReport<'s> {
     /// The person has a key: was not erased, or was seen again since.
     has_key: bool,
     /// Texts that were searched for.
@@ -64,20 +64,20 @@ struct Report<'s> {
     /// Texts that were not, being too short or part of the identity.
     left_out: usize,
     found: u64,
-    places: &'s [Place],
+    places: &'s [SearchedPlace],
 }
 
-impl Verify {
-    pub async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+impl EraseVerifyArgs {
+    pub async fn run(self, context: CliContext) -> anyhow::Result<ExitCode> {
         let known = self.known()?;
-        let needles = Needles::new(known.wanted()).context("these texts cannot be searched for in one run")?;
+        let needles = TextNeedles::new(known.wanted()).context("these texts cannot be searched for in one run")?;
         let texts = needles.texts;
-        let Some((search, has_key)) = self.search(Search::new(needles), &context).await? else {
+        let Some((search, has_key)) = self.search(TextSearch::new(needles), &context).await? else {
             note("interrupted");
             return Ok(ExitCode::FAILURE);
         };
         let (found, places) = (search.found(), &search.places[..]);
-        let report = Report { has_key, texts, left_out: known.short + known.in_identity, found, places };
+        let report = EraseReport { has_key, texts, left_out: known.short + known.in_identity, found, places };
         if self.json {
             output::print_pretty_json(&report)?;
         } else {
@@ -87,7 +87,7 @@ impl Verify {
     }
 
     /// With whether the person has a key. `None`: told to stop.
-    async fn search(&self, mut search: Search, context: &Context) -> anyhow::Result<Option<(Search, bool)>> {
+    async fn search(&self, mut search: TextSearch, context: &CliContext) -> anyhow::Result<Option<(TextSearch, bool)>> {
         let (config, stop) = (context.config()?, &context.stop);
         let in_database = context.with_owner(async |owner, system| {
             let log = context.log(system)?;
@@ -118,8 +118,8 @@ impl Verify {
         }
     }
 
-    fn known(&self) -> anyhow::Result<Known<'_>> {
-        let mut known = Known::of(&self.tenant, &self.identity);
+    fn known(&self) -> anyhow::Result<KnownTexts<'_>> {
+        let mut known = KnownTexts::of(&self.tenant, &self.identity);
         self.given.iter().for_each(|text| known.add(text));
         match &self.texts {
             Some(file) if file == Path::new("-") => known.read(std::io::stdin().lock())?,
@@ -145,10 +145,10 @@ impl Verify {
     }
 }
 
-impl Report<'_> {
+impl EraseReport<'_> {
     fn text(&self) -> String {
         let mut table = table::table(&["where", "searched", "", "size", "found"], &[1, 3, 4]);
-        let is_empty = |place: &&Place| place.searched == 0 && place.unit == tables::UNIT;
+        let is_empty = |place: &&SearchedPlace| place.searched == 0 && place.unit == tables::UNIT;
         for place in self.places.iter().filter(|place| !is_empty(place)) {
             let (searched, size) = (place.searched.to_string(), table::bytes(place.bytes));
             table.add_row([&place.place, &searched, place.unit, &size, &place.found.to_string()]);

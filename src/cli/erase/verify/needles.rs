@@ -15,7 +15,7 @@ const LONGEST: usize = 64;
 const SHORTEST_BASE64: usize = 6;
 
 /// All texts in all their forms, found in one pass.
-pub struct Needles {
+pub struct TextNeedles {
     automaton: AhoCorasick,
     /// The text, by its place among those given, of each form.
     text_of: Vec<usize>,
@@ -23,7 +23,7 @@ pub struct Needles {
     pub texts: usize,
 }
 
-impl Needles {
+impl TextNeedles {
     /// `texts` by their places.
     pub fn new<'t>(texts: impl IntoIterator<Item = (usize, &'t str)>) -> Result<Self, BuildError> {
         let (mut forms, mut count) = (BTreeMap::new(), 0);
@@ -118,7 +118,7 @@ mod tests {
     const NAME: &str = "Jörg \"Joe\" 名前 🙂";
 
     fn found(hay: impl AsRef<[u8]>) -> bool {
-        Needles::new([(7, NAME)]).unwrap().find(hay.as_ref()) == Some(7)
+        TextNeedles::new([(7, NAME)]).unwrap().find(hay.as_ref()) == Some(7)
     }
 
     #[test]
@@ -145,14 +145,14 @@ mod tests {
     #[test]
     fn a_long_text_is_found_where_it_was_cut_off() {
         let text = "ö".repeat(4_000);
-        let needles = Needles::new([(0, text.as_str())]).unwrap();
+        let needles = TextNeedles::new([(0, text.as_str())]).unwrap();
         assert_eq!(needles.find(&text.as_bytes()[..200]), Some(0));
         assert_eq!(needles.find("ö".repeat(20).as_bytes()), None);
     }
 
     #[test]
     fn of_many_texts_the_one_that_lies_there_is_told() {
-        let needles = Needles::new([(0, "first text"), (3, "fourth text")]).unwrap();
+        let needles = TextNeedles::new([(0, "first text"), (3, "fourth text")]).unwrap();
         assert_eq!(needles.find(b"... fourth text ..."), Some(3));
         assert_eq!((needles.find(b"nothing"), needles.texts), (None, 2));
     }

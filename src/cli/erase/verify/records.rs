@@ -9,10 +9,10 @@ use rdkafka::ClientConfig;
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use tokio_util::sync::CancellationToken;
 
-use super::search::{Hunt, Search};
-use crate::cli::progress::Progress;
+use super::search::{PlaceSearch, TextSearch};
+use crate::cli::progress::WorkProgress;
 use crate::events::topic::TopicError;
-use crate::events::topic::partitions::{Partitions, Walk};
+use crate::events::topic::partitions::{TopicPartitions, WalkControl};
 
 /// In base64; what lies under it is searched, for digits without sense hold any short text by chance.
 const SEALED: &str = "ce_sealed";
@@ -21,9 +21,9 @@ const SEALED: &str = "ce_sealed";
 pub async fn search(
     client: ClientConfig,
     topic: String,
-    search: Search,
+    search: TextSearch,
     stop: &CancellationToken,
-) -> anyhow::Result<(Search, bool)> {
+) -> anyhow::Result<(TextSearch, bool)> {
     let (give, take) = mpsc::channel();
     let stopped = stop.clone();
     // Kafka's client blocks its thread.
@@ -39,8 +39,13 @@ pub async fn search(
     Ok((search, walked?))
 }
 
-fn walk(client: &ClientConfig, topic: &str, search: &mut Search, stop: &CancellationToken) -> Result<bool, TopicError> {
-    let partitions = match Partitions::open_for_everything(client, topic) {
+fn walk(
+    client: &ClientConfig,
+    topic: &str,
+    search: &mut TextSearch,
+    stop: &CancellationToken,
+) -> Result<bool, TopicError> {
+    let partitions = match TopicPartitions::open_for_everything(client, topic) {
         Err(TopicError::Missing(_)) => {
             search.enter(format!("topic {topic} (it is not there)"), "records");
             return Ok(true);
@@ -49,22 +54,22 @@ fn walk(client: &ClientConfig, topic: &str, search: &mut Search, stop: &Cancella
     };
     let mut hunt = search.enter(format!("topic {topic}"), "records");
     let total: i64 = partitions.bounds.iter().map(|bounds| bounds.high - bounds.low).sum();
-    let mut progress = Progress::new("topic", "records", u64::try_from(total).ok());
+    let mut progress = WorkProgress::new("topic", "records", u64::try_from(total).ok());
     let starts: Vec<_> = partitions.bounds.iter().map(|bounds| Some(bounds.low)).collect();
     partitions.walk(&starts, |partition, message| {
         // What comes after the end of now was written after the erasure.
         if stop.is_cancelled() || message.offset() >= partitions.bounds[partition].high {
-            return Ok(Walk::Enough);
+            return Ok(WalkControl::Enough);
         }
         look(&mut hunt, message);
         progress.advance(1);
-        Ok(Walk::On)
+        Ok(WalkControl::On)
     })?;
     progress.finish();
     Ok(!stop.is_cancelled())
 }
 
-fn look(hunt: &mut Hunt<'_>, message: &BorrowedMessage<'_>) {
+fn look(hunt: &mut PlaceSearch<'_>, message: &BorrowedMessage<'_>) {
     hunt.count();
     let at = |part: &str| format!("partition {}, offset {}, {part}", message.partition(), message.offset());
     hunt.look(message.key().unwrap_or_default(), || at("key"));

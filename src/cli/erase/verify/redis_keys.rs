@@ -7,8 +7,8 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, Value};
 use tokio_util::sync::CancellationToken;
 
-use super::search::{Hunt, Search};
-use crate::cli::progress::Progress;
+use super::search::{PlaceSearch, TextSearch};
+use crate::cli::progress::WorkProgress;
 
 /// What the program writes begins so.
 const NAMES: &str = "convoke:*";
@@ -17,10 +17,10 @@ const STEP: usize = 500;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// `false`: told to stop.
-pub async fn search(url: &str, search: &mut Search, stop: &CancellationToken) -> anyhow::Result<bool> {
+pub async fn search(url: &str, search: &mut TextSearch, stop: &CancellationToken) -> anyhow::Result<bool> {
     let mut connection = connect(url).await.context("REDIS_URL")?;
     let mut hunt = search.enter("Redis", "keys");
-    let mut progress = Progress::new("Redis", "keys", None);
+    let mut progress = WorkProgress::new("Redis", "keys", None);
     let mut cursor = 0u64;
     loop {
         let mut scan = Cmd::new();
@@ -49,7 +49,7 @@ async fn connect(url: &str) -> redis::RedisResult<MultiplexedConnection> {
 }
 
 /// The name and what lies under it. A key that has gone meanwhile holds nothing.
-async fn look(connection: &mut MultiplexedConnection, hunt: &mut Hunt<'_>, name: &[u8]) -> anyhow::Result<()> {
+async fn look(connection: &mut MultiplexedConnection, hunt: &mut PlaceSearch<'_>, name: &[u8]) -> anyhow::Result<()> {
     hunt.count();
     let shown = format!("key {}", hunt.shown(name));
     hunt.look(name, || format!("{shown}, its name"));

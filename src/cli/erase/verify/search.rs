@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use super::needles::Needles;
+use super::needles::TextNeedles;
 
 /// Findings that are told of one place; of more, the rest is only counted.
-const TOLD: usize = 20;
+const LISTED: usize = 20;
 
 /// What zstd begins with: snapshots of rooms are packed.
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
@@ -14,7 +14,7 @@ const LARGEST_UNPACKED: usize = 256 * 1024 * 1024;
 
 /// A table, the keys of Redis, a topic.
 #[derive(Debug, Serialize)]
-pub struct Place {
+pub struct SearchedPlace {
     pub place: String,
     /// What is counted: rows, keys, records, events.
     pub unit: &'static str,
@@ -34,22 +34,22 @@ pub struct Finding {
 }
 
 /// One search over all places.
-pub struct Search {
-    needles: Needles,
-    pub places: Vec<Place>,
+pub struct TextSearch {
+    needles: TextNeedles,
+    pub places: Vec<SearchedPlace>,
 }
 
-impl Search {
-    pub fn new(needles: Needles) -> Self {
+impl TextSearch {
+    pub fn new(needles: TextNeedles) -> Self {
         Self { needles, places: Vec::new() }
     }
 
     /// What comes now lies there.
-    pub fn enter(&mut self, place: impl Into<String>, unit: &'static str) -> Hunt<'_> {
-        let place = Place { place: place.into(), unit, searched: 0, bytes: 0, found: 0, findings: Vec::new() };
+    pub fn enter(&mut self, place: impl Into<String>, unit: &'static str) -> PlaceSearch<'_> {
+        let place = SearchedPlace { place: place.into(), unit, searched: 0, bytes: 0, found: 0, findings: Vec::new() };
         let index = self.places.len();
         self.places.push(place);
-        Hunt { needles: &self.needles, place: &mut self.places[index] }
+        PlaceSearch { needles: &self.needles, place: &mut self.places[index] }
     }
 
     pub fn found(&self) -> u64 {
@@ -58,12 +58,12 @@ impl Search {
 }
 
 /// The search in one place.
-pub struct Hunt<'s> {
-    needles: &'s Needles,
-    pub place: &'s mut Place,
+pub struct PlaceSearch<'s> {
+    needles: &'s TextNeedles,
+    pub place: &'s mut SearchedPlace,
 }
 
-impl Hunt<'_> {
+impl PlaceSearch<'_> {
     /// A row, a key, a record.
     pub fn count(&mut self) {
         self.place.searched += 1;
@@ -81,7 +81,7 @@ impl Hunt<'_> {
         let found = self.needles.find(bytes).or_else(|| self.needles.find(unpacked.as_deref()?));
         let Some(text) = found else { return };
         self.place.found += 1;
-        if self.place.findings.len() < TOLD {
+        if self.place.findings.len() < LISTED {
             self.place.findings.push(Finding { at: at(), text: text + 1 });
         }
     }
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn what_is_packed_is_searched_too_and_findings_are_bounded() {
-        let mut search = Search::new(Needles::new([(4, "said by alice")]).unwrap());
+        let mut search = TextSearch::new(TextNeedles::new([(4, "said by alice")]).unwrap());
         let mut hunt = search.enter("somewhere", "rows");
         let packed =
             zstd::bulk::compress(b"[\"said by alice\", \"and more, and more, and more, and more\"]", 19).unwrap();
@@ -104,7 +104,7 @@ mod tests {
             hunt.look(b"said by alice", || number.to_string());
         }
         let place = &search.places[0];
-        assert_eq!((place.searched, place.found, place.findings.len()), (100, 101, TOLD));
+        assert_eq!((place.searched, place.found, place.findings.len()), (100, 101, LISTED));
         assert_eq!((place.findings[0].at.as_str(), place.findings[0].text), ("packed", 5));
         assert_eq!(search.found(), 101);
     }

@@ -5,8 +5,8 @@ use futures_util::TryStreamExt as _;
 use sqlx::{AssertSqlSafe, PgPool, Row as _, ValueRef as _};
 use tokio_util::sync::CancellationToken;
 
-use super::search::Search;
-use crate::cli::progress::Progress;
+use super::search::TextSearch;
+use crate::cli::progress::WorkProgress;
 use crate::ids::{Identity, TenantId};
 
 pub const UNIT: &str = "rows";
@@ -15,7 +15,7 @@ pub const UNIT: &str = "rows";
 const STEP: u64 = 1_000;
 
 /// A table and the statement that reads it: the place of the row, then its columns. Bytes come as they are, all else as text.
-struct Table {
+struct SearchedTable {
     name: String,
     columns: Vec<String>,
     statement: String,
@@ -46,9 +46,9 @@ GROUP BY c.oid, c.relname, c.reltuples
 ORDER BY c.relname";
 
 /// `owner`: who may read every table, without a limit of time. `false`: told to stop.
-pub async fn search(owner: &PgPool, search: &mut Search, stop: &CancellationToken) -> anyhow::Result<bool> {
+pub async fn search(owner: &PgPool, search: &mut TextSearch, stop: &CancellationToken) -> anyhow::Result<bool> {
     let tables = tables(owner).await.context("the tables of the schema convoke cannot be listed")?;
-    let mut progress = Progress::new("tables", "rows", Some(tables.iter().map(|table| table.rows).sum()));
+    let mut progress = WorkProgress::new("tables", "rows", Some(tables.iter().map(|table| table.rows).sum()));
     for table in &tables {
         if !rows(owner, table, search, &mut progress, stop).await.with_context(|| table.name.clone())? {
             return Ok(false);
@@ -67,10 +67,10 @@ pub async fn has_key(owner: &PgPool, tenant: &TenantId, identity: &Identity) -> 
         .await
 }
 
-async fn tables(owner: &PgPool) -> sqlx::Result<Vec<Table>> {
+async fn tables(owner: &PgPool) -> sqlx::Result<Vec<SearchedTable>> {
     let rows = sqlx::query(TABLES).fetch_all(owner).await?;
     let table = |row: &sqlx::postgres::PgRow| {
-        Ok(Table {
+        Ok(SearchedTable {
             name: row.try_get("name")?,
             columns: row.try_get("columns")?,
             statement: row.try_get("statement")?,
@@ -83,9 +83,9 @@ async fn tables(owner: &PgPool) -> sqlx::Result<Vec<Table>> {
 /// Rows come while they are searched; no more of them are held than the connection's buffers do.
 async fn rows(
     owner: &PgPool,
-    table: &Table,
-    search: &mut Search,
-    progress: &mut Progress,
+    table: &SearchedTable,
+    search: &mut TextSearch,
+    progress: &mut WorkProgress,
     stop: &CancellationToken,
 ) -> anyhow::Result<bool> {
     let mut hunt = search.enter(format!("table {}", table.name), UNIT);

@@ -57,12 +57,12 @@ fn a_token_without_room_join_or_for_another_room_is_refused() {
 
 #[test]
 fn name_and_metadata_are_personal() {
-    let facts = given().when(person("ann"), "join", json!({ "display_name": "Ann", "metadata": [1] })).facts();
-    let personal = facts[0].personal.as_ref().unwrap();
+    let events = given().when(person("ann"), "join", json!({ "display_name": "Ann", "metadata": [1] })).events();
+    let personal = events[0].personal.as_ref().unwrap();
     assert_eq!(personal.subject, id("ann"));
     assert_eq!(personal.fields.display_name.as_deref(), Some("Ann"));
     assert_eq!(personal.fields.metadata, Some(serde_json::from_str("[1]").unwrap()));
-    assert_eq!(given().when(person("ann"), "join", json!({})).facts()[0].personal, None);
+    assert_eq!(given().when(person("ann"), "join", json!({})).events()[0].personal, None);
 }
 
 #[test]

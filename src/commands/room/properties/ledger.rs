@@ -8,7 +8,7 @@ use crate::events::time::Timestamp;
 use crate::ids::{Identity, RecordingId, SessionId, TrackId};
 
 #[derive(Clone)]
-struct Track {
+struct LedgerTrack {
     owner: Identity,
     session: SessionId,
     muted: bool,
@@ -24,7 +24,7 @@ pub struct Ledger {
     waiting: BTreeMap<Identity, SessionId>,
     admitted: Option<(Identity, SessionId)>,
     hands: Vec<Identity>,
-    tracks: BTreeMap<TrackId, Track>,
+    tracks: BTreeMap<TrackId, LedgerTrack>,
     recording: Option<RecordingId>,
     deleted: BTreeSet<u64>,
     banned: BTreeSet<Identity>,
@@ -164,7 +164,7 @@ impl Ledger {
                 let stay = self.stays.get(session).map(|(identity, _)| identity);
                 assert_eq!(stay, Some(identity), "a track belongs to a stay of its owner");
                 assert_eq!(*kind, source.kind());
-                let entry = Track { owner: identity.clone(), session: *session, muted: *muted, by_staff: false };
+                let entry = LedgerTrack { owner: identity.clone(), session: *session, muted: *muted, by_staff: false };
                 assert!(self.tracks.insert(*track, entry).is_none(), "a track begins once");
             }
             RoomEvent::TrackUnpublished(ended) => assert!(self.tracks.remove(&ended.track).is_some()),

@@ -1,11 +1,12 @@
 //! Property tests of a room: random sequences of all commands, with bodies generated from their schemas ([`bodies`]). [`ledger`]
-//! records every event independently, and [`promises`] compares it with the state. New commands take part automatically.
+//! records every event independently, and [`invariants`] compares it with the state. New commands take part
+//! automatically.
 
 mod bodies;
 mod dice;
+mod invariants;
 mod ledger;
-mod promises;
-mod walk;
+mod random_walk;
 
 use std::collections::BTreeSet;
 
@@ -15,14 +16,14 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use crate::commands::room::RoomCommand;
 use crate::events::room::{EventKind, RoomEvent};
-use walk::{Step, Walk};
+use random_walk::{RandomWalk, WalkStep};
 
-/// Commands in one walk.
+/// Commands in one sequence.
 const STEPS: usize = 120;
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+fn steps() -> impl Strategy<Value = Vec<WalkStep>> {
     let step = (any::<u16>(), any::<u16>(), any::<u64>(), any::<u8>());
-    let step = step.prop_map(|(command, caller, dice, wait)| Step { command, caller, dice, wait });
+    let step = step.prop_map(|(command, caller, dice, wait)| WalkStep { command, caller, dice, wait });
     prop::collection::vec(step, 1..STEPS)
 }
 
@@ -31,7 +32,7 @@ proptest! {
 
     #[test]
     fn no_sequence_of_commands_breaks_a_promise(steps in steps()) {
-        let mut walk = Walk::new();
+        let mut walk = RandomWalk::new();
         steps.iter().for_each(|step| walk.take(step));
         walk.end();
     }
@@ -43,7 +44,7 @@ fn the_walks_come_to_every_command_and_every_event() {
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
     let (mut commands, mut events) = (BTreeSet::new(), BTreeSet::new());
     for _ in 0..500 {
-        let mut walk = Walk::new();
+        let mut walk = RandomWalk::new();
         let steps = steps().new_tree(&mut runner).unwrap().current();
         steps.iter().for_each(|step| walk.take(step));
         commands.extend(walk.done.iter().copied());

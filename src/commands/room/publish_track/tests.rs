@@ -63,8 +63,8 @@ fn the_setting_publish_says_which_role_may_publish_what() {
     let settings = json!({ "publish": { "audio": ["viewer", "host"], "video": ["host"], "screen": [] } });
     let room = given_with(settings).joined("ann", Role::Viewer).joined("hal", Role::Host);
     let publish = |who: &str, source: &str| room.when(person(who), "publish-track", json!({ "source": source }));
-    assert_eq!(publish("ann", "microphone").facts().len(), 1);
-    assert_eq!(publish("hal", "camera").facts().len(), 1);
+    assert_eq!(publish("ann", "microphone").events().len(), 1);
+    assert_eq!(publish("hal", "camera").events().len(), 1);
     publish("ann", "camera").refused(RefusalCode::PublishNotAllowed);
     publish("hal", "screen").refused(RefusalCode::PublishNotAllowed);
     publish("hal", "screen-audio").refused(RefusalCode::PublishNotAllowed);
@@ -98,8 +98,8 @@ fn a_second_screen_is_refused() {
     room.when(person("ann"), "publish-track", json!({ "source": "screen" })).refused(RefusalCode::ScreenTaken);
     let sound = json!({ "source": "screen-audio" });
     room.when(person("bob"), "publish-track", sound.clone()).refused(RefusalCode::ScreenTaken);
-    assert_eq!(room.when(person("ann"), "publish-track", sound).facts().len(), 1, "the sound of one's own screen");
-    assert_eq!(room.when(person("bob"), "publish-track", json!({ "source": "camera" })).facts().len(), 1);
+    assert_eq!(room.when(person("ann"), "publish-track", sound).events().len(), 1, "the sound of one's own screen");
+    assert_eq!(room.when(person("bob"), "publish-track", json!({ "source": "camera" })).events().len(), 1);
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn a_second_screen_replaces_the_first_and_the_sound_shared_with_it() {
     let room = outcome.then([replaced("s1"), replaced("s2"), published]);
     assert_eq!(room.open().tracks.screens().collect::<Vec<_>>(), [screen]);
     let camera = json!({ "source": "camera" });
-    assert_eq!(room.when(person("bob"), "publish-track", camera).facts().len(), 1, "a camera replaces nothing");
+    assert_eq!(room.when(person("bob"), "publish-track", camera).events().len(), 1, "a camera replaces nothing");
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn a_person_publishes_so_many_tracks_and_no_more() {
     });
     let body = json!({ "source": "camera" });
     room.when(person("ann"), "publish-track", body.clone()).refused(RefusalCode::TooManyTracks);
-    assert_eq!(room.when(person("bob"), "publish-track", body).facts().len(), 1);
+    assert_eq!(room.when(person("bob"), "publish-track", body).events().len(), 1);
 }
 
 #[test]

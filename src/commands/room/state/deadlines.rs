@@ -9,7 +9,7 @@ use crate::events::time::Timestamp;
 pub const DEADLINES: &str = "deadlines";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Due {
+pub enum DueTransition {
     /// Its opening time.
     Open,
     /// Nobody was there for `empty_timeout_s`.
@@ -20,23 +20,24 @@ pub enum Due {
 
 impl Room {
     /// The next thing that time will do to the room: at this time or later it is due.
-    pub fn deadline(&self) -> Option<(Timestamp, Due)> {
+    pub fn deadline(&self) -> Option<(Timestamp, DueTransition)> {
         match self {
             Room::Absent | Room::Ended(_) => None,
-            Room::Scheduled(room) => Some((room.opens_at, Due::Open)),
+            Room::Scheduled(room) => Some((room.opens_at, DueTransition::Open)),
             Room::Open(room) => {
-                let settings = &room.charter.settings;
+                let settings = &room.config.settings;
                 let after = |from: Timestamp, seconds: u32| from.plus_seconds(i64::from(seconds));
                 let empty = room.people.empty_since().zip(settings.empty_timeout_s);
-                let empty = empty.map(|(since, timeout)| (after(since, timeout), Due::Empty));
-                let too_long = settings.max_duration_s.map(|most| (after(room.opened_at, most), Due::TooLong));
+                let empty = empty.map(|(since, timeout)| (after(since, timeout), DueTransition::Empty));
+                let too_long =
+                    settings.max_duration_s.map(|most| (after(room.opened_at, most), DueTransition::TooLong));
                 empty.into_iter().chain(too_long).min_by_key(|(at, _)| *at)
             }
         }
     }
 
     /// What is due at `now`.
-    pub fn due(&self, now: Timestamp) -> Option<Due> {
+    pub fn due(&self, now: Timestamp) -> Option<DueTransition> {
         self.deadline().filter(|(at, _)| *at <= now).map(|(_, due)| due)
     }
 }

@@ -8,12 +8,12 @@ use super::StateSize;
 use crate::ids::{Identity, RoomVersion};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Hands {
+pub struct RaisedHands {
     order: BTreeMap<RoomVersion, Identity>,
     raised: BTreeMap<Identity, RoomVersion>,
 }
 
-impl Hands {
+impl RaisedHands {
     pub fn is_raised(&self, identity: &Identity) -> bool {
         self.raised.contains_key(identity)
     }

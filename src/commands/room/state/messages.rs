@@ -3,7 +3,7 @@
 //! which commands are decided one after another.
 //!
 //! The state is bounded: it keeps the [`KEPT`] deleted messages that were sent last. For a message older than all of those it is
-//! unknown whether it was deleted, and the rules treat it safely ([`Standing::Unknown`]).
+//! unknown whether it was deleted, and the rules treat it safely ([`MessageStatus::Unknown`]).
 
 use std::collections::BTreeSet;
 
@@ -24,7 +24,7 @@ pub struct DeletedMessages {
 
 /// What the room knows of a message that was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum MessageStatus {
     There,
     Deleted,
     /// Sent before all the deleted messages that the room knows: it may have been deleted. Deleting it once more does no
@@ -33,13 +33,13 @@ pub enum Standing {
 }
 
 impl DeletedMessages {
-    pub fn standing(&self, message: RoomVersion) -> Standing {
+    pub fn status(&self, message: RoomVersion) -> MessageStatus {
         if self.known.contains(&message) {
-            Standing::Deleted
+            MessageStatus::Deleted
         } else if message <= self.unknown_up_to {
-            Standing::Unknown
+            MessageStatus::Unknown
         } else {
-            Standing::There
+            MessageStatus::There
         }
     }
 
@@ -72,10 +72,10 @@ mod tests {
             deleted.delete(message);
         }
         assert_eq!(deleted.known.len(), KEPT);
-        assert_eq!(deleted.standing(last + 1), Standing::There);
-        assert_eq!(deleted.standing(last), Standing::Deleted);
-        assert_eq!(deleted.standing(11), Standing::Deleted);
-        assert_eq!(deleted.standing(10), Standing::Unknown);
+        assert_eq!(deleted.status(last + 1), MessageStatus::There);
+        assert_eq!(deleted.status(last), MessageStatus::Deleted);
+        assert_eq!(deleted.status(11), MessageStatus::Deleted);
+        assert_eq!(deleted.status(10), MessageStatus::Unknown);
     }
 
     #[test]

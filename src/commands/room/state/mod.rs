@@ -7,23 +7,23 @@
 //! Snapshots are serialised states. A change of the serialised form, or of the effect of an event, needs a new [`STATE_SHAPE`]:
 //! older snapshots are then ignored, and the room is folded again.
 
-mod charter;
 mod deadlines;
 mod hands;
 mod messages;
 mod people;
-mod show;
+mod room_config;
 mod size;
 mod tracks;
+mod views;
 
-pub use charter::{Charter, MAX_BANS};
-pub use deadlines::{DEADLINES, Due};
-pub use hands::Hands;
-pub use messages::{DeletedMessages, KEPT, Standing};
-pub use people::{People, Person, PersonalParts, Stay, Waiter};
-pub use show::{Participant, Waiting};
+pub use deadlines::{DEADLINES, DueTransition};
+pub use hands::RaisedHands;
+pub use messages::{DeletedMessages, KEPT, MessageStatus};
+pub use people::{People, PersonalParts, PresentPerson, RoomSession, Waiter};
+pub use room_config::{MAX_BANS, RoomConfig};
 pub use size::StateSize;
 pub use tracks::{Track, Tracks};
+pub use views::{ShownParticipant, ShownWaiter};
 
 use serde::{Deserialize, Serialize};
 
@@ -42,25 +42,27 @@ pub enum Room {
     /// Nothing has happened under this id.
     #[default]
     Absent,
-    Scheduled(Box<Scheduled>),
-    Open(Box<Open>),
-    Ended(Box<Ended>),
+    Scheduled(Box<ScheduledState>),
+    Open(Box<OpenState>),
+    Ended(Box<EndedState>),
 }
 
 /// It opens at its time, or when asked to. Nobody is in it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Scheduled {
-    pub charter: Charter,
+pub struct ScheduledState {
+    #[serde(rename = "charter")]
+    pub config: RoomConfig,
     pub opens_at: Timestamp,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Open {
-    pub charter: Charter,
+pub struct OpenState {
+    #[serde(rename = "charter")]
+    pub config: RoomConfig,
     pub opened_at: Timestamp,
     pub people: People,
     pub tracks: Tracks,
-    pub hands: Hands,
+    pub hands: RaisedHands,
     /// Somebody present.
     pub spotlight: Option<Identity>,
     pub recording: Option<Recording>,
@@ -68,8 +70,9 @@ pub struct Open {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Ended {
-    pub charter: Charter,
+pub struct EndedState {
+    #[serde(rename = "charter")]
+    pub config: RoomConfig,
     /// `None`: cancelled before it opened.
     pub opened_at: Option<Timestamp>,
     pub ended_at: Timestamp,
@@ -93,23 +96,23 @@ impl Room {
     ) -> Room {
         match (self, event) {
             (Room::Absent, RoomEvent::RoomCreated(created)) => {
-                let charter = Charter::new(created, happened_at);
+                let config = RoomConfig::new(created, happened_at);
                 match created.opens_at {
-                    Some(opens_at) => Room::Scheduled(Box::new(Scheduled { charter, opens_at })),
-                    None => Room::Open(Box::new(Open::new(charter, happened_at))),
+                    Some(opens_at) => Room::Scheduled(Box::new(ScheduledState { config, opens_at })),
+                    None => Room::Open(Box::new(OpenState::new(config, happened_at))),
                 }
             }
             (Room::Scheduled(room), RoomEvent::RoomOpened(_)) => {
-                Room::Open(Box::new(Open::new(room.charter, happened_at)))
+                Room::Open(Box::new(OpenState::new(room.config, happened_at)))
             }
             (Room::Scheduled(room), RoomEvent::RoomEnded(ended)) => {
-                Room::Ended(Box::new(Ended::new(room.charter, None, happened_at, ended.reason)))
+                Room::Ended(Box::new(EndedState::new(room.config, None, happened_at, ended.reason)))
             }
             (Room::Open(room), RoomEvent::RoomEnded(ended)) => {
-                Room::Ended(Box::new(Ended::new(room.charter, Some(room.opened_at), happened_at, ended.reason)))
+                Room::Ended(Box::new(EndedState::new(room.config, Some(room.opened_at), happened_at, ended.reason)))
             }
             (Room::Scheduled(mut room), event) => {
-                room.charter.apply(happened_at, event);
+                room.config.apply(happened_at, event);
                 Room::Scheduled(room)
             }
             (Room::Open(mut room), event) => {
@@ -121,7 +124,7 @@ impl Room {
     }
 
     /// The open room, or why it takes no command of those who are in it.
-    pub fn open(&self) -> Result<&Open, Refusal> {
+    pub fn open(&self) -> Result<&OpenState, Refusal> {
         match self {
             Room::Open(room) => Ok(room),
             Room::Absent => Err(absent()),
@@ -133,28 +136,28 @@ impl Room {
     }
 
     /// What holds for the room, scheduled or open, or why it takes no command at all.
-    pub fn unended(&self) -> Result<&Charter, Refusal> {
+    pub fn unended(&self) -> Result<&RoomConfig, Refusal> {
         match self {
-            Room::Scheduled(room) => Ok(&room.charter),
-            Room::Open(room) => Ok(&room.charter),
+            Room::Scheduled(room) => Ok(&room.config),
+            Room::Open(room) => Ok(&room.config),
             Room::Absent => Err(absent()),
             Room::Ended(_) => Err(has_ended()),
         }
     }
 
     /// Of any room that was ever created.
-    pub fn charter(&self) -> Option<&Charter> {
+    pub fn config(&self) -> Option<&RoomConfig> {
         match self {
             Room::Absent => None,
-            Room::Scheduled(room) => Some(&room.charter),
-            Room::Open(room) => Some(&room.charter),
-            Room::Ended(room) => Some(&room.charter),
+            Room::Scheduled(room) => Some(&room.config),
+            Room::Open(room) => Some(&room.config),
+            Room::Ended(room) => Some(&room.config),
         }
     }
 
     /// Whether the person was removed from the room or banned from it, and has not joined since.
     pub fn was_put_out(&self, identity: &Identity) -> bool {
-        self.charter().is_some_and(|charter| charter.put_out.contains(identity))
+        self.config().is_some_and(|config| config.put_out.contains(identity))
     }
 
     /// The person's stay in the room now; the newest where there are several.
@@ -174,21 +177,21 @@ fn has_ended() -> Refusal {
     Refusal::new(RefusalCode::RoomEnded, "the room has ended")
 }
 
-impl Ended {
-    fn new(mut charter: Charter, opened_at: Option<Timestamp>, ended_at: Timestamp, reason: EndReason) -> Self {
-        charter.end();
-        Self { charter, opened_at, ended_at, reason }
+impl EndedState {
+    fn new(mut config: RoomConfig, opened_at: Option<Timestamp>, ended_at: Timestamp, reason: EndReason) -> Self {
+        config.end();
+        Self { config, opened_at, ended_at, reason }
     }
 }
 
-impl Open {
-    fn new(charter: Charter, opened_at: Timestamp) -> Self {
+impl OpenState {
+    fn new(config: RoomConfig, opened_at: Timestamp) -> Self {
         Self {
-            charter,
+            config,
             opened_at,
             people: People::nobody(opened_at),
             tracks: Tracks::default(),
-            hands: Hands::default(),
+            hands: RaisedHands::default(),
             spotlight: None,
             recording: None,
             deleted_messages: DeletedMessages::default(),
@@ -196,7 +199,7 @@ impl Open {
     }
 
     /// The person, if present.
-    pub fn present(&self, identity: &Identity) -> Result<&Person, Refusal> {
+    pub fn present(&self, identity: &Identity) -> Result<&PresentPerson, Refusal> {
         self.people
             .get(identity)
             .ok_or_else(|| Refusal::new(RefusalCode::NotPresent, format!("{} is not in the room", identity.quoted())))
@@ -204,7 +207,7 @@ impl Open {
 
     /// How many more people may come in.
     pub fn places(&self) -> usize {
-        let most = self.charter.settings.max_participants.unwrap_or(MAX_PARTICIPANTS);
+        let most = self.config.settings.max_participants.unwrap_or(MAX_PARTICIPANTS);
         (most as usize).saturating_sub(self.people.count())
     }
 
@@ -214,17 +217,17 @@ impl Open {
             | RoomEvent::RoomLocked(_)
             | RoomEvent::RoomUnlocked(_)
             | RoomEvent::IdentityBanned(_)
-            | RoomEvent::IdentityUnbanned(_) => self.charter.apply(at, event),
+            | RoomEvent::IdentityUnbanned(_) => self.config.apply(at, event),
 
             RoomEvent::ParticipantWaiting(event) => self.people.wait(version, at, event, sealed),
             RoomEvent::ParticipantAdmitted(event) => self.people.admit(event),
             RoomEvent::ParticipantDenied(event) => self.people.deny(event),
             RoomEvent::ParticipantJoined(joined) => {
-                self.charter.apply(at, event);
+                self.config.apply(at, event);
                 self.people.join(version, at, joined, sealed);
             }
             RoomEvent::ParticipantLeft(left) => {
-                self.charter.apply(at, event);
+                self.config.apply(at, event);
                 self.left(at, left);
             }
             RoomEvent::ParticipantRenamed(event) => self.people.renamed(version, &event.identity, sealed),

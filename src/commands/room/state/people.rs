@@ -15,7 +15,7 @@ use crate::ids::{Identity, RoomVersion, SessionId};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct People {
-    present: BTreeMap<Identity, Person>,
+    present: BTreeMap<Identity, PresentPerson>,
     waiting: BTreeMap<Identity, Waiter>,
     /// What the lobby knew of people between their admission and their join, which follows in the same append.
     admitted: BTreeMap<Identity, Option<SealedAt>>,
@@ -29,18 +29,18 @@ pub struct People {
 
 /// Somebody present.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Person {
+pub struct PresentPerson {
     pub role: Role,
     /// Version of the join since which they have been there without a break.
     pub since: RoomVersion,
     pub present_since: Timestamp,
     /// At least one; the earliest first.
-    pub sessions: Vec<Stay>,
+    pub sessions: Vec<RoomSession>,
     pub personal: PersonalParts,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Stay {
+pub struct RoomSession {
     pub session: SessionId,
     pub joined_at: Timestamp,
 }
@@ -93,7 +93,7 @@ impl People {
         }
     }
 
-    pub fn get(&self, identity: &Identity) -> Option<&Person> {
+    pub fn get(&self, identity: &Identity) -> Option<&PresentPerson> {
         self.present.get(identity)
     }
 
@@ -103,7 +103,7 @@ impl People {
     }
 
     /// By identity.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Identity, &Person)> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Identity, &PresentPerson)> {
         self.present.iter()
     }
 
@@ -184,7 +184,7 @@ impl People {
     ) {
         let from_lobby = self.admitted.remove(&event.identity).flatten();
         let at_join = sealed_at(version, sealed).or(from_lobby);
-        let stay = Stay { session: event.session, joined_at: at };
+        let stay = RoomSession { session: event.session, joined_at: at };
         self.empty_since = None;
         match self.present.get_mut(&event.identity) {
             Some(person) => {
@@ -194,7 +194,7 @@ impl People {
                 }
             }
             None => {
-                let person = Person {
+                let person = PresentPerson {
                     role: event.role,
                     since: version,
                     present_since: at,
@@ -248,7 +248,7 @@ impl People {
     }
 
     pub(super) fn add_size(&self, size: &mut StateSize) {
-        size.tree::<(Identity, Person)>(self.present.len());
+        size.tree::<(Identity, PresentPerson)>(self.present.len());
         size.tree::<(Identity, Waiter)>(self.waiting.len());
         size.tree::<(Identity, Option<SealedAt>)>(self.admitted.len());
         size.tree::<(RoomVersion, Identity)>(self.hosts.len());

@@ -2,7 +2,7 @@
 
 use std::mem::size_of_val;
 
-use super::{Open, Room};
+use super::{OpenState, Room};
 use crate::events::heap;
 use crate::events::sealed::SealedAt;
 
@@ -51,7 +51,7 @@ impl Room {
             Room::Absent => return StateSize::default(),
             Room::Scheduled(room) => {
                 size.memory += size_of_val(&**room);
-                room.charter.add_size(&mut size);
+                room.config.add_size(&mut size);
             }
             Room::Open(room) => {
                 size.memory += size_of_val(&**room);
@@ -59,16 +59,16 @@ impl Room {
             }
             Room::Ended(room) => {
                 size.memory += size_of_val(&**room);
-                room.charter.add_size(&mut size);
+                room.config.add_size(&mut size);
             }
         }
         size
     }
 }
 
-impl Open {
+impl OpenState {
     fn add_size(&self, size: &mut StateSize) {
-        self.charter.add_size(size);
+        self.config.add_size(size);
         self.people.add_size(size);
         self.tracks.add_size(size);
         self.hands.add_size(size);

@@ -22,7 +22,7 @@ fn published(name: &str, who: &str, source: TrackSource) -> TrackPublished {
     }
 }
 
-fn open(given: &Given) -> &Open {
+fn open(given: &Given) -> &OpenState {
     given.room.open().unwrap()
 }
 
@@ -145,23 +145,23 @@ fn hosts_and_moderators_are_known_by_how_long_they_are_present() {
 #[test]
 fn a_room_is_empty_from_its_opening_and_from_the_last_leave() {
     let room = given_with(json!({ "empty_timeout_s": 60 }));
-    assert_eq!(room.room.deadline(), Some((room.now.plus_seconds(60), Due::Empty)));
+    assert_eq!(room.room.deadline(), Some((room.now.plus_seconds(60), DueTransition::Empty)));
     let room = room.after(5).joined("ann", Role::Viewer);
     assert_eq!(room.room.deadline(), None);
     let room = room.after(5).event(left("ann", LeaveReason::Left));
-    assert_eq!(room.room.deadline(), Some((room.now.plus_seconds(60), Due::Empty)));
+    assert_eq!(room.room.deadline(), Some((room.now.plus_seconds(60), DueTransition::Empty)));
 }
 
 #[test]
 fn the_earlier_deadline_counts() {
     let room = given_with(json!({ "empty_timeout_s": 60, "max_duration_s": 30 }));
-    assert_eq!(room.room.deadline(), Some((room.now.plus_seconds(30), Due::TooLong)));
+    assert_eq!(room.room.deadline(), Some((room.now.plus_seconds(30), DueTransition::TooLong)));
     let changed = SettingsPatch { max_duration_s: Some(None), ..SettingsPatch::default() };
     assert_eq!(
         room.clone().event(SettingsChanged { changed }).room.deadline(),
-        Some((room.now.plus_seconds(60), Due::Empty))
+        Some((room.now.plus_seconds(60), DueTransition::Empty))
     );
-    assert_eq!(scheduled().room.deadline(), Some((scheduled().now.plus_seconds(3600), Due::Open)));
+    assert_eq!(scheduled().room.deadline(), Some((scheduled().now.plus_seconds(3600), DueTransition::Open)));
     assert_eq!(nothing().room.deadline(), None);
 }
 

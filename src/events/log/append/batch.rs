@@ -15,7 +15,7 @@ use crate::ids::{Actor, CommandId, Position, RoomId, RoomKey, RoomVersion, Sessi
 
 /// An event before it has a place in the log.
 #[derive(Clone, Debug)]
-pub struct NewEvent {
+pub struct EventData {
     pub event_type: &'static str,
     pub type_version: u16,
     /// When it happened, where that is not when the batch was decided.
@@ -70,7 +70,7 @@ pub struct RoomAppend {
     pub expected: RoomVersion,
     /// The chain at that version.
     pub chain: Hash,
-    pub events: Vec<NewEvent>,
+    pub events: Vec<EventData>,
     /// All changes of a name in a batch belong to one unit, unless the batch is one whole.
     pub names: Vec<NameChange>,
     /// Each key at most once in a batch.
@@ -86,7 +86,7 @@ impl RoomAppend {
 
 /// How far what feeds the log has come, kept in the append's own transaction.
 #[derive(Clone, Debug)]
-pub struct Progress {
+pub struct SourceProgress {
     pub name: String,
     pub done: u64,
     pub detail: Box<RawValue>,
@@ -94,7 +94,7 @@ pub struct Progress {
 
 /// What is to be written together.
 #[derive(Clone, Debug)]
-pub struct Batch {
+pub struct AppendBatch {
     /// When it was decided. What it says happened, happened then, whatever time the log records.
     pub now: Timestamp,
     /// Each room at most once.
@@ -105,12 +105,12 @@ pub struct Batch {
     /// is later.
     pub recorded_as_occurred: Option<Timestamp>,
     /// Makes the batch one whole.
-    pub progress: Option<Progress>,
+    pub progress: Option<SourceProgress>,
     /// Keys of persons that some of the events are sealed under, to be stored with them.
     pub keys: Vec<NewPersonKey>,
 }
 
-impl Batch {
+impl AppendBatch {
     pub fn new(now: Timestamp, rooms: Vec<RoomAppend>) -> Self {
         Self { now, rooms, order: None, recorded_as_occurred: None, progress: None, keys: Vec::new() }
     }
@@ -121,7 +121,7 @@ impl Batch {
 pub struct Appended {
     /// In the order of the batch's rooms; `None`: left out, see `conflicts`. All of a batch with progress are, where there is
     /// any conflict.
-    pub rooms: Vec<Option<Written>>,
+    pub rooms: Vec<Option<WrittenRoom>>,
     /// Why units were left out, by unit.
     pub conflicts: BTreeMap<u32, Vec<Conflict>>,
     /// The log's position after the batch.
@@ -132,7 +132,7 @@ pub struct Appended {
 
 /// Where a room's events of the batch lie. Without events, where the room is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Written {
+pub struct WrittenRoom {
     pub first_position: Position,
     /// Of each event, where they do not lie one after the other.
     pub spread: Option<Vec<Position>>,
@@ -142,7 +142,7 @@ pub struct Written {
     pub recorded_at: Timestamp,
 }
 
-impl Written {
+impl WrittenRoom {
     /// Of the event with this index (from 0) among the room's events of the batch.
     pub fn position_of(&self, index: usize) -> Position {
         match &self.spread {

@@ -1,22 +1,22 @@
 //! The hash chain and the recorded times of a batch, computed before the append as far as the batch determines them.
 
-use super::super::chain::{self, Link};
-use super::batch::{Batch, NewEvent, RoomAppend};
+use super::super::chain::{self, ChainLink};
+use super::batch::{AppendBatch, EventData, RoomAppend};
 use crate::events::envelope::Hash;
 use crate::events::time::Timestamp;
 use crate::ids::RoomVersion;
 
 /// The hashes of a batch.
-pub struct Chains {
+pub struct BatchChains {
     /// Of each event, in the order in which the events are to lie in the log.
-    pub(super) events: Vec<Chained>,
+    pub(super) events: Vec<ChainedEvent>,
     /// In the order of the batch's rooms.
-    pub(super) rooms: Vec<After>,
+    pub(super) rooms: Vec<RoomAfterBatch>,
     last_recorded: Option<Timestamp>,
 }
 
 /// An event's place and what it gives.
-pub(super) struct Chained {
+pub(super) struct ChainedEvent {
     /// Index of its room.
     pub room: usize,
     /// Index among the room's events.
@@ -28,7 +28,7 @@ pub(super) struct Chained {
 }
 
 /// What is known of a room after the batch.
-pub(super) struct After {
+pub(super) struct RoomAfterBatch {
     pub chain: Hash,
     /// Of its last event, where that comes with the batch.
     pub recorded_at: Option<Timestamp>,
@@ -36,9 +36,9 @@ pub(super) struct After {
     pub events: Vec<i32>,
 }
 
-impl Chains {
-    pub fn of(batch: &Batch) -> Self {
-        let before = |room: &RoomAppend| After {
+impl BatchChains {
+    pub fn of(batch: &AppendBatch) -> Self {
+        let before = |room: &RoomAppend| RoomAfterBatch {
             chain: room.chain,
             recorded_at: None,
             events: Vec::with_capacity(room.events.len()),
@@ -60,7 +60,7 @@ impl Chains {
     }
 
     /// The next event of a room.
-    fn add(&mut self, batch: &Batch, number: usize) {
+    fn add(&mut self, batch: &AppendBatch, number: usize) {
         let (room, after) = (&batch.rooms[number], &mut self.rooms[number]);
         let index = after.events.len();
         let event = &room.events[index];
@@ -69,7 +69,13 @@ impl Chains {
         after.chain = link(&after.chain, room, version, event, happened_at);
         self.last_recorded = self.last_recorded.map(|last| last.max(happened_at));
         after.recorded_at = self.last_recorded;
-        self.events.push(Chained { room: number, index, version, chain: after.chain, recorded_at: self.last_recorded });
+        self.events.push(ChainedEvent {
+            room: number,
+            index,
+            version,
+            chain: after.chain,
+            recorded_at: self.last_recorded,
+        });
         after.events.push(i32::try_from(self.events.len()).unwrap_or(i32::MAX));
     }
 
@@ -84,10 +90,10 @@ impl Chains {
     }
 }
 
-fn link(before: &Hash, room: &RoomAppend, version: RoomVersion, event: &NewEvent, happened_at: Timestamp) -> Hash {
+fn link(before: &Hash, room: &RoomAppend, version: RoomVersion, event: &EventData, happened_at: Timestamp) -> Hash {
     chain::link(
         before,
-        &Link {
+        &ChainLink {
             key: &room.key,
             room_version: version,
             event_type: event.event_type,

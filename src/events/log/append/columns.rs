@@ -5,8 +5,8 @@ use sqlx::Arguments as _;
 use sqlx::postgres::PgArguments;
 use uuid::Uuid;
 
-use super::batch::{Batch, NameChange, NewEvent, NewOutcome, OutcomeAt, RoomAppend};
-use super::chains::{After, Chained, Chains};
+use super::batch::{AppendBatch, EventData, NameChange, NewOutcome, OutcomeAt, RoomAppend};
+use super::chains::{BatchChains, ChainedEvent, RoomAfterBatch};
 use crate::events::time::Timestamp;
 use crate::ids::SessionId;
 
@@ -18,7 +18,7 @@ pub(super) const APPEND: &str =
         $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38)";
 
 #[derive(Default)]
-pub(super) struct Columns<'a> {
+pub(super) struct AppendColumns<'a> {
     pub r_unit: Vec<i32>,
     pub r_tenant: Vec<&'a str>,
     pub r_room: Vec<Uuid>,
@@ -64,8 +64,8 @@ fn int(number: usize) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
-impl<'a> Columns<'a> {
-    pub fn of(batch: &'a Batch, chains: &'a Chains) -> Self {
+impl<'a> AppendColumns<'a> {
+    pub fn of(batch: &'a AppendBatch, chains: &'a BatchChains) -> Self {
         let mut columns = Self::default();
         for chained in &chains.events {
             columns.event(&batch.rooms[chained.room].events[chained.index], chained);
@@ -78,7 +78,7 @@ impl<'a> Columns<'a> {
         columns
     }
 
-    fn event(&mut self, event: &'a NewEvent, chained: &'a Chained) {
+    fn event(&mut self, event: &'a EventData, chained: &'a ChainedEvent) {
         self.e_room.push(int(chained.room + 1));
         self.e_version.push(big(chained.version));
         self.e_recorded.extend(chained.recorded_at.map(Timestamp::utc));
@@ -96,7 +96,7 @@ impl<'a> Columns<'a> {
         self.e_chain.push(&chained.chain);
     }
 
-    fn room(&mut self, number: usize, room: &'a RoomAppend, after: &'a After) {
+    fn room(&mut self, number: usize, room: &'a RoomAppend, after: &'a RoomAfterBatch) {
         self.r_unit.push(i32::try_from(room.unit).unwrap_or(i32::MAX));
         self.r_tenant.push(room.key.tenant.as_str());
         self.r_room.push(room.key.room.uuid());
@@ -110,7 +110,7 @@ impl<'a> Columns<'a> {
     }
 
     /// In the order of the events that change them: a room takes its name with its first, and lets it go with its last.
-    fn names(&mut self, batch: &'a Batch, after: &[After]) {
+    fn names(&mut self, batch: &'a AppendBatch, after: &[RoomAfterBatch]) {
         let mut changes: Vec<(i32, i32, &'a str, bool)> = Vec::new();
         for ((number, room), after) in (1..).zip(&batch.rooms).zip(after) {
             changes.extend(
@@ -131,7 +131,7 @@ impl<'a> Columns<'a> {
         }
     }
 
-    fn outcome(&mut self, number: i32, after: &After, outcome: &'a NewOutcome) {
+    fn outcome(&mut self, number: i32, after: &RoomAfterBatch, outcome: &'a NewOutcome) {
         self.o_room.push(number);
         self.o_key.push(&outcome.key);
         self.o_fingerprint.push(&outcome.fingerprint);

@@ -6,8 +6,8 @@ use std::pin::pin;
 use std::task::Poll;
 
 use convoke::events::log::LogError;
-use convoke::events::log::append::{Appended, Batch, Conflict};
-use convoke::events::log::verify::Verdict;
+use convoke::events::log::append::{AppendBatch, Appended, Conflict};
+use convoke::events::log::verify::VerifyResult;
 
 use super::super::{fresh, now, room};
 use super::port::Log;
@@ -73,7 +73,7 @@ pub async fn a_writer_that_is_gone_before_its_answer_has_written_once_or_not_at_
         let key = room();
         let id = format!("key-{number}");
         let append = keyed(&id, &key, fresh(0, &key, 3));
-        let batch = Batch::new(now(), vec![append.clone()]);
+        let batch = AppendBatch::new(now(), vec![append.clone()]);
         let done = if number < WRITERS {
             cut_off(number, writing.append(&batch)).await
         } else {
@@ -82,7 +82,7 @@ pub async fn a_writer_that_is_gone_before_its_answer_has_written_once_or_not_at_
         number += 1;
         answered += usize::from(done);
 
-        let again = asking_again.append(&Batch::new(now(), vec![append])).await.unwrap();
+        let again = asking_again.append(&AppendBatch::new(now(), vec![append])).await.unwrap();
         let first = match again.conflicts.get(&0) {
             None => {
                 assert!(!done, "what was acknowledged is there");
@@ -104,7 +104,7 @@ pub async fn a_writer_that_is_gone_before_its_answer_has_written_once_or_not_at_
     }
     assert!(written_before > answered && written_before < number, "{answered} answered, {written_before} written");
     let verdict = asking_again.verify().await.unwrap();
-    assert_eq!(verdict, Verdict::Whole { events: 3 * number as u64, rooms: number as u64 });
+    assert_eq!(verdict, VerifyResult::Whole { events: 3 * number as u64, rooms: number as u64 });
 }
 
 pub async fn a_group_of_rooms_survives_its_writer_whole_or_not_at_all(engine: impl Engine) {
@@ -112,7 +112,7 @@ pub async fn a_group_of_rooms_survives_its_writer_whole_or_not_at_all(engine: im
     let mut groups = Vec::new();
     for number in 0..WRITERS {
         let (first, second) = (room(), room());
-        let batch = Batch::new(now(), vec![fresh(0, &first, 2), fresh(0, &second, 1)]);
+        let batch = AppendBatch::new(now(), vec![fresh(0, &first, 2), fresh(0, &second, 1)]);
         cut_off(number, writing.append(&batch)).await;
         groups.push((first.room, second.room));
     }
@@ -121,5 +121,5 @@ pub async fn a_group_of_rooms_survives_its_writer_whole_or_not_at_all(engine: im
     let written: Vec<_> = groups.into_iter().map(|(first, second)| (count(first), count(second))).collect();
     assert!(written.iter().all(|counts| matches!(counts, (0, 0) | (2, 1))), "{written:?}");
     assert!(written.contains(&(0, 0)) && written.contains(&(2, 1)), "some were cut off, some were not: {written:?}");
-    assert!(matches!(reading.verify().await.unwrap(), Verdict::Whole { .. }));
+    assert!(matches!(reading.verify().await.unwrap(), VerifyResult::Whole { .. }));
 }

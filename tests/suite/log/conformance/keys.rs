@@ -1,6 +1,8 @@
 //! Idempotency keys and names.
 
-use convoke::events::log::append::{Batch, Conflict, NameChange, NewOutcome, OutcomeAt, RoomAppend, StoredOutcome};
+use convoke::events::log::append::{
+    AppendBatch, Conflict, NameChange, NewOutcome, OutcomeAt, RoomAppend, StoredOutcome,
+};
 use convoke::ids::RoomKey;
 
 use super::super::{fresh, more, now, room, tenant, write};
@@ -26,9 +28,9 @@ fn stored(conflict: &Conflict) -> &StoredOutcome {
 pub async fn a_key_gives_its_outcome_again_and_writes_nothing(engine: impl Engine) {
     let log = engine.process().await;
     let key = room();
-    let appended = log.append(&Batch::new(now(), vec![keyed("k1", &key, fresh(0, &key, 2))])).await.unwrap();
+    let appended = log.append(&AppendBatch::new(now(), vec![keyed("k1", &key, fresh(0, &key, 2))])).await.unwrap();
     let again = keyed("k1", &key, more(&log, 0, &key, 1).await);
-    let refused = log.append(&Batch::new(now(), vec![again])).await.unwrap();
+    let refused = log.append(&AppendBatch::new(now(), vec![again])).await.unwrap();
     let found = stored(&refused.conflicts[&0][0]).clone();
     assert_eq!((found.position, found.recorded_at, found.status), (2, appended.recorded_at, 200));
     assert_eq!((found.body.as_str(), found.about, found.fingerprint), (r#"{"answer":1}"#, key.room, [7; 32]));
@@ -45,7 +47,7 @@ pub async fn an_outcome_of_nothing_written_is_kept_at_the_place_it_is_true_at(en
     let at = OutcomeAt::Already { position: head.last_position, recorded_at: head.last_recorded_at };
     let mut append = more(&log, 0, &key, 0).await;
     append.outcomes = vec![outcome("noop", &key, "{}", at)];
-    let appended = log.append(&Batch::new(now(), vec![append])).await.unwrap();
+    let appended = log.append(&AppendBatch::new(now(), vec![append])).await.unwrap();
     assert_eq!(appended.position, 3);
     let found = log.outcome(&key.tenant, "noop").await.unwrap().unwrap();
     assert_eq!((found.position, found.recorded_at), (3, head.last_recorded_at));
@@ -57,7 +59,7 @@ pub async fn one_key_used_by_many_at_once_gives_one_outcome(engine: impl Engine)
         .map(|number| {
             let (log, key) = (logs[number % 2].clone(), room());
             tokio::spawn(async move {
-                let batch = Batch::new(now(), vec![keyed("once", &key, fresh(0, &key, 1))]);
+                let batch = AppendBatch::new(now(), vec![keyed("once", &key, fresh(0, &key, 1))]);
                 let appended = log.append(&batch).await.unwrap();
                 match appended.conflicts.get(&0) {
                     None => appended.position,
@@ -77,7 +79,7 @@ fn named(name: &str, append: RoomAppend) -> RoomAppend {
 }
 
 async fn claim(log: &impl Log, name: &str, key: &RoomKey) -> Result<(), Conflict> {
-    let appended = log.append(&Batch::new(now(), vec![named(name, fresh(0, key, 1))])).await.unwrap();
+    let appended = log.append(&AppendBatch::new(now(), vec![named(name, fresh(0, key, 1))])).await.unwrap();
     appended.conflicts.get(&0).map_or(Ok(()), |conflicts| Err(conflicts[0].clone()))
 }
 
@@ -109,7 +111,7 @@ pub async fn a_name_that_was_let_go_can_be_taken(engine: impl Engine) {
     claim(&log, "standup", &first).await.unwrap();
     let mut release = more(&log, 0, &first, 1).await;
     release.names = vec![NameChange::Release("standup".into())];
-    log.append(&Batch::new(now(), vec![release])).await.unwrap();
+    log.append(&AppendBatch::new(now(), vec![release])).await.unwrap();
     assert_eq!(log.room_named(&first.tenant, "standup").await.unwrap(), None);
     claim(&log, "standup", &second).await.unwrap();
     assert_eq!(log.room_named(&first.tenant, "standup").await.unwrap(), Some(second.room));

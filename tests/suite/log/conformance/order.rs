@@ -1,8 +1,8 @@
 //! Order, versions, units.
 
-use convoke::events::log::append::{Batch, Conflict};
+use convoke::events::log::append::{AppendBatch, Conflict};
 use convoke::events::log::chain;
-use convoke::events::log::verify::Verdict;
+use convoke::events::log::verify::VerifyResult;
 
 use super::super::{event, fresh, more, now, room, write};
 use super::Engine;
@@ -11,7 +11,7 @@ use super::port::Log;
 pub async fn positions_and_versions_begin_at_one_and_follow(engine: impl Engine) {
     let log = engine.process().await;
     let (first, second) = (room(), room());
-    let appended = log.append(&Batch::new(now(), vec![fresh(0, &first, 2), fresh(1, &second, 1)])).await.unwrap();
+    let appended = log.append(&AppendBatch::new(now(), vec![fresh(0, &first, 2), fresh(1, &second, 1)])).await.unwrap();
     assert_eq!(appended.position, 3);
     let events = log.read(0, 10).await.unwrap();
     let places: Vec<_> = events.iter().map(|event| (event.position, event.room, event.room_version)).collect();
@@ -24,7 +24,7 @@ pub async fn a_stale_room_is_left_out_and_holds_up_no_other(engine: impl Engine)
     let log = engine.process().await;
     let (stale, other, last) = (room(), room(), room());
     write(&log, &stale, 3).await;
-    let batch = Batch::new(now(), vec![fresh(0, &other, 2), fresh(1, &stale, 2), fresh(2, &last, 1)]);
+    let batch = AppendBatch::new(now(), vec![fresh(0, &other, 2), fresh(1, &stale, 2), fresh(2, &last, 1)]);
     let appended = log.append(&batch).await.unwrap();
     assert_eq!(appended.conflicts[&1], [Conflict::Version { room: stale.clone(), actual: 3 }]);
     assert_eq!(appended.rooms[0].as_ref().unwrap().first_position, 4);
@@ -41,13 +41,13 @@ pub async fn rooms_of_one_unit_are_written_together_or_not_at_all(engine: impl E
     let (stale, companion, apart) = (room(), room(), room());
     write(&log, &stale, 1).await;
     let rooms = vec![fresh(7, &companion, 2), fresh(7, &stale, 1), fresh(8, &apart, 1)];
-    let appended = log.append(&Batch::new(now(), rooms)).await.unwrap();
+    let appended = log.append(&AppendBatch::new(now(), rooms)).await.unwrap();
     assert_eq!(appended.rooms[0], None, "what belongs to the stale room is left out with it");
     assert!(log.room_head(&companion).await.unwrap().is_none());
     assert_eq!(log.room_head(&apart).await.unwrap().unwrap().version, 1);
 
     let stale_again = more(&log, 7, &stale, 1).await;
-    let appended = log.append(&Batch::new(now(), vec![fresh(7, &companion, 2), stale_again])).await.unwrap();
+    let appended = log.append(&AppendBatch::new(now(), vec![fresh(7, &companion, 2), stale_again])).await.unwrap();
     assert!(appended.conflicts.is_empty());
     assert_eq!(log.room_head(&companion).await.unwrap().unwrap().version, 2);
     assert_eq!(log.room_head(&stale).await.unwrap().unwrap().version, 2);
@@ -79,7 +79,7 @@ pub async fn thirty_two_writers_leave_no_gap_and_lose_nothing(engine: impl Engin
                     loop {
                         let mut append = more(&log, 0, key, 0).await;
                         append.events = vec![event(&format!("{writer}-{number}"))];
-                        let appended = log.append(&Batch::new(now(), vec![append])).await.unwrap();
+                        let appended = log.append(&AppendBatch::new(now(), vec![append])).await.unwrap();
                         if let Some(written) = &appended.rooms[0] {
                             acknowledged.push((written.first_position, key.room, written.version));
                             break;
@@ -101,7 +101,7 @@ pub async fn thirty_two_writers_leave_no_gap_and_lose_nothing(engine: impl Engin
     assert!(found.iter().map(|(position, ..)| *position).eq(1..=(WRITERS * WRITES) as u64));
     assert_eq!(reader.await.unwrap(), acknowledged.iter().map(|(position, ..)| *position).collect::<Vec<_>>());
     let verdict = watching.verify().await.unwrap();
-    assert_eq!(verdict, Verdict::Whole { events: (WRITERS * WRITES) as u64, rooms: 5 });
+    assert_eq!(verdict, VerifyResult::Whole { events: (WRITERS * WRITES) as u64, rooms: 5 });
 }
 
 /// A reader that asks again and again: what it has not seen by the time it sees a later position never comes.
@@ -121,7 +121,7 @@ pub async fn versions_of_rooms_are_compared_without_writing(engine: impl Engine)
     write(&log, &known, 2).await;
     let mut rooms = vec![more(&log, 0, &known, 0).await, fresh(1, &absent, 0), fresh(2, &known, 0)];
     rooms[2].chain = chain::START;
-    let compared = log.compare(&Batch::new(now(), rooms)).await.unwrap();
+    let compared = log.compare(&AppendBatch::new(now(), rooms)).await.unwrap();
     assert!(compared.rooms[0].is_some() && compared.rooms[1].is_some());
     assert_eq!(compared.conflicts[&2], [Conflict::Version { room: known, actual: 2 }]);
     assert_eq!(log.head().await.unwrap().position, 2);

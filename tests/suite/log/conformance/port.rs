@@ -5,20 +5,20 @@
 //! returned for its key; an acknowledged event is durable, visible to every later read of any process, and never changes.
 
 use convoke::events::envelope::Envelope;
-use convoke::events::log::append::{Appended, Batch, StoredOutcome};
+use convoke::events::log::append::{AppendBatch, Appended, StoredOutcome};
 use convoke::events::log::read::TenantPage;
-use convoke::events::log::verify::Verdict;
-use convoke::events::log::{EventLog, Head, LogError, RoomHead};
+use convoke::events::log::verify::VerifyResult;
+use convoke::events::log::{EventLog, LogError, LogHead, RoomHead};
 use convoke::events::time::Timestamp;
 use convoke::ids::{Position, RoomId, RoomKey, RoomVersion, TenantId};
 use tokio::sync::watch;
 
 /// Handles are cheap to clone. Each method is described where [`EventLog`] has it.
 pub trait Log: Clone + Send + Sync + 'static {
-    fn append(&self, batch: &Batch) -> impl Future<Output = Result<Appended, LogError>> + Send;
-    fn compare(&self, batch: &Batch) -> impl Future<Output = Result<Appended, LogError>> + Send;
+    fn append(&self, batch: &AppendBatch) -> impl Future<Output = Result<Appended, LogError>> + Send;
+    fn compare(&self, batch: &AppendBatch) -> impl Future<Output = Result<Appended, LogError>> + Send;
 
-    fn head(&self) -> impl Future<Output = Result<Head, LogError>> + Send;
+    fn head(&self) -> impl Future<Output = Result<LogHead, LogError>> + Send;
     fn head_watch(&self) -> watch::Receiver<Position>;
     fn room_head(&self, key: &RoomKey) -> impl Future<Output = Result<Option<RoomHead>, LogError>> + Send;
     fn room_named(
@@ -48,19 +48,19 @@ pub trait Log: Clone + Send + Sync + 'static {
     fn position_before(&self, at: Timestamp) -> impl Future<Output = Result<Position, LogError>> + Send;
     fn version_at(&self, key: &RoomKey, at: Timestamp) -> impl Future<Output = Result<RoomVersion, LogError>> + Send;
 
-    fn verify(&self) -> impl Future<Output = Result<Verdict, LogError>> + Send;
+    fn verify(&self) -> impl Future<Output = Result<VerifyResult, LogError>> + Send;
 }
 
 impl Log for EventLog {
-    async fn append(&self, batch: &Batch) -> Result<Appended, LogError> {
+    async fn append(&self, batch: &AppendBatch) -> Result<Appended, LogError> {
         self.append(batch).await
     }
 
-    async fn compare(&self, batch: &Batch) -> Result<Appended, LogError> {
+    async fn compare(&self, batch: &AppendBatch) -> Result<Appended, LogError> {
         self.compare(batch).await
     }
 
-    async fn head(&self) -> Result<Head, LogError> {
+    async fn head(&self) -> Result<LogHead, LogError> {
         self.head().await
     }
 
@@ -100,7 +100,7 @@ impl Log for EventLog {
         self.version_at(key, at).await
     }
 
-    async fn verify(&self) -> Result<Verdict, LogError> {
+    async fn verify(&self) -> Result<VerifyResult, LogError> {
         self.verify(|_, _| true).await
     }
 }
