@@ -100,7 +100,7 @@ mod tests {
         let mut query = query("/?limti=7").unwrap();
         query.limit(100, 1000).unwrap();
         let problem = query.finish().unwrap_err();
-        assert_eq!(problem.detail(), "limti: is not known here; known are limit");
+        assert_eq!(problem.detail(), "limti: is unknown; this route takes limit");
         assert!(self::query("/?a").unwrap().finish().is_err());
     }
 
