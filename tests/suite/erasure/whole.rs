@@ -52,6 +52,11 @@ async fn who_is_erased_is_erased_in_every_process_and_store_and_a_search_finds_n
     let other = service.run.clone().with("CONVOKE_ROLES", "api").with("CONVOKE_FEED", "kafka").serve().await;
     let rooms = rooms_with_alice(&service).await;
     let room = rooms.0.clone();
+    // Long enough for a snapshot in Redis.
+    for number in 0..32 {
+        let name = if number % 2 == 0 { "lock-room" } else { "unlock-room" };
+        service.command(&server_token(), &room, name, &json!({})).await.is(200);
+    }
     // What she wrote under an idempotency key.
     let renaming = service.post(
         &person("alice"),
@@ -68,8 +73,8 @@ async fn who_is_erased_is_erased_in_every_process_and_store_and_a_search_finds_n
     for (path, text) in reads(&service, &rooms).await {
         assert!(tells_of_alice(&text), "through the other server, {path}: {text}");
     }
-    eventually("what is cached is in Redis", SOON, async || {
-        redis.keys().await.iter().any(|key| key.ends_with(":people")).then_some(())
+    eventually("a snapshot of the room is in Redis", SOON, async || {
+        redis.keys().await.iter().any(|key| key.ends_with(&format!(":room:{room}"))).then_some(())
     })
     .await;
     let before = digests(&service, "verify").await;
